@@ -1,0 +1,176 @@
+"""What a campaign is: frozen, hashed, with extra keys forbidden."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SCHEMA_VERSION = 1
+_MAX_ELEMENTS = 5
+
+ELEMENTS: tuple[str, ...] = tuple(
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
+    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
+    "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu".split()
+)
+
+OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
+GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
+AcquisitionName = Literal[
+    "qlognehvi", "qlogei", "qlognei", "ucb", "thompson", "greedy", "random", "max_uncertainty"
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(_Part):
+    """Composition and size limits that every candidate lies inside."""
+
+    min_atoms: Annotated[int, Field(ge=1, le=200)] = 2
+    max_atoms: Annotated[int, Field(ge=1, le=200)] = 12
+    all_elements: bool = True
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Limits:
+        if self.min_atoms > self.max_atoms:
+            raise ValueError(f"min_atoms {self.min_atoms} is above max_atoms {self.max_atoms}")
+        return self
+
+
+class Budget(_Part):
+    """When the campaign has spent enough. Seeds count as oracle seconds but not as validations."""
+
+    rounds: Annotated[int, Field(ge=1)] = 4
+    validations: Annotated[int, Field(ge=1)] = 40
+    oracle_seconds: Annotated[float, Field(gt=0)] | None = None
+
+
+class Seeds(_Part):
+    """Where the database starts. ``exclude`` holds structure files or AFLOW prototype labels kept out."""
+
+    prototypes: bool = True
+    max_prototypes: Annotated[int, Field(ge=0)] = 16
+    files: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class Phonons(_Part):
+    """How the dynamical verdict is reached. Lengths in Å, frequencies in THz, window in eV/atom."""
+
+    window: Annotated[float, Field(ge=0)] = 0.15
+    min_length: Annotated[float, Field(gt=0)] = 7.5
+    displacement: Annotated[float, Field(gt=0, le=0.2)] = 0.03
+    second_displacement: Annotated[float, Field(gt=0, le=0.2)] = 0.01
+    tolerance: Annotated[float, Field(ge=0)] = 0.1
+    max_supercell_atoms: Annotated[int, Field(ge=1)] = 256
+
+
+class Oracle(_Part):
+    """What answers for a structure. fmax in eV/Å; wall_time in seconds for one validation."""
+
+    name: OracleName = "7net-0"
+    fmax: Annotated[float, Field(gt=0)] = 0.03
+    max_steps: Annotated[int, Field(ge=1)] = 200
+    wall_time: Annotated[float, Field(gt=0)] = 120.0
+    retries: Annotated[int, Field(ge=0, le=10)] = 1
+
+
+class GeneratorShare(_Part):
+    name: GeneratorName
+    share: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Generation(_Part):
+    """How many candidates a round draws, and from which generators in what shares."""
+
+    candidates: Annotated[int, Field(ge=1)] = 120
+    mix: tuple[GeneratorShare, ...] = (
+        GeneratorShare(name="gan", share=0.5),
+        GeneratorShare(name="random", share=0.25),
+        GeneratorShare(name="prototype", share=0.25),
+        GeneratorShare(name="soft_mode", share=0.1),
+    )
+    gan_epochs: Annotated[int, Field(ge=1)] = 30
+
+    @field_validator("mix")
+    @classmethod
+    def _some(cls, mix: tuple[GeneratorShare, ...]) -> tuple[GeneratorShare, ...]:
+        names = [part.name for part in mix]
+        if not mix or len(set(names)) != len(names):
+            raise ValueError("needs at least one generator, each named once")
+        return mix
+
+
+class SurrogateChoice(_Part):
+    """Which registered model ranks candidates, and how many members its ensemble has."""
+
+    model: str = "gbt"
+    members: Annotated[int, Field(ge=2, le=50)] = 4
+    epochs: Annotated[int, Field(ge=1)] = 60
+
+
+class Acquisition(_Part):
+    """How a batch is chosen. ``control_share`` of it is drawn at random, to measure acceleration."""
+
+    function: AcquisitionName = "qlogei"
+    batch: Annotated[int, Field(ge=1)] = 10
+    control_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+class Policy(_Part):
+    """When to stop early: ``patience`` rounds without a discovery (None: never)."""
+
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+
+class CampaignSpec(_Part):
+    """A discovery campaign: a chemical system, a goal and a budget. Everything random follows from ``seed``."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    elements: tuple[str, ...]
+    seed: Annotated[int, Field(ge=0)] = 0
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    seeds: Seeds = Seeds()
+    corpus: str | None = None
+    generation: Generation = Generation()
+    surrogate: SurrogateChoice = SurrogateChoice()
+    acquisition: Acquisition = Acquisition()
+    oracle: Oracle = Oracle()
+    phonons: Phonons = Phonons()
+    hull_tolerance: Annotated[float, Field(ge=0)] = 0.1
+    quorum: Annotated[float, Field(gt=0, le=1)] = 0.8
+    policy: Policy = Policy()
+    launcher: Literal["local", "fireworks"] = "local"
+
+    @field_validator("elements")
+    @classmethod
+    def _known(cls, elements: tuple[str, ...]) -> tuple[str, ...]:
+        if not 1 <= len(elements) <= _MAX_ELEMENTS:
+            raise ValueError(f"needs 1 to {_MAX_ELEMENTS} element symbols")
+        unknown = [symbol for symbol in elements if symbol not in ELEMENTS]
+        if unknown:
+            raise ValueError(f"unknown element {unknown[0]!r}; allowed: symbols H to Pu")
+        if len(set(elements)) != len(elements):
+            raise ValueError("names an element twice")
+        return tuple(sorted(elements))
+
+    @property
+    def chemsys(self) -> str:
+        """Elements in alphabetical order, joined by hyphens, as pymatgen writes it."""
+        return "-".join(self.elements)
+
+    def digest(self) -> str:
+        """SHA-256 over all that decides what the campaign finds (the launcher does not)."""
+        content = self.model_dump(mode="json", exclude={"launcher"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def derived_seed(self, round_number: int, step: str) -> int:
+        """A 32-bit seed for one step of one round, derived from the campaign's id and seed."""
+        text = f"{self.id}/{self.seed}/{round_number}/{step}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

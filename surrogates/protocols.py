@@ -1,0 +1,103 @@
+"""The narrow seams of the learned part: what a surrogate and a generator must do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Calibrated prediction of one target for n structures.
+
+    mean, std: shape (n,), in the target's own unit (eV/atom for energies, a probability for classes).
+    in_domain: shape (n,), False where the surrogate abstains; mean and std are then NaN.
+    """
+
+    mean: FloatArray
+    std: FloatArray
+    in_domain: NDArray[np.bool_]
+
+
+class Surrogate(Protocol):
+    """Predicts targets of structures, with uncertainty.
+
+    Targets by name: ``formation_energy_per_atom`` (eV/atom), ``e_above_hull`` (eV/atom), ``log_volume``
+    (log of Å³/atom), ``p_stable`` and ``p_failure`` (labels 0 or 1, predicted as probabilities).
+    """
+
+    def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
+        """Train on n structures. Each target has shape (n,); NaN marks a label that is not known.
+
+        Raises ValueError where a target has no known label or the wrong length.
+        """
+
+    def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
+        """Predict every fitted target, each of shape (len(structures),)."""
+
+    def features(self, structures: Sequence[Structure]) -> FloatArray:
+        """Shape (n, d): the representation that acquisition measures distance in."""
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint (safetensors and JSON) into ``folder``."""
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What is asked of a generator; every sample must lie inside.
+
+    elements: symbols, all samples are made of these only. A sample may leave an element out unless
+    ``all_elements`` is set. min_atoms, max_atoms: sites in the primitive cell.
+    target: "stable" asks a conditional generator for low e_above_hull and phonon-stable structures.
+    """
+
+    elements: tuple[str, ...]
+    max_atoms: int
+    min_atoms: int = 2
+    all_elements: bool = True
+    target: str = "stable"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One generated structure and where it came from (latent seed, prototype label, parent id)."""
+
+    structure: Structure
+    origin: Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class SampleBatch:
+    """Samples in drawing order, and how many draws were thrown away, by reason."""
+
+    samples: tuple[Sample, ...]
+    rejected: Mapping[str, int]
+
+
+class Generator(Protocol):
+    """Draws candidate structures; the same request, n and seed give the same batch."""
+
+    name: str
+
+    def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
+        """At most n samples inside the request. Raises ValueError for a request it can never meet."""
+
+
+class TrainableGenerator(Generator, Protocol):
+    """A generator that learns from structures, the better ones weighted up."""
+
+    def fit(self, structures: Sequence[Structure], weights: FloatArray, *, seed: int) -> None:
+        """Train, or fine-tune when already trained, on n structures; weights: shape (n,), non-negative."""
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint (safetensors and JSON) into ``folder``."""
