@@ -1,0 +1,99 @@
+"""What is kept of each round besides its structure records: state, metrics, hull and phonon bands."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class RoundMetrics(_Part):
+    """Counts of one round, errors in eV/atom, rates and coverage between 0 and 1, seconds by step."""
+
+    generated: int = 0
+    invalid: int = 0
+    duplicates: int = 0
+    screened: int = 0
+    validated: int = 0
+    failed: int = 0
+    stable: int = 0
+    dynamically_stable: int = 0
+    discoveries: int = 0
+    displaced: int = 0
+    hit_rate: float | None = None
+    control_hit_rate: float | None = None
+    mae: float | None = None
+    coverage: float | None = None
+    failures_by_cause: dict[str, int] = {}
+    rejected_by_generator: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    best_e_above_hull: float | None = None
+
+
+class RoundRecord(_Part):
+    """state runs open -> closed; ``batch_digest`` hashes the ids of the validated batch in order."""
+
+    campaign: str
+    number: int
+    state: Literal["open", "closed"]
+    batch: list[str] = []
+    batch_digest: str = ""
+    metrics: RoundMetrics = RoundMetrics()
+    notes: list[str] = []
+
+
+class HullEntry(_Part):
+    """One validated structure on the hull diagram; energies in eV/atom."""
+
+    record_id: str
+    formula: str
+    n_atoms: int
+    composition: dict[str, float]
+    energy_per_atom: float
+    formation_energy_per_atom: float
+    e_above_hull: float
+
+
+class HullRecord(_Part):
+    """The convex hull as it stood when a round closed, for one oracle fingerprint."""
+
+    campaign: str
+    round: int
+    oracle: str
+    entries: list[HullEntry]
+
+
+class PhononRecord(_Part):
+    """Phonon bands and what a soft mode needs. frequencies[q][branch] in THz, distances in 1/Å.
+
+    modes: imaginary modes, each with ``q`` (fractional), ``frequency`` (THz) and the real and imaginary
+    parts of its eigenvector (3N each).
+    """
+
+    record_id: str
+    campaign: str
+    distances: list[float]
+    frequencies: list[list[float]]
+    ticks: list[tuple[float, str]]
+    dos_frequencies: list[float]
+    dos: list[float]
+    supercell_matrix: list[list[int]]
+    modes: list[dict[str, Any]] = []
+
+
+class CampaignRecord(_Part):
+    """A campaign as the database knows it. ``budget`` overrides of a person between rounds, ``stop`` asked."""
+
+    id: str
+    spec: dict[str, Any]
+    spec_digest: str
+    schema_version: int
+    state: Literal["running", "finished", "stopped"] = "running"
+    reason: str = ""
+    stop: bool = False
+    extra_validations: int = 0
+    extra_rounds: int = 0
