@@ -35,13 +35,17 @@ class RoundMetrics(_Part):
 
 
 class RoundRecord(_Part):
-    """state runs open -> closed; ``batch_digest`` hashes the ids of the validated batch in order."""
+    """state runs open -> closed; ``batch_digest`` hashes the ids of the validated batch in order.
+
+    steps: seconds of each finished step; a step named here is not run again.
+    """
 
     campaign: str
     number: int
     state: Literal["open", "closed"]
     batch: list[str] = []
     batch_digest: str = ""
+    steps: dict[str, float] = {}
     metrics: RoundMetrics = RoundMetrics()
     notes: list[str] = []
 

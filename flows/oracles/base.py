@@ -1,0 +1,77 @@
+"""What every oracle can do, and how an atomate2 Maker's answer becomes ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+class NotConvergedError(RuntimeError):
+    """The relaxation ended with forces above fmax."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """energy: eV for the cell; forces: eV/Å, shape (n_atoms, 3); steps: ionic steps taken."""
+
+    structure: Structure
+    energy: float
+    forces: NDArray[np.float64]
+    steps: int
+
+    @property
+    def energy_per_atom(self) -> float:
+        return self.energy / len(self.structure)
+
+    @property
+    def max_force(self) -> float:
+        """Largest force on an atom, eV/Å."""
+        return float(np.linalg.norm(self.forces, axis=1).max())
+
+
+class Oracle(Protocol):
+    """Answers for a structure. fingerprint names code, model or functional, and what else the energy hangs on."""
+
+    fingerprint: str
+
+    def relax(self, structure: Structure, folder: Path) -> Answer:
+        """Relax cell and sites. Raises NotConvergedError, or what the backend raises."""
+
+    def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
+        """Energy and forces as the structures stand, in the same order."""
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Stop what runs inside once ``seconds`` of wall time are used."""
+
+
+def run_job(job: Any, folder: Path) -> Any:
+    """Run a job or flow of an atomate2 Maker in ``folder`` and return the output of its last job.
+
+    The documents stay in memory: what the campaign keeps of them goes into the structure record.
+    """
+    from jobflow import JobStore, run_locally
+    from maggma.stores import MemoryStore
+
+    folder.mkdir(parents=True, exist_ok=True)
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    here = Path.cwd()
+    try:
+        responses = run_locally(
+            job, log=False, store=store, create_folders=True, root_dir=folder, raise_immediately=True
+        )
+    finally:
+        os.chdir(here)
+    last = job.jobs[-1] if hasattr(job, "jobs") else job
+    while hasattr(last, "jobs"):
+        last = last.jobs[-1]
+    return responses[last.uuid][max(responses[last.uuid])].output

@@ -1,0 +1,86 @@
+"""Force-field oracle: atomate2's force-field Makers on a potential loaded once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from config.spec import Oracle as OracleSpec
+from flows.oracles.base import Answer, NotConvergedError, run_job
+from flows.oracles.potentials import potential, wall_time, weights_digest
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+def _calculator(name: str) -> dict[str, Any]:
+    """The keyword arguments by which an atomate2 force-field Maker finds our potential again."""
+    return {
+        "force_field_name": {"@module": potential.__module__, "@callable": potential.__name__},
+        "calculator_kwargs": {"name": name},
+        "ionic_step_data": ("energy",),
+    }
+
+
+def relax_maker(spec: OracleSpec) -> Any:
+    """atomate2 ForceFieldRelaxMaker of cell and sites, with the campaign's fmax and steps."""
+    from atomate2.forcefields.jobs import ForceFieldRelaxMaker
+
+    return ForceFieldRelaxMaker(
+        **_calculator(spec.name),
+        steps=spec.max_steps,
+        relax_kwargs={"fmax": spec.fmax},
+        optimizer_kwargs={"optimizer": "BFGS"},
+    )
+
+
+def static_maker(spec: OracleSpec) -> Any:
+    """atomate2 ForceFieldStaticMaker; takes one structure or a list of them."""
+    from atomate2.forcefields.jobs import ForceFieldStaticMaker
+
+    return ForceFieldStaticMaker(**_calculator(spec.name))
+
+
+@dataclass(frozen=True)
+class ForceFieldOracle:
+    """7net-0, 7net-l3i5, chgnet, emt or lj by name."""
+
+    spec: OracleSpec
+
+    @property
+    def fingerprint(self) -> str:
+        return f"force-field {self.spec.name} {weights_digest(self.spec.name)}"
+
+    def relax(self, structure: Structure, folder: Path) -> Answer:
+        """Relax cell and sites; the potential is loaded first, so that a missing extra is named plainly."""
+        potential(self.spec.name)
+        answer = _answer(run_job(relax_maker(self.spec).make(structure), folder))
+        if answer.max_force > self.spec.fmax:
+            raise NotConvergedError(
+                f"largest force {answer.max_force:.3g} eV/Å after {answer.steps} steps; fmax {self.spec.fmax}"
+            )
+        return answer
+
+    def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
+        """Energy and forces, one by one: a batch does not pay on a CPU."""
+        potential(self.spec.name)
+        documents = run_job(static_maker(self.spec).make(list(structures)), folder)
+        return [_answer(document) for document in documents]
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        return wall_time(seconds)
+
+
+def _answer(document: Any) -> Answer:
+    output = document.output
+    return Answer(
+        structure=output.structure,
+        energy=float(output.energy),
+        forces=np.asarray(output.forces, dtype=float),
+        steps=int(output.n_steps or 1),
+    )

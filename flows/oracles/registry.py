@@ -1,0 +1,17 @@
+"""Oracles by the name a campaign file gives them."""
+
+from __future__ import annotations
+
+from config.spec import Oracle as OracleSpec
+from flows.oracles.base import Oracle
+
+
+def make_oracle(spec: OracleSpec) -> Oracle:
+    """The oracle of that name. Raises ConfigError where its optional package is missing."""
+    if spec.name == "vasp":
+        from flows.oracles.vasp import VaspOracle
+
+        return VaspOracle(spec)
+    from flows.oracles.force_field import ForceFieldOracle
+
+    return ForceFieldOracle(spec)

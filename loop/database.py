@@ -1,0 +1,242 @@
+"""The campaign database: the only module that queries MongoDB. Every write is an idempotent upsert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+
+from config.errors import ConfigError
+from config.settings import Settings
+from config.spec import SCHEMA_VERSION, CampaignSpec
+from loop.records import Status, StructureRecord
+from loop.rounds import CampaignRecord, HullRecord, PhononRecord, RoundRecord
+
+if TYPE_CHECKING:
+    from pymongo.database import Database as MongoDatabase
+
+Document = dict[str, Any]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """Campaigns, structure records, rounds, hulls and phonons of one MongoDB database."""
+
+    def __init__(self, mongo: MongoDatabase[Document]) -> None:
+        self._mongo = mongo
+
+    @classmethod
+    def connect(cls, uri: str, name: str) -> Database:
+        """Connect, make the indexes. Raises ConfigError where no server answers at ``uri``."""
+        from pymongo import MongoClient
+        from pymongo.errors import PyMongoError
+
+        client: MongoClient[Document] = MongoClient(uri, serverSelectionTimeoutMS=_TIMEOUT_MS)
+        database = cls(client[name])
+        try:
+            client.admin.command("ping")
+            database._make_indexes()
+        except PyMongoError as error:
+            client.close()
+            raise ConfigError(f"mongo_uri: no database answers ({type(error).__name__})") from error
+        return database
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._mongo.client.close()
+
+    def _make_indexes(self) -> None:
+        records = self._mongo["structures"]
+        records.create_index([("campaign", 1), ("round", 1)])
+        records.create_index([("campaign", 1), ("status", 1)])
+        self._mongo["rounds"].create_index([("campaign", 1), ("number", 1)], unique=True)
+        self._mongo["hulls"].create_index([("campaign", 1), ("round", 1)], unique=True)
+
+    # campaigns
+
+    def campaign(self, campaign: str) -> CampaignRecord | None:
+        """The campaign, or None. Raises ConfigError where a newer Niobe wrote it."""
+        document = self._mongo["campaigns"].find_one({"_id": campaign})
+        if document is not None and document.get("schema_version", 0) > SCHEMA_VERSION:
+            raise ConfigError(
+                f"campaign {campaign!r}: schema version {document['schema_version']} is newer than this "
+                f"Niobe's {SCHEMA_VERSION}; update Niobe"
+            )
+        return None if document is None else CampaignRecord.model_validate(_from_mongo(document))
+
+    def campaigns(self) -> list[CampaignRecord]:
+        """All campaigns, by id."""
+        return _load(CampaignRecord, self._mongo["campaigns"].find({}, sort=[("_id", 1)]))
+
+    def create_campaign(self, spec: CampaignSpec) -> CampaignRecord:
+        """The campaign of that id, made if new. Raises ConfigError where it exists with another spec."""
+        record = CampaignRecord(
+            id=spec.id,
+            spec=spec.model_dump(mode="json"),
+            spec_digest=spec.digest(),
+            schema_version=SCHEMA_VERSION,
+        )
+        self._mongo["campaigns"].update_one({"_id": spec.id}, {"$setOnInsert": _body(record)}, upsert=True)
+        stored = self.campaign(spec.id)
+        if stored is None or stored.spec_digest != record.spec_digest:
+            known = {} if stored is None else stored.spec
+            raise ConfigError(
+                f"campaign {spec.id!r} exists with another spec ({_differences(known, record.spec)}); "
+                "give the file a new id to fork it"
+            )
+        return stored
+
+    def update_campaign(self, campaign: str, **fields: Any) -> None:
+        """Set fields of a campaign. Raises ConfigError where there is none."""
+        if not self._mongo["campaigns"].update_one({"_id": campaign}, {"$set": fields}).matched_count:
+            raise ConfigError(f"campaign {campaign!r} is not in the database")
+
+    # structure records
+
+    def insert(self, records: Iterable[StructureRecord]) -> None:
+        """Add records that are not there yet; records that are stay as they are."""
+        for record in records:
+            self._mongo["structures"].update_one(
+                {"_id": record.id}, {"$setOnInsert": _body(record)}, upsert=True
+            )
+
+    def record(self, record: str) -> StructureRecord:
+        """The record of that id. Raises ConfigError where there is none."""
+        document = self._mongo["structures"].find_one({"_id": record})
+        if document is None:
+            raise ConfigError(f"structure {record!r} is not in the database")
+        return StructureRecord.model_validate(_from_mongo(document))
+
+    def records(self, campaign: str, **equal: Any) -> list[StructureRecord]:
+        """Records of a campaign whose fields equal what is given, by round and index."""
+        query = {"campaign": campaign} | {key.replace("__", "."): value for key, value in equal.items()}
+        return _load(
+            StructureRecord, self._mongo["structures"].find(query, sort=[("round", 1), ("index", 1)])
+        )
+
+    def count(self, campaign: str, **equal: Any) -> int:
+        """How many records of a campaign have fields equal to what is given."""
+        return self._mongo["structures"].count_documents({"campaign": campaign} | equal)
+
+    def pool(self, campaign: str) -> list[StructureRecord]:
+        """Screened candidates that may still be acquired, of all rounds."""
+        return self.records(campaign, status=Status.SCREENED.value)
+
+    def update_record(self, record: str, **fields: Any) -> None:
+        """Set fields of one record in one atomic write. Models are stored as plain documents."""
+        self._mongo["structures"].update_one({"_id": record}, {"$set": _plain(fields)})
+
+    def finish_validation(self, record: str, **fields: Any) -> bool:
+        """Store the outcome of a validation unless one is stored already; True where this call stored it."""
+        query = {"_id": record, "status": {"$nin": [Status.VALIDATED.value, Status.FAILED.value]}}
+        return self._mongo["structures"].update_one(query, {"$set": _plain(fields)}).modified_count == 1
+
+    # rounds
+
+    def open_round(self, campaign: str, number: int) -> RoundRecord:
+        """The round of that number, opened if it is not there."""
+        record = RoundRecord(campaign=campaign, number=number, state="open")
+        key = {"campaign": campaign, "number": number}
+        self._mongo["rounds"].update_one(key, {"$setOnInsert": record.model_dump(mode="json")}, upsert=True)
+        return self.round(campaign, number)
+
+    def round(self, campaign: str, number: int) -> RoundRecord:
+        """One round. Raises ConfigError where it was never opened."""
+        document = self._mongo["rounds"].find_one({"campaign": campaign, "number": number})
+        if document is None:
+            raise ConfigError(f"campaign {campaign!r} has no round {number}")
+        return RoundRecord.model_validate(_without_id(document))
+
+    def rounds(self, campaign: str) -> list[RoundRecord]:
+        """All rounds of a campaign in order."""
+        found = self._mongo["rounds"].find({"campaign": campaign}, sort=[("number", 1)])
+        return [RoundRecord.model_validate(_without_id(document)) for document in found]
+
+    def update_round(self, campaign: str, number: int, **fields: Any) -> None:
+        """Set fields of one round; a key with ``__`` reaches into a subdocument."""
+        changes = {key.replace("__", "."): value for key, value in _plain(fields).items()}
+        self._mongo["rounds"].update_one({"campaign": campaign, "number": number}, {"$set": changes})
+
+    # hulls and phonons
+
+    def store_hull(self, hull: HullRecord) -> None:
+        """Store the hull of a round; the same round again replaces it."""
+        key = {"campaign": hull.campaign, "round": hull.round}
+        self._mongo["hulls"].replace_one(key, hull.model_dump(mode="json"), upsert=True)
+
+    def hulls(self, campaign: str) -> list[HullRecord]:
+        """The hulls of all closed rounds in order."""
+        found = self._mongo["hulls"].find({"campaign": campaign}, sort=[("round", 1)])
+        return [HullRecord.model_validate(_without_id(document)) for document in found]
+
+    def store_phonons(self, phonons: PhononRecord) -> None:
+        """Store bands and soft modes of one structure record."""
+        document = phonons.model_dump(mode="json")
+        self._mongo["phonons"].replace_one({"_id": phonons.record_id}, document, upsert=True)
+
+    def phonons(self, record: str) -> PhononRecord | None:
+        """Bands and soft modes of one structure record, or None where it has no phonons."""
+        document = self._mongo["phonons"].find_one({"_id": record})
+        return None if document is None else PhononRecord.model_validate(_without_id(document))
+
+    @property
+    def mongo(self) -> MongoDatabase[Document]:
+        """The pymongo database underneath, for read-only pages."""
+        return self._mongo
+
+
+@contextmanager
+def open_database() -> Iterator[Database]:
+    """The database this machine's settings name. Raises ConfigError where none is named or none answers."""
+    settings = Settings()
+    if not settings.mongo_uri:
+        raise ConfigError("NIOBE_MONGO_URI: not set; a `niobe` command sets it for what it starts")
+    database = Database.connect(settings.mongo_uri, settings.database)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _body(record: BaseModel) -> Document:
+    return record.model_dump(mode="json", exclude={"id"})
+
+
+def _plain(fields: dict[str, Any]) -> Document:
+    return {key: _plain_value(value) for key, value in fields.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return _plain(value)
+    return str(value) if isinstance(value, Status) else value
+
+
+def _without_id(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key != "_id"}
+
+
+def _from_mongo(document: Document) -> Document:
+    return _without_id(document) | {"id": document["_id"]}
+
+
+def _load(model: type[ModelT], cursor: Iterable[Document]) -> list[ModelT]:
+    return [model.model_validate(_from_mongo(document)) for document in cursor]
+
+
+def _differences(old: Document, new: Document, prefix: str = "") -> str:
+    """The keys whose values differ, as ``key: old -> new``, at most five."""
+    changed = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            inner = _differences(before, after, f"{prefix}{key}.")
+            changed += [inner] if inner else []
+        elif before != after:
+            changed.append(f"{prefix}{key}: {before} -> {after}")
+    return "; ".join(changed[:5])
