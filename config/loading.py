@@ -1,0 +1,105 @@
+"""From a campaign file to a CampaignSpec, or to one ConfigError that names file, key and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from config.errors import ConfigError
+from config.spec import CampaignSpec
+
+
+def load_campaign(path: Path, **overrides: Any) -> CampaignSpec:
+    """Read a YAML campaign file; ``overrides`` with a value replace keys (``oracle__name``: a key inside).
+
+    Paths in the file are relative to the file. Raises ConfigError: one line, nothing done.
+    """
+    content = _read(path)
+    for key, value in overrides.items():
+        if value is not None:
+            _set(content, key.split("__"), value)
+    try:
+        spec = CampaignSpec.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_problem(error, content)}") from None
+    return _with_absolute_paths(spec, path.parent)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such campaign file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a campaign file is a mapping of keys; allowed: {_allowed(CampaignSpec)}")
+    return content
+
+
+def _set(content: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = content.setdefault(key, {})
+        if not isinstance(inner, dict):
+            return
+        content = inner
+    content[keys[-1]] = value
+
+
+def _first_problem(error: ValidationError, content: dict[str, Any]) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "campaign"
+    if problem["type"] == "extra_forbidden":
+        return _unknown_key(problem["loc"])
+    if problem["type"] == "missing":
+        return f"{where}: missing; it is required"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    given = problem.get("input")
+    shown = "" if isinstance(given, dict | list | tuple) else f" (got {given!r})"
+    return f"{where}: {message}{shown}"
+
+
+def _unknown_key(location: tuple[int | str, ...]) -> str:
+    model = _model_at(location[:-1])
+    key = str(location[-1])
+    names = list(model.model_fields) if model else []
+    near = difflib.get_close_matches(key, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(names)}"
+    return f"{'.'.join(str(part) for part in location)}: unknown key{hint}"
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    model: Any = CampaignSpec
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
+        model = (
+            annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else arguments[0]
+        )
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _allowed(model: type[BaseModel]) -> str:
+    return ", ".join(model.model_fields)
+
+
+def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
+    """Files are found from wherever a worker runs."""
+    files = tuple(str((folder / file).resolve()) for file in spec.seeds.files)
+    for file in files:
+        if not Path(file).exists():
+            raise ConfigError(f"seeds.files: {file}: no such file or folder")
+    corpus = str((folder / spec.corpus).resolve()) if spec.corpus else None
+    if corpus and not Path(corpus).is_file():
+        raise ConfigError(f"corpus: {corpus}: no such file")
+    seeds = spec.seeds.model_copy(update={"files": files})
+    return spec.model_copy(update={"seeds": seeds, "corpus": corpus})

@@ -1,0 +1,121 @@
+"""Training steps: from structure records to checkpoints."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from config.spec import CampaignSpec
+from flows.steps import checkpoint_folder
+from loop.closing import relaxed_structure
+from loop.database import Database
+from loop.records import Stability, Status, StructureRecord
+from loop.rounds import RoundRecord
+from surrogates.protocols import FloatArray
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_ENERGY_SCALE = 0.1
+
+
+def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Fit the surrogate on all validated and failed records and write its checkpoint."""
+    from surrogates.models import make_surrogate
+
+    structures, targets = training_set(_finished(database, spec))
+    model = make_surrogate(spec.surrogate.model, members=spec.surrogate.members, epochs=spec.surrogate.epochs)
+    model.fit(structures, targets, seed=spec.derived_seed(round_record.number, "train_surrogate"))
+    _write(checkpoint_folder(spec, round_record.number, "surrogate"), model.save)
+
+
+def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Train the GAN, or fine-tune the last round's, on the relaxed records weighted by e_above_hull."""
+    if all(part.name != "gan" for part in spec.generation.mix):
+        return
+    from surrogates.gan import CrystalGAN
+
+    number = round_record.number
+    records = [record for record in _finished(database, spec) if record.verdict is not None]
+    before = checkpoint_folder(spec, number - 1, "gan")
+    gan = CrystalGAN.load(before) if before.is_dir() else CrystalGAN(epochs=spec.generation.gan_epochs)
+    if spec.corpus and not before.is_dir():
+        corpus = _corpus(spec)
+        gan.fit(corpus, np.ones(len(corpus)), seed=spec.derived_seed(number, "train_gan/corpus"))
+    weights = gan_weights(records)
+    gan.fit([relaxed_structure(r) for r in records], weights, seed=spec.derived_seed(number, "train_gan"))
+    _write(checkpoint_folder(spec, number, "gan"), gan.save)
+
+
+def training_set(records: Sequence[StructureRecord]) -> tuple[list[Structure], dict[str, FloatArray]]:
+    """Structures and labels, NaN where unknown.
+
+    A validated record teaches twice with the same labels: as generated, which is what screening sees, and relaxed.
+    """
+    rows: list[tuple[Structure, list[float]]] = []
+    for record in records:
+        labels = _labels(record)
+        rows.append((_generated(record), labels))
+        if record.validation is not None:
+            rows.append((relaxed_structure(record), labels))
+    table = np.array([labels for _, labels in rows], dtype=float).reshape(-1, len(_TARGETS))
+    return [structure for structure, _ in rows], {name: table[:, i] for i, name in enumerate(_TARGETS)}
+
+
+_TARGETS = ("formation_energy_per_atom", "log_volume", "p_stable", "p_failure")
+
+
+def _labels(record: StructureRecord) -> list[float]:
+    nan = float("nan")
+    if record.validation is None or record.verdict is None:
+        return [nan, nan, nan, 1.0]
+    known = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0}
+    return [
+        record.verdict.formation_energy_per_atom,
+        float(np.log(record.validation.volume_per_atom)),
+        known.get(record.validation.phonon.outcome, nan),
+        0.0,
+    ]
+
+
+def gan_weights(records: Sequence[StructureRecord]) -> FloatArray:
+    """Weight 1 on the hull, falling by e for every 0.1 eV/atom; unstable ones count half. Shape (n,)."""
+    weights = []
+    for record in records:
+        above = record.verdict.e_above_hull_now if record.verdict else 0.0
+        unstable = record.validation is not None and record.validation.phonon.outcome is Stability.UNSTABLE
+        weights.append(max(float(np.exp(-above / _ENERGY_SCALE)), 0.02) * (0.5 if unstable else 1.0))
+    return np.array(weights)
+
+
+def _generated(record: StructureRecord) -> Structure:
+    from pymatgen.core import Structure
+
+    return Structure.from_dict(record.structure)
+
+
+def _finished(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+    done = {Status.VALIDATED, Status.FAILED}
+    return [record for record in database.records(spec.id) if record.status in done]
+
+
+def _corpus(spec: CampaignSpec) -> list[Structure]:
+    from loop.imports import read_structures
+
+    structures = [structure for _, structure in read_structures(Path(spec.corpus or "")).structures]
+    return [s for s in structures if not {e.symbol for e in s.composition} >= set(spec.elements)]
+
+
+def _write(folder: Path, save: Callable[[Path], None]) -> None:
+    """Write a checkpoint beside its place and move it there whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    save(scratch)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(scratch, folder)

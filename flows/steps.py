@@ -1,0 +1,117 @@
+"""The steps of one round, each a jobflow job: idempotent, keyed by campaign and round, all state in the database.
+
+A job's arguments are the campaign spec and numbers only; no address or secret is stored with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jobflow import job
+
+from config.settings import Settings
+from config.spec import CampaignSpec
+from loop.database import Database, open_database
+from loop.rounds import RoundRecord
+
+Document = dict[str, Any]
+Step = Callable[[Database, CampaignSpec, RoundRecord], None]
+
+
+def _run_once(name: str, campaign: Document, number: int, step: Step) -> Document:
+    """Run a step unless the round says it is done; store its seconds when it is."""
+    spec = CampaignSpec.model_validate(campaign)
+    with open_database() as database:
+        round_record = database.open_round(spec.id, number)
+        if name not in round_record.steps:
+            started = time.monotonic()
+            step(database, spec, round_record)
+            seconds = round(time.monotonic() - started, 3)
+            database.update_round(spec.id, number, **{f"steps__{name}": seconds})
+    return {"campaign": spec.id, "round": number, "step": name}
+
+
+def checkpoint_folder(spec: CampaignSpec, number: int, model: str) -> Path:
+    """Where the checkpoint of a model trained in a round lies."""
+    return Settings().home / "checkpoints" / spec.id / f"round-{number}" / model
+
+
+@job
+def seed(campaign: Document) -> Document:
+    """Round 0: store the seeds and make them the batch to validate."""
+    from loop.seeding import seed_campaign
+
+    return _run_once("seed", campaign, 0, seed_campaign)
+
+
+@job
+def train_surrogate(campaign: Document, number: int, after: Any = None) -> Document:
+    """Train the surrogate on every validated and failed record."""
+    from flows.learning import train_surrogate as step
+
+    return _run_once("train_surrogate", campaign, number, step)
+
+
+@job
+def train_gan(campaign: Document, number: int, after: Any = None) -> Document:
+    """Train the GAN on the corpus, if any, and fine-tune it on the campaign's own records."""
+    from flows.learning import train_gan as step
+
+    return _run_once("train_gan", campaign, number, step)
+
+
+@job
+def generate(campaign: Document, number: int, after: Any = None) -> Document:
+    """Draw candidates from the campaign's generators."""
+    from flows.candidates import generate as step
+
+    return _run_once("generate", campaign, number, step)
+
+
+@job
+def screen(campaign: Document, number: int, after: Any = None) -> Document:
+    """Set aside invalid and duplicate candidates; predict the others."""
+    from flows.candidates import screen as step
+
+    return _run_once("screen", campaign, number, step)
+
+
+@job
+def acquire(campaign: Document, number: int, after: Any = None) -> Document:
+    """Choose the batch to validate."""
+    from flows.candidates import acquire as step
+
+    return _run_once("acquire", campaign, number, step)
+
+
+@job
+def validate(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Validate the candidates ``slot``, ``slot + slots``, … of the round's batch."""
+    from flows.validating import validate_slot
+
+    spec = CampaignSpec.model_validate(campaign)
+    with open_database() as database:
+        validate_slot(database, spec, number, slot, slots)
+    return {"campaign": spec.id, "round": number, "slot": slot}
+
+
+@job
+def seed_phonons(campaign: Document, slot: int, slots: int, after: Any = None) -> Document:
+    """Round 0: phonons for the seeds near the hull of all seeds."""
+    from flows.validating import phonon_slot
+
+    spec = CampaignSpec.model_validate(campaign)
+    with open_database() as database:
+        phonon_slot(database, spec, slot, slots)
+    return {"campaign": spec.id, "round": 0, "slot": slot}
+
+
+@job
+def close(campaign: Document, number: int, after: Any = None) -> Document:
+    """Close the round at its quorum: hull, discoveries, metrics."""
+    from flows.validating import close_round
+
+    return _run_once("close", campaign, number, close_round)

@@ -1,0 +1,153 @@
+"""Closing a round: hull, discoveries, displaced discoveries and metrics. Pure: records in, records out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from config.spec import CampaignSpec
+from loop.hull import build_hull
+from loop.records import Stability, Status, StructureRecord, Verdict
+from loop.rounds import HullRecord, RoundMetrics, RoundRecord
+from loop.similarity import SeenStructures
+
+_INTERVAL_90 = 1.645
+
+
+def close_round(
+    spec: CampaignSpec, round_number: int, records: Sequence[StructureRecord]
+) -> tuple[HullRecord, dict[str, Verdict]]:
+    """The hull of the round and the verdict of every validated record, by record id."""
+    validated = [record for record in records if record.status is Status.VALIDATED]
+    hull = build_hull(spec.id, round_number, spec.elements, validated)
+    seen = SeenStructures()
+    verdicts = {}
+    for record, entry in zip(validated, hull.entries, strict=True):
+        verdicts[record.id] = _verdict(
+            spec, record, round_number, entry.e_above_hull, entry.formation_energy_per_atom, seen
+        )
+    return hull, verdicts
+
+
+def _verdict(
+    spec: CampaignSpec,
+    record: StructureRecord,
+    round_number: int,
+    above: float,
+    formation: float,
+    seen: SeenStructures,
+) -> Verdict:
+    before = record.verdict
+    duplicate_of = before.duplicate_of if before else _first_like(record, seen)
+    if duplicate_of is None:
+        seen.add(record.id, relaxed_structure(record))
+    found = before.e_above_hull_found if before else above
+    discovered = is_discovery(spec, record, above, duplicate_of)
+    discovery_round = before.discovery_round if before else None
+    if discovered and discovery_round is None:
+        discovery_round = round_number
+    displaced = None
+    if discovery_round is not None and not discovered:
+        displaced = (before.displaced_round if before else None) or round_number
+    return Verdict(
+        formation_energy_per_atom=formation,
+        e_above_hull_found=found,
+        e_above_hull_now=above,
+        hull_round=round_number,
+        duplicate_of=duplicate_of,
+        discovery=discovered,
+        discovery_round=discovery_round,
+        displaced_round=displaced,
+    )
+
+
+def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, duplicate_of: str | None) -> bool:
+    """Stable (within ``hull_tolerance``), unique, novel against seeds, and dynamically stable."""
+    validation = record.validation
+    return (
+        record.round > 0
+        and validation is not None
+        and "-" in record.chemsys
+        and duplicate_of is None
+        and above <= spec.hull_tolerance
+        and validation.phonon.outcome is Stability.STABLE
+    )
+
+
+def relaxed_structure(record: StructureRecord):  # type: ignore[no-untyped-def]
+    """The relaxed structure where there is one, else the structure as generated (pymatgen Structure)."""
+    from pymatgen.core import Structure
+
+    return Structure.from_dict(record.validation.structure if record.validation else record.structure)
+
+
+def _first_like(record: StructureRecord, seen: SeenStructures) -> str | None:
+    return seen.find(relaxed_structure(record))
+
+
+def round_metrics(
+    spec: CampaignSpec, round_record: RoundRecord, records: Sequence[StructureRecord]
+) -> RoundMetrics:
+    """Metrics of one round from all records of the campaign, verdicts included."""
+    drawn = [record for record in records if record.round == round_record.number]
+    batch = [record for record in records if record.acquired_round == round_record.number]
+    status = Counter(record.status for record in drawn)
+    validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]
+    stable = [r for r in validated if r.verdict and r.verdict.e_above_hull_found <= spec.hull_tolerance]
+    failures = Counter(record.failure.cause for record in batch if record.failure)
+    errors, covered = _prediction_errors(validated)
+    return RoundMetrics(
+        generated=len(drawn),
+        invalid=status[Status.INVALID],
+        duplicates=status[Status.DUPLICATE],
+        screened=len(drawn) - status[Status.INVALID] - status[Status.DUPLICATE],
+        validated=len(validated),
+        failed=sum(failures.values()),
+        stable=len(stable),
+        dynamically_stable=sum(_dynamically_stable(record) for record in validated),
+        discoveries=sum(_discovered_in(record, round_record.number) for record in records),
+        displaced=sum(_displaced_in(record, round_record.number) for record in records),
+        hit_rate=_hit_rate(batch, "acquired"),
+        control_hit_rate=_hit_rate(batch, "control"),
+        mae=float(np.mean(errors)) if errors else None,
+        coverage=float(np.mean(covered)) if covered else None,
+        failures_by_cause=dict(failures),
+        rejected_by_generator=round_record.metrics.rejected_by_generator,
+        seconds=round_record.steps,
+        best_e_above_hull=min((r.verdict.e_above_hull_found for r in validated if r.verdict), default=None),
+    )
+
+
+def _prediction_errors(validated: Sequence[StructureRecord]) -> tuple[list[float], list[bool]]:
+    """Absolute errors of predicted formation energy (eV/atom), and whether the 90 % interval held it."""
+    errors, covered = [], []
+    for record in validated:
+        predicted = record.prediction.get("formation_energy_per_atom")
+        if predicted is None or predicted.mean is None or predicted.std is None or record.verdict is None:
+            continue
+        error = abs(predicted.mean - record.verdict.formation_energy_per_atom)
+        errors.append(error)
+        covered.append(error <= _INTERVAL_90 * predicted.std)
+    return errors, covered
+
+
+def _dynamically_stable(record: StructureRecord) -> bool:
+    return record.validation is not None and record.validation.phonon.outcome is Stability.STABLE
+
+
+def _discovered_in(record: StructureRecord, number: int) -> bool:
+    return record.verdict is not None and record.verdict.discovery_round == number
+
+
+def _displaced_in(record: StructureRecord, number: int) -> bool:
+    return record.verdict is not None and record.verdict.displaced_round == number
+
+
+def _hit_rate(batch: Sequence[StructureRecord], arm: str) -> float | None:
+    """Share of an arm's finished validations that were discoveries when found."""
+    done = [r for r in batch if r.choice and r.choice.arm == arm and (r.validation or r.failure)]
+    if not done:
+        return None
+    return float(np.mean([r.verdict is not None and r.verdict.discovery_round is not None for r in done]))

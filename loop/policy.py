@@ -1,0 +1,39 @@
+"""When a campaign goes on, and when it has spent enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from config.spec import CampaignSpec
+from loop.rounds import CampaignRecord, RoundRecord
+
+
+def validations_left(spec: CampaignSpec, campaign: CampaignRecord, spent: int) -> int:
+    """How many candidates may still be validated."""
+    return max(0, spec.budget.validations + campaign.extra_validations - spent)
+
+
+def why_stop(
+    spec: CampaignSpec, campaign: CampaignRecord, rounds: Sequence[RoundRecord], spent: int, seconds: float
+) -> str:
+    """Why no further round is opened, or "" to go on. ``spent``: validations; ``seconds``: of the oracle."""
+    closed = [record for record in rounds if record.state == "closed" and record.number > 0]
+    if campaign.stop:
+        return "stopped by the user"
+    if len(closed) >= spec.budget.rounds + campaign.extra_rounds:
+        return "all rounds done"
+    if validations_left(spec, campaign, spent) == 0:
+        return "all validations spent"
+    if spec.budget.oracle_seconds is not None and seconds >= spec.budget.oracle_seconds:
+        return "all oracle seconds spent"
+    return _out_of_patience(spec, closed)
+
+
+def _out_of_patience(spec: CampaignSpec, closed: Sequence[RoundRecord]) -> str:
+    patience = spec.policy.patience
+    if patience is None or len(closed) < patience:
+        return ""
+    recent = closed[-patience:]
+    return (
+        "" if any(record.metrics.discoveries for record in recent) else f"no discovery in {patience} rounds"
+    )

@@ -1,0 +1,128 @@
+"""Where a campaign's database starts: elemental references, decorated prototypes, the user's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.errors import ConfigError
+from config.spec import CampaignSpec
+from loop.imports import read_structures
+from loop.records import Choice, Lineage, Status, StructureRecord, record_id
+from loop.similarity import SeenStructures, content_hash, spacegroup_number
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+def new_record(
+    spec: CampaignSpec, round_number: int, index: int, structure: Structure, lineage: Lineage
+) -> StructureRecord:
+    """A structure record as it enters the database, status ``generated``."""
+    content = content_hash(structure)
+    return StructureRecord(
+        id=record_id(spec.id, round_number, content),
+        campaign=spec.id,
+        round=round_number,
+        index=index,
+        status=Status.GENERATED,
+        structure=structure.as_dict(),
+        formula=structure.composition.reduced_formula,
+        chemsys=structure.composition.chemical_system,
+        n_atoms=len(structure),
+        spacegroup=spacegroup_number(structure),
+        fingerprint=content,
+        lineage=lineage,
+    )
+
+
+def seed_records(spec: CampaignSpec) -> tuple[list[StructureRecord], list[str]]:
+    """The seeds of a campaign, without duplicates and without what is excluded, and a line per broken file."""
+    from loop.generators.prototypes import elemental_references
+
+    excluded, seen = excluded_structures(spec), SeenStructures()
+    records: list[StructureRecord] = []
+    imported, broken = _from_files(spec)
+    sources = [
+        ("reference", elemental_references(spec.elements)),
+        ("file", imported),
+        ("prototype", _prototypes(spec, excluded)),
+    ]
+    for source, structures in sources:
+        for label, structure in structures:
+            if excluded.find(structure) or seen.find(structure):
+                continue
+            seen.add(label, structure)
+            lineage = Lineage(generator=source, origin={"label": label})
+            record = new_record(spec, 0, len(records), structure, lineage)
+            choice = Choice(function="seed", arm="seed", rank=len(records))
+            update = {"status": Status.ACQUIRED, "choice": choice, "acquired_round": 0}
+            records.append(record.model_copy(update=update))
+    return records, broken
+
+
+def excluded_structures(spec: CampaignSpec) -> SeenStructures:
+    """What ``seeds.exclude`` names: files, or AFLOW prototype labels in every decoration by the elements.
+
+    Raises ConfigError for an entry that is neither.
+    """
+    excluded = SeenStructures()
+    labels = {entry for entry in spec.seeds.exclude if not Path(entry).exists()}
+    for entry in set(spec.seeds.exclude) - labels:
+        for label, structure in read_structures(Path(entry)).structures:
+            excluded.add(label, structure)
+    if labels:
+        found = _decorated(spec, labels)
+        for missing in sorted(labels - {label for label, _ in found}):
+            raise ConfigError(f"seeds.exclude: {missing!r} is neither a file nor an AFLOW prototype label")
+        for label, structure in found:
+            excluded.add(label, structure)
+    return excluded
+
+
+def _decorated(spec: CampaignSpec, labels: set[str]) -> list[tuple[str, Structure]]:
+    from loop.generators.prototypes import decorated_prototypes
+
+    found = []
+    for name, structure in decorated_prototypes(spec.elements, 10_000):
+        label = name.split()[0]
+        if label in labels:
+            found.append((label, structure))
+    return found
+
+
+def _prototypes(spec: CampaignSpec, excluded: SeenStructures) -> Iterable[tuple[str, Structure]]:
+    """Decorated prototypes, the smallest cells first, one per composition in turn."""
+    if not spec.seeds.prototypes:
+        return []
+    from loop.generators.prototypes import decorated_prototypes
+
+    by_formula: dict[str, list[tuple[str, Structure]]] = {}
+    for label, structure in decorated_prototypes(spec.elements, spec.limits.max_atoms):
+        if len(structure.composition) > 1 and not excluded.find(structure):
+            by_formula.setdefault(structure.composition.reduced_formula, []).append((label, structure))
+    queues = [sorted(found, key=lambda pair: len(pair[1])) for _, found in sorted(by_formula.items())]
+    ranked = [
+        queue[depth]
+        for depth in range(max(map(len, queues), default=0))
+        for queue in queues
+        if depth < len(queue)
+    ]
+    return ranked[: spec.seeds.max_prototypes]
+
+
+def _from_files(spec: CampaignSpec) -> tuple[list[tuple[str, Structure]], list[str]]:
+    structures, broken = [], []
+    for file in spec.seeds.files:
+        imported = read_structures(Path(file))
+        broken += imported.broken
+        for label, structure in imported.structures:
+            foreign = {element.symbol for element in structure.composition} - set(spec.elements)
+            if foreign:
+                broken.append(
+                    f"{label}: holds {', '.join(sorted(foreign))}; allowed: {', '.join(spec.elements)}"
+                )
+            else:
+                structures.append((label, structure))
+    return structures, broken
