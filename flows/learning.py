@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -56,7 +55,8 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
 def training_set(records: Sequence[StructureRecord]) -> tuple[list[Structure], dict[str, FloatArray]]:
     """Structures and labels, NaN where unknown.
 
-    A validated record teaches twice with the same labels: as generated, which is what screening sees, and relaxed.
+    A validated record teaches twice with the same labels: as generated, which is what screening sees,
+    and relaxed.
     """
     rows: list[tuple[Structure, list[float]]] = []
     for record in records:
@@ -118,4 +118,4 @@ def _write(folder: Path, save: Callable[[Path], None]) -> None:
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     save(scratch)
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(scratch, folder)
+    scratch.replace(folder)

@@ -41,7 +41,7 @@ def _seed_round(spec: CampaignSpec) -> list[Job]:
     end = steps.close(campaign, 0, after=[job.output for job in phonons])
     _number_slots(relaxed, "seeds")
     _number_slots(phonons, "seed phonons")
-    _go_on_without(phonons + [end])
+    _go_on_without([*phonons, end])
     return [start, *relaxed, *phonons, end]
 
 

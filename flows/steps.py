@@ -1,4 +1,4 @@
-"""The steps of one round, each a jobflow job: idempotent, keyed by campaign and round, all state in the database.
+"""The steps of one round, each a jobflow job: idempotent, with all state in the database.
 
 A job's arguments are the campaign spec and numbers only; no address or secret is stored with it.
 """

@@ -25,7 +25,7 @@ class QuorumError(RuntimeError):
 
 
 def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Validate every ``slots``-th candidate of the round's batch from ``slot`` on, unless its outcome is stored."""
+    """Validate every ``slots``-th candidate of the batch from ``slot`` on, unless its outcome is stored."""
     from pymatgen.core import Structure
 
     oracle = make_oracle(spec.oracle)

@@ -38,7 +38,9 @@ def validate_structure(
     ``oracle.retries`` times.
     """
     started = time.monotonic()
-    for attempt in range(spec.oracle.retries + 1):
+    attempts = 0
+    while attempts <= spec.oracle.retries:
+        attempts += 1
         try:
             with oracle.within(spec.oracle.wall_time):
                 return _validate(spec, oracle, structure, hull, folder)
@@ -52,7 +54,7 @@ def validate_structure(
         exception=type(last).__name__,
         message=" ".join(str(last).split())[:500],
         seconds=round(time.monotonic() - started, 3),
-        attempts=attempt + 1,
+        attempts=attempts,
     )
 
 

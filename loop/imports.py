@@ -28,8 +28,8 @@ def read_structures(path: Path) -> Imported:
     """Read everything in a file or folder; what is broken is reported with file and row, and skipped.
 
     Tables have a column ``cif``, or ``lattice`` (9 floats or 3×3, Å), ``numbers`` or ``species``, and
-    ``frac_coords`` or ``coords`` (fractional, 3N floats or N×3). Raises ConfigError where ``path`` is missing or of no
-    known kind.
+    ``frac_coords`` or ``coords`` (fractional, 3N floats or N×3). Raises ConfigError where ``path`` is
+    missing.
     """
     imported = Imported()
     for label, build in _rows(path):

@@ -38,7 +38,7 @@ def new_record(
 
 
 def seed_records(spec: CampaignSpec) -> tuple[list[StructureRecord], list[str]]:
-    """The seeds of a campaign, without duplicates and without what is excluded, and a line per broken file."""
+    """The seeds, without duplicates and without what is excluded, and a line per broken file."""
     from loop.generators.prototypes import elemental_references
 
     excluded, seen = excluded_structures(spec), SeenStructures()

@@ -40,7 +40,7 @@ class Answer:
 
 
 class Oracle(Protocol):
-    """Answers for a structure. fingerprint names code, model or functional, and what else the energy hangs on."""
+    """Answers for a structure. fingerprint: code, model or functional, and what else energies hang on."""
 
     fingerprint: str
 

@@ -118,7 +118,7 @@ def potential(name: str) -> Calculator:
 
 @functools.cache
 def weights_digest(name: str) -> str:
-    """SHA-256 (first 12 digits) over what the potential's answers depend on: its weight file or parameters."""
+    """First 12 digits of the SHA-256 of the weight file, or of the name and version where there is none."""
     if name.startswith("7net"):
         from sevenn.util import pretrained_name_to_path
 

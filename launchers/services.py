@@ -1,0 +1,47 @@
+"""What a command needs before it can work: where the database is, and that it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from config.settings import Settings
+
+if TYPE_CHECKING:
+    from loop.database import Database
+
+
+def ensure_database() -> str:
+    """The database URI of this machine's settings; starts the embedded server where none is named.
+
+    Sets ``NIOBE_MONGO_URI`` and ``NIOBE_HOME`` (absolute) for the processes this one starts.
+    """
+    settings = Settings()
+    home = settings.home.expanduser().resolve()
+    os.environ["NIOBE_HOME"] = str(home)
+    if settings.mongo_uri:
+        return settings.mongo_uri
+    from launchers.embedded import ensure_server, server_status
+
+    folder = home / "db"
+    running = server_status(folder) is not None
+    uri = ensure_server(folder)
+    if not running:
+        print(f"started the embedded database in {folder}", file=sys.stderr)
+    os.environ["NIOBE_MONGO_URI"] = uri
+    return uri
+
+
+@contextmanager
+def campaign_database() -> Iterator[Database]:
+    """The campaign database, its server started when needed."""
+    from loop.database import Database
+
+    database = Database.connect(ensure_database(), Settings().database)
+    try:
+        yield database
+    finally:
+        database.close()
