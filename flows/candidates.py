@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Draw candidates from every generator of the mix and store them as records."""
-    number, rejected, index = round_record.number, {}, 0
+    number, index = round_record.number, 0
+    rejected: dict[str, int] = {}
     for name, count in shares(spec).items():
         batch = _sample(database, spec, number, name, count)
         rejected |= {f"{name}: {reason}": lost for reason, lost in batch.rejected.items()}
@@ -52,7 +53,7 @@ def shares(spec: CampaignSpec) -> dict[str, int]:
     """Candidates per generator: shares of the total by largest remainder."""
     total = sum(part.share for part in spec.generation.mix)
     exact = {part.name: spec.generation.candidates * part.share / total for part in spec.generation.mix}
-    counts = {name: int(value) for name, value in exact.items()}
+    counts: dict[str, int] = {name: int(value) for name, value in exact.items()}
     by_remainder = sorted(exact, key=lambda name: (counts[name] - exact[name], name))
     for name in by_remainder[: spec.generation.candidates - sum(counts.values())]:
         counts[name] += 1

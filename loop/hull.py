@@ -9,7 +9,7 @@ from loop.records import StructureRecord
 from loop.rounds import HullEntry, HullRecord
 
 if TYPE_CHECKING:
-    from pymatgen.analysis.phase_diagram import PhaseDiagram
+    from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 
 
 def build_hull(
@@ -71,7 +71,7 @@ def _energy(record: StructureRecord) -> float:
     return record.validation.energy_per_atom
 
 
-def _entry(record: StructureRecord, entry: object, diagram: PhaseDiagram) -> HullEntry:
+def _entry(record: StructureRecord, entry: PDEntry, diagram: PhaseDiagram) -> HullEntry:
     return HullEntry(
         record_id=record.id,
         formula=record.formula,

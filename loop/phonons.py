@@ -24,7 +24,7 @@ _ACOUSTIC_RADIUS = 1e-3
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Phonons of one structure. bands: what PhononRecord stores; modes: imaginary modes for soft-mode search."""
+    """Phonons of one structure. bands: what PhononRecord stores; modes: the imaginary ones."""
 
     verdict: PhononVerdict
     bands: dict[str, Any]
@@ -137,7 +137,7 @@ def _without_acoustic(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _imaginary_modes(phonon: Phonopy, tolerance: float, most: int = 4) -> list[dict[str, Any]]:
-    """The softest imaginary modes at Γ and the zone boundary: q, frequency (THz) and eigenvector parts (3N each)."""
+    """Softest imaginary modes at Γ and the zone boundary: q, frequency (THz), eigenvector parts (3N)."""
     half = _zone_boundary()
     phonon.run_qpoints(half, with_eigenvectors=True)
     answer = phonon.get_qpoints_dict()

@@ -90,7 +90,7 @@ class PhononRecord(_Part):
 
 
 class CampaignRecord(_Part):
-    """A campaign as the database knows it. ``budget`` overrides of a person between rounds, ``stop`` asked."""
+    """A campaign as the database knows it: its spec, and what a person asked for between rounds."""
 
     id: str
     spec: dict[str, Any]

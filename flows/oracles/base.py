@@ -42,7 +42,9 @@ class Answer:
 class Oracle(Protocol):
     """Answers for a structure. fingerprint: code, model or functional, and what else energies hang on."""
 
-    fingerprint: str
+    @property
+    def fingerprint(self) -> str:
+        """Two energies may meet in one hull only where this is equal."""
 
     def relax(self, structure: Structure, folder: Path) -> Answer:
         """Relax cell and sites. Raises NotConvergedError, or what the backend raises."""
