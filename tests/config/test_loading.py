@@ -1,0 +1,89 @@
+"""Campaign files: every shipped example is valid, every mistake is one clear line."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.errors import ConfigError
+from config.loading import load_campaign
+from config.spec import ELEMENTS, CampaignSpec
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "config" / "campaigns").glob("*.yaml"))
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "campaign.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_shipped_examples_are_valid(file: Path) -> None:
+    assert load_campaign(file).id == file.stem
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("id: a\nelements: [Nb, Xx]", "elements: unknown element 'Xx'; allowed"),
+        ("id: a\nelements: []", "elements: needs 1 to 5 element symbols"),
+        ("id: a\nelements: [Nb, Nb]", "names an element twice"),
+        ("id: a\nelements: [Nb]\nbudget: {rounds: -1}", "budget.rounds: Input should be greater"),
+        ("id: a\nelements: [Nb]\nbudget: {validation: 3}", "did you mean 'validations'?"),
+        ("id: a\nelements: [Nb]\ngeneration: {mix: [{name: gan, shar: 1}]}", "did you mean 'share'?"),
+        ("id: a\nelements: [Nb]\nzzz: 1", "zzz: unknown key; allowed: id, elements"),
+        ("elements: [Nb]", "id: missing"),
+        ("id: a\nelements: [Nb]\nseeds: {files: [nowhere]}", "no such file or folder"),
+        ("id: a\nelements: [Nb]\nlimits: {min_atoms: 9, max_atoms: 4}", "min_atoms 9 is above max_atoms 4"),
+        ("id: a\nelements: [Nb]\noracle: {name: magic}", "oracle.name: Input should be '7net-0'"),
+        ("[1, 2]", "a campaign file is a mapping"),
+        ("id: [", "not valid YAML"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_campaign(write(tmp_path, text))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such campaign file"):
+        load_campaign(tmp_path / "none.yaml")
+
+
+def test_overrides_replace_keys_and_paths_follow_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.cif").write_text("")
+    file = write(tmp_path, "id: a\nelements: [O, Nb]\nseeds: {files: [mine.cif]}")
+    spec = load_campaign(file, seed=7, oracle__name="emt", id=None)
+    assert (spec.seed, spec.oracle.name, spec.id, spec.elements) == (7, "emt", "a", ("Nb", "O"))
+    assert spec.seeds.files == (str((tmp_path / "mine.cif").resolve()),)
+
+
+@given(st.permutations(["Ti", "N", "O"]), st.integers(0, 2**31))
+def test_digest_ignores_element_order_and_launcher_but_not_the_seed(elements: list[str], seed: int) -> None:
+    one = CampaignSpec(id="a", elements=tuple(elements), seed=seed)
+    other = CampaignSpec(id="a", elements=("N", "O", "Ti"), seed=seed, launcher="fireworks")
+    assert one.digest() == other.digest()
+    assert one.digest() != other.model_copy(update={"seed": seed + 1}).digest()
+
+
+@given(st.integers(0, 99), st.integers(0, 99))
+def test_derived_seeds_differ_by_round_and_step(one: int, other: int) -> None:
+    spec = CampaignSpec(id="a", elements=("Nb",))
+    assert (spec.derived_seed(one, "x") == spec.derived_seed(other, "x")) == (one == other)
+    assert spec.derived_seed(one, "x") != spec.derived_seed(one, "y")
+
+
+def test_a_spec_survives_yaml() -> None:
+    spec = CampaignSpec(id="a", elements=("Nb", "O"))
+    assert CampaignSpec.model_validate(yaml.safe_load(yaml.safe_dump(spec.model_dump(mode="json")))) == spec
+
+
+def test_elements_are_those_of_the_periodic_table() -> None:
+    from pymatgen.core import Element
+
+    assert [Element.from_Z(z).symbol for z in range(1, len(ELEMENTS) + 1)] == list(ELEMENTS)

@@ -1,0 +1,67 @@
+"""Discoveries, displaced discoveries and duplicates as rounds close."""
+
+from loop.closing import close_round, round_metrics
+from loop.records import Choice, PredictedValue, Stability, StructureRecord
+from loop.rounds import RoundRecord
+from tests.loop.factory import SPEC, element, nbo, rocksalt, validated
+
+SEEDS = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -5.0, index=1)]
+
+
+def closed(records: list[StructureRecord], number: int) -> list[StructureRecord]:
+    _, verdicts = close_round(SPEC, number, records)
+    return [record.model_copy(update={"verdict": verdicts[record.id]}) for record in records]
+
+
+def test_a_stable_unique_novel_structure_is_a_discovery() -> None:
+    found = closed([*SEEDS, validated(nbo(), -9.5, round_number=1)], 1)[2].verdict
+    assert found is not None
+    assert (found.discovery, found.discovery_round, found.displaced_round) == (True, 1, None)
+
+
+def test_a_seed_an_unstable_and_a_duplicate_are_none() -> None:
+    records = [
+        *SEEDS,
+        validated(nbo(), -9.5, index=2),
+        validated(nbo(4.25), -9.5, round_number=1),
+        validated(rocksalt(), -9.5, round_number=1, index=1, outcome=Stability.UNSTABLE),
+    ]
+    seed, copy, unstable = closed(records, 1)[2:]
+    assert [record.verdict.discovery for record in (seed, copy, unstable) if record.verdict] == [False] * 3
+    assert copy.verdict is not None
+    assert copy.verdict.duplicate_of == seed.id
+
+
+def test_a_discovery_is_displaced_by_a_better_one_and_keeps_when_found() -> None:
+    first = closed([*SEEDS, validated(rocksalt(), -9.0, round_number=1)], 1)
+    second = closed([*first, validated(nbo(), -9.5, round_number=2)], 2)
+    displaced, better = second[2].verdict, second[3].verdict
+    assert displaced is not None
+    assert better is not None
+    assert (displaced.discovery, displaced.discovery_round, displaced.displaced_round) == (False, 1, 2)
+    assert displaced.e_above_hull_found == 0.0
+    assert displaced.e_above_hull_now > 0.4
+    assert better.discovery
+
+
+def test_closing_again_changes_nothing() -> None:
+    once = closed([*SEEDS, validated(nbo(), -9.5, round_number=1)], 1)
+    assert closed(once, 1) == once
+
+
+def test_metrics_count_hits_by_arm_and_coverage() -> None:
+    predicted = {"formation_energy_per_atom": PredictedValue(mean=-1.9, std=0.1, in_domain=True)}
+    hit = validated(nbo(), -9.5, round_number=1)
+    miss = validated(rocksalt(), -7.0, round_number=1, index=1)
+    hit = hit.model_copy(
+        update={"choice": Choice(function="qlogei", arm="acquired", rank=0), "prediction": predicted}
+    )
+    miss = miss.model_copy(
+        update={"choice": Choice(function="random", arm="control", rank=1), "prediction": predicted}
+    )
+    records = closed([*SEEDS, hit, miss], 1)
+    metrics = round_metrics(SPEC, RoundRecord(campaign="t", number=1, state="open"), records)
+    assert (metrics.hit_rate, metrics.control_hit_rate, metrics.discoveries) == (1.0, 0.0, 1)
+    assert metrics.coverage == 0.5
+    assert metrics.mae is not None
+    assert abs(metrics.mae - (0.1 + 2.4) / 2) < 1e-9
