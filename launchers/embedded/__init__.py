@@ -1,0 +1,74 @@
+"""The embedded database: a server that speaks MongoDB's protocol, started when no real MongoDB is named."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from config.errors import ConfigError
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 15.0
+
+
+def ensure_server(folder: Path) -> str:
+    """The MongoDB URI of the server on ``folder``, started as a process of its own where none runs.
+
+    Raises ConfigError where the server does not start, with the reason it gave.
+    """
+    from launchers.embedded.server import is_listening, socket_path
+
+    folder = folder.resolve()
+    path = socket_path(folder)
+    if not is_listening(path):
+        _start(folder, path)
+    return f"mongodb://{quote(str(path), safe='')}/?directConnection=true"
+
+
+def _start(folder: Path, path: Path) -> None:
+    from launchers.embedded.server import is_listening
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = folder / "server.log"
+    with log.open("ab") as output:
+        start = output.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "launchers.embedded.server", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _START_SECONDS
+    while not is_listening(path):
+        code = process.poll()
+        if (code is not None and code != 3) or time.monotonic() > deadline:
+            said = log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
+            raise ConfigError(f"embedded database: {said[-1] if said else 'did not start'}")
+        time.sleep(0.05)
+
+
+def server_status(folder: Path) -> dict[str, Any] | None:
+    """pid and socket of the server on ``folder``, or None where none listens."""
+    from launchers.embedded.server import is_listening, read_info, socket_path
+
+    folder = folder.resolve()
+    return read_info(folder) if is_listening(socket_path(folder)) else None
+
+
+def stop_server(folder: Path) -> bool:
+    """Stop the server on ``folder``; False where none runs."""
+    found = server_status(folder)
+    if not found:
+        return False
+    os.kill(found["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while server_status(folder) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return server_status(folder) is None

@@ -1,0 +1,130 @@
+"""The embedded server process: ``python -m launchers.embedded.server FOLDER``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import socketserver
+import sys
+import tempfile
+import threading
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from launchers.embedded.commands import Engine
+from launchers.embedded.storage import StorageError, open_file
+from launchers.embedded.wire import (
+    MAX_HANDSHAKE_BYTES,
+    MAX_MESSAGE_BYTES,
+    ProtocolError,
+    encode_reply,
+    read_request,
+)
+
+_LONGEST_SOCKET_PATH = 100
+_HANDSHAKE_SECONDS = 30
+FILE_NAME, LOCK_NAME, INFO_NAME = "niobe.sqlite", "server.lock", "server.json"
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the server listens: in the folder or, where that path is too long, in a private one."""
+    path = folder.resolve() / "mongo.sock"
+    if len(str(path).encode()) <= _LONGEST_SOCKET_PATH:
+        return path
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"niobe-{os.getuid()}"
+    return runtime / f"{sha256(str(path).encode()).hexdigest()[:16]}.sock"
+
+
+class _Connection(socketserver.BaseRequestHandler):
+    """One client: a small message size until it has shaken hands, then as large as MongoDB allows."""
+
+    server: _Server
+
+    def handle(self) -> None:
+        limit = MAX_HANDSHAKE_BYTES
+        self.request.settimeout(_HANDSHAKE_SECONDS)
+        with contextlib.suppress(ProtocolError, OSError):
+            while (request := read_request(self.request, limit)) is not None:
+                if limit != MAX_MESSAGE_BYTES:
+                    limit = MAX_MESSAGE_BYTES
+                    self.request.settimeout(None)
+                answer = self.server.engine.run(request.command)
+                if request.wants_reply:
+                    self.request.sendall(encode_reply(request, answer))
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, path: Path, engine: Engine) -> None:
+        self.engine = engine
+        super().__init__(str(path), _Connection)
+
+
+def serve(folder: Path) -> int:
+    """Serve the data in ``folder`` until SIGTERM; returns the exit code. One server a folder."""
+    lock = _take_lock(folder)
+    if lock is None:
+        print(f"{folder}: served already by {read_info(folder).get('pid')}", file=sys.stderr)
+        return 3
+    try:
+        engine = Engine(open_file(folder / FILE_NAME))
+    except StorageError as error:
+        print(error, file=sys.stderr)
+        return 4
+    path = socket_path(folder)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with _Server(path, engine) as server:
+        path.chmod(0o600)
+        _write_info(folder, {"pid": os.getpid(), "socket": str(path)})
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+        server.serve_forever(poll_interval=0.2)
+    path.unlink(missing_ok=True)
+    (folder / INFO_NAME).unlink(missing_ok=True)
+    lock.close()
+    return 0
+
+
+def _take_lock(folder: Path) -> Any:
+    """An open, locked file held for the life of the process, or None where another holds it."""
+    import fcntl
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = (folder / LOCK_NAME).open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _write_info(folder: Path, info: dict[str, Any]) -> None:
+    scratch = folder / f".{INFO_NAME}"
+    scratch.write_text(json.dumps(info))
+    scratch.replace(folder / INFO_NAME)
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """pid and socket the running server wrote down."""
+    try:
+        return dict(json.loads((folder / INFO_NAME).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def is_listening(path: Path) -> bool:
+    """Whether something accepts connections at a socket path."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(serve(Path(sys.argv[1])))
