@@ -60,9 +60,7 @@ ELEMENTS: tuple[str, ...] = (
 
 OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
-AcquisitionName = Literal[
-    "qlognehvi", "qlogei", "qlognei", "ucb", "thompson", "greedy", "random", "max_uncertainty"
-]
+AcquisitionName = Literal["qlogei", "ucb", "thompson", "greedy", "random", "max_uncertainty"]
 
 
 class _Part(BaseModel):

@@ -1,0 +1,140 @@
+"""Structures of a campaign as files other programs read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loop.closing import relaxed_structure
+from loop.records import StructureRecord
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def export(records: Sequence[StructureRecord], format: str, path: Path) -> Path:
+    """Write records as ``cif`` or ``poscar`` (a folder, a file each), ``json``, ``csv``, ``extxyz`` or ``asedb``.
+
+    Relaxed structures where there are some. What stood at ``path`` is replaced once everything is written.
+    Raises ValueError for an unknown format, or a path that is a folder where a file belongs.
+    """
+    if format not in _WRITERS:
+        raise ValueError(f"format {format!r} is unknown; allowed: {', '.join(_WRITERS)}")
+    is_folder = format in {"cif", "poscar"}
+    if path.exists() and path.is_dir() != is_folder:
+        raise ValueError(
+            f"{path}: is a {'folder' if path.is_dir() else 'file'}; {format} writes the other kind"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".niobe-") as scratch:
+        target = Path(scratch) / path.name
+        _WRITERS[format](records, target)
+        if is_folder and path.exists():
+            shutil.rmtree(path)
+        os.replace(target, path)  # noqa: PTH105 - works for folders alike
+    return path
+
+
+def summary(record: StructureRecord) -> dict[str, Any]:
+    """The figures of a record in one flat row; energies in eV/atom, frequency in THz."""
+    validation, verdict = record.validation, record.verdict
+    return {
+        "id": record.id,
+        "formula": record.formula,
+        "round": record.round,
+        "generator": record.lineage.generator,
+        "status": record.status.value,
+        "spacegroup": validation.spacegroup if validation else record.spacegroup,
+        "n_atoms": record.n_atoms,
+        "oracle": validation.oracle if validation else None,
+        "energy_per_atom": validation.energy_per_atom if validation else None,
+        "formation_energy_per_atom": verdict.formation_energy_per_atom if verdict else None,
+        "e_above_hull": verdict.e_above_hull_now if verdict else None,
+        "dynamics": validation.phonon.outcome.value if validation else None,
+        "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
+        "discovery": verdict.discovery if verdict else False,
+    }
+
+
+def _folder_of(suffix: str, write: Callable[[StructureRecord, Path], None]) -> Callable[..., None]:
+    def write_all(records: Sequence[StructureRecord], folder: Path) -> None:
+        folder.mkdir()
+        for record in records:
+            write(record, folder / f"{record.formula}-{record.id}{suffix}")
+
+    return write_all
+
+
+def _cif(record: StructureRecord, file: Path) -> None:
+    from pymatgen.io.cif import CifWriter
+
+    file.write_text(str(CifWriter(relaxed_structure(record), symprec=0.01)), encoding="utf-8")
+
+
+def _poscar(record: StructureRecord, file: Path) -> None:
+    from pymatgen.io.vasp import Poscar
+
+    structure = relaxed_structure(record).get_sorted_structure()
+    Poscar(structure, comment=f"{record.formula} {record.id}").write_file(str(file))
+
+
+def _json(records: Sequence[StructureRecord], file: Path) -> None:
+    file.write_text(
+        json.dumps([record.model_dump(mode="json") for record in records], indent=1), encoding="utf-8"
+    )
+
+
+def _csv(records: Sequence[StructureRecord], file: Path) -> None:
+    rows = [summary(record) for record in records]
+    with file.open("w", newline="", encoding="utf-8") as output:
+        writer = csv.DictWriter(output, fieldnames=list(rows[0]) if rows else ["id"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _atoms(record: StructureRecord) -> Atoms:
+    from ase import Atoms
+
+    structure = relaxed_structure(record)
+    return Atoms(
+        numbers=structure.atomic_numbers,
+        cell=structure.lattice.matrix,
+        scaled_positions=structure.frac_coords,
+        pbc=True,
+    )
+
+
+def _extxyz(records: Sequence[StructureRecord], file: Path) -> None:
+    import ase.io
+
+    images = []
+    for record in records:
+        atoms = _atoms(record)
+        atoms.info = {key: value for key, value in summary(record).items() if value is not None}
+        images.append(atoms)
+    ase.io.write(file, images, format="extxyz")
+
+
+def _asedb(records: Sequence[StructureRecord], file: Path) -> None:
+    from ase.db import connect
+
+    with connect(str(file), type="db") as database:
+        for record in records:
+            known = {k: v for k, v in summary(record).items() if v is not None and k not in {"id", "formula"}}
+            database.write(_atoms(record), record=record.id, reduced=record.formula, **known)
+
+
+_WRITERS: dict[str, Callable[..., None]] = {
+    "cif": _folder_of(".cif", _cif),
+    "poscar": _folder_of(".vasp", _poscar),
+    "json": _json,
+    "csv": _csv,
+    "extxyz": _extxyz,
+    "asedb": _asedb,
+}

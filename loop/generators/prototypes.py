@@ -1,0 +1,119 @@
+"""AFLOW prototypes (as pymatgen ships them) decorated with a system's elements, and elemental references."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from surrogates.protocols import Sample, SampleBatch, SampleRequest
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_BCC, _FCC, _HCP, _DIAMOND = "A_cI2_229_a", "A_cF4_225_a", "A_hP2_194_c", "A_cF8_227_a"
+_MOLECULES = {"H": 0.75, "N": 1.10, "O": 1.22, "F": 1.42, "Cl": 2.00, "Br": 2.29, "I": 2.70}
+_MOLECULE_SPACING = 3.6
+
+
+@functools.cache
+def _library() -> list[tuple[str, Structure]]:
+    """Label and primitive structure of each AFLOW prototype in pymatgen."""
+    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+
+    entries = [(entry["tags"]["aflow"], entry["snl"].structure) for entry in AFLOW_PROTOTYPE_LIBRARY]
+    return [
+        (label, structure.get_primitive_structure()) for label, structure in entries if structure.is_ordered
+    ]
+
+
+def decorated_prototypes(elements: Sequence[str], max_atoms: int) -> list[tuple[str, Structure]]:
+    """Prototypes of as many elements as given, in every assignment, scaled to the atoms' own volumes.
+
+    Labels are ``AFLOW label`` and the elements in the prototype's order, in the order of pymatgen's library.
+    """
+    found = []
+    for label, structure in _library():
+        kinds = sorted({site.specie.symbol for site in structure})
+        if len(kinds) != len(elements) or len(structure) > max_atoms:
+            continue
+        for assigned in itertools.permutations(elements):
+            found.append(
+                (
+                    f"{label} {'-'.join(assigned)}",
+                    _decorate(structure, dict(zip(kinds, assigned, strict=True))),
+                )
+            )
+    return found
+
+
+def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]:
+    """Common structures of each element: bcc, fcc, hcp and diamond, and a molecular crystal where it is one."""
+    labels = {_BCC, _FCC, _HCP, _DIAMOND}
+    shapes = [(label, structure) for label, structure in _library() if label in labels]
+    found = []
+    for element in elements:
+        if element in _MOLECULES:
+            found.append((f"molecule {element}2", _molecular_crystal(element)))
+            continue
+        for label, structure in shapes:
+            kind = next(iter(structure)).specie.symbol
+            found.append((f"{label} {element}", _decorate(structure, {kind: element})))
+    return found
+
+
+def _decorate(structure: Structure, assigned: dict[str, str]) -> Structure:
+    decorated = structure.copy()
+    decorated.replace_species(assigned)
+    decorated.scale_lattice(sum(atomic_volume(site.specie.symbol) for site in decorated))
+    return decorated
+
+
+@functools.cache
+def atomic_volume(symbol: str) -> float:
+    """Rough volume of an atom in a compound, Å³: its elemental solid's, within 8 to 28."""
+    from pymatgen.core import Element
+
+    volume = float(Element(symbol).molar_volume or 10.0) / 0.6022
+    return float(np.clip(volume, 8.0, 28.0)) if symbol not in _MOLECULES else 11.0
+
+
+def _molecular_crystal(element: str) -> Structure:
+    """Dimers of known bond length (Å) on a body-centred lattice, far enough apart not to react."""
+    from pymatgen.core import Lattice, Structure
+
+    bond = _MOLECULES[element]
+    lattice = Lattice.tetragonal(_MOLECULE_SPACING + bond / 2, _MOLECULE_SPACING + 1.6 * bond)
+    half = bond / 2 / lattice.c
+    coords = [[0, 0, half], [0, 0, -half], [0.5, 0.5, 0.5 + half], [0.5, 0.5, 0.5 - half]]
+    return Structure(lattice, [element] * 4, coords).get_primitive_structure()
+
+
+class PrototypeSubstitution:
+    """Draws decorated prototypes, strained by a few per cent. A control for the GAN."""
+
+    name = "prototype"
+
+    def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
+        """At most n decorated prototypes. Raises ValueError where no prototype fits the request."""
+        candidates = [
+            (label, structure)
+            for label, structure in decorated_prototypes(request.elements, request.max_atoms)
+            if len(structure) >= request.min_atoms
+        ]
+        if not candidates:
+            raise ValueError(
+                f"no prototype of {len(request.elements)} elements has up to {request.max_atoms} atoms"
+            )
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(candidates))
+        samples = []
+        for index in order[:n]:
+            label, structure = candidates[index]
+            strained = structure.copy()
+            strained.scale_lattice(structure.volume * float(rng.uniform(0.9, 1.15)))
+            samples.append(Sample(strained, {"prototype": label}))
+        return SampleBatch(tuple(samples), {})

@@ -1,0 +1,86 @@
+"""Random symmetric structures by pyxtal: a control that knows symmetry and nothing else.
+
+Source: Fredericks et al., PyXtal, Comput. Phys. Commun. 261, 107810 (2021).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from surrogates.protocols import Sample, SampleBatch, SampleRequest
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_DRAWS_PER_SAMPLE = 12
+_HIGHEST_GROUP = 230
+
+
+class RandomSymmetric:
+    """Space group, composition, Wyckoff sites and free coordinates drawn at random."""
+
+    name = "random"
+
+    def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
+        """At most n structures; what pyxtal could not build or fell outside the request is counted."""
+        samples: list[Sample] = []
+        rejected: Counter[str] = Counter()
+        for draw in range(n * _DRAWS_PER_SAMPLE):
+            if len(samples) == n:
+                break
+            rng = np.random.default_rng([seed, draw])
+            group = int(rng.integers(2, _HIGHEST_GROUP + 1))
+            counts = _composition(request, rng)
+            structure = _build(request.elements, counts, group, rng)
+            if structure is None:
+                rejected["incompatible"] += 1
+            elif not request.min_atoms <= len(structure) <= request.max_atoms:
+                rejected["size"] += 1
+            else:
+                samples.append(Sample(structure, {"space_group": group, "draw": draw}))
+        return SampleBatch(tuple(samples), dict(rejected))
+
+
+def _composition(request: SampleRequest, rng: np.random.Generator) -> list[int]:
+    """Atoms of each element in the primitive cell."""
+    total = int(rng.integers(max(request.min_atoms, len(request.elements)), request.max_atoms + 1))
+    cuts = np.sort(rng.choice(np.arange(1, total), size=len(request.elements) - 1, replace=False))
+    return np.diff([0, *cuts, total]).tolist()
+
+
+def _build(
+    elements: tuple[str, ...], counts: list[int], group: int, rng: np.random.Generator
+) -> Structure | None:
+    from pyxtal import pyxtal
+    from pyxtal.msg import Comp_CompatibilityError, VolumeError
+    from pyxtal.symmetry import Group
+
+    conventional = [count * _centring(group) for count in counts]
+    possible, _ = Group(group, quick=False).check_compatible(conventional)
+    if not possible:
+        return None
+    crystal = pyxtal()
+    try:
+        crystal.from_random(
+            3,
+            group,
+            list(elements),
+            conventional,
+            factor=float(rng.uniform(0.9, 1.2)),
+            random_state=rng,
+            max_count=3,
+        )
+    except (Comp_CompatibilityError, VolumeError, RuntimeError, ValueError):
+        return None
+    return crystal.to_pymatgen().get_primitive_structure() if crystal.valid else None
+
+
+def _centring(group: int) -> int:
+    """Lattice points in the conventional cell."""
+    from pyxtal.symmetry import Group
+
+    symbol = Group(group, quick=True).symbol[0]
+    return {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}[symbol]
