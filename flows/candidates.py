@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from loop.acquisition import Pool, choose_batch
 
 from config.spec import CampaignSpec
 from flows.steps import checkpoint_folder
+from loop.acquisition import Pool, choose_batch
 from loop.closing import relaxed_structure
 from loop.database import Database
 from loop.hull import formation_hull

@@ -24,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
+_PIPED_WIDTH = 160
 CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML).")]
 CampaignId = Annotated[str, typer.Option("--campaign", "-c", help="Campaign id; the only one if left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -281,7 +282,8 @@ def _write_report(database: Database, campaign: str, to: Path) -> Path:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPED_WIDTH)
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool, title: str | None = None) -> None:
@@ -289,12 +291,13 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool, title: str | None = N
     if as_json:
         print(json.dumps(rows, indent=2))
         return
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     if not rows:
         _console().print(f"{title or 'nothing'}: none")
         return
-    table = Table(title=title)
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     for column in rows[0]:
         table.add_column(column, overflow="fold")
     for row in rows:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
@@ -32,8 +33,11 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._pool is not None:
+            self._pool.shutdown(wait=True)
+        else:
+            self.stop()
 
     def submit(self, job: Job) -> Future[None]:
         """Run a job in a worker process."""
@@ -129,9 +133,18 @@ def _start_worker(parent: int) -> None:
         os.environ[variable] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    _write_output_to(Settings().home / "worker.log")
     import torch
 
     torch.set_num_threads(1)
+
+
+def _write_output_to(log: Path) -> None:
+    """What libraries print goes to a file, not across the progress display."""
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for stream in (1, 2):
+        os.dup2(target, stream)
+    os.close(target)
 
 
 def _die_with(parent: int) -> None:

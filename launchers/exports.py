@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def export(records: Sequence[StructureRecord], format: str, path: Path) -> Path:
-    """Write records as ``cif`` or ``poscar`` (a folder, a file each), ``json``, ``csv``, ``extxyz`` or ``asedb``.
+    """Write records as ``cif`` or ``poscar`` (a folder of files), ``json``, ``csv``, ``extxyz`` or ``asedb``.
 
     Relaxed structures where there are some. What stood at ``path`` is replaced once everything is written.
     Raises ValueError for an unknown format, or a path that is a folder where a file belongs.

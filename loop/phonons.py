@@ -32,9 +32,8 @@ class Dynamics:
 
 
 def supercell_matrix(structure: Structure, min_length: float) -> NDArray[np.int64]:
-    """Diagonal supercell with every lattice-plane spacing at least ``min_length`` (Å). Shape (3, 3)."""
-    spacing = 1 / np.linalg.norm(structure.lattice.inv_matrix, axis=0)
-    return np.diag(np.maximum(1, np.ceil(min_length / spacing - 1e-6).astype(int)))
+    """Diagonal supercell with every lattice vector at least ``min_length`` (Å) long. Shape (3, 3)."""
+    return np.diag(np.maximum(1, np.ceil(min_length / np.array(structure.lattice.abc) - 1e-6).astype(int)))
 
 
 def dynamics(structure: Structure, forces: Forces, settings: Phonons) -> Dynamics:

@@ -187,11 +187,16 @@ def structure_figure(record: StructureRecord) -> Figure:
     figure = go.Figure()
     for symbol in sorted({site.specie.symbol for site in structure}):
         sites = _with_images(structure, symbol)
-        red, green, blue = EL_COLORS["Jmol"].get(symbol, (150, 150, 150))
+        colour = "rgb({},{},{})".format(*EL_COLORS["Jmol"].get(symbol, (150, 150, 150)))
+        size = 9 * CovalentRadius.radius.get(symbol, 1.3)
         figure.add_scatter3d(
-            x=sites[:, 0], y=sites[:, 1], z=sites[:, 2], mode="markers", name=symbol,
-            marker={"size": 9 * CovalentRadius.radius.get(symbol, 1.3), "color": f"rgb({red},{green},{blue})", "line": {"color": INK, "width": 1}},
-        )  # fmt: skip
+            x=sites[:, 0],
+            y=sites[:, 1],
+            z=sites[:, 2],
+            mode="markers",
+            name=symbol,
+            marker={"size": size, "color": colour, "line": {"color": INK, "width": 1}},
+        )
     for start, end in _edges(structure.lattice.matrix):
         figure.add_scatter3d(
             x=[start[0], end[0]],
@@ -205,8 +210,10 @@ def structure_figure(record: StructureRecord) -> Figure:
     hidden = {"visible": False}
     figure.update_layout(
         scene={"xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data"},
-        margin={"l": 0, "r": 0, "t": 0, "b": 0}, height=420, font={"family": _FONT, "color": INK},
-    )  # fmt: skip
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        height=420,
+        font={"family": _FONT, "color": INK},
+    )
     return figure
 
 

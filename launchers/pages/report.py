@@ -29,7 +29,7 @@ def write_report(
     hulls: Sequence[HullRecord],
     phonons: Sequence[PhononRecord],
 ) -> Path:
-    """Write the report of a campaign; it holds all it needs, plotly included, and nothing half-written is left."""
+    """Write the report of a campaign, plotly included, whole or not at all."""
     from plotly.offline import get_plotlyjs
 
     shown = _worth_showing(records)
@@ -131,7 +131,7 @@ def _rounds(rounds: Sequence[RoundRecord]) -> str:
                 "MAE (eV/atom)": m.mae,
                 "coverage": m.coverage,
                 "seconds": round(sum(m.seconds.values())),
-            }  # fmt: skip
+            }
         )
     return _html_table(rows)
 
@@ -153,7 +153,8 @@ def _cell(value: Any) -> str:
 
 
 _STYLE = """
-body{margin:0;background:#f7f8fa;color:#1f2933;font:16px/1.5 Inter,system-ui,-apple-system,'Segoe UI',sans-serif}
+body{margin:0;background:#f7f8fa;color:#1f2933}
+body{font:16px/1.5 Inter,system-ui,-apple-system,'Segoe UI',sans-serif}
 main{max-width:1080px;margin:0 auto;padding:2rem 1rem}
 h1{font-size:1.9rem;margin:0}h2{font-size:1.15rem;margin:0 0 .75rem}
 section{background:#fff;border:1px solid #e4e7eb;border-radius:10px;padding:1.25rem;margin:1.25rem 0}

@@ -116,7 +116,10 @@ class BoostedTrees:
         from safetensors.numpy import save_file
 
         tensors = {f"target.{name}": labels for name, labels in self._targets.items()}
-        save_file({"rows": self._rows} | tensors, str(folder / "surrogate.safetensors"))
+        contiguous = {
+            key: np.ascontiguousarray(value) for key, value in ({"rows": self._rows} | tensors).items()
+        }
+        save_file(contiguous, str(folder / "surrogate.safetensors"))
         settings = {
             "model": "gbt",
             "members": self._members,
