@@ -58,7 +58,7 @@ ELEMENTS: tuple[str, ...] = (
     *("Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu"),
 )
 
-OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
+OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj"]
 GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
 AcquisitionName = Literal["qlogei", "ucb", "thompson", "greedy", "random", "max_uncertainty"]
 

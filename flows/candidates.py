@@ -240,7 +240,6 @@ def _pool(database: Database, spec: CampaignSpec, number: int, records: Sequence
         e_above_hull=_stored("e_above_hull", records),
         p_stable=_stored("p_stable", records) if "p_stable" in records[0].prediction else None,
         p_failure=_stored("p_failure", records) if "p_failure" in records[0].prediction else None,
-        novelty=None,
     )
 
 

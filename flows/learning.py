@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _ENERGY_SCALE = 0.1
+_CORPUS_ATOMS = 24
 
 
 def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -35,7 +36,11 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
 
 
 def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Train the GAN, or fine-tune the last round's, on the relaxed records weighted by e_above_hull."""
+    """Train the GAN on its corpus, then fine-tune it each round on relaxed records, the better weighted up.
+
+    Without a corpus file the corpus is pymatgen's AFLOW prototypes in the system's elements, without what
+    ``seeds.exclude`` keeps out.
+    """
     if all(part.name != "gan" for part in spec.generation.mix):
         return
     from surrogates.gan import CrystalGAN
@@ -44,7 +49,7 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
     records = [record for record in _finished(database, spec) if record.verdict is not None]
     before = checkpoint_folder(spec, number - 1, "gan")
     gan = CrystalGAN.load(before) if before.is_dir() else CrystalGAN(epochs=spec.generation.gan_epochs)
-    if spec.corpus and not before.is_dir():
+    if not before.is_dir():
         corpus = _corpus(spec)
         gan.fit(corpus, np.ones(len(corpus)), seed=spec.derived_seed(number, "train_gan/corpus"))
     weights = gan_weights(records)
@@ -106,10 +111,16 @@ def _finished(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
 
 
 def _corpus(spec: CampaignSpec) -> list[Structure]:
+    from loop.generators.prototypes import decorated_prototypes
     from loop.imports import read_structures
+    from loop.seeds import excluded_structures
 
-    structures = [structure for _, structure in read_structures(Path(spec.corpus or "")).structures]
-    return [s for s in structures if not {e.symbol for e in s.composition} >= set(spec.elements)]
+    if spec.corpus is None:
+        excluded = excluded_structures(spec)
+        found = decorated_prototypes(spec.elements, _CORPUS_ATOMS)
+        return [structure for _, structure in found if not excluded.find(structure)]
+    structures = [structure for _, structure in read_structures(Path(spec.corpus)).structures]
+    return [s for s in structures if {e.symbol for e in s.composition} != set(spec.elements)]
 
 
 def _write(folder: Path, save: Callable[[Path], None]) -> None:

@@ -13,7 +13,6 @@ _SECONDS_PER_VALIDATION = {
     "chgnet": 15.0,
     "emt": 1.0,
     "lj": 1.0,
-    "vasp": 4 * 3600.0,
 }
 
 

@@ -1,7 +1,7 @@
 """Which candidates to validate next: pure functions from a posterior over a discrete pool to a ranked batch.
 
-BoTorch supplies the acquisition functions. The surrogate's means and standard deviations become a joint Gaussian
-with a kernel on features, so that a batch spreads out and pending candidates count.
+BoTorch supplies the acquisition functions. The surrogate's means and standard deviations become a joint
+Gaussian with a kernel on features, so that a batch spreads out and pending candidates count.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ _NEUTRAL = 0.5
 
 @dataclass(frozen=True)
 class Pool:
-    """n candidates. features: (n, d); predictions of shape (n,), e_above_hull in eV/atom; novelty: (n,) or None."""
+    """n candidates. features: (n, d); predictions of shape (n,), e_above_hull in eV/atom."""
 
     ids: tuple[str, ...]
     features: FloatArray
     e_above_hull: Prediction
     p_stable: Prediction | None = None
     p_failure: Prediction | None = None
-    novelty: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ def choose_batch(
 ) -> Batch:
     """Choose ``batch`` candidates; ``control_share`` of them at random from the whole pool.
 
-    pending: features (m, d) of candidates in flight; best: e_above_hull (eV/atom) to improve on. Permuting the
-    pool changes nothing. Raises ValueError for an unknown function.
+    pending: features (m, d) of candidates in flight; best: e_above_hull (eV/atom) to improve on. Permuting
+    the pool changes nothing. Raises ValueError for an unknown function.
     """
     if function not in _FUNCTIONS:
         raise ValueError(
@@ -121,7 +120,8 @@ def _rank(
         return []
     if function == "random":
         allowed = set(free.tolist())
-        return [(i, None) for i in _shuffled(pool, seed + 1) if i in allowed][:count]
+        in_order = [i for i in _shuffled(pool, seed + 1) if i in allowed]
+        return [(i, None) for i in in_order[:count]]
     return _greedy_batch(_FUNCTIONS[function], pool, free, count, pending, best, seed)
 
 

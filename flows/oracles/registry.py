@@ -8,10 +8,6 @@ from flows.oracles.base import Oracle
 
 def make_oracle(spec: OracleSpec) -> Oracle:
     """The oracle of that name. Raises ConfigError where its optional package is missing."""
-    if spec.name == "vasp":
-        from flows.oracles.vasp import VaspOracle
-
-        return VaspOracle(spec)
     from flows.oracles.force_field import ForceFieldOracle
 
     return ForceFieldOracle(spec)

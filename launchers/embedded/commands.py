@@ -49,7 +49,7 @@ class Engine:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._store = StoredServer(connection)
-        self._client = MongoClient(_store=self._store)
+        self._client: MongoClient[Document] = MongoClient(_store=self._store)
         self._collections: dict[tuple[str, str], IndexedCollection] = {}
         self._cursors: dict[int, tuple[str, list[Document]]] = {}
         self._cursor_ids = itertools.count(1)

@@ -166,7 +166,8 @@ th{color:#52606d;font-weight:600}.pair{display:grid;grid-template-columns:repeat
 .origin{color:#52606d;font-size:.8rem;overflow-wrap:anywhere}
 """
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{title}</title><style>{style}</style><script>{script}</script></head>
 <body><main><h1>{title}</h1>{lead}
 {body}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from surrogates.protocols import Sample, SampleBatch, SampleRequest
+from surrogates.representations.elements import atomic_volume
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -67,18 +68,9 @@ def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]
 
 def _decorate(structure: Structure, assigned: dict[str, str]) -> Structure:
     decorated = structure.copy()
-    decorated.replace_species(assigned)
+    decorated.replace_species({kind: symbol for kind, symbol in assigned.items()})
     decorated.scale_lattice(sum(atomic_volume(site.specie.symbol) for site in decorated))
     return decorated
-
-
-@functools.cache
-def atomic_volume(symbol: str) -> float:
-    """Rough volume of an atom in a compound, Å³: its elemental solid's, within 8 to 28."""
-    from pymatgen.core import Element
-
-    volume = float(Element(symbol).molar_volume or 10.0) / 0.6022
-    return float(np.clip(volume, 8.0, 28.0)) if symbol not in _MOLECULES else 11.0
 
 
 def _molecular_crystal(element: str) -> Structure:

@@ -80,7 +80,7 @@ class SoftModes:
                 if len(child) > request.max_atoms:
                     rejected["size"] += 1
                 elif len(samples) < n:
-                    origin = {
+                    origin: dict[str, str | int | float] = {
                         "parent": parent.id,
                         "mode": number,
                         "frequency": float(mode["frequency"]),

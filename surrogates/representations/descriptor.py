@@ -63,7 +63,7 @@ def _require_sound(structure: Structure) -> None:
 
 
 def _pairs(structure: Structure, rows: FloatArray) -> FloatArray:
-    """Distances over the sum of radii, smeared on a grid: all pairs, like pairs, and weighted by ΔX. Per atom."""
+    """Distances over the sum of radii, smeared on a grid: all, like, and weighted by ΔX. Per atom."""
     first, second, _, distance = structure.get_neighbor_list(CUTOFF)
     scaled = distance / (rows[first, 3] + rows[second, 3])
     fade = 0.5 * (np.cos(np.pi * np.clip(distance / CUTOFF, 0, 1)) + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pymatgen.core import Lattice, Structure
 
 from config.spec import CampaignSpec
@@ -20,7 +21,7 @@ def rocksalt(a: float = 4.4) -> Structure:
 
 
 def element(symbol: str, a: float = 3.3) -> Structure:
-    return Structure(Lattice.cubic(a), [symbol, symbol], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    return Structure(Lattice.cubic(a), [symbol, symbol], np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
 
 
 def rutile() -> Structure:

@@ -1,0 +1,216 @@
+"""Crystals as space group, Wyckoff sites, free coordinates and lattice; decoded exactly, so symmetry is free.
+
+Source of the tables: International Tables for Crystallography A, as pyxtal ships them (standard settings).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surrogates.representations.elements import atomic_volume
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+FloatArray = NDArray[np.float64]
+LETTERS = "abcdefghijklmnopqrstuvwxyzA"
+MAX_ORBITS = 6
+_ON_SITE = 0.03
+_SYMPREC = 0.02
+
+
+@dataclass(frozen=True)
+class Position:
+    """One Wyckoff position. rotations: (m, 3, 3), translations: (m, 3), mapping free coordinates to sites."""
+
+    rotations: FloatArray
+    translations: FloatArray
+    is_fixed: bool
+
+    def sites(self, free: FloatArray) -> FloatArray:
+        """Fractional coordinates of the orbit, shape (m, 3)."""
+        return (self.rotations @ free + self.translations) % 1
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """A Wyckoff letter, the element role that sits there (an index) and three coordinates."""
+
+    letter: str
+    role: int
+    free: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class SymmetricCrystal:
+    """lattice: log of volume over the atoms' own, log b/a, log c/a, and the three cosines, conventional cell."""
+
+    space_group: int
+    orbits: tuple[Orbit, ...]
+    lattice: tuple[float, ...]
+
+
+@functools.cache
+def positions(space_group: int) -> dict[str, Position]:
+    """Wyckoff positions of a space group by letter."""
+    from pyxtal.symmetry import Group
+
+    found = {}
+    for entry in Group(space_group).Wyckoff_positions:
+        rotations = np.array([op.rotation_matrix for op in entry.ops], dtype=float)
+        translations = np.array([op.translation_vector for op in entry.ops], dtype=float)
+        found[entry.letter] = Position(rotations, translations, bool(not rotations.any()))
+    return found
+
+
+@functools.cache
+def centring(space_group: int) -> int:
+    """Lattice points in the conventional cell."""
+    from pyxtal.symmetry import Group
+
+    return {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}[Group(space_group, quick=True).symbol[0]]
+
+
+def encode(structure: Structure, elements: tuple[str, ...]) -> SymmetricCrystal | None:
+    """The symmetric form of a structure, elements numbered as given; None where it has too many orbits."""
+    from moyopy import MoyoDataset
+    from moyopy.interface import MoyoAdapter
+
+    try:
+        data = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=_SYMPREC)
+    except (RuntimeError, ValueError):
+        return None
+    standard = MoyoAdapter.get_structure(data.std_cell)
+    letters = _letters_of_standard(standard)
+    if letters is None:
+        return None
+    group, names, orbit_of = letters
+    orbits = []
+    for orbit in sorted(set(orbit_of)):
+        members = [i for i, o in enumerate(orbit_of) if o == orbit]
+        free = _free_coordinates(positions(group).get(names[members[0]]), standard.frac_coords[members])
+        symbol = standard[members[0]].specie.symbol
+        if free is None or symbol not in elements:
+            return None
+        orbits.append(Orbit(names[members[0]], elements.index(symbol), free))
+    if len(orbits) > MAX_ORBITS:
+        return None
+    ordered = tuple(sorted(orbits, key=lambda o: (o.letter, o.role, o.free)))
+    return SymmetricCrystal(group, ordered, _lattice_parameters(standard))
+
+
+def _letters_of_standard(standard: Structure) -> tuple[int, list[str], list[int]] | None:
+    from moyopy import MoyoDataset
+    from moyopy.interface import MoyoAdapter
+
+    try:
+        data = MoyoDataset(MoyoAdapter.from_structure(standard), symprec=_SYMPREC)
+    except (RuntimeError, ValueError):
+        return None
+    return int(data.number), list(data.wyckoffs), list(data.orbits)
+
+
+def _free_coordinates(position: Position | None, sites: FloatArray) -> tuple[float, float, float] | None:
+    """The site of an orbit that its position's first operation leaves where it is."""
+    if position is None:
+        return None
+    mapped = sites @ position.rotations[0].T + position.translations[0]
+    away = np.abs((mapped - sites + 0.5) % 1 - 0.5).max(axis=1)
+    best = int(away.argmin())
+    if away[best] > _ON_SITE:
+        return None
+    x, y, z = (sites[best] % 1).tolist()
+    return x, y, z
+
+
+def _lattice_parameters(structure: Structure) -> tuple[float, ...]:
+    lattice = structure.lattice
+    own = sum(atomic_volume(site.specie.symbol) for site in structure)
+    cosines = np.cos(np.radians(lattice.angles))
+    return (
+        float(np.log(structure.volume / own)),
+        float(np.log(lattice.b / lattice.a)),
+        float(np.log(lattice.c / lattice.a)),
+        *(float(value) for value in cosines),
+    )
+
+
+def decode(crystal: SymmetricCrystal, elements: tuple[str, ...]) -> Structure | None:
+    """The primitive structure; None where a fixed position is taken twice or the cell closes up."""
+    from pymatgen.core import Lattice, Structure
+
+    table = positions(crystal.space_group)
+    fixed = [orbit.letter for orbit in crystal.orbits if table[orbit.letter].is_fixed]
+    if len(set(fixed)) != len(fixed):
+        return None
+    species: list[str] = []
+    coords = []
+    for orbit in crystal.orbits:
+        sites = table[orbit.letter].sites(np.array(orbit.free))
+        species += [elements[orbit.role]] * len(sites)
+        coords.append(sites)
+    parameters = _cell(crystal, sum(atomic_volume(symbol) for symbol in species))
+    if parameters is None:
+        return None
+    structure = Structure(Lattice.from_parameters(*parameters), species, np.concatenate(coords))
+    return _primitive(structure, crystal.space_group)
+
+
+def _cell(crystal: SymmetricCrystal, own_volume: float) -> tuple[float, ...] | None:
+    """a, b, c (Å) and angles (degrees) with the constraints of the crystal system."""
+    log_volume, log_b, log_c, *cosines = crystal.lattice
+    b, c = np.exp(np.clip([log_b, log_c], -2, 2))
+    alpha, beta, gamma = np.degrees(np.arccos(np.clip(cosines, -0.7, 0.7)))
+    group = crystal.space_group
+    if group >= 195:
+        b = c = 1.0
+    elif group >= 75:
+        b = 1.0
+    if group >= 16:
+        alpha = beta = gamma = 90.0
+    elif group >= 3:
+        alpha = gamma = 90.0
+    if 143 <= group < 195:
+        gamma = 120.0
+    ca, cb, cg = np.cos(np.radians([alpha, beta, gamma]))
+    shape = 1 - ca**2 - cb**2 - cg**2 + 2 * ca * cb * cg
+    if shape < 0.05:
+        return None
+    volume = own_volume * np.exp(np.clip(log_volume, -0.6, 1.0))
+    a = (volume / (b * c * np.sqrt(shape))) ** (1 / 3)
+    return a, a * b, a * c, float(alpha), float(beta), float(gamma)
+
+
+_CENTRED = {
+    "P": np.eye(3),
+    "A": np.array([[1, 0, 0], [0, 0.5, -0.5], [0, 0.5, 0.5]]),
+    "B": np.array([[0.5, 0, -0.5], [0, 1, 0], [0.5, 0, 0.5]]),
+    "C": np.array([[0.5, 0.5, 0], [-0.5, 0.5, 0], [0, 0, 1]]),
+    "I": np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
+    "F": np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]),
+    "R": np.array([[2 / 3, 1 / 3, 1 / 3], [-1 / 3, 1 / 3, 1 / 3], [-1 / 3, -2 / 3, 1 / 3]]),
+}
+
+
+def _primitive(structure: Structure, space_group: int) -> Structure:
+    """One lattice point's worth of a centred conventional cell."""
+    from pymatgen.core import Lattice, Structure
+    from pyxtal.symmetry import Group
+
+    count = centring(space_group)
+    if count == 1:
+        return structure
+    basis = _CENTRED[Group(space_group, quick=True).symbol[0]]
+    lattice = Lattice(basis @ structure.lattice.matrix)
+    fractional = lattice.get_fractional_coords(structure.cart_coords) % 1
+    kept: list[int] = []
+    for index, site in enumerate(fractional):
+        apart = [np.abs((site - fractional[k] + 0.5) % 1 - 0.5).max() for k in kept]
+        if not apart or min(apart) > 1e-4:
+            kept.append(index)
+    return Structure(lattice, [structure[i].specie for i in kept], fractional[kept])

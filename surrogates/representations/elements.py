@@ -1,0 +1,39 @@
+"""Element properties as numbers, scaled to about one."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+MOLECULAR_GASES = ("H", "N", "O", "F", "Cl", "Br", "I")
+N_PROPERTIES = 6
+
+
+@functools.cache
+def atomic_volume(symbol: str) -> float:
+    """Rough volume of an atom in a compound, Å³: its elemental solid's, within 8 to 28."""
+    from pymatgen.core import Element
+
+    if symbol in MOLECULAR_GASES:
+        return 11.0
+    return float(np.clip(float(Element(symbol).molar_volume or 10.0) / 0.6022, 8.0, 28.0))
+
+
+@functools.cache
+def properties(symbol: str) -> tuple[float, ...]:
+    """Electronegativity, radius (Å), group, row, volume (Å³) and block, each scaled to about one."""
+    from pymatgen.core import Element
+
+    element = Element(symbol)
+    negativity = element.X if element.Z not in {2, 10, 18} else 0.0
+    block = "spdf".index(element.block) / 3
+    radius = float(element.atomic_radius or 1.5)
+    return (
+        negativity / 4,
+        radius / 2,
+        element.group / 18,
+        element.row / 7,
+        atomic_volume(symbol) / 20,
+        block,
+    )
