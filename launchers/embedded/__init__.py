@@ -15,6 +15,7 @@ from config.errors import ConfigError
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
+_LOST_THE_RACE = 3
 
 
 def ensure_server(folder: Path) -> str:
@@ -36,19 +37,20 @@ def _start(folder: Path, path: Path) -> None:
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = folder / "server.log"
+    command = [sys.executable, "-m", "launchers.embedded.server", str(folder)]
     with log.open("ab") as output:
         start = output.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "launchers.embedded.server", str(folder)],
+        ended = subprocess.run(
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,
+            timeout=_START_SECONDS,
+            check=False,
         )
     deadline = time.monotonic() + _START_SECONDS
     while not is_listening(path):
-        code = process.poll()
-        if (code is not None and code != 3) or time.monotonic() > deadline:
+        if ended.returncode not in (0, _LOST_THE_RACE) or time.monotonic() > deadline:
             said = log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
             raise ConfigError(f"embedded database: {said[-1] if said else 'did not start'}")
         time.sleep(0.05)

@@ -26,6 +26,7 @@ _FIRST_BATCH = 101
 _MAX_CURSORS = 1_000
 BAD_VALUE, NAMESPACE_NOT_FOUND, INDEX_NOT_FOUND, CURSOR_NOT_FOUND, COMMAND_NOT_FOUND = 2, 26, 27, 43, 59
 NAMESPACE_EXISTS, NOT_IMPLEMENTED, DISK_FULL = 48, 238, 14031
+_REFUSED_OPERATORS = {"$where", "$function", "$accumulator", "$jsonSchema", "$text"}
 _UNSUPPORTED_OPTIONS = ("collation", "txnNumber", "autocommit", "startTransaction")
 _CASE_FREE = {
     "getmore": "getMore",
@@ -55,6 +56,11 @@ class Engine:
         self._cursor_ids = itertools.count(1)
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Close the file once the running command is done."""
+        with self._lock:
+            self._connection.close()
+
     def run(self, command: Document) -> Document:
         """Answer one command; every failure is an answer with ok: 0."""
         with self._lock, warnings.catch_warnings():
@@ -72,6 +78,7 @@ class Engine:
         if handler is None:
             raise CommandError(COMMAND_NOT_FOUND, "CommandNotFound", f"no such command: '{name}'")
         _refuse_options(command)
+        _refuse_code(command)
         if name not in _WRITES:
             return handler(self, command)
         try:
@@ -227,17 +234,17 @@ class Engine:
     def insert(self, command: Document) -> Document:
         """Insert documents, stopping at the first error where ordered."""
         collection = self.collection(command)
-        return _each(command, "documents", lambda document: _insert(collection, document))
+        return _each(collection, command, "documents", _insert)
 
     def update(self, command: Document) -> Document:
         """Update, replace or upsert."""
         collection = self.collection(command)
-        return _each(command, "updates", lambda statement: _update(collection, statement))
+        return _each(collection, command, "updates", _update)
 
     def delete(self, command: Document) -> Document:
         """Delete one or all that match."""
         collection = self.collection(command)
-        return _each(command, "deletes", lambda statement: _delete(collection, statement))
+        return _each(collection, command, "deletes", _delete)
 
     def find_and_modify(self, command: Document) -> Document:
         """findAndModify: update, replace or remove one document and return it."""
@@ -343,6 +350,7 @@ class Engine:
 
 _ID_INDEX = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
 _Handler = Callable[[Engine, Document], Document]
+_Statement = Callable[[IndexedCollection, Document], Document]
 _HANDLERS: dict[str, _Handler] = {
     "find": Engine.find,
     "aggregate": Engine.aggregate,
@@ -382,6 +390,20 @@ def _refuse_options(command: Document) -> None:
             )
 
 
+def _refuse_code(value: Any) -> None:
+    """mongomock-ng would evaluate these as Python, or not at all."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in _REFUSED_OPERATORS:
+                raise CommandError(
+                    NOT_IMPLEMENTED, "NotImplemented", f"{key} is not supported; use a real MongoDB"
+                )
+            _refuse_code(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_code(inner)
+
+
 def _split(documents: list[Document], count: int) -> tuple[list[Document], list[Document]]:
     """At most ``count`` documents and _BATCH_BYTES, and the rest."""
     size = 0
@@ -392,14 +414,15 @@ def _split(documents: list[Document], count: int) -> tuple[list[Document], list[
     return documents[:count], documents[count:]
 
 
-def _each(command: Document, key: str, apply: Callable[[Document], Document]) -> Document:
+def _each(collection: IndexedCollection, command: Document, key: str, apply: _Statement) -> Document:
     """Apply statements in order and gather counts and write errors as MongoDB answers them."""
     total: Document = {"n": 0}
     errors: list[Document] = []
     for index, statement in enumerate(command[key]):
         try:
-            done = apply(statement)
+            done = apply(collection, statement)
         except (PyMongoError, NotImplementedError, TypeError, ValueError, BSONError) as error:
+            collection.stored.forget()
             answer = _as_answer(error)
             if answer["code"] == NOT_IMPLEMENTED:
                 raise

@@ -1,4 +1,4 @@
-"""The embedded server process: ``python -m launchers.embedded.server FOLDER``."""
+"""The embedded server process: ``python -m launchers.embedded.server FOLDER`` starts it and returns."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import socketserver
 import sys
 import tempfile
 import threading
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,11 @@ def serve(folder: Path) -> int:
         print(f"{folder}: served already by {read_info(folder).get('pid')}", file=sys.stderr)
         return 3
     try:
-        engine = Engine(open_file(folder / FILE_NAME))
+        connection = open_file(folder / FILE_NAME)
     except StorageError as error:
         print(error, file=sys.stderr)
         return 4
+    engine = Engine(connection)
     path = socket_path(folder)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -88,6 +90,7 @@ def serve(folder: Path) -> int:
         server.serve_forever(poll_interval=0.2)
     path.unlink(missing_ok=True)
     (folder / INFO_NAME).unlink(missing_ok=True)
+    engine.close()
     lock.close()
     return 0
 
@@ -126,5 +129,20 @@ def is_listening(path: Path) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
+def serve_detached(folder: Path) -> int:
+    """Serve in a process of its own that outlives this one; returns once it listens, or its exit code."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os._exit(serve(folder))
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if read_info(folder).get("pid") == child and is_listening(socket_path(folder)):
+            return 0
+        time.sleep(0.02)
+
+
 if __name__ == "__main__":
-    raise SystemExit(serve(Path(sys.argv[1])))
+    raise SystemExit(serve_detached(Path(sys.argv[1])))

@@ -267,7 +267,7 @@ class StoredCollection(CollectionStore):
         return document
 
     def forget(self) -> None:
-        """Drop what is cached, after a command was rolled back."""
+        """Drop what is cached: a refused change may have touched it."""
         self._cache.clear()
 
     def _expire_documents(self, index: Document) -> None:

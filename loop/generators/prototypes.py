@@ -52,7 +52,7 @@ def decorated_prototypes(elements: Sequence[str], max_atoms: int) -> list[tuple[
 
 
 def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]:
-    """Common structures of each element: bcc, fcc, hcp and diamond, and a molecular crystal where it is one."""
+    """Structures of each element: bcc, fcc, hcp and diamond, or a crystal of its molecules."""
     labels = {_BCC, _FCC, _HCP, _DIAMOND}
     shapes = [(label, structure) for label, structure in _library() if label in labels]
     found = []
@@ -68,7 +68,7 @@ def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]
 
 def _decorate(structure: Structure, assigned: dict[str, str]) -> Structure:
     decorated = structure.copy()
-    decorated.replace_species({kind: symbol for kind, symbol in assigned.items()})
+    decorated.replace_species(dict(assigned))
     decorated.scale_lattice(sum(atomic_volume(site.specie.symbol) for site in decorated))
     return decorated
 

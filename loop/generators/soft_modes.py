@@ -1,7 +1,7 @@
 """Children of dynamically unstable structures: follow an imaginary mode in the supercell it needs.
 
-The displacement of atom j in cell R by the mode (q, e) is Re(e_j exp(2πi q·R)) / √m_j, scaled so that the largest
-is the amplitude.
+The displacement of atom j in cell R by the mode (q, e) is Re(e_j exp(2πi q·R)) / √m_j, scaled so that the
+largest is the amplitude.
 """
 
 from __future__ import annotations

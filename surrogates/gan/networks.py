@@ -1,7 +1,8 @@
 """Generator and critic, and their Wasserstein training with gradient penalty.
 
-Sources: Arjovsky et al., ICML 2017; Gulrajani et al., NeurIPS 2017; straight-through Gumbel-softmax choices after
-Jang et al., ICLR 2017. The generator chooses the space group first and then only Wyckoff letters that it has.
+Sources: Arjovsky et al., ICML 2017; Gulrajani et al., NeurIPS 2017; straight-through Gumbel-softmax
+choices after Jang et al., ICLR 2017. The generator chooses the space group first and then
+only Wyckoff letters that it has.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Orbit:
 
 @dataclass(frozen=True)
 class SymmetricCrystal:
-    """lattice: log of volume over the atoms' own, log b/a, log c/a, and the three cosines, conventional cell."""
+    """lattice (conventional cell): log of volume over the atoms' own, log b/a, log c/a, three cosines."""
 
     space_group: int
     orbits: tuple[Orbit, ...]

@@ -1,7 +1,7 @@
 """A global descriptor: composition statistics and smoothed pair distances. Invariant by construction.
 
-Invariant under rotation, translation, permutation, cell choice and supercell (all sums are per atom); smooth in
-the coordinates, since every pair is weighted by a cutoff function.
+Invariant under rotation, translation, permutation, cell choice and supercell (all sums are per atom);
+smooth in the coordinates, since every pair is weighted by a cutoff function.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _element_row(symbol: str) -> tuple[float, ...]:
 
 
 def descriptor(structures: Sequence[Structure]) -> FloatArray:
-    """One row a structure, shape (n, 89). Raises ValueError for a cell without volume or coordinates not finite."""
+    """One row a structure, shape (n, 89). Raises ValueError for a cell without volume or not finite."""
     return np.array([_one(structure) for structure in structures]).reshape(len(structures), -1)
 
 

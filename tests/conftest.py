@@ -1,0 +1,40 @@
+"""A campaign database for tests: the embedded server, or the MongoDB that NIOBE_TEST_MONGO_URI names."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loop.database import Database
+
+
+@pytest.fixture(scope="session")
+def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that lives as long as the test session."""
+    real = os.environ.get("NIOBE_TEST_MONGO_URI")
+    if real:
+        yield real
+        return
+    from launchers.embedded import ensure_server, stop_server
+
+    folder = tmp_path_factory.mktemp("mongo")
+    yield ensure_server(folder)
+    stop_server(folder)
+
+
+@pytest.fixture
+def database(mongo_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Database]:
+    """An empty campaign database, named in the settings of this process and those it starts."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    monkeypatch.setenv("NIOBE_MONGO_URI", mongo_uri)
+    monkeypatch.setenv("NIOBE_DATABASE", name)
+    monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NIOBE_WORKERS", "2")
+    database = Database.connect(mongo_uri, name)
+    yield database
+    database.mongo.client.drop_database(name)
+    database.close()
