@@ -22,6 +22,10 @@ _MESH_DENSITY = 1000
 _ACOUSTIC_RADIUS = 1e-3
 
 
+class _NotFiniteError(ArithmeticError):
+    """A displaced supercell has forces that are not finite."""
+
+
 @dataclass(frozen=True)
 class Dynamics:
     """Phonons of one structure. bands: what PhononRecord stores; modes: the imaginary ones."""
@@ -48,7 +52,10 @@ def dynamics(structure: Structure, forces: Forces, settings: Phonons) -> Dynamic
     if n_atoms > settings.max_supercell_atoms:
         reason = f"supercell of {n_atoms} atoms; phonons.max_supercell_atoms {settings.max_supercell_atoms}"
         return Dynamics(undecided(settings.tolerance, reason), {}, [])
-    phonon = _force_constants(structure, matrix, settings.displacement, forces)
+    try:
+        phonon = _force_constants(structure, matrix, settings.displacement, forces)
+    except _NotFiniteError:
+        return Dynamics(undecided(settings.tolerance, "forces are not finite"), {}, [])
     frequency, q_point = _lowest(phonon)
     outcome = _outcome(frequency, settings.tolerance)
     reason = ""
@@ -89,7 +96,10 @@ def _force_constants(
     phonon = Phonopy(get_phonopy_structure(structure), supercell_matrix=matrix, log_level=0)
     phonon.generate_displacements(distance=displacement)
     supercells = [get_pmg_structure(cell) for cell in phonon.supercells_with_displacements or []]
-    phonon.forces = np.array(forces(supercells))
+    found = np.array(forces(supercells))
+    if not np.isfinite(found).all():
+        raise _NotFiniteError
+    phonon.forces = found
     phonon.produce_force_constants()
     phonon.symmetrize_force_constants()
     return phonon

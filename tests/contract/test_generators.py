@@ -1,0 +1,92 @@
+"""What every generator promises."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import numpy as np
+import pytest
+
+from loop.generators import PrototypeSubstitution, RandomSymmetric, SoftModes, SoftParent
+from loop.generators.prototypes import decorated_prototypes
+from loop.similarity import content_hash
+from surrogates.gan import CrystalGAN
+from surrogates.protocols import Generator, SampleRequest
+from tests.loop.factory import nbo, rutile
+
+REQUEST = SampleRequest(elements=("Nb", "O"), max_atoms=12)
+
+
+@functools.cache
+def trained_gan() -> CrystalGAN:
+    corpus = [structure for _, structure in decorated_prototypes(("Nb", "O"), 8)][:60]
+    gan = CrystalGAN(epochs=1)
+    gan.fit(corpus, np.ones(len(corpus)), seed=1)
+    return gan
+
+
+def soft_modes() -> SoftModes:
+    modes = [
+        {"q": [0.5, 0, 0.5], "frequency": -3.0, "real": np.eye(18)[0].tolist(), "imag": [0.0] * 18},
+        {"q": [0, 0, 0], "frequency": -1.0, "real": np.eye(18)[8].tolist(), "imag": [0.0] * 18},
+    ]
+    return SoftModes([SoftParent("a", rutile(), (modes[1],)), SoftParent("b", nbo(), tuple(modes))])
+
+
+GENERATORS = {
+    "random": RandomSymmetric,
+    "prototype": PrototypeSubstitution,
+    "soft_mode": soft_modes,
+    "gan": trained_gan,
+}
+
+
+@pytest.fixture(params=GENERATORS)
+def generator(request: pytest.FixtureRequest) -> Generator:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made: Generator = GENERATORS[request.param]()
+    assert made.name == request.param
+    return made
+
+
+def test_every_sample_lies_inside_the_request(generator: Generator) -> None:
+    samples = generator.sample(REQUEST, 12, seed=5).samples
+    assert 0 < len(samples) <= 12
+    for sample in samples:
+        assert {site.specie.symbol for site in sample.structure} == {"Nb", "O"}
+        assert 2 <= len(sample.structure) <= 12
+        assert sample.structure.volume > 0
+
+
+def test_the_same_seed_gives_the_same_batch_and_another_another(generator: Generator) -> None:
+    one, again, other = (generator.sample(REQUEST, 6, seed=seed).samples for seed in (5, 5, 6))
+    assert [content_hash(s.structure) for s in one] == [content_hash(s.structure) for s in again]
+    assert [s.origin for s in one] != [s.origin for s in other]
+
+
+def test_a_soft_mode_at_the_zone_boundary_doubles_the_cell_and_alternates() -> None:
+    mode = {"q": [0.5, 0, 0], "frequency": -1.0, "real": np.eye(18)[1].tolist(), "imag": [0.0] * 18}
+    request = SampleRequest(elements=("Nb", "O"), max_atoms=20)
+    batch = SoftModes([SoftParent("p", nbo(), (mode,))]).sample(request, 1, seed=1)
+    child, parent = batch.samples[0], nbo() * (2, 1, 1)
+    shifts = []
+    for site in child.structure:
+        gaps = [site.distance(other) for other in parent if other.specie == site.specie]
+        shifts.append(min(gaps))
+    amplitude = child.origin["amplitude"]
+    assert len(child.structure) == 12
+    assert sorted(shifts)[-2:] == pytest.approx([amplitude, amplitude])
+    assert sorted(shifts)[:-2] == pytest.approx([0.0] * 10, abs=1e-6)
+    assert child.origin["parent"] == "p"
+
+
+def test_the_gan_refuses_to_draw_before_training() -> None:
+    with pytest.raises(ValueError, match="not been trained"):
+        CrystalGAN(epochs=1).sample(REQUEST, 1, seed=1)
+
+
+def test_too_small_a_request_for_prototypes_is_refused() -> None:
+    with pytest.raises(ValueError, match="no prototype"):
+        PrototypeSubstitution().sample(SampleRequest(elements=("Nb", "O"), max_atoms=1), 3, seed=1)

@@ -1,0 +1,85 @@
+"""What every surrogate promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from loop.generators import RandomSymmetric
+from surrogates.models import load_surrogate, make_surrogate
+from surrogates.protocols import SampleRequest, Surrogate
+from tests.loop.factory import nbo
+
+REQUEST = SampleRequest(elements=("Nb", "O"), max_atoms=8)
+MODELS = ["gbt"]
+
+
+def structures(n: int) -> list[Structure]:
+    return [sample.structure for sample in RandomSymmetric().sample(REQUEST, n, seed=1).samples]
+
+
+TRAIN = structures(40)
+LABELS = {
+    "log_volume": np.array([np.log(s.volume / len(s)) for s in TRAIN]),
+    "p_stable": np.array([float(len(s) > 5) for s in TRAIN]),
+    "p_failure": np.zeros(len(TRAIN)),
+}
+
+
+@pytest.fixture(params=MODELS)
+def fitted(request: pytest.FixtureRequest) -> Surrogate:
+    model = make_surrogate(request.param, members=3, epochs=20)
+    model.fit(TRAIN, LABELS, seed=7)
+    return model
+
+
+def test_it_learns_and_says_how_sure_it_is(fitted: Surrogate) -> None:
+    answer = fitted.predict(TRAIN)["log_volume"]
+    assert np.abs(answer.mean - LABELS["log_volume"]).mean() < 0.5 * LABELS["log_volume"].std()
+    assert (answer.std > 0).all()
+
+
+def test_one_by_one_equals_all_at_once(fitted: Surrogate) -> None:
+    together = fitted.predict(TRAIN[:5])
+    for row, structure in enumerate(TRAIN[:5]):
+        alone = fitted.predict([structure])
+        assert all(alone[name].mean[0] == together[name].mean[row] for name in together)
+
+
+def test_a_translated_rotated_supercell_is_the_same_crystal(fitted: Surrogate) -> None:
+    moved = nbo() * (1, 2, 1)
+    moved.translate_sites(range(len(moved)), [0.13, 0.2, 0.31])
+    one, other = fitted.features([nbo(), moved])
+    assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_probabilities_are_probabilities_and_one_class_is_not_certain(fitted: Surrogate) -> None:
+    answer = fitted.predict(TRAIN)
+    for name in ("p_stable", "p_failure"):
+        assert ((answer[name].mean > 0) & (answer[name].mean < 1)).all()
+
+
+def test_it_abstains_for_an_element_it_never_saw(fitted: Surrogate) -> None:
+    strange = Structure(Lattice.cubic(4.2), ["U", "O"], np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
+    answer = fitted.predict([strange])["log_volume"]
+    assert not answer.in_domain[0]
+    assert np.isnan(answer.mean[0])
+
+
+def test_a_checkpoint_predicts_to_the_bit(fitted: Surrogate, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    again = load_surrogate(tmp_path).predict(TRAIN)
+    for name, answer in fitted.predict(TRAIN).items():
+        assert (again[name].mean == answer.mean).all()
+        assert (again[name].std == answer.std).all()
+
+
+def test_bad_input_is_refused() -> None:
+    model = make_surrogate("gbt", members=2, epochs=5)
+    with pytest.raises(ValueError, match="1 labels for 2"):
+        model.fit(TRAIN[:2], {"log_volume": np.array([1.0])}, seed=1)
+    with pytest.raises(ValueError, match="no target has a known label"):
+        model.fit(TRAIN[:2], {"log_volume": np.array([np.nan, np.nan])}, seed=1)
+    with pytest.raises(ValueError, match="unknown; allowed"):
+        make_surrogate("oracle", members=2, epochs=5)

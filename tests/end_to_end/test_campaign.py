@@ -1,0 +1,193 @@
+"""Whole campaigns through the command line, on a torch-free potential: Cu-Au with EMT."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from launchers.embedded import ensure_server, stop_server
+from loop.database import Database
+from loop.records import StructureRecord
+
+NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
+CAMPAIGN = {
+    "id": "cu-au",
+    "elements": ["Cu", "Au"],
+    "seed": 3,
+    "limits": {"max_atoms": 6},
+    "budget": {"rounds": 2, "validations": 8},
+    "seeds": {"max_prototypes": 3},
+    "generation": {"candidates": 16, "mix": [{"name": "random"}, {"name": "prototype"}]},
+    "surrogate": {"members": 2, "epochs": 5},
+    "acquisition": {"batch": 4, "control_share": 0.25},
+    "oracle": {"name": "emt", "fmax": 0.05},
+    "phonons": {"min_length": 5.0},
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    stop_server(tmp_path / "home" / "db")
+
+
+def niobe(place: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would, in a folder of its own."""
+    return subprocess.run(
+        [*NIOBE, *arguments],
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=280,
+        cwd=place,
+        env=environment(place),
+    )
+
+
+def environment(place: Path) -> dict[str, str]:
+    root = str(Path(__file__).parents[2])
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("NIOBE_")}
+    return inherited | {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": "2", "PYTHONPATH": root}
+
+
+def campaign_file(place: Path, **changes: Any) -> str:
+    (place / "c.yaml").write_text(yaml.safe_dump(CAMPAIGN | changes), encoding="utf-8")
+    return "c.yaml"
+
+
+def records(place: Path, campaign: str = "cu-au") -> list[StructureRecord]:
+    database = Database.connect(ensure_server(place / "home" / "db"), "niobe")
+    try:
+        return database.records(campaign)
+    finally:
+        database.close()
+
+
+def content(record: StructureRecord) -> Any:
+    """What must not depend on when and how often a campaign was interrupted."""
+    found = record.model_dump()
+    if record.validation is not None:
+        found["validation"].pop("seconds")
+        found["validation"] = json.dumps(found["validation"], sort_keys=True)
+    if record.failure is not None:
+        found["failure"].pop("seconds")
+    return found
+
+
+def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> None:
+    mix = [{"name": "random"}, {"name": "gan"}, {"name": "soft_mode", "share": 0.3}]
+    generation = {"candidates": 16, "gan_epochs": 1, "mix": mix}
+    file = campaign_file(place, generation=generation)
+    said = niobe(place, "launch", file).stdout
+    assert "campaign cu-au ended" in said
+    assert "report:" in said
+    report = next((place / "home" / "results").rglob("report.html")).read_text(encoding="utf-8")
+    assert "Plotly" in report
+    assert "https://cdn" not in report.split("<script>")[0]
+    rounds = json.loads(niobe(place, "rounds", "--json").stdout)
+    assert [row["state"] for row in rounds] == ["closed"] * 3
+    assert sum(row["validated"] + row["failed"] for row in rounds[1:]) == 8
+    best = json.loads(niobe(place, "best", "--json").stdout)
+    assert [row["e_above_hull"] for row in best] == sorted(row["e_above_hull"] for row in best)
+    shown = niobe(place, "show", best[0]["id"]).stdout
+    assert "verdict" in shown
+    for kind, to in (
+        ("csv", "a.csv"),
+        ("extxyz", "a.xyz"),
+        ("cif", "cifs"),
+        ("asedb", "a.db"),
+        ("poscar", "p"),
+    ):
+        niobe(place, "export", kind, to, "--all")
+        assert (place / to).exists()
+    everything = records(place)
+    assert {r.choice.arm for r in everything if r.choice} == {"seed", "acquired", "control"}
+    assert {r.lineage.generator for r in everything} >= {"reference", "prototype", "random", "gan"}
+    assert all(r.validation.oracle.startswith("force-field emt") for r in everything if r.validation)
+
+
+def test_the_same_file_and_seed_choose_the_same_candidates(place: Path, tmp_path: Path) -> None:
+    digests = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        niobe(folder, "launch", campaign_file(folder))
+        digests.append([row["batch"] for row in json.loads(niobe(folder, "rounds", "--json").stdout)])
+        stop_server(folder / "home" / "db")
+    assert digests[0] == digests[1]
+    assert all(digests[0][1:])
+
+
+def kill_and_resume(place: Path, kills: int, rng: random.Random) -> None:
+    """Launch, kill the launcher at a random instant, and launch again until it ends."""
+    for _ in range(kills):
+        process = subprocess.Popen(
+            [*NIOBE, "launch", "c.yaml"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=place,
+            env=environment(place),
+        )
+        time.sleep(rng.uniform(1.0, 14.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    niobe(place, "launch", "c.yaml")
+
+
+def assert_resume_is_exact(tmp_path: Path, kills: int) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+        campaign_file(folder)
+    niobe(whole, "launch", "c.yaml")
+    wanted = [content(record) for record in records(whole)]
+    stop_server(whole / "home" / "db")
+    kill_and_resume(killed, kills, random.Random(kills))
+    assert [content(record) for record in records(killed)] == wanted
+    stop_server(killed / "home" / "db")
+
+
+def test_killed_and_resumed_is_as_if_never_killed(tmp_path: Path) -> None:
+    assert_resume_is_exact(tmp_path, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_twenty_times(tmp_path: Path) -> None:
+    assert_resume_is_exact(tmp_path, 20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["launch", "none.yaml"], "none.yaml: no such campaign file"),
+        (["show", "nothing"], "structure 'nothing' is not in the database"),
+        (["rounds", "-c", "nothing"], "campaign: 'nothing' is not in the database; known: none"),
+        (["pin", "nothing"], "structure 'nothing' is not in the database"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(place: Path, arguments: list[str], says: str) -> None:
+    answer = niobe(place, *arguments, check=False)
+    assert answer.returncode == 2
+    assert says in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_an_unreachable_database_is_named(place: Path) -> None:
+    env = environment(place) | {"NIOBE_MONGO_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300"}
+    answer = subprocess.run(
+        [*NIOBE, "status"], capture_output=True, text=True, cwd=place, env=env, check=False
+    )
+    assert answer.returncode == 2
+    assert "mongo_uri: no database answers" in answer.stderr
