@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,7 +68,8 @@ def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]
 
 def _decorate(structure: Structure, assigned: dict[str, str]) -> Structure:
     decorated = structure.copy()
-    decorated.replace_species(dict(assigned))
+    species: dict[Any, Any] = dict(assigned)
+    decorated.replace_species(species)
     decorated.scale_lattice(sum(atomic_volume(site.specie.symbol) for site in decorated))
     return decorated
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def soft_modes() -> SoftModes:
     return SoftModes([SoftParent("a", rutile(), (modes[1],)), SoftParent("b", nbo(), tuple(modes))])
 
 
-GENERATORS = {
+GENERATORS: dict[str, Callable[[], Generator]] = {
     "random": RandomSymmetric,
     "prototype": PrototypeSubstitution,
     "soft_mode": soft_modes,
@@ -46,7 +47,7 @@ GENERATORS = {
 def generator(request: pytest.FixtureRequest) -> Generator:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made: Generator = GENERATORS[request.param]()
+        made = GENERATORS[request.param]()
     assert made.name == request.param
     return made
 

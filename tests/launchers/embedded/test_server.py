@@ -31,7 +31,11 @@ from config.errors import ConfigError
 from launchers.embedded import ensure_server, server_status, stop_server
 from launchers.embedded.storage import index_key
 
-Client = pymongo.MongoClient[dict[str, Any]]
+
+def connect(uri: str, **options: Any) -> pymongo.MongoClient[dict[str, Any]]:
+    return pymongo.MongoClient(uri, **options)
+
+
 EMBEDDED_ONLY = pytest.mark.skipif(
     "NIOBE_TEST_MONGO_URI" in os.environ, reason="about the embedded server itself, not MongoDB"
 )
@@ -39,7 +43,7 @@ EMBEDDED_ONLY = pytest.mark.skipif(
 
 @pytest.fixture
 def collection(mongo_uri: str) -> Iterator[Any]:
-    with pymongo.MongoClient(mongo_uri) as client:
+    with connect(mongo_uri) as client:
         name = f"t{ObjectId()}"
         yield client["embedded"][name]
         client["embedded"].drop_collection(name)
@@ -108,13 +112,13 @@ def test_a_refused_update_leaves_the_document_as_it_was(collection: Any) -> None
     [({"nonsense": 1}, 59), ({"listIndexes": "absent"}, 26), ({"getMore": Int64(99), "collection": "c"}, 43)],
 )
 def test_errors_have_mongodbs_codes(mongo_uri: str, command: dict[str, Any], code: int) -> None:
-    with pymongo.MongoClient(mongo_uri) as client, pytest.raises(OperationFailure) as caught:
+    with connect(mongo_uri) as client, pytest.raises(OperationFailure) as caught:
         client["embedded"].command(command)
     assert caught.value.code == code
 
 
 def test_creating_twice_is_refused(mongo_uri: str) -> None:
-    with pymongo.MongoClient(mongo_uri) as client:
+    with connect(mongo_uri) as client:
         name = f"t{ObjectId()}"
         client["embedded"].command("create", name)
         with pytest.raises(OperationFailure) as caught:
@@ -129,7 +133,8 @@ def test_what_is_not_supported_is_refused_loudly(collection: Any) -> None:
         list(collection.find({"a": "X"}).collation({"locale": "en", "strength": 2}))
     with pytest.raises(OperationFailure, match="not supported"):
         collection.create_index([("a", "text")])
-    for operator in ({"$where": "1"}, {"$jsonSchema": {}}, {"$text": {"$search": "x"}}):
+    refused: list[dict[str, Any]] = [{"$where": "1"}, {"$jsonSchema": {}}, {"$text": {"$search": "x"}}]
+    for operator in refused:
         with pytest.raises(OperationFailure, match="not supported"):
             collection.find_one(operator)
     with pytest.raises(OperationFailure):
@@ -225,11 +230,16 @@ def apply_all(collection: Any, filter: Any, update: Any) -> Any:
     return one.matched_count, one.modified_count, many.matched_count, many.modified_count, found
 
 
+def local_collection() -> Any:
+    client: Any = mongomock_ng.MongoClient()
+    return client["x"]["y"]
+
+
 @pytest.fixture(scope="module")
 def twins(mongo_uri: str) -> Iterator[tuple[Any, Any]]:
     """The same documents in the server, indexed, and in mongomock-ng in this process."""
-    with pymongo.MongoClient(mongo_uri) as client:
-        served, local = client["embedded"][f"t{ObjectId()}"], mongomock_ng.MongoClient()["x"]["y"]
+    with connect(mongo_uri) as client:
+        served, local = client["embedded"][f"t{ObjectId()}"], local_collection()
         for field in ("n", "s", "l", "d.x", "d.y.z"):
             served.create_index(field)
         yield served, local
@@ -296,13 +306,13 @@ def test_cursors_go_on_in_batches(collection: Any) -> None:
 
 def test_gridfs_round_trip_of_20_mb(mongo_uri: str) -> None:
     blob = os.urandom(20_000_000)
-    with pymongo.MongoClient(mongo_uri) as client:
+    with connect(mongo_uri) as client:
         files = gridfs.GridFS(client["embedded"], f"g{ObjectId()}")
         assert files.get(files.put(blob)).read() == blob
 
 
 def count_up(uri: str, name: str, times: int) -> None:
-    with pymongo.MongoClient(uri) as client:
+    with connect(uri) as client:
         for _ in range(times):
             client["embedded"][name].find_one_and_update({"_id": "c"}, {"$inc": {"n": 1}}, upsert=True)
 
@@ -327,7 +337,7 @@ def test_kill_9_loses_no_acknowledged_write(folder: Path) -> None:
         pid = (server_status(folder) or {})["pid"]
         killer = threading.Timer(0.15 + 0.05 * round_number, os.kill, (pid, signal.SIGKILL))
         killer.start()
-        with pymongo.MongoClient(uri, serverSelectionTimeoutMS=500) as client:
+        with connect(uri, serverSelectionTimeoutMS=500) as client:
             try:
                 while True:
                     client["x"]["y"].insert_many([{"_id": 2 * number}, {"_id": 2 * number + 1}])
@@ -336,7 +346,7 @@ def test_kill_9_loses_no_acknowledged_write(folder: Path) -> None:
             except PyMongoError:
                 number += 1
         killer.join()
-    with pymongo.MongoClient(ensure_server(folder)) as client:
+    with connect(ensure_server(folder)) as client:
         stored = {d["_id"] for d in client["x"]["y"].find()}
     assert acknowledged
     assert set(acknowledged) <= stored
@@ -355,7 +365,7 @@ def test_a_second_server_refuses_and_names_the_first(folder: Path) -> None:
 
 @EMBEDDED_ONLY
 def test_flipped_bytes_are_a_clear_error(folder: Path) -> None:
-    with pymongo.MongoClient(ensure_server(folder)) as client:
+    with connect(ensure_server(folder)) as client:
         client["x"]["y"].insert_many([{"i": i, "s": "x" * 500} for i in range(200)])
     stop_server(folder)
     file = folder / "niobe.sqlite"
@@ -370,7 +380,7 @@ def test_flipped_bytes_are_a_clear_error(folder: Path) -> None:
 def test_malformed_frames_harm_nobody(folder: Path) -> None:
     uri = ensure_server(folder)
     path = unquote(uri.removeprefix("mongodb://").split("/?")[0])
-    with pymongo.MongoClient(uri) as bystander:
+    with connect(uri) as bystander:
         bystander["x"]["y"].insert_one({"_id": 1})
         for i in range(200):
             with socket.socket(socket.AF_UNIX) as peer:
@@ -390,7 +400,7 @@ def _bad_frame(kind: int) -> bytes:
 def test_a_long_folder_gets_a_short_socket(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 60) / ("y" * 60)
     try:
-        with pymongo.MongoClient(ensure_server(deep)) as client:
+        with connect(ensure_server(deep)) as client:
             assert client.admin.command("ping")["ok"] == 1
     finally:
         stop_server(deep)
