@@ -33,27 +33,34 @@ def ensure_server(folder: Path) -> str:
 
 
 def _start(folder: Path, path: Path) -> None:
+    """Start a server, or wait for the one that another process is starting; one that is dying is outlived."""
     from launchers.embedded.server import is_listening
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    deadline = time.monotonic() + _START_SECONDS
+    while not is_listening(path):
+        code, said = _run_server(folder)
+        if code not in (0, _LOST_THE_RACE) or time.monotonic() > deadline:
+            raise ConfigError(f"embedded database: {said or 'did not start'}")
+        time.sleep(0.05)
+
+
+def _run_server(folder: Path) -> tuple[int, str]:
+    """Exit code of the command that leaves a server behind, and the last line it logged."""
     log = folder / "server.log"
     command = [sys.executable, "-m", "launchers.embedded.server", str(folder)]
     with log.open("ab") as output:
         start = output.tell()
-        ended = subprocess.run(
+        code = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             timeout=_START_SECONDS,
             check=False,
-        )
-    deadline = time.monotonic() + _START_SECONDS
-    while not is_listening(path):
-        if ended.returncode not in (0, _LOST_THE_RACE) or time.monotonic() > deadline:
-            said = log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
-            raise ConfigError(f"embedded database: {said[-1] if said else 'did not start'}")
-        time.sleep(0.05)
+        ).returncode
+    said = log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
+    return code, said[-1] if said else ""
 
 
 def server_status(folder: Path) -> dict[str, Any] | None:

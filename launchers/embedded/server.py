@@ -22,12 +22,14 @@ from launchers.embedded.wire import (
     MAX_HANDSHAKE_BYTES,
     MAX_MESSAGE_BYTES,
     ProtocolError,
+    encode_ping,
     encode_reply,
     read_request,
 )
 
 _LONGEST_SOCKET_PATH = 100
 _HANDSHAKE_SECONDS = 30
+_PING_SECONDS = 5.0
 FILE_NAME, LOCK_NAME, INFO_NAME = "niobe.sqlite", "server.lock", "server.json"
 
 
@@ -124,9 +126,13 @@ def read_info(folder: Path) -> dict[str, Any]:
 
 
 def is_listening(path: Path) -> bool:
-    """Whether something accepts connections at a socket path."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
+    """Whether a server at a socket path answers: one that is dying still accepts connections."""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(ProtocolError, OSError):
+        probe.settimeout(_PING_SECONDS)
+        probe.connect(str(path))
+        probe.sendall(encode_ping())
+        return read_request(probe, MAX_HANDSHAKE_BYTES) is not None
+    return False
 
 
 def serve_detached(folder: Path) -> int:

@@ -123,3 +123,9 @@ def encode_reply(request: Request, answer: Document) -> bytes:
         payload = struct.pack("<IB", 0, 0) + body
         opcode = OP_MSG
     return _HEADER.pack(_HEADER.size + len(payload), 0, request.request_id, opcode) + payload
+
+
+def encode_ping() -> bytes:
+    """The bytes of a ``ping``."""
+    payload = struct.pack("<IB", 0, 0) + bson.encode({"ping": 1, "$db": "admin"})
+    return _HEADER.pack(_HEADER.size + len(payload), 1, 0, OP_MSG) + payload

@@ -332,7 +332,7 @@ def test_a_counter_from_8_processes_is_exact(mongo_uri: str, collection: Any) ->
 def test_kill_9_loses_no_acknowledged_write(folder: Path) -> None:
     acknowledged: list[int] = []
     number = 0
-    for round_number in range(5):
+    for round_number in range(8):
         uri = ensure_server(folder)
         pid = (server_status(folder) or {})["pid"]
         killer = threading.Timer(0.15 + 0.05 * round_number, os.kill, (pid, signal.SIGKILL))
