@@ -72,12 +72,14 @@ def server_status(folder: Path) -> dict[str, Any] | None:
 
 
 def stop_server(folder: Path) -> bool:
-    """Stop the server on ``folder``; False where none runs."""
+    """Stop the server on ``folder`` and wait until its files are closed; False where none runs."""
+    from launchers.embedded.server import is_locked
+
     found = server_status(folder)
     if not found:
         return False
     os.kill(found["pid"], signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
-    while server_status(folder) is not None and time.monotonic() < deadline:
+    while is_locked(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return server_status(folder) is None
+    return not is_locked(folder)

@@ -111,6 +111,14 @@ def _take_lock(folder: Path) -> Any:
     return file
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a server process holds ``folder``, listening or not."""
+    lock = _take_lock(folder)
+    if lock is not None:
+        lock.close()
+    return lock is None
+
+
 def _write_info(folder: Path, info: dict[str, Any]) -> None:
     scratch = folder / f".{INFO_NAME}"
     scratch.write_text(json.dumps(info))
