@@ -115,7 +115,7 @@ def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) ->
     """Mark invalid and duplicate candidates, then predict the whole pool with the round's surrogate."""
     number = round_record.number
     records = database.records(spec.id)
-    excluded = excluded_structures(spec)
+    excluded = SeenStructures(excluded_structures(spec))
     seen = SeenStructures()
     for record in records:
         if record.round < number and record.status not in {Status.INVALID, Status.DUPLICATE}:

@@ -114,9 +114,10 @@ def _corpus(spec: CampaignSpec) -> list[Structure]:
     from loop.generators.prototypes import decorated_prototypes
     from loop.imports import read_structures
     from loop.seeds import excluded_structures
+    from loop.similarity import SeenStructures
 
     if spec.corpus is None:
-        excluded = excluded_structures(spec)
+        excluded = SeenStructures(excluded_structures(spec))
         found = decorated_prototypes(spec.elements, _CORPUS_ATOMS)
         return [structure for _, structure in found if not excluded.find(structure)]
     structures = [structure for _, structure in read_structures(Path(spec.corpus)).structures]

@@ -244,12 +244,15 @@ def _chosen(database: Database, campaign: str, *, every: bool) -> list[Structure
 def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     from config.settings import Settings
     from launchers.exports import export as write
-    from launchers.tables import record_row
+    from launchers.tables import record_row, rediscovery_rows
 
     console = _console()
     console.print(f"campaign [bold]{spec.id}[/bold] ended: {reason}")
     discoveries = _chosen(database, spec.id, every=False)
     _print_rows([record_row(record) for record in discoveries], False, title="Discoveries")
+    if spec.seeds.exclude:
+        again = rediscovery_rows(spec, database.records(spec.id))
+        _print_rows(again, False, title="Kept out of the seeds, and found again")
     folder = Settings().home / "results" / spec.id
     folder.mkdir(parents=True, exist_ok=True)
     console.print(f"report: {_write_report(database, spec.id, folder / 'report.html')}", soft_wrap=True)

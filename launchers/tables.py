@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from config.spec import CampaignSpec
 from loop.database import Database
 from loop.records import Stability, Status, StructureRecord
 from loop.rounds import CampaignRecord, RoundRecord
@@ -76,6 +78,23 @@ def record_row(record: StructureRecord) -> Row:
         "from": record.lineage.generator,
         "round": record.round,
     }
+
+
+def rediscovery_rows(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[Row]:
+    """What was kept out of the seeds, and how many oracle calls it took to find it again."""
+    from loop.rediscovery import rediscoveries
+
+    return [
+        {
+            "kept out": found.formula,
+            "group": found.spacegroup,
+            "prototype or file": found.label,
+            "oracle calls": "not found" if found.oracle_calls is None else found.oracle_calls,
+            "round": found.round,
+            "id": found.record_id,
+        }
+        for found in rediscoveries(spec, records)
+    ]
 
 
 def lineage_rows(database: Database, record: StructureRecord) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from loop.similarity import SeenStructures, content_hash, spacegroup_number
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+
+_ANY_SIZE = 10_000
 
 
 def new_record(
@@ -41,7 +44,7 @@ def seed_records(spec: CampaignSpec) -> tuple[list[StructureRecord], list[str]]:
     """The seeds, without duplicates and without what is excluded, and a line per broken file."""
     from loop.generators.prototypes import elemental_references
 
-    excluded, seen = excluded_structures(spec), SeenStructures()
+    excluded, seen = SeenStructures(excluded_structures(spec)), SeenStructures()
     records: list[StructureRecord] = []
     imported, broken = _from_files(spec)
     sources = [
@@ -62,34 +65,29 @@ def seed_records(spec: CampaignSpec) -> tuple[list[StructureRecord], list[str]]:
     return records, broken
 
 
-def excluded_structures(spec: CampaignSpec) -> SeenStructures:
-    """What ``seeds.exclude`` names: files, or AFLOW prototype labels in every decoration by the elements.
+def excluded_structures(spec: CampaignSpec) -> list[tuple[str, Structure]]:
+    """What ``seeds.exclude`` names, with labels: files, or AFLOW prototype labels.
 
+    A label alone stands for every decoration by the elements, "LABEL O-Nb" for one of them.
     Raises ConfigError for an entry that is neither.
     """
-    excluded = SeenStructures()
-    labels = {entry for entry in spec.seeds.exclude if not Path(entry).exists()}
-    for entry in set(spec.seeds.exclude) - labels:
-        for label, structure in read_structures(Path(entry)).structures:
-            excluded.add(label, structure)
-    if labels:
-        found = _decorated(spec, labels)
-        for missing in sorted(labels - {label for label, _ in found}):
-            raise ConfigError(f"seeds.exclude: {missing!r} is neither a file nor an AFLOW prototype label")
-        for label, structure in found:
-            excluded.add(label, structure)
+    excluded: list[tuple[str, Structure]] = []
+    for entry in spec.seeds.exclude:
+        if Path(entry).exists():
+            excluded += read_structures(Path(entry)).structures
+            continue
+        found = [pair for pair in _decorated(spec.elements) if entry in (pair[0], pair[0].split()[0])]
+        if not found:
+            raise ConfigError(f"seeds.exclude: {entry!r} is neither a file nor an AFLOW prototype label")
+        excluded += found
     return excluded
 
 
-def _decorated(spec: CampaignSpec, labels: set[str]) -> list[tuple[str, Structure]]:
+@functools.cache
+def _decorated(elements: tuple[str, ...]) -> list[tuple[str, Structure]]:
     from loop.generators.prototypes import decorated_prototypes
 
-    found = []
-    for name, structure in decorated_prototypes(spec.elements, 10_000):
-        label = name.split()[0]
-        if label in labels:
-            found.append((label, structure))
-    return found
+    return decorated_prototypes(elements, _ANY_SIZE)
 
 
 def _prototypes(spec: CampaignSpec, excluded: SeenStructures) -> Iterable[tuple[str, Structure]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from config.spec import CampaignSpec
 from launchers.exports import summary
 from launchers.pages import plots
+from launchers.tables import rediscovery_rows
 from loop.records import Stability, StructureRecord
 from loop.rounds import HullRecord, PhononRecord, RoundRecord
 
@@ -40,6 +41,9 @@ def write_report(
         _section("Predicted against validated", _plot(plots.parity_figure(records))),
         _section("Rounds", _rounds(rounds)),
     ]
+    if spec.seeds.exclude:
+        again = _html_table(rediscovery_rows(spec, records))
+        sections.insert(2, _section("Kept out of the seeds, and found again", again))
     sections += [_structure(record, bands.get(record.id)) for record in shown[:_MOST_SHOWN]]
     page = _PAGE.format(
         title=html.escape(f"Niobe: {spec.id}"),
