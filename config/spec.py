@@ -59,8 +59,11 @@ ELEMENTS: tuple[str, ...] = (
 )
 
 OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj"]
+PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
 GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
-AcquisitionName = Literal["qlogei", "ucb", "thompson", "greedy", "random", "max_uncertainty"]
+AcquisitionName = Literal[
+    "qlogei", "qlognei", "qlognehvi", "ucb", "thompson", "greedy", "random", "max_uncertainty"
+]
 
 
 class _Part(BaseModel):
@@ -68,17 +71,29 @@ class _Part(BaseModel):
 
 
 class Limits(_Part):
-    """Composition and size limits that every candidate lies inside."""
+    """Composition and size limits that every candidate lies inside.
+
+    fractions: lowest and highest atomic fraction of an element, such as ``{O: [0.5, 0.72]}``.
+    """
 
     min_atoms: Annotated[int, Field(ge=1, le=200)] = 2
     max_atoms: Annotated[int, Field(ge=1, le=200)] = 12
     all_elements: bool = True
+    fractions: dict[str, tuple[float, float]] = {}
 
     @model_validator(mode="after")
     def _ordered(self) -> Limits:
         if self.min_atoms > self.max_atoms:
             raise ValueError(f"min_atoms {self.min_atoms} is above max_atoms {self.max_atoms}")
         return self
+
+    @field_validator("fractions")
+    @classmethod
+    def _within(cls, fractions: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for symbol, (low, high) in fractions.items():
+            if not 0 <= low <= high <= 1:
+                raise ValueError(f"{symbol}: [{low}, {high}] is not a range within [0, 1]")
+        return fractions
 
 
 class Budget(_Part):
@@ -119,6 +134,17 @@ class Oracle(_Part):
     retries: Annotated[int, Field(ge=0, le=10)] = 1
 
 
+class Prior(_Part):
+    """A cheap potential that relaxes each candidate a little before the surrogate ranks it. fmax in eV/Å.
+
+    The surrogate then learns the oracle's difference to it. It may not be the oracle itself.
+    """
+
+    potential: PriorName = "chgnet"
+    steps: Annotated[int, Field(ge=0, le=500)] = 25
+    fmax: Annotated[float, Field(gt=0)] = 0.1
+
+
 class GeneratorShare(_Part):
     name: GeneratorName
     share: Annotated[float, Field(gt=0)] = 1.0
@@ -154,9 +180,13 @@ class SurrogateChoice(_Part):
 
 
 class Acquisition(_Part):
-    """How a batch is chosen. ``control_share`` of it is drawn at random, to measure acceleration."""
+    """How a batch is chosen. ``control_share`` of it is drawn at random, to measure acceleration.
+
+    posterior: the surrogate's own ensemble, or a Gaussian process on the surrogate's features.
+    """
 
     function: AcquisitionName = "qlogei"
+    posterior: Literal["ensemble", "gp"] = "ensemble"
     batch: Annotated[int, Field(ge=1)] = 10
     control_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
@@ -178,6 +208,7 @@ class CampaignSpec(_Part):
     seeds: Seeds = Seeds()
     corpus: str | None = None
     generation: Generation = Generation()
+    prior: Prior | None = None
     surrogate: SurrogateChoice = SurrogateChoice()
     acquisition: Acquisition = Acquisition()
     oracle: Oracle = Oracle()
@@ -198,6 +229,16 @@ class CampaignSpec(_Part):
         if len(set(elements)) != len(elements):
             raise ValueError("names an element twice")
         return tuple(sorted(elements))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CampaignSpec:
+        allowed = ", ".join(self.elements)
+        foreign = sorted(set(self.limits.fractions) - set(self.elements))
+        if foreign:
+            raise ValueError(f"limits.fractions: {foreign[0]!r} is not in the campaign; allowed: {allowed}")
+        if self.prior is not None and self.prior.potential == self.oracle.name:
+            raise ValueError(f"prior.potential: {self.oracle.name} is the oracle; what ranks may not judge")
+        return self
 
     @property
     def chemsys(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,11 @@ import numpy as np
 
 from config.spec import CampaignSpec
 from flows.steps import checkpoint_folder
-from loop.closing import relaxed_structure
 from loop.database import Database
+from loop.prior import prior_formation_energies, prior_references
 from loop.records import Stability, Status, StructureRecord
 from loop.rounds import RoundRecord
+from loop.structures import candidate_structure, relaxed_structure
 from surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     """Fit the surrogate on all validated and failed records and write its checkpoint."""
     from surrogates.models import make_surrogate
 
-    structures, targets = training_set(_finished(database, spec))
+    structures, targets = training_set(_finished(database, spec), _references(database, spec))
     model = make_surrogate(spec.surrogate.model, members=spec.surrogate.members, epochs=spec.surrogate.epochs)
     model.fit(structures, targets, seed=spec.derived_seed(round_record.number, "train_surrogate"))
     _write(checkpoint_folder(spec, round_record.number, "surrogate"), model.save)
@@ -57,20 +58,35 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
     _write(checkpoint_folder(spec, number, "gan"), gan.save)
 
 
-def training_set(records: Sequence[StructureRecord]) -> tuple[list[Structure], dict[str, FloatArray]]:
-    """Structures and labels, NaN where unknown.
+def training_set(
+    records: Sequence[StructureRecord], references: Mapping[str, float] | None
+) -> tuple[list[Structure], dict[str, FloatArray]]:
+    """Structures and labels, NaN where unknown; formation_energy_per_atom in eV/atom.
 
-    A validated record teaches twice with the same labels: as generated, which is what screening sees,
-    and relaxed.
+    With prior ``references`` each record teaches once, as the prior relaxed it, and the energy label is the
+    oracle's difference to the prior. Without, a validated record teaches twice with the same labels: as
+    generated, which is what screening sees, and relaxed.
     """
-    rows: list[tuple[Structure, list[float]]] = []
-    for record in records:
-        labels = _labels(record)
-        rows.append((_generated(record), labels))
-        if record.validation is not None:
-            rows.append((relaxed_structure(record), labels))
-    table = np.array([labels for _, labels in rows], dtype=float).reshape(-1, len(_TARGETS))
-    return [structure for structure, _ in rows], {name: table[:, i] for i, name in enumerate(_TARGETS)}
+    structures = [candidate_structure(record) for record in records]
+    table = np.array([_labels(record) for record in records], dtype=float).reshape(-1, len(_TARGETS))
+    if references is not None:
+        table[:, 0] -= prior_formation_energies(records, references)
+    else:
+        validated = [i for i, record in enumerate(records) if record.validation is not None]
+        structures += [relaxed_structure(records[i]) for i in validated]
+        table = np.concatenate([table, table[validated]])
+    return structures, {name: table[:, i] for i, name in enumerate(_TARGETS)}
+
+
+def _references(database: Database, spec: CampaignSpec) -> dict[str, float] | None:
+    """Elemental energies by the prior, or None without one. Raises RuntimeError where an element has none."""
+    if spec.prior is None:
+        return None
+    references = prior_references(database.records(spec.id, round=0))
+    missing = sorted(set(spec.elements) - set(references))
+    if missing:
+        raise RuntimeError(f"prior {spec.prior.potential}: no energy of elemental {', '.join(missing)}")
+    return references
 
 
 _TARGETS = ("formation_energy_per_atom", "log_volume", "p_stable", "p_failure")
@@ -97,12 +113,6 @@ def gan_weights(records: Sequence[StructureRecord]) -> FloatArray:
         unstable = record.validation is not None and record.validation.phonon.outcome is Stability.UNSTABLE
         weights.append(max(float(np.exp(-above / _ENERGY_SCALE)), 0.02) * (0.5 if unstable else 1.0))
     return np.array(weights)
-
-
-def _generated(record: StructureRecord) -> Structure:
-    from pymatgen.core import Structure
-
-    return Structure.from_dict(record.structure)
 
 
 def _finished(database: Database, spec: CampaignSpec) -> list[StructureRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobflow import Flow, Job, Maker, OnMissing
@@ -10,6 +11,7 @@ from config.spec import CampaignSpec
 from flows import steps
 
 SEED_SLOTS = 8
+PRIOR_SLOTS = 8
 
 
 @dataclass
@@ -33,16 +35,8 @@ class RoundMaker(Maker):
 def _seed_round(spec: CampaignSpec) -> list[Job]:
     campaign = spec.model_dump(mode="json")
     start = steps.seed(campaign)
-    relaxed = [
-        steps.validate(campaign, 0, slot, SEED_SLOTS, after=start.output) for slot in range(SEED_SLOTS)
-    ]
-    outputs = [job.output for job in relaxed]
-    phonons = [steps.seed_phonons(campaign, slot, SEED_SLOTS, after=outputs) for slot in range(SEED_SLOTS)]
-    end = steps.close(campaign, 0, after=[job.output for job in phonons])
-    _number_slots(relaxed, "seeds")
-    _number_slots(phonons, "seed phonons")
-    _go_on_without([*phonons, end])
-    return [start, *relaxed, *phonons, end]
+    priors = _prior_jobs(spec, 0, start)
+    return [start, *priors, *_validation_jobs(spec, 0, SEED_SLOTS, start, also=priors)]
 
 
 def _discovery_round(spec: CampaignSpec, number: int) -> list[Job]:
@@ -50,16 +44,41 @@ def _discovery_round(spec: CampaignSpec, number: int) -> list[Job]:
     surrogate = steps.train_surrogate(campaign, number)
     gan = steps.train_gan(campaign, number)
     generated = steps.generate(campaign, number, after=gan.output)
-    screened = steps.screen(campaign, number, after=[surrogate.output, generated.output])
-    acquired = steps.acquire(campaign, number, after=screened.output)
-    slots = spec.acquisition.batch
-    validated = [
-        steps.validate(campaign, number, slot, slots, after=acquired.output) for slot in range(slots)
+    screened = steps.screen(campaign, number, after=generated.output)
+    priors = _prior_jobs(spec, number, screened)
+    before = [surrogate, screened, *priors]
+    predicted = steps.predict(campaign, number, after=[job.output for job in before])
+    acquired = steps.acquire(campaign, number, after=predicted.output)
+    _go_on_without([predicted])
+    validated = _validation_jobs(spec, number, spec.acquisition.batch, acquired)
+    return [surrogate, gan, generated, screened, *priors, predicted, acquired, *validated]
+
+
+def _validation_jobs(
+    spec: CampaignSpec, number: int, slots: int, batch: Job, also: Sequence[Job] = ()
+) -> list[Job]:
+    """Relax the whole batch, then phonons near the hull it makes, then close (after ``also`` too)."""
+    campaign = spec.model_dump(mode="json")
+    relaxed = [steps.validate(campaign, number, slot, slots, after=batch.output) for slot in range(slots)]
+    outputs = [job.output for job in relaxed]
+    phonons = [steps.phonons(campaign, number, slot, slots, after=outputs) for slot in range(slots)]
+    end = steps.close(campaign, number, after=[job.output for job in [*phonons, *also]])
+    _number_slots(relaxed, "candidate")
+    _number_slots(phonons, "phonons")
+    _go_on_without([*phonons, end])
+    return [*relaxed, *phonons, end]
+
+
+def _prior_jobs(spec: CampaignSpec, number: int, after: Job) -> list[Job]:
+    """The jobs that ask the campaign's cheap potential; none without one."""
+    if spec.prior is None:
+        return []
+    campaign = spec.model_dump(mode="json")
+    jobs = [
+        steps.prior(campaign, number, slot, PRIOR_SLOTS, after=after.output) for slot in range(PRIOR_SLOTS)
     ]
-    end = steps.close(campaign, number, after=[job.output for job in validated])
-    _number_slots(validated, "candidate")
-    _go_on_without([end])
-    return [surrogate, gan, generated, screened, acquired, *validated, end]
+    _number_slots(jobs, "prior")
+    return jobs
 
 
 def _number_slots(jobs: list[Job], what: str) -> None:

@@ -73,16 +73,35 @@ def generate(campaign: Document, number: int, after: Any = None) -> Document:
 
 @job
 def screen(campaign: Document, number: int, after: Any = None) -> Document:
-    """Set aside invalid and duplicate candidates; predict the others."""
+    """Set aside invalid and duplicate candidates."""
     from flows.candidates import screen as step
 
     return _run_once("screen", campaign, number, step)
 
 
 @job
+def prior(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Relax the candidates ``slot``, ``slot + slots``, … of the round a little with the cheap potential."""
+    from flows.prior import prior_slot
+
+    spec = CampaignSpec.model_validate(campaign)
+    with open_database() as database:
+        prior_slot(database, spec, number, slot, slots)
+    return {"campaign": spec.id, "round": number, "slot": slot}
+
+
+@job
+def predict(campaign: Document, number: int, after: Any = None) -> Document:
+    """Predict every candidate that may be acquired."""
+    from flows.ranking import predict as step
+
+    return _run_once("predict", campaign, number, step)
+
+
+@job
 def acquire(campaign: Document, number: int, after: Any = None) -> Document:
     """Choose the batch to validate."""
-    from flows.candidates import acquire as step
+    from flows.ranking import acquire as step
 
     return _run_once("acquire", campaign, number, step)
 
@@ -99,14 +118,14 @@ def validate(campaign: Document, number: int, slot: int, slots: int, after: Any 
 
 
 @job
-def seed_phonons(campaign: Document, slot: int, slots: int, after: Any = None) -> Document:
-    """Round 0: phonons for the seeds near the hull of all seeds."""
+def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Phonons for what of the batch lies near the hull of all that is validated."""
     from flows.validating import phonon_slot
 
     spec = CampaignSpec.model_validate(campaign)
     with open_database() as database:
-        phonon_slot(database, spec, slot, slots)
-    return {"campaign": spec.id, "round": 0, "slot": slot}
+        phonon_slot(database, spec, number, slot, slots)
+    return {"campaign": spec.id, "round": number, "slot": slot}
 
 
 @job

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
 from config.spec import CampaignSpec
+from flows.oracles.base import Oracle
 from flows.oracles.registry import make_oracle
-from flows.validation import add_phonons, validate_structure
+from flows.validation import PHONONS_OPEN, phonons, validate_structure
 from loop import closing
 from loop.closing import round_metrics
 from loop.database import Database
 from loop.hull import build_hull
-from loop.phonons import Dynamics
-from loop.records import Failure, Status, StructureRecord
+from loop.phonons import undecided
+from loop.records import Failure, PhononVerdict, Status, StructureRecord
 from loop.rounds import PhononRecord, RoundRecord
+from loop.similarity import SeenStructures
+from loop.structures import candidate_structure, relaxed_structure
 
 
 class QuorumError(RuntimeError):
@@ -25,65 +30,107 @@ class QuorumError(RuntimeError):
 
 
 def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Validate every ``slots``-th candidate of the batch from ``slot`` on, unless its outcome is stored."""
-    from pymatgen.core import Structure
-
+    """Relax every ``slots``-th candidate of the batch from ``slot`` on, unless its outcome is stored."""
     oracle = make_oracle(spec.oracle)
-    hulls = database.hulls(spec.id) if number > 0 else []
-    hull = max((h for h in hulls if h.round < number), key=lambda h: h.round, default=None)
-    for record in _unfinished(database, database.round(spec.id, number).batch[slot::slots]):
-        folder = work_folder(spec, record)
-        outcome = validate_structure(spec, oracle, Structure.from_dict(record.structure), hull, folder)
-        _store(database, record, outcome)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def phonon_slot(database: Database, spec: CampaignSpec, slot: int, slots: int) -> None:
-    """Phonons of every ``slots``-th seed near the hull of all seeds, unless stored."""
-    oracle = make_oracle(spec.oracle)
-    batch = database.round(spec.id, 0).batch
-    seeds = [database.record(identifier) for identifier in batch]
-    hull = build_hull(spec.id, 0, spec.elements, seeds)
-    for record in seeds[slot::slots]:
-        if record.validation is None or record.validation.phonon.reason != "phonons not run: no hull yet":
+    for identifier in database.round(spec.id, number).batch[slot::slots]:
+        record = database.record(identifier)
+        if record.status is not Status.ACQUIRED:
             continue
-        folder = work_folder(spec, record)
-        validation, result = add_phonons(spec, oracle, record.validation, hull, folder)
-        _store_phonons(database, record, result)
-        database.update_record(record.id, validation=validation)
-        shutil.rmtree(folder, ignore_errors=True)
+        with work_folder(spec, record) as folder:
+            outcome = validate_structure(spec, oracle, candidate_structure(record), folder)
+        if isinstance(outcome, Failure):
+            database.finish_validation(record.id, status=Status.FAILED, failure=outcome)
+        else:
+            database.finish_validation(record.id, status=Status.VALIDATED, validation=outcome)
 
 
-def work_folder(spec: CampaignSpec, record: StructureRecord) -> Path:
-    """Where the oracle's files of one validation lie while it runs."""
-    return Settings().home.resolve() / "work" / spec.id / record.id
+def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
+    """Phonons of every ``slots``-th validated candidate of the batch, unless stored.
 
-
-def _unfinished(database: Database, batch: Sequence[str]) -> list[StructureRecord]:
-    records = [database.record(identifier) for identifier in batch]
-    return [record for record in records if record.status is Status.ACQUIRED]
-
-
-def _store(
-    database: Database, record: StructureRecord, outcome: tuple[Any, Dynamics | None] | Failure
-) -> None:
-    if isinstance(outcome, Failure):
-        database.finish_validation(record.id, status=Status.FAILED, failure=outcome)
+    They are run where they pay: within ``phonons.window`` of the hull of all that is validated by now, and
+    not for what relaxed into a structure that came before it.
+    """
+    oracle = make_oracle(spec.oracle)
+    batch = database.round(spec.id, number).batch[slot::slots]
+    validated = database.records(spec.id, status=Status.VALIDATED.value)
+    waiting = [record for record in validated if record.id in batch and phonons_open(record)]
+    if not waiting:
         return
-    validation, result = outcome
-    _store_phonons(database, record, result)
-    database.finish_validation(record.id, status=Status.VALIDATED, validation=validation)
+    hull = build_hull(spec.id, number, spec.elements, validated)
+    above = {entry.record_id: entry.e_above_hull for entry in hull.entries}
+    for record in waiting:
+        reason = why_no_phonons(spec, record, above[record.id], validated)
+        if reason:
+            _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
+        else:
+            _run_phonons(database, spec, oracle, record)
 
 
-def _store_phonons(database: Database, record: StructureRecord, result: Dynamics | None) -> None:
-    if result is not None and result.bands:
+def phonons_open(record: StructureRecord) -> bool:
+    """Whether the record still waits for its dynamical verdict."""
+    return record.validation is not None and record.validation.phonon.reason == PHONONS_OPEN
+
+
+def why_no_phonons(
+    spec: CampaignSpec, record: StructureRecord, above: float, validated: Sequence[StructureRecord]
+) -> str:
+    """Why phonons would not pay for a record that lies ``above`` the hull (eV/atom), or ""."""
+    if above > spec.phonons.window:
+        return f"{above:.3f} eV/atom above the hull; phonons.window {spec.phonons.window}"
+    earlier = itertools.takewhile(lambda other: other.id != record.id, in_order(validated))
+    twin = SeenStructures((other.id, relaxed_structure(other)) for other in earlier).find(
+        relaxed_structure(record)
+    )
+    return f"relaxed into {twin}" if twin else ""
+
+
+def in_order(records: Iterable[StructureRecord]) -> list[StructureRecord]:
+    """By the round they were acquired in and their place in its batch."""
+    return sorted(records, key=lambda r: (r.acquired_round or 0, r.choice.rank if r.choice else 0, r.id))
+
+
+def _run_phonons(database: Database, spec: CampaignSpec, oracle: Oracle, record: StructureRecord) -> None:
+    with work_folder(spec, record) as folder:
+        outcome = phonons(spec, oracle, relaxed_structure(record), folder)
+    if isinstance(outcome, Failure):
+        database.update_record(record.id, failure=outcome)
+        reason = f"phonons failed: {outcome.cause}"
+        _store_verdict(database, record, undecided(spec.phonons.tolerance, reason), outcome.seconds)
+        return
+    result, seconds = outcome
+    if result.bands:
         database.store_phonons(
             PhononRecord(record_id=record.id, campaign=record.campaign, modes=result.modes, **result.bands)
         )
+    _store_verdict(database, record, result.verdict, seconds)
+
+
+def _store_verdict(
+    database: Database, record: StructureRecord, verdict: PhononVerdict, seconds: float = 0.0
+) -> None:
+    fields: dict[str, Any] = {"validation.phonon": verdict}
+    if seconds:
+        fields["validation.seconds.phonons"] = seconds
+    database.update_record(record.id, **fields)
+
+
+@contextmanager
+def work_folder(spec: CampaignSpec, record: StructureRecord) -> Iterator[Path]:
+    """Where the oracle's files of one validation lie while it runs."""
+    folder = Settings().home.resolve() / "work" / spec.id / record.id
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Store the hull, verdicts and metrics of a round. Raises QuorumError where too few have finished."""
+    """Store the hull, verdicts and metrics of a round.
+
+    Raises QuorumError where too few validations have finished, or no batch was ever chosen.
+    """
+    if not {"seed", "acquire"} & set(round_record.steps):
+        raise QuorumError("no batch was chosen: an earlier step of the round failed")
     records = database.records(spec.id)
     _require_quorum(spec, round_record, records)
     hull, verdicts = closing.close_round(spec, round_record.number, records)

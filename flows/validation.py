@@ -1,55 +1,69 @@
-"""One validation: relax, check, phonons where they pay, or a failure record."""
+"""One validation: relax, check, static, phonons; or a failure record."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from config.spec import CampaignSpec
 from flows.oracles.base import Answer, NotConvergedError, Oracle
 from flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
-from loop.hull import energy_above
 from loop.phonons import Dynamics, dynamics, undecided
 from loop.records import Failure, Validation
-from loop.rounds import HullRecord
 from loop.screening import collapsed_distance
 from loop.similarity import spacegroup_number
+from loop.structures import symmetrised
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+T = TypeVar("T")
 _CAUSES = {
     UnphysicalAnswerError: "unphysical",
     WallTimeError: "wall_time",
     NotConvergedError: "not_converged",
 }
+PHONONS_OPEN = "phonons not run yet"
+_SYMMETRY_COST = 1e-3
 _DETERMINISTIC = (UnphysicalAnswerError, WallTimeError, NotConvergedError)
 
 
 def validate_structure(
-    spec: CampaignSpec, oracle: Oracle, structure: Structure, hull: HullRecord | None, folder: Path
-) -> tuple[Validation, Dynamics | None] | Failure:
-    """Relax and, within ``phonons.window`` of ``hull``, run phonons. Energies in eV/atom.
+    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path
+) -> Validation | Failure:
+    """Relax, make the symmetry exact, and ask for energy and forces of that. Energies in eV/atom.
 
     Anything the oracle raises becomes a Failure; what may go better the next time is tried again
     ``oracle.retries`` times.
     """
+    return _attempt(spec, oracle, "relax", lambda: _relax(spec, oracle, structure, folder))
+
+
+def phonons(
+    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path
+) -> tuple[Dynamics, float] | Failure:
+    """Phonons of a relaxed structure and the seconds they took, or a Failure as in validate_structure."""
+    return _attempt(spec, oracle, "phonons", lambda: _phonons(spec, oracle, structure, folder))
+
+
+def _attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T]) -> T | Failure:
     started = time.monotonic()
     attempts = 0
     while attempts <= spec.oracle.retries:
         attempts += 1
         try:
             with oracle.within(spec.oracle.wall_time):
-                return _validate(spec, oracle, structure, hull, folder)
+                return work()
         except Exception as error:  # noqa: BLE001 - a failed validation is data, whatever was raised
             last = error
             if isinstance(error, _DETERMINISTIC):
                 break
     return Failure(
-        step="validate",
+        step=step,
         cause=next((cause for kind, cause in _CAUSES.items() if isinstance(last, kind)), "oracle_error"),
         exception=type(last).__name__,
         message=" ".join(str(last).split())[:500],
@@ -58,47 +72,39 @@ def validate_structure(
     )
 
 
-def _validate(
-    spec: CampaignSpec, oracle: Oracle, structure: Structure, hull: HullRecord | None, folder: Path
-) -> tuple[Validation, Dynamics | None]:
+def _relax(spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path) -> Validation:
     started = time.monotonic()
-    answer = oracle.relax(structure, folder)
-    check_physics(answer)
-    seconds = {"relax": round(time.monotonic() - started, 3)}
-    validation = Validation(
+    relaxed = oracle.relax(structure, folder)
+    check_physics(relaxed)
+    answer = _symmetric(oracle, relaxed, folder)
+    return Validation(
         oracle=oracle.fingerprint,
         structure=answer.structure.as_dict(),
         spacegroup=spacegroup_number(answer.structure),
         energy_per_atom=answer.energy_per_atom,
         volume_per_atom=float(answer.structure.volume / len(answer.structure)),
         max_force=answer.max_force,
-        steps=answer.steps,
-        seconds=seconds,
-        phonon=undecided(spec.phonons.tolerance, "phonons not run: no hull yet"),
+        steps=relaxed.steps,
+        seconds={"relax": round(time.monotonic() - started, 3)},
+        phonon=undecided(spec.phonons.tolerance, PHONONS_OPEN),
     )
-    if hull is None:
-        return validation, None
-    return add_phonons(spec, oracle, validation, hull, folder)
 
 
-def add_phonons(
-    spec: CampaignSpec, oracle: Oracle, validation: Validation, hull: HullRecord, folder: Path
-) -> tuple[Validation, Dynamics | None]:
-    """The validation with its phonon verdict; undecided where it lies outside the window."""
-    from pymatgen.core import Structure
+def _symmetric(oracle: Oracle, relaxed: Answer, folder: Path) -> Answer:
+    """Energy and forces of the symmetrised cell; the relaxed one where symmetry costs over 1 meV/atom."""
+    (static,) = oracle.static([symmetrised(relaxed.structure)], folder)
+    check_physics(static)
+    return static if static.energy_per_atom - relaxed.energy_per_atom < _SYMMETRY_COST else relaxed
 
-    structure = Structure.from_dict(validation.structure)
-    above = energy_above(hull, structure.composition.reduced_formula, validation.energy_per_atom)
-    if above > spec.phonons.window:
-        reason = f"{above:.3f} eV/atom above the hull; phonons.window {spec.phonons.window}"
-        verdict = undecided(spec.phonons.tolerance, reason)
-        return validation.model_copy(update={"phonon": verdict}), None
+
+def _phonons(
+    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path
+) -> tuple[Dynamics, float]:
     started = time.monotonic()
-    result = dynamics(
+    found = dynamics(
         structure, lambda cells: [answer.forces for answer in oracle.static(cells, folder)], spec.phonons
     )
-    seconds = validation.seconds | {"phonons": round(time.monotonic() - started, 3)}
-    return validation.model_copy(update={"phonon": result.verdict, "seconds": seconds}), result
+    return found, round(time.monotonic() - started, 3)
 
 
 def check_physics(answer: Answer) -> None:

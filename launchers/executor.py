@@ -154,6 +154,7 @@ def _die_with(parent: int) -> None:
 
 
 def _work(serialised: str) -> None:
+    import traceback
     import warnings
 
     from monty.json import MontyDecoder
@@ -164,6 +165,9 @@ def _work(serialised: str) -> None:
     store.connect()
     try:
         job.run(store=store)
+    except Exception:
+        traceback.print_exc()
+        raise
     finally:
         store.close()
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loop.closing import relaxed_structure
 from loop.records import StructureRecord
+from loop.structures import relaxed_structure
 
 if TYPE_CHECKING:
     from ase import Atoms

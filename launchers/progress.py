@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from loop.database import Database
 
-_STEPS = ("train_surrogate", "train_gan", "generate", "screen", "acquire", "close")
+_STEPS = ("train_surrogate", "train_gan", "generate", "screen", "predict", "acquire", "close")
 _LOOK_EVERY = 1.0
 
 

@@ -51,6 +51,7 @@ def round_row(record: RoundRecord) -> Row:
         "coverage": m.coverage,
         "failures": m.failures_by_cause,
         "seconds": round(sum(m.seconds.values()), 1),
+        "notes": record.notes,
     }
 
 

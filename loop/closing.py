@@ -9,9 +9,10 @@ import numpy as np
 
 from config.spec import CampaignSpec
 from loop.hull import build_hull
-from loop.records import Stability, Status, StructureRecord, Verdict
+from loop.records import Failure, Stability, Status, StructureRecord, Verdict
 from loop.rounds import HullRecord, RoundMetrics, RoundRecord
 from loop.similarity import SeenStructures
+from loop.structures import relaxed_structure
 
 _INTERVAL_90 = 1.645
 
@@ -76,13 +77,6 @@ def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, dupl
     )
 
 
-def relaxed_structure(record: StructureRecord):  # type: ignore[no-untyped-def]
-    """The relaxed structure where there is one, else the structure as generated (pymatgen Structure)."""
-    from pymatgen.core import Structure
-
-    return Structure.from_dict(record.validation.structure if record.validation else record.structure)
-
-
 def _first_like(record: StructureRecord, seen: SeenStructures) -> str | None:
     return seen.find(relaxed_structure(record))
 
@@ -96,7 +90,7 @@ def round_metrics(
     status = Counter(record.status for record in drawn)
     validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]
     stable = [r for r in validated if r.verdict and r.verdict.e_above_hull_found <= spec.hull_tolerance]
-    failures = Counter(record.failure.cause for record in batch if record.failure)
+    failures = Counter(_cause(record.failure) for record in batch if record.failure)
     errors, covered = _prediction_errors(validated)
     return RoundMetrics(
         generated=len(drawn),
@@ -104,7 +98,7 @@ def round_metrics(
         duplicates=status[Status.DUPLICATE],
         screened=len(drawn) - status[Status.INVALID] - status[Status.DUPLICATE],
         validated=len(validated),
-        failed=sum(failures.values()),
+        failed=sum(record.status is Status.FAILED for record in batch),
         stable=len(stable),
         dynamically_stable=sum(_dynamically_stable(record) for record in validated),
         discoveries=sum(_discovered_in(record, round_record.number) for record in records),
@@ -118,6 +112,10 @@ def round_metrics(
         seconds=round_record.steps,
         best_e_above_hull=min((r.verdict.e_above_hull_found for r in validated if r.verdict), default=None),
     )
+
+
+def _cause(failure: Failure) -> str:
+    return failure.cause if failure.step == "relax" else f"{failure.step}: {failure.cause}"
 
 
 def _prediction_errors(validated: Sequence[StructureRecord]) -> tuple[list[float], list[bool]]:

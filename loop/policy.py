@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from config.spec import CampaignSpec
+from loop.records import StructureRecord
 from loop.rounds import CampaignRecord, RoundRecord
 
 
 def validations_left(spec: CampaignSpec, campaign: CampaignRecord, spent: int) -> int:
     """How many candidates may still be validated."""
     return max(0, spec.budget.validations + campaign.extra_validations - spent)
+
+
+def oracle_seconds(records: Iterable[StructureRecord]) -> float:
+    """What the oracle has used so far, failures and seeds included."""
+    used = 0.0
+    for record in records:
+        used += sum(record.validation.seconds.values()) if record.validation else 0.0
+        used += record.failure.seconds if record.failure and record.validation is None else 0.0
+    return used
 
 
 def why_stop(

@@ -83,6 +83,15 @@ class PhononVerdict(_Part):
     reason: str = ""
 
 
+class PriorAnswer(_Part):
+    """What the campaign's cheap potential answered after a short relaxation. Energy in eV/atom."""
+
+    potential: str
+    structure: dict[str, Any]
+    energy_per_atom: float
+    steps: int
+
+
 class Validation(_Part):
     """What the oracle answered. Energies in eV/atom, volume in Å³/atom, force in eV/Å, seconds per step."""
 
@@ -142,6 +151,7 @@ class StructureRecord(_Part):
     duplicate_of: str | None = None
     pinned: bool = False
     note: str = ""
+    prior: PriorAnswer | None = None
     prediction: dict[str, PredictedValue] = {}
     prediction_round: int | None = None
     choice: Choice | None = None

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.spec import CampaignSpec
-from loop.closing import relaxed_structure
 from loop.records import StructureRecord
 from loop.seeds import excluded_structures
 from loop.similarity import SeenStructures, spacegroup_number
+from loop.structures import relaxed_structure
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from config.spec import Limits
+from surrogates.protocols import SampleRequest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -16,15 +16,14 @@ MIN_VOLUME_PER_ATOM, MAX_VOLUME_PER_ATOM = 4.0, 80.0
 MAX_ASPECT = 8.0
 
 
-def why_invalid(structure: Structure, elements: tuple[str, ...], limits: Limits) -> str:
+def why_invalid(structure: Structure, request: SampleRequest) -> str:
     """Why the candidate is not worth an oracle call, or "" where nothing is wrong.
 
     Distances are compared with 0.55 × the sum of the atomic radii; volumes in Å³/atom.
     """
-    symbols = {site.specie.symbol for site in structure}
-    if not symbols <= set(elements) or (limits.all_elements and symbols != set(elements)):
+    if not request.allows(structure.composition.get_el_amt_dict()):
         return "composition"
-    if not limits.min_atoms <= len(structure) <= limits.max_atoms:
+    if not request.min_atoms <= len(structure) <= request.max_atoms:
         return "size"
     if not MIN_VOLUME_PER_ATOM <= structure.volume / len(structure) <= MAX_VOLUME_PER_ATOM:
         return "volume"

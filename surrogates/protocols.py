@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 FloatArray = NDArray[np.float64]
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class SampleRequest:
     """What is asked of a generator; every sample must lie inside.
 
     elements: symbols, all samples are made of these only. A sample may leave an element out unless
-    ``all_elements`` is set. min_atoms, max_atoms: sites in the primitive cell.
+    ``all_elements`` is set. min_atoms, max_atoms: sites in the primitive cell. fractions: lowest and highest
+    atomic fraction of an element.
     target: "stable" asks a conditional generator for low e_above_hull and phonon-stable structures.
     """
 
@@ -66,6 +68,19 @@ class SampleRequest:
     min_atoms: int = 2
     all_elements: bool = True
     target: str = "stable"
+    fractions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def allows(self, amounts: Mapping[str, float]) -> bool:
+        """Whether atoms in these amounts (by symbol) lie inside the elements and fractions asked for."""
+        present = {symbol for symbol, amount in amounts.items() if amount}
+        if not present <= set(self.elements) or (self.all_elements and present != set(self.elements)):
+            return False
+        total = sum(amounts.values())
+        shares = {symbol: amounts.get(symbol, 0) / total for symbol in self.fractions}
+        return all(
+            low - _ROUNDING <= shares[symbol] <= high + _ROUNDING
+            for symbol, (low, high) in self.fractions.items()
+        )
 
 
 @dataclass(frozen=True)

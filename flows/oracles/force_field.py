@@ -59,16 +59,17 @@ class ForceFieldOracle:
     def relax(self, structure: Structure, folder: Path) -> Answer:
         """Relax cell and sites, twice where the first ends above fmax: the cell filter scales its forces."""
         potential(self.spec.name)
-        answer = self._relax_once(structure, folder)
+        answer = self.relax_briefly(structure, folder)
         if answer.max_force > self.spec.fmax:
-            answer = self._relax_once(answer.structure, folder)
+            answer = self.relax_briefly(answer.structure, folder)
         if answer.max_force > self.spec.fmax:
             raise NotConvergedError(
                 f"largest force {answer.max_force:.3g} eV/Å after {answer.steps} steps; fmax {self.spec.fmax}"
             )
         return answer
 
-    def _relax_once(self, structure: Structure, folder: Path) -> Answer:
+    def relax_briefly(self, structure: Structure, folder: Path) -> Answer:
+        """Relax as far as ``max_steps`` reach, converged or not."""
         return _answer(run_job(relax_maker(self.spec).make(structure), folder))
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
@@ -82,9 +83,12 @@ class ForceFieldOracle:
 
 
 def _answer(document: Any) -> Answer:
+    from pymatgen.core import Structure
+
     output = document.output
+    relaxed = output.structure
     return Answer(
-        structure=output.structure,
+        structure=Structure(relaxed.lattice, [site.specie for site in relaxed], relaxed.frac_coords),
         energy=float(output.energy),
         forces=np.asarray(output.forces, dtype=float),
         steps=int(output.n_steps or 1),

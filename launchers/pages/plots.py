@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loop.closing import relaxed_structure
 from loop.records import StructureRecord
 from loop.rounds import HullRecord, PhononRecord, RoundRecord
+from loop.structures import relaxed_structure
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -95,11 +95,12 @@ class PrototypeSubstitution:
         candidates = [
             (label, structure)
             for label, structure in decorated_prototypes(request.elements, request.max_atoms)
-            if len(structure) >= request.min_atoms
+            if len(structure) >= request.min_atoms and request.allows(structure.composition.get_el_amt_dict())
         ]
         if not candidates:
             raise ValueError(
-                f"no prototype of {len(request.elements)} elements has up to {request.max_atoms} atoms"
+                f"no prototype of {len(request.elements)} elements has up to {request.max_atoms} atoms "
+                "and the fractions asked for"
             )
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(candidates))

@@ -15,7 +15,7 @@ from surrogates.protocols import Sample, SampleBatch, SampleRequest
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-_DRAWS_PER_SAMPLE = 12
+_DRAWS_PER_SAMPLE = 60
 _HIGHEST_GROUP = 230
 
 
@@ -34,6 +34,9 @@ class RandomSymmetric:
             rng = np.random.default_rng([seed, draw])
             group = int(rng.integers(2, _HIGHEST_GROUP + 1))
             counts = _composition(request, rng)
+            if not request.allows(dict(zip(request.elements, counts, strict=True))):
+                rejected["composition"] += 1
+                continue
             structure = _build(request.elements, counts, group, rng)
             if structure is None:
                 rejected["incompatible"] += 1

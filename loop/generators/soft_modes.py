@@ -73,12 +73,14 @@ class SoftModes:
         """At most n children inside the request, one mode of every parent before the next mode of any."""
         rng = np.random.default_rng(seed)
         samples: list[Sample] = []
-        rejected = {"size": 0}
+        rejected = {"size": 0, "composition": 0}
         for parent, mode, number in self._in_turn():
             for amplitude in rng.permutation(AMPLITUDES):
                 child = follow(parent.structure, mode, float(amplitude))
                 if len(child) > request.max_atoms:
                     rejected["size"] += 1
+                elif not request.allows(child.composition.get_el_amt_dict()):
+                    rejected["composition"] += 1
                 elif len(samples) < n:
                     origin: dict[str, str | int | float] = {
                         "parent": parent.id,

@@ -162,6 +162,8 @@ def _judge(
     structure = decode(crystal, elements)
     if structure is None:
         return None, "undecodable"
+    if not request.allows(structure.composition.get_el_amt_dict()):
+        return None, "composition"
     if not request.min_atoms <= len(structure) <= request.max_atoms:
         return None, "size"
     if _overlaps(structure):

@@ -39,6 +39,12 @@ def test_shipped_examples_are_valid(file: Path) -> None:
         ("id: a\nelements: [Nb]\nseeds: {files: [nowhere]}", "no such file or folder"),
         ("id: a\nelements: [Nb]\nlimits: {min_atoms: 9, max_atoms: 4}", "min_atoms 9 is above max_atoms 4"),
         ("id: a\nelements: [Nb]\noracle: {name: magic}", "oracle.name: Input should be '7net-0'"),
+        (
+            "id: a\nelements: [Nb]\nlimits: {fractions: {O: [0, 1]}}",
+            "'O' is not in the campaign",
+        ),
+        ("id: a\nelements: [Nb]\nlimits: {fractions: {Nb: [0.9, 0.2]}}", "not a range within [0, 1]"),
+        ("id: a\nelements: [Nb]\nprior: {potential: 7net-0}", "7net-0 is the oracle"),
         ("[1, 2]", "a campaign file is a mapping"),
         ("id: [", "not valid YAML"),
     ],

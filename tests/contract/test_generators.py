@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,14 @@ def test_every_sample_lies_inside_the_request(generator: Generator) -> None:
         assert {site.specie.symbol for site in sample.structure} == {"Nb", "O"}
         assert 2 <= len(sample.structure) <= 12
         assert sample.structure.volume > 0
+
+
+def test_fractions_bound_every_sample(generator: Generator) -> None:
+    request = replace(REQUEST, fractions={"O": (0.5, 0.7)})
+    samples = generator.sample(request, 12, seed=5).samples
+    assert samples
+    for sample in samples:
+        assert 0.5 <= sample.structure.composition.get_atomic_fraction("O") <= 0.7
 
 
 def test_the_same_seed_gives_the_same_batch_and_another_another(generator: Generator) -> None:

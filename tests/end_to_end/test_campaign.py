@@ -88,7 +88,7 @@ def content(record: StructureRecord) -> Any:
 def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> None:
     mix = [{"name": "random"}, {"name": "gan"}, {"name": "soft_mode", "share": 0.3}]
     generation = {"candidates": 16, "gan_epochs": 1, "mix": mix}
-    file = campaign_file(place, generation=generation)
+    file = campaign_file(place, generation=generation, prior={"potential": "lj", "steps": 5})
     said = niobe(place, "launch", file).stdout
     assert "campaign cu-au ended" in said
     assert "report:" in said
@@ -114,6 +114,7 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
     everything = records(place)
     assert {r.choice.arm for r in everything if r.choice} == {"seed", "acquired", "control"}
     assert {r.lineage.generator for r in everything} >= {"reference", "prototype", "random", "gan"}
+    assert all(r.prior for r in everything if r.validation)
     assert all(r.validation.oracle.startswith("force-field emt") for r in everything if r.validation)
 
 

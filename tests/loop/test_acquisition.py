@@ -1,16 +1,18 @@
 """Acquisition against closed forms and its promises."""
 
 import math
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loop.acquisition import Pool, choose_batch
+from loop.acquisition import FUNCTIONS, GaussianProcess, Pool, choose_batch, expected_seconds, novelty
 from surrogates.protocols import Prediction
 
-FUNCTIONS = ["qlogei", "ucb", "thompson", "greedy", "random", "max_uncertainty"]
+EVERY = [*sorted(FUNCTIONS), "random"]
 
 
 def pool(n: int, seed: int = 0) -> Pool:
@@ -22,7 +24,7 @@ def pool(n: int, seed: int = 0) -> Pool:
 
 
 def choose(chosen_from: Pool, function: str = "qlogei", **changes: object) -> list[str]:
-    arguments: dict[str, object] = {"batch": 4, "control_share": 0.0, "pending": None, "best": 0.0, "seed": 1}
+    arguments: dict[str, object] = {"batch": 4, "control_share": 0.0, "seed": 1}
     batch = choose_batch(function, chosen_from, **(arguments | changes))  # type: ignore[arg-type]
     return [pick.id for pick in batch.picks]
 
@@ -31,7 +33,7 @@ def test_log_expected_improvement_equals_the_closed_form() -> None:
     mean, std = np.array([0.1, 0.3, -0.05]), np.array([0.1, 0.5, 0.02])
     known = np.ones(3, dtype=bool)
     three = Pool(("a", "b", "c"), np.eye(3) * 9, Prediction(mean, std, known))
-    batch = choose_batch("qlogei", three, batch=1, control_share=0.0, pending=None, best=0.0, seed=0)
+    batch = choose_batch("qlogei", three, batch=1, control_share=0.0, seed=0)
     expected = []
     for m, s in zip(-mean, std, strict=True):
         u = m / s
@@ -57,9 +59,9 @@ def test_permuting_the_pool_changes_nothing(order: list[int], function: str) -> 
     assert choose(one, function, control_share=0.25) == choose(moved, function, control_share=0.25)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", EVERY)
 def test_a_batch_holds_no_candidate_twice_and_its_share_of_controls(function: str) -> None:
-    batch = choose_batch(function, pool(30), batch=10, control_share=0.1, pending=None, best=0.0, seed=3)
+    batch = choose_batch(function, pool(30), batch=10, control_share=0.1, seed=3)
     assert len({pick.id for pick in batch.picks}) == 10
     assert [pick.arm for pick in batch.picks].count("control") == 1
     assert [pick.rank for pick in batch.picks] == list(range(10))
@@ -69,7 +71,7 @@ def test_candidates_without_a_prediction_are_left_out_and_counted() -> None:
     some = pool(6)
     some.e_above_hull.mean[:2] = np.nan
     some.e_above_hull.in_domain[2] = False
-    batch = choose_batch("greedy", some, batch=3, control_share=0.0, pending=None, best=0.0, seed=1)
+    batch = choose_batch("greedy", some, batch=3, control_share=0.0, seed=1)
     assert batch.excluded == 3
     assert {pick.index for pick in batch.picks} == {3, 4, 5}
 
@@ -77,7 +79,7 @@ def test_candidates_without_a_prediction_are_left_out_and_counted() -> None:
 def test_a_cold_start_is_said_and_still_fills_the_batch() -> None:
     none = pool(6)
     none.e_above_hull.in_domain[:] = False
-    batch = choose_batch("qlogei", none, batch=4, control_share=0.0, pending=None, best=0.0, seed=1)
+    batch = choose_batch("qlogei", none, batch=4, control_share=0.0, seed=1)
     assert batch.cold_start
     assert len(batch.picks) == 4
 
@@ -92,3 +94,83 @@ def test_pending_candidates_push_the_choice_away() -> None:
 def test_an_unknown_function_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown; allowed"):
         choose(pool(3), "magic")
+
+
+def test_log_noisy_expected_improvement_approaches_the_closed_form() -> None:
+    known = np.ones(3, dtype=bool)
+    above = Prediction(np.array([0.1, 0.3, -0.05]), np.array([0.1, 0.3, 0.1]), known)
+    three = Pool(("a", "b", "c"), np.eye(3) * 9, above)
+    found = np.array([[0.0, 1.0, 0.0]])
+    exact = choose_batch("qlogei", three, batch=3, control_share=0.0, seed=0)
+    sampled = choose_batch("qlognei", three, batch=1, control_share=0.0, seed=0, observed=found)
+    assert sampled.picks[0].index == exact.picks[0].index
+    assert sampled.picks[0].score == pytest.approx(exact.picks[0].score, abs=0.1)
+
+
+def test_hypervolume_improvement_equals_the_box_it_adds() -> None:
+    """Nothing found but the worst: the hypervolume above the reference (−0.5, 0, 0) is a product."""
+    known = np.ones(3, dtype=bool)
+    sure = np.full(3, 1e-6)
+    three = Pool(
+        ("a", "b", "c"),
+        np.eye(3) * 9,
+        Prediction(np.array([0.0, 0.1, 0.3]), sure, known),
+        Prediction(np.array([0.2, 0.9, 0.9]), sure, known),
+        novelty=np.array([0.5, 0.5, 0.5]),
+    )
+    batch = choose_batch(
+        "qlognehvi", three, batch=1, control_share=0.0, seed=0, observed=np.array([[-0.5, 0.0, 0.0]])
+    )
+    assert batch.picks[0].id == "b"
+    assert math.exp(batch.picks[0].score or 0.0) == pytest.approx(0.4 * 0.9 * 0.5, rel=0.03)
+
+
+def test_a_gaussian_process_passes_through_what_was_observed() -> None:
+    rows = np.linspace(0, 1, 12)[:, None]
+    process = GaussianProcess.fit(rows, np.sin(6 * rows[:, 0]), rows, seed=0)
+    assert process.mean == pytest.approx(np.sin(6 * rows[:, 0]), abs=0.1)
+    far = GaussianProcess.fit(rows[:8], np.sin(6 * rows[:8, 0]), rows, seed=0)
+    assert far.given(11).std[11] < far.std[11]
+
+
+def test_oracle_seconds_are_never_exceeded_and_cheap_ones_are_preferred() -> None:
+    one = pool(20)
+    seconds = np.where(np.arange(20) % 2, 10.0, 1.0)
+    priced = replace(one, seconds=seconds)
+    batch = choose_batch("qlogei", priced, batch=10, control_share=0.2, seed=4, seconds_left=12.0)
+    assert sum(seconds[pick.index] for pick in batch.picks) <= 12.0
+    assert len(batch.picks) > 2
+    free = choose_batch("qlogei", priced, batch=10, control_share=0.0, seed=4)
+    assert len(free.picks) == 10
+
+
+def test_novelty_is_nothing_at_what_is_known_and_grows_with_distance() -> None:
+    rows = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]])
+    found = novelty(rows, rows[:1])
+    assert found[0] == pytest.approx(0.0, abs=1e-9)
+    assert found[0] < found[1] < found[2] <= 1.0
+    assert novelty(rows, np.empty((0, 2))).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_expected_seconds_recover_a_power_law() -> None:
+    atoms, groups = [2, 4, 6, 8, 10, 12] * 3, [1] * 6 + [62] * 6 + [225] * 6
+    orders = np.array([1.0] * 6 + [8.0] * 6 + [48.0] * 6)
+    seconds = 2.0 * np.array(atoms) ** 1.5 / orders**0.5
+    fitted = expected_seconds(atoms, groups, seconds.tolist())
+    assert fitted([5, 20], [62, 1]) == pytest.approx([2.0 * 5**1.5 / 8**0.5, 2.0 * 20**1.5], rel=0.05)
+    assert expected_seconds([], [], [])([3], [1]) == pytest.approx([1.0])
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(300)
+def test_a_pool_of_100000_is_ranked_in_a_minute() -> None:
+    rng = np.random.default_rng(0)
+    n, known = 100_000, np.ones(100_000, dtype=bool)
+    above = Prediction(rng.uniform(0, 1, n), rng.uniform(0.05, 0.3, n), known)
+    large = Pool(tuple(map(str, range(n))), rng.normal(size=(n, 89)), above, above, novelty=above.mean)
+    for function in EVERY:
+        started = time.monotonic()
+        picks = choose_batch(function, large, batch=16, control_share=0.1, seed=1).picks
+        print(function, round(time.monotonic() - started, 1), "s")
+        assert len(picks) == 16
+        assert time.monotonic() - started < 60

@@ -1,14 +1,16 @@
 """What is not worth an oracle call."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from config.spec import Limits
 from loop.screening import why_invalid
-from tests.loop.factory import element, nbo
+from surrogates.protocols import SampleRequest
+from tests.loop.factory import element, nbo, rutile
 
-ELEMENTS = ("Nb", "O")
+REQUEST = SampleRequest(elements=("Nb", "O"), max_atoms=12)
 
 
 @pytest.mark.parametrize(
@@ -25,13 +27,19 @@ ELEMENTS = ("Nb", "O")
     ],
 )
 def test_reasons(structure: Structure, reason: str) -> None:
-    assert why_invalid(structure, ELEMENTS, Limits()) == reason
+    assert why_invalid(structure, REQUEST) == reason
 
 
 def test_an_element_may_be_left_out_where_the_campaign_allows() -> None:
-    assert why_invalid(element("Nb"), ELEMENTS, Limits(all_elements=False)) == ""
+    assert why_invalid(element("Nb"), replace(REQUEST, all_elements=False)) == ""
 
 
 def test_a_site_too_near_its_own_image_is_seen() -> None:
     thin = Structure(Lattice.orthorhombic(1.4, 6, 6), ["Nb", "O"], np.array([[0, 0, 0], [0, 0.5, 0.5]]))
-    assert why_invalid(thin, ELEMENTS, Limits()) == "distance"
+    assert why_invalid(thin, REQUEST) == "distance"
+
+
+def test_fractions_bound_the_composition() -> None:
+    request = replace(REQUEST, fractions={"O": (0.6, 0.7)})
+    assert why_invalid(nbo(), request) == "composition"
+    assert why_invalid(rutile(), request) == ""

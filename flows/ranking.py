@@ -1,0 +1,210 @@
+"""Ranking steps: predict the pool with the round's surrogate, choose the batch to validate."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from config.spec import CampaignSpec
+from flows.candidates import merge_twins
+from flows.steps import checkpoint_folder
+from loop.acquisition import Batch, GaussianProcess, Pool, choose_batch, expected_seconds, novelty
+from loop.database import Database
+from loop.hull import formation_hull
+from loop.policy import oracle_seconds, validations_left
+from loop.prior import prior_formation_energies, prior_references
+from loop.records import Choice, PredictedValue, Stability, Status, StructureRecord
+from loop.rounds import RoundRecord
+from loop.structures import candidate_structure
+from surrogates.models import load_surrogate
+from surrogates.protocols import FloatArray, Prediction
+
+
+def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Merge what the prior relaxed into twins and predict every candidate that may be acquired."""
+    merge_twins(database, spec, round_record.number)
+    predict_pool(database, spec, round_record.number)
+
+
+def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
+    """Store predictions of the round's surrogate for every candidate that may be acquired."""
+    pool = database.pool(spec.id)
+    if not pool:
+        return
+    predictions = _predict(database, spec, number, pool)
+    for row, record in enumerate(pool):
+        values = {name: _value(prediction, row) for name, prediction in predictions.items()}
+        database.update_record(
+            record.id,
+            prediction={name: value.model_dump() for name, value in values.items()},
+            prediction_round=number,
+        )
+
+
+def _predict(
+    database: Database, spec: CampaignSpec, number: int, pool: Sequence[StructureRecord]
+) -> dict[str, Prediction]:
+    model = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
+    predictions = model.predict([candidate_structure(record) for record in pool])
+    if spec.prior is not None:
+        predictions = _on_prior(database, spec, pool, predictions)
+    formation = predictions.get("formation_energy_per_atom")
+    hulls = database.hulls(spec.id)
+    if formation is None or not hulls:
+        return predictions
+    at_hull = np.array(formation_hull(hulls[-1], [record.formula for record in pool]))
+    above = Prediction(formation.mean - at_hull, formation.std, formation.in_domain)
+    return predictions | {"e_above_hull": above}
+
+
+def _on_prior(
+    database: Database,
+    spec: CampaignSpec,
+    pool: Sequence[StructureRecord],
+    predictions: dict[str, Prediction],
+) -> dict[str, Prediction]:
+    """Predicted corrections become formation energies; no domain where the prior gave no answer."""
+    name = "formation_energy_per_atom"
+    correction = predictions.get(name)
+    if correction is None:
+        return predictions
+    mean = prior_formation_energies(pool, prior_references(database.records(spec.id, round=0)))
+    known = correction.in_domain & np.isfinite(mean)
+    return predictions | {name: Prediction(mean + correction.mean, correction.std, known)}
+
+
+def _value(prediction: Prediction, row: int) -> PredictedValue:
+    if not prediction.in_domain[row]:
+        return PredictedValue(mean=None, std=None, in_domain=False)
+    return PredictedValue(mean=float(prediction.mean[row]), std=float(prediction.std[row]), in_domain=True)
+
+
+def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Choose the round's batch: pinned candidates first, then acquisition with its control share."""
+    number = round_record.number
+    batch, choices, notes = _choose(database, spec, number)
+    digest = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:12]
+    database.update_round(spec.id, number, batch=batch, batch_digest=digest, notes=notes)
+    for identifier in batch:
+        database.update_record(
+            identifier, status=Status.ACQUIRED, acquired_round=number, choice=choices[identifier]
+        )
+
+
+def _choose(
+    database: Database, spec: CampaignSpec, number: int
+) -> tuple[list[str], dict[str, Choice], list[str]]:
+    campaign = database.campaign(spec.id)
+    pool = database.pool(spec.id)
+    if campaign is None or not pool:
+        return [], {}, ["no candidate was left after screening"]
+    size = min(spec.acquisition.batch, validations_left(spec, campaign, spent(database, spec)))
+    pinned = [record for record in pool if record.pinned][:size]
+    choices = {r.id: Choice(function="pinned", arm="pinned", rank=rank) for rank, r in enumerate(pinned)}
+    rest = [record for record in pool if record.id not in choices]
+    notes: list[str] = []
+    if rest and size > len(pinned):
+        chosen = _choose_from(database, spec, number, rest, size - len(pinned))
+        for pick in chosen.picks:
+            choices[pick.id] = Choice(
+                function=spec.acquisition.function, arm=pick.arm, rank=len(choices), score=pick.score
+            )
+        notes += [f"{chosen.excluded} candidates without a prediction"] if chosen.excluded else []
+        notes += ["cold start: no prediction to rank by"] if chosen.cold_start else []
+    return list(choices), choices, notes
+
+
+def _choose_from(
+    database: Database, spec: CampaignSpec, number: int, rest: Sequence[StructureRecord], count: int
+) -> Batch:
+    model = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
+    features = model.features([candidate_structure(record) for record in rest])
+    found = database.records(spec.id, status=Status.VALIDATED.value)
+    known = model.features([candidate_structure(record) for record in found])
+    in_flight = database.records(spec.id, status=Status.ACQUIRED.value)
+    return choose_batch(
+        spec.acquisition.function,
+        _pool(rest, features, known, found),
+        batch=count,
+        control_share=spec.acquisition.control_share,
+        seed=spec.derived_seed(number, "acquire"),
+        observed=_observed(found),
+        pending=model.features([candidate_structure(record) for record in in_flight]) if in_flight else None,
+        posterior=_gaussian_process(spec, number, features, known, found),
+        seconds_left=_seconds_left(database, spec),
+    )
+
+
+def _pool(
+    records: Sequence[StructureRecord],
+    features: FloatArray,
+    known: FloatArray,
+    found: Sequence[StructureRecord],
+) -> Pool:
+    fitted = expected_seconds(
+        [record.n_atoms for record in found],
+        [record.spacegroup for record in found],
+        [sum(record.validation.seconds.values()) for record in found if record.validation],
+    )
+    return Pool(
+        ids=tuple(record.id for record in records),
+        features=features,
+        e_above_hull=_stored("e_above_hull", records),
+        p_stable=_stored("p_stable", records) if "p_stable" in records[0].prediction else None,
+        p_failure=_stored("p_failure", records) if "p_failure" in records[0].prediction else None,
+        novelty=novelty(features, known),
+        seconds=fitted([record.n_atoms for record in records], [record.spacegroup for record in records]),
+    )
+
+
+def _observed(found: Sequence[StructureRecord]) -> FloatArray:
+    """What was found, as acquisition sees it: −e_above_hull (eV/atom), dynamically stable, novelty 0."""
+    dynamics = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0, Stability.UNDECIDED: 0.5}
+    rows = [
+        (-record.verdict.e_above_hull_now, dynamics[record.validation.phonon.outcome], 0.0)
+        for record in found
+        if record.validation and record.verdict and "-" in record.chemsys
+    ]
+    return np.array(rows, dtype=float).reshape(-1, 3)
+
+
+def _gaussian_process(
+    spec: CampaignSpec,
+    number: int,
+    features: FloatArray,
+    known: FloatArray,
+    found: Sequence[StructureRecord],
+) -> GaussianProcess | None:
+    """The posterior of −e_above_hull by a Gaussian process where the campaign asks for it."""
+    if spec.acquisition.posterior == "ensemble":
+        return None
+    values = np.array([-record.verdict.e_above_hull_now if record.verdict else np.nan for record in found])
+    judged = np.isfinite(values)
+    seed = spec.derived_seed(number, "acquire/gp")
+    return GaussianProcess.fit(known[judged], values[judged], features, seed=seed)
+
+
+def _seconds_left(database: Database, spec: CampaignSpec) -> float:
+    """Oracle seconds the budget still holds; infinite where it names none."""
+    if spec.budget.oracle_seconds is None:
+        return float("inf")
+    return max(spec.budget.oracle_seconds - oracle_seconds(database.records(spec.id)), 0.0)
+
+
+def _stored(target: str, records: Sequence[StructureRecord]) -> Prediction:
+    values = [
+        record.prediction.get(target) or PredictedValue(mean=None, std=None, in_domain=False)
+        for record in records
+    ]
+    return Prediction(
+        mean=np.array([np.nan if value.mean is None else value.mean for value in values]),
+        std=np.array([np.nan if value.std is None else value.std for value in values]),
+        in_domain=np.array([value.in_domain for value in values]),
+    )
+
+
+def spent(database: Database, spec: CampaignSpec) -> int:
+    """Validations the campaign has asked for so far, seeds not counted."""
+    return sum(len(record.batch) for record in database.rounds(spec.id) if record.number > 0)

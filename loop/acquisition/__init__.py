@@ -1,0 +1,20 @@
+"""Which candidates to validate next: pure functions from a posterior over a pool to a ranked batch."""
+
+from loop.acquisition.cost import expected_seconds
+from loop.acquisition.functions import FUNCTIONS
+from loop.acquisition.pool import Batch, Pick, Pool, novelty
+from loop.acquisition.posterior import EnsemblePosterior, GaussianProcess, Posterior
+from loop.acquisition.selection import choose_batch
+
+__all__ = [
+    "FUNCTIONS",
+    "Batch",
+    "EnsemblePosterior",
+    "GaussianProcess",
+    "Pick",
+    "Pool",
+    "Posterior",
+    "choose_batch",
+    "expected_seconds",
+    "novelty",
+]

@@ -1,0 +1,186 @@
+"""Acquisition functions by name, each a value per candidate; the higher the better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from surrogates.protocols import FloatArray
+
+if TYPE_CHECKING:
+    import torch
+    from botorch.acquisition import AcquisitionFunction
+    from botorch.models.model import Model
+
+_UCB_BETA = 2.0
+_SAMPLES = 64
+_CHUNK = 1024
+_REFERENCE_ABOVE_HULL = 0.5
+
+
+@dataclass(frozen=True)
+class View:
+    """What a function sees of n candidates; values are to be maximised.
+
+    mean, std: −e_above_hull (eV/atom); feasible, stable: probabilities; novelty: 0 to 1; all of shape (n,).
+    best: the value to improve on. observed: (m, 3), what was found so far: value, dynamically stable (1, 0 or
+    0.5 where undecided), novelty 0. taken: rows chosen already, pending in the batch.
+    """
+
+    mean: FloatArray
+    std: FloatArray
+    feasible: FloatArray
+    stable: FloatArray
+    novelty: FloatArray
+    best: float
+    observed: FloatArray
+    taken: tuple[int, ...]
+    seed: int
+
+
+def log_ei(view: View) -> FloatArray:
+    """Log expected improvement (Ament et al., NeurIPS 2023) plus log feasibility."""
+    from botorch.acquisition import LogExpectedImprovement
+
+    function = LogExpectedImprovement(_table(view.mean[:, None], view.std[:, None]), best_f=view.best)
+    return _evaluate(function, len(view.mean)) + np.log(view.feasible)
+
+
+def log_nei(view: View) -> FloatArray:
+    """Log noisy expected improvement over what was found (qLogNEI, same source) plus log feasibility."""
+    from botorch.acquisition import qLogNoisyExpectedImprovement
+
+    mean, std, baseline = _with_observed(view, columns=1)
+    function = qLogNoisyExpectedImprovement(
+        _table(mean, std),
+        X_baseline=baseline,
+        sampler=_sampler(view.seed),
+        X_pending=_pending(view),
+        prune_baseline=False,
+        cache_root=False,
+    )
+    return _evaluate(function, len(view.mean)) + np.log(view.feasible)
+
+
+def log_nehvi(view: View) -> FloatArray:
+    """Log noisy expected hypervolume improvement over (−e_above_hull, P(dynamically stable), novelty).
+
+    Daulton et al., NeurIPS 2021; log form by Ament et al., NeurIPS 2023. The reference point is 0.5 eV/atom
+    above the hull, probability 0, novelty 0.
+    """
+    from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+
+    mean, std, baseline = _with_observed(view, columns=3)
+    function = qLogNoisyExpectedHypervolumeImprovement(
+        _table(mean, std),
+        ref_point=[-_REFERENCE_ABOVE_HULL, 0.0, 0.0],
+        X_baseline=baseline,
+        sampler=_sampler(view.seed),
+        X_pending=_pending(view),
+        prune_baseline=True,
+        cache_root=False,
+    )
+    return _evaluate(function, len(view.mean))
+
+
+def ucb(view: View) -> FloatArray:
+    """Upper confidence bound, two standard deviations."""
+    return view.mean + _UCB_BETA * view.std
+
+
+def greedy(view: View) -> FloatArray:
+    """The mean alone."""
+    return view.mean
+
+
+def max_uncertainty(view: View) -> FloatArray:
+    """The standard deviation alone."""
+    return view.std
+
+
+def thompson(view: View) -> FloatArray:
+    """One draw from each candidate's posterior."""
+    return view.mean + view.std * np.random.default_rng(view.seed).standard_normal(len(view.mean))
+
+
+FUNCTIONS: dict[str, Callable[[View], FloatArray]] = {
+    "qlogei": log_ei,
+    "qlognei": log_nei,
+    "qlognehvi": log_nehvi,
+    "ucb": ucb,
+    "greedy": greedy,
+    "max_uncertainty": max_uncertainty,
+    "thompson": thompson,
+}
+LOGARITHMIC = frozenset({"qlogei", "qlognei", "qlognehvi"})
+
+
+def _with_observed(view: View, *, columns: int) -> tuple[FloatArray, FloatArray, torch.Tensor]:
+    """Means and stds of candidates, then of what was found, and the row numbers of the latter."""
+    import torch
+
+    sure = np.full(len(view.mean), 1e-3)
+    mean = np.stack([view.mean, view.stable, view.novelty], axis=1)[:, :columns]
+    std = np.stack([view.std, sure, sure], axis=1)[:, :columns]
+    observed = view.observed[:, :columns]
+    if not len(observed):
+        observed = np.array([[-_REFERENCE_ABOVE_HULL, 0.0, 0.0]])[:, :columns]
+    rows = torch.arange(len(mean), len(mean) + len(observed), dtype=torch.float64)[:, None]
+    return (
+        np.concatenate([mean, observed]),
+        np.concatenate([std, np.full(observed.shape, 1e-4)]),
+        rows,
+    )
+
+
+def _pending(view: View) -> torch.Tensor | None:
+    import torch
+
+    return torch.tensor(view.taken, dtype=torch.float64)[:, None] if view.taken else None
+
+
+def _sampler(seed: int) -> object:
+    import torch
+    from botorch.sampling import SobolQMCNormalSampler
+
+    return SobolQMCNormalSampler(torch.Size([_SAMPLES]), seed=seed)
+
+
+def _evaluate(function: AcquisitionFunction, n: int) -> FloatArray:
+    """The function at rows 0 … n − 1 of its table, in chunks. Shape (n,)."""
+    import torch
+
+    values = []
+    with torch.no_grad():
+        for start in range(0, n, _CHUNK):
+            rows = torch.arange(start, min(start + _CHUNK, n), dtype=torch.float64).reshape(-1, 1, 1)
+            values.append(function(rows).numpy())
+    return np.concatenate(values)
+
+
+def _table(mean: FloatArray, std: FloatArray) -> Model:
+    """A BoTorch model whose input is a row number: independent normals, mean and std of shape (n, m)."""
+    import torch
+    from botorch.models.model import Model
+    from botorch.posteriors import GPyTorchPosterior
+    from gpytorch.distributions import MultitaskMultivariateNormal, MultivariateNormal
+
+    means, variances = torch.from_numpy(mean), torch.from_numpy(std**2)
+
+    class Table(Model):
+        num_outputs = mean.shape[1]
+
+        def posterior(self, X: torch.Tensor, *_: object, **__: object) -> GPyTorchPosterior:
+            rows = X[..., 0].long()
+            normals = [
+                MultivariateNormal(means[rows, k], torch.diag_embed(variances[rows, k]))
+                for k in range(means.shape[1])
+            ]
+            if len(normals) == 1:
+                return GPyTorchPosterior(normals[0])
+            return GPyTorchPosterior(MultitaskMultivariateNormal.from_independent_mvns(normals))
+
+    return Table()

@@ -1,0 +1,50 @@
+"""The pymatgen structure of a record at each stage of its life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loop.records import StructureRecord
+
+SYMPREC = 1e-2
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+def generated_structure(record: StructureRecord) -> Structure:
+    """As the generator drew it."""
+    from pymatgen.core import Structure
+
+    return Structure.from_dict(record.structure)
+
+
+def candidate_structure(record: StructureRecord) -> Structure:
+    """What the surrogate ranks and the oracle starts from: relaxed by the prior where there is one."""
+    from pymatgen.core import Structure
+
+    return Structure.from_dict(record.prior.structure) if record.prior else generated_structure(record)
+
+
+def relaxed_structure(record: StructureRecord) -> Structure:
+    """As the oracle relaxed it where it did, else as generated."""
+    from pymatgen.core import Structure
+
+    return (
+        Structure.from_dict(record.validation.structure) if record.validation else generated_structure(record)
+    )
+
+
+def symmetrised(structure: Structure) -> Structure:
+    """The primitive standard cell with its symmetry made exact, sites moved by at most about 0.01 Å.
+
+    The structure itself where symmetry search fails on a distorted cell.
+    """
+    from moyopy import MoyoDataset
+    from moyopy.interface import MoyoAdapter
+
+    try:
+        data = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=SYMPREC)
+    except (RuntimeError, ValueError):
+        return structure
+    return MoyoAdapter.get_structure(data.prim_std_cell)
