@@ -245,6 +245,7 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     from config.settings import Settings
     from launchers.exports import export as write
     from launchers.tables import record_row, rediscovery_rows
+    from loop.closing import acceleration_line
 
     console = _console()
     console.print(f"campaign [bold]{spec.id}[/bold] ended: {reason}")
@@ -253,6 +254,7 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     if spec.seeds.exclude:
         again = rediscovery_rows(spec, database.records(spec.id))
         _print_rows(again, False, title="Kept out of the seeds, and found again")
+    console.print(acceleration_line(database.records(spec.id)))
     folder = Settings().home / "results" / spec.id
     folder.mkdir(parents=True, exist_ok=True)
     console.print(f"report: {_write_report(database, spec.id, folder / 'report.html')}", soft_wrap=True)
@@ -315,4 +317,6 @@ def _cell(value: Any) -> str:
         return f"{value:.3f}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {count}" for key, count in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "–"
     return str(value)

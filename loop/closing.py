@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from config.spec import CampaignSpec
+from loop.acceleration import hit_ratio
 from loop.hull import build_hull
 from loop.records import Failure, Stability, Status, StructureRecord, Verdict
 from loop.rounds import HullRecord, RoundMetrics, RoundRecord
@@ -144,8 +145,21 @@ def _displaced_in(record: StructureRecord, number: int) -> bool:
 
 
 def _hit_rate(batch: Sequence[StructureRecord], arm: str) -> float | None:
-    """Share of an arm's finished validations that were discoveries when found."""
-    done = [r for r in batch if r.choice and r.choice.arm == arm and (r.validation or r.failure)]
-    if not done:
-        return None
-    return float(np.mean([r.verdict is not None and r.verdict.discovery_round is not None for r in done]))
+    hits, calls = hits_of(batch, arm)
+    return hits / calls if calls else None
+
+
+def hits_of(records: Sequence[StructureRecord], arm: str) -> tuple[int, int]:
+    """How many of an arm's finished validations were discoveries when found, and how many finished."""
+    done = [r for r in records if r.choice and r.choice.arm == arm and (r.validation or r.failure)]
+    return sum(r.verdict is not None and r.verdict.discovery_round is not None for r in done), len(done)
+
+
+def acceleration_line(records: Sequence[StructureRecord]) -> str:
+    """How much more often a chosen candidate was a discovery than one drawn at random, in words."""
+    (hits, calls), (lucky, drawn) = hits_of(records, "acquired"), hits_of(records, "control")
+    counts = f"{hits} of {calls} chosen, {lucky} of {drawn} drawn at random"
+    if not calls or not drawn:
+        return f"acceleration unknown: {counts}"
+    ratio = hit_ratio(hits, calls, lucky, drawn)
+    return f"acceleration {ratio.value:.1f}× (90 % between {ratio.low:.1f}× and {ratio.high:.1f}×): {counts}"

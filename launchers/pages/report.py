@@ -12,6 +12,7 @@ from config.spec import CampaignSpec
 from launchers.exports import summary
 from launchers.pages import plots
 from launchers.tables import rediscovery_rows
+from loop.closing import acceleration_line
 from loop.records import Stability, StructureRecord
 from loop.rounds import HullRecord, PhononRecord, RoundRecord
 
@@ -89,7 +90,8 @@ def _lead(spec: CampaignSpec, records: Sequence[StructureRecord], rounds: Sequen
     ]
     cells = "".join(f"<li><b>{value}</b><span>{label}</span></li>" for value, label in figures)
     about = html.escape(f"{spec.chemsys} · oracle {oracle} · seed {spec.seed}")
-    return f"<p>{about}</p><ul class='figures'>{cells}</ul>"
+    speed = html.escape(acceleration_line(records))
+    return f"<p>{about}</p><ul class='figures'>{cells}</ul><p>{speed}</p>"
 
 
 def _section(title: str, content: str) -> str:

@@ -1,6 +1,6 @@
 """Discoveries, displaced discoveries and duplicates as rounds close."""
 
-from loop.closing import close_round, round_metrics
+from loop.closing import acceleration_line, close_round, round_metrics
 from loop.records import Choice, PredictedValue, Stability, StructureRecord
 from loop.rounds import RoundRecord
 from tests.loop.factory import SPEC, element, nbo, rocksalt, validated
@@ -65,3 +65,13 @@ def test_metrics_count_hits_by_arm_and_coverage() -> None:
     assert metrics.coverage == 0.5
     assert metrics.mae is not None
     assert abs(metrics.mae - (0.1 + 2.4) / 2) < 1e-9
+
+
+def test_acceleration_compares_chosen_with_randomly_drawn_candidates() -> None:
+    stable = closed([*SEEDS, validated(nbo(), -9.5, round_number=1)], 1)[2]
+    missed = closed([*SEEDS, validated(rocksalt(), -1.0, round_number=1)], 1)[2]
+    chosen = Choice(function="qlogei", arm="acquired", rank=0)
+    drawn = Choice(function="qlogei", arm="control", rank=1)
+    both = [stable.model_copy(update={"choice": chosen}), missed.model_copy(update={"choice": drawn})]
+    assert acceleration_line(both[:1]) == "acceleration unknown: 1 of 1 chosen, 0 of 0 drawn at random"
+    assert acceleration_line(both).endswith("1 of 1 chosen, 0 of 1 drawn at random")
