@@ -1,0 +1,35 @@
+"""The command ``niobe``. Exit codes: 0 done, 1 the campaign failed, 2 bad input, 130 interrupted.
+
+One module a group of commands; each has an ``app`` that is added here.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from config.errors import ConfigError
+from launchers.cli import reading, running, steering
+
+app = typer.Typer(
+    help="Niobe finds new crystals: generate, screen, acquire, validate with phonons, learn, repeat.",
+    epilog="Exit codes: 0 done, 1 the campaign failed, 2 bad input, 130 interrupted (run it again to go on).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for group in (running, reading, steering):
+    app.add_typer(group.app)
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        app()
+    except ConfigError as error:
+        print(f"niobe: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\nniobe: interrupted; the same command goes on where it was", file=sys.stderr)
+        raise SystemExit(130) from None

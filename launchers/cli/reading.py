@@ -1,0 +1,99 @@
+"""Commands that read the database: tables, one structure, files, the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.errors import ConfigError
+from launchers.cli.shared import AsJson, CampaignId, chosen_records, one_campaign, print_rows, report_of
+
+app = typer.Typer()
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """All campaigns of this database."""
+    from launchers.services import campaign_database
+    from launchers.tables import status_row
+
+    with campaign_database() as database:
+        print_rows([status_row(database, campaign) for campaign in database.campaigns()], as_json)
+
+
+@app.command()
+def rounds(campaign: CampaignId = "", as_json: AsJson = False) -> None:
+    """Rounds of a campaign: counts, rates, failures by cause, and the digest of the chosen batch."""
+    from launchers.services import campaign_database
+    from launchers.tables import round_row
+
+    with campaign_database() as database:
+        found = database.rounds(one_campaign(database, campaign))
+        print_rows([round_row(record) for record in found], as_json)
+
+
+@app.command()
+def best(
+    campaign: CampaignId = "",
+    stable: Annotated[bool, typer.Option("--stable", help="Only dynamically stable ones.")] = False,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Validated structures, lowest e_above_hull first."""
+    from launchers.services import campaign_database
+    from launchers.tables import best_records, record_row
+
+    with campaign_database() as database:
+        found = best_records(database, one_campaign(database, campaign), stable=stable)
+        print_rows([record_row(record) for record in found[:most]], as_json)
+
+
+@app.command()
+def show(
+    record: Annotated[str, typer.Argument(help="Structure record id.")], as_json: AsJson = False
+) -> None:
+    """One structure: lineage from generator checkpoint to verdict."""
+    from launchers.services import campaign_database
+    from launchers.tables import lineage_rows
+
+    with campaign_database() as database:
+        found = database.record(record)
+        if as_json:
+            print(found.model_dump_json(indent=2))
+            return
+        print_rows(lineage_rows(database, found), False, title=f"{found.formula} {found.id}")
+
+
+@app.command()
+def export(
+    format: Annotated[str, typer.Argument(help="cif, poscar, json, csv, extxyz or asedb.")],
+    to: Annotated[Path, typer.Argument(help="File, or folder for cif and poscar.")],
+    campaign: CampaignId = "",
+    all: Annotated[
+        bool, typer.Option("--all", help="Every validated structure, not only discoveries.")
+    ] = False,
+) -> None:
+    """Write structures of a campaign to files."""
+    from launchers.exports import export as write
+    from launchers.services import campaign_database
+
+    with campaign_database() as database:
+        chosen = chosen_records(database, one_campaign(database, campaign), every=all)
+        try:
+            print(write(chosen, format, to))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+
+@app.command()
+def report(
+    to: Annotated[Path, typer.Argument(help="HTML file to write.")] = Path("report.html"),
+    campaign: CampaignId = "",
+) -> None:
+    """Write one HTML file that opens offline: hull per round, discoveries, parity, phonons, structures."""
+    from launchers.services import campaign_database
+
+    with campaign_database() as database:
+        print(report_of(database, one_campaign(database, campaign), to))

@@ -1,0 +1,76 @@
+"""Commands that run a campaign or say what it would cost."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from launchers.cli.shared import AsJson, CampaignFile, chosen_records, console, print_rows, report_of
+
+if TYPE_CHECKING:
+    from config.spec import CampaignSpec
+    from loop.database import Database
+
+app = typer.Typer()
+
+
+@app.command()
+def launch(
+    file: CampaignFile,
+    seed: Annotated[int | None, typer.Option(help="Use this campaign seed instead of the file's.")] = None,
+    oracle: Annotated[str | None, typer.Option(help="Use this oracle instead of the file's.")] = None,
+    id: Annotated[str | None, typer.Option(help="Run (or fork) under this campaign id.")] = None,
+) -> None:
+    """Run a campaign to its end, or go on where it was."""
+    from config.loading import load_campaign
+    from launchers.local import StepFailedError, run_campaign
+    from launchers.progress import CampaignProgress
+    from launchers.services import campaign_database
+
+    spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id)
+    with campaign_database() as database:
+        database.create_campaign(spec)
+        try:
+            with CampaignProgress(database, spec, console()) as progress:
+                reason = run_campaign(database, spec, progress.tick)
+        except StepFailedError as error:
+            print(f"niobe: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        _show_end(database, spec, reason)
+
+
+@app.command()
+def check(file: CampaignFile, as_json: AsJson = False) -> None:
+    """Validate a campaign file and say what it would cost; nothing is written."""
+    from config.loading import load_campaign
+    from launchers.estimate import estimate
+
+    spec = load_campaign(file)
+    print_rows([estimate(spec)], as_json, title=f"{file} is a valid campaign")
+
+
+def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
+    from config.settings import Settings
+    from launchers.exports import export as write
+    from launchers.tables import record_row, rediscovery_rows
+    from loop.closing import acceleration_line
+
+    screen = console()
+    screen.print(f"campaign [bold]{spec.id}[/bold] ended: {reason}")
+    discoveries = chosen_records(database, spec.id, every=False)
+    print_rows([record_row(record) for record in discoveries], False, title="Discoveries")
+    if spec.seeds.exclude:
+        again = rediscovery_rows(spec, database.records(spec.id))
+        print_rows(again, False, title="Kept out of the seeds, and found again")
+    screen.print(acceleration_line(database.records(spec.id)))
+    folder = Settings().home / "results" / spec.id
+    folder.mkdir(parents=True, exist_ok=True)
+    screen.print(f"report: {report_of(database, spec.id, folder / 'report.html')}", soft_wrap=True)
+    if discoveries:
+        screen.print(f"structures: {write(discoveries, 'cif', folder / 'cif')}", soft_wrap=True)
+    screen.print(
+        f"table: {write(chosen_records(database, spec.id, every=True), 'csv', folder / 'all.csv')}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,96 @@
+"""What the commands share: options, the campaign meant, printing rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from loop.database import Database
+    from loop.records import StructureRecord
+
+_PIPED_WIDTH = 160
+CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML).")]
+CampaignId = Annotated[str, typer.Option("--campaign", "-c", help="Campaign id; the only one if left out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def one_campaign(database: Database, campaign: str) -> str:
+    """The id given, or the only campaign there is."""
+    known = [record.id for record in database.campaigns()]
+    if campaign in known:
+        return campaign
+    if not campaign and len(known) == 1:
+        return known[0]
+    named = (
+        f"{campaign!r} is not in the database" if campaign else "more than one or none there; name it with -c"
+    )
+    raise ConfigError(f"campaign: {named}; known: {', '.join(known) or 'none'}")
+
+
+def chosen_records(database: Database, campaign: str, *, every: bool) -> list[StructureRecord]:
+    if every:
+        return database.records(campaign, status="validated")
+    return database.records(campaign, verdict__discovery=True)
+
+
+def report_of(database: Database, campaign: str, to: Path) -> Path:
+    from config.spec import CampaignSpec
+    from launchers.pages.report import write_report
+
+    found = database.campaign(campaign)
+    if found is None:
+        raise ConfigError(f"campaign {campaign!r} is not in the database")
+    records = database.records(campaign)
+    phonons = [p for p in (database.phonons(r.id) for r in records if r.validation) if p is not None]
+    return write_report(
+        to,
+        spec=CampaignSpec.model_validate(found.spec),
+        records=records,
+        rounds=database.rounds(campaign),
+        hulls=database.hulls(campaign),
+        phonons=phonons,
+    )
+
+
+def console() -> Any:
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPED_WIDTH)
+
+
+def print_rows(rows: list[dict[str, Any]], as_json: bool, title: str | None = None) -> None:
+    """Rows as a table, or as JSON with --json."""
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    if not rows:
+        console().print(f"{title or 'nothing'}: none")
+        return
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count}" for key, count in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "–"
+    return str(value)

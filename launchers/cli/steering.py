@@ -1,0 +1,71 @@
+"""Commands by which a person steers a campaign between rounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from config.errors import ConfigError
+from launchers.cli.shared import CampaignId, one_campaign
+
+app = typer.Typer()
+
+
+@app.command()
+def pin(
+    record: Annotated[str, typer.Argument(help="Structure record id.")],
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+) -> None:
+    """Validate this candidate in the next round, whatever acquisition says."""
+    _steer(record, note, pinned=True)
+
+
+@app.command()
+def veto(
+    record: Annotated[str, typer.Argument(help="Structure record id.")],
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+) -> None:
+    """Never validate this candidate."""
+    _steer(record, note, status="vetoed")
+
+
+@app.command()
+def budget(
+    campaign: CampaignId = "",
+    rounds: Annotated[int, typer.Option(help="Rounds to add.", min=0)] = 0,
+    validations: Annotated[int, typer.Option(help="Validations to add.", min=0)] = 0,
+) -> None:
+    """Add to the budget of a campaign between rounds; launch it again to spend it."""
+    from launchers.services import campaign_database
+
+    with campaign_database() as database:
+        name = one_campaign(database, campaign)
+        found = database.campaign(name)
+        if found is not None:
+            database.update_campaign(
+                name,
+                extra_rounds=found.extra_rounds + rounds,
+                extra_validations=found.extra_validations + validations,
+            )
+
+
+@app.command()
+def stop(
+    campaign: CampaignId = "", undo: Annotated[bool, typer.Option("--undo", help="Let it go on.")] = False
+) -> None:
+    """Stop a campaign after the round that is running."""
+    from launchers.services import campaign_database
+
+    with campaign_database() as database:
+        database.update_campaign(one_campaign(database, campaign), stop=not undo)
+
+
+def _steer(record: str, note: str, **fields: Any) -> None:
+    from launchers.services import campaign_database
+
+    with campaign_database() as database:
+        found = database.record(record)
+        if found.status.value != "screened":
+            raise ConfigError(f"structure {record!r} is {found.status.value}; allowed: screened candidates")
+        database.update_record(record, note=note, **fields)
