@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CAMPAIGN ?= config/campaigns/nb-o.yaml
 
-.PHONY: campaign test test-slow benchmark check clean
+.PHONY: campaign test test-slow benchmark figures clean
 
 campaign: $(VENV)/.ready
 	@$(BIN)/niobe launch $(CAMPAIGN)
@@ -19,6 +19,9 @@ test-slow: $(VENV)/.ready
 
 benchmark: $(VENV)/.ready
 	$(BIN)/python -m pytest -m benchmark -s
+
+figures: $(VENV)/.ready
+	$(BIN)/python -m tests.benchmarks.figures
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
