@@ -55,11 +55,12 @@ class BoostedTrees:
         if not targets or all(np.isnan(labels).all() for labels in targets.values()):
             raise ValueError("no target has a known label")
         self._elements = {site.specie.symbol for structure in structures for site in structure}
-        self._fit_rows(
+        self.fit_rows(
             descriptor(structures), {name: np.asarray(t, float) for name, t in targets.items()}, seed
         )
 
-    def _fit_rows(self, rows: FloatArray, targets: dict[str, FloatArray], seed: int) -> None:
+    def fit_rows(self, rows: FloatArray, targets: dict[str, FloatArray], seed: int) -> None:
+        """Train on descriptors (n, d) and labels as in ``fit``."""
         self._rows, self._targets, self._seed = rows, targets, seed
         self._mean, self._std = rows.mean(0), rows.std(0) + 1e-9
         known = {name: labels for name, labels in targets.items() if not np.isnan(labels).all()}
@@ -93,16 +94,19 @@ class BoostedTrees:
     def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
         """See Surrogate.predict."""
         rows = descriptor(structures)
-        inside = self._inside(structures, rows)
-        return {name: _predict(name, ensemble, rows, inside) for name, ensemble in self._ensembles.items()}
-
-    def _inside(self, structures: Sequence[Structure], rows: FloatArray) -> NDArray[np.bool_]:
         known = np.array(
             [{site.specie.symbol for site in s} <= self._elements for s in structures], dtype=bool
         )
+        return self.predict_rows(rows, known & self._near(rows))
+
+    def predict_rows(self, rows: FloatArray, inside: NDArray[np.bool_]) -> dict[str, Prediction]:
+        """Predict descriptors (n, d); NaN where not ``inside`` (n,)."""
+        return {name: _predict(name, ensemble, rows, inside) for name, ensemble in self._ensembles.items()}
+
+    def _near(self, rows: FloatArray) -> NDArray[np.bool_]:
         scaled, trained = self._scaled(rows), self._scaled(self._rows)
         nearest = np.array([np.linalg.norm(trained - row, axis=1).min() for row in scaled])
-        return known & (nearest <= self._reach)
+        return np.asarray(nearest <= self._reach)
 
     def _scaled(self, rows: FloatArray) -> FloatArray:
         return (rows - self._mean) / self._std
@@ -139,7 +143,7 @@ class BoostedTrees:
         model = cls(members=settings["members"], epochs=settings["epochs"])
         model._elements = set(settings["elements"])
         targets = {key.removeprefix("target."): tensors[key] for key in sorted(tensors) if key != "rows"}
-        model._fit_rows(tensors["rows"], targets, settings["seed"])
+        model.fit_rows(tensors["rows"], targets, settings["seed"])
         return model
 
 
