@@ -41,6 +41,14 @@ def export(records: Sequence[StructureRecord], format: str, path: Path) -> Path:
     return path
 
 
+def as_text(record: StructureRecord, format: str) -> str:
+    """One record as the text of a ``cif``, ``poscar``, ``json``, ``csv`` or ``extxyz`` file."""
+    with tempfile.TemporaryDirectory(prefix="niobe-") as scratch:
+        written = export([record], format, Path(scratch) / "structure")
+        file = next(written.iterdir()) if written.is_dir() else written
+        return file.read_text(encoding="utf-8")
+
+
 def summary(record: StructureRecord) -> dict[str, Any]:
     """The figures of a record in one flat row; energies in eV/atom, frequency in THz."""
     validation, verdict = record.validation, record.verdict

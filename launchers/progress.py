@@ -60,7 +60,7 @@ class CampaignProgress:
             self._task,
             description=f"round {current.number}",
             completed=done,
-            state=f"{_doing(current)} · {done} validations · {len(self._known)} discoveries",
+            state=f"{doing(current)} · {done} validations · {len(self._known)} discoveries",
         )
 
     def _finished(self) -> int:
@@ -86,7 +86,7 @@ class CampaignProgress:
         return self._database.records(self._spec.id, verdict__discovery=True)
 
 
-def _doing(current: Any) -> str:
+def doing(current: Any) -> str:
     """The step a round is at, in words."""
     if current.number == 0:
         return "validating seeds" if "seed" in current.steps else "making seeds"

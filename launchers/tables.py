@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from config.spec import CampaignSpec
@@ -98,11 +98,11 @@ def rediscovery_rows(spec: CampaignSpec, records: Sequence[StructureRecord]) -> 
     ]
 
 
-def lineage_rows(database: Database, record: StructureRecord) -> list[Row]:
-    """From generator checkpoint to verdict, one row a step."""
+def lineage_rows(find: Callable[[str], StructureRecord], record: StructureRecord) -> list[Row]:
+    """From generator checkpoint to verdict, one row a step; ``find`` gives a record by its id."""
     rows = [_row("generated", f"round {record.round} by {record.lineage.generator}", _origin(record))]
     for parent in record.lineage.parents:
-        rows.append(_row("parent", f"{database.record(parent).formula} {parent}", "soft mode followed"))
+        rows.append(_row("parent", f"{find(parent).formula} {parent}", "soft mode followed"))
     rows.append(_row("status", record.status.value, record.reason or record.note))
     for target, value in record.prediction.items():
         shown = "abstained" if value.mean is None else f"{value.mean:.3f} ± {value.std:.3f}"

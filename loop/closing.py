@@ -157,7 +157,11 @@ def hits_of(records: Sequence[StructureRecord], arm: str) -> tuple[int, int]:
 
 def acceleration_line(records: Sequence[StructureRecord]) -> str:
     """How much more often a chosen candidate was a discovery than one drawn at random, in words."""
-    (hits, calls), (lucky, drawn) = hits_of(records, "acquired"), hits_of(records, "control")
+    return acceleration_text(*hits_of(records, "acquired"), *hits_of(records, "control"))
+
+
+def acceleration_text(hits: int, calls: int, lucky: int, drawn: int) -> str:
+    """The acceleration from hits and calls of the chosen, and of those drawn at random."""
     counts = f"{hits} of {calls} chosen, {lucky} of {drawn} drawn at random"
     if not calls or not drawn:
         return f"acceleration unknown: {counts}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,7 @@ from config.settings import Settings
 from config.spec import SCHEMA_VERSION, CampaignSpec
 from loop.records import Status, StructureRecord
 from loop.rounds import CampaignRecord, HullRecord, PhononRecord, RoundRecord
+from loop.searching import INDEXED_FIELDS
 
 if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _TIMEOUT_MS = 10_000
+_COUNTED_FIELDS = ("acquired_round", "choice.arm", "verdict.discovery", "verdict.discovery_round")
 
 
 class Database:
@@ -52,6 +54,9 @@ class Database:
         records = self._mongo["structures"]
         records.create_index([("campaign", 1), ("round", 1)])
         records.create_index([("campaign", 1), ("status", 1)])
+        for field in (*INDEXED_FIELDS, *_COUNTED_FIELDS):
+            records.create_index([("campaign", 1), (field, 1)])
+        records.create_index([("lineage.parents", 1)])
         self._mongo["rounds"].create_index([("campaign", 1), ("number", 1)], unique=True)
         self._mongo["hulls"].create_index([("campaign", 1), ("round", 1)], unique=True)
 
@@ -120,6 +125,47 @@ class Database:
     def count(self, campaign: str, **equal: Any) -> int:
         """How many records of a campaign have fields equal to what is given."""
         return self._mongo["structures"].count_documents({"campaign": campaign} | equal)
+
+    def page(
+        self,
+        campaign: str,
+        query: Mapping[str, Any],
+        *,
+        sort: tuple[str, int],
+        skip: int,
+        limit: int,
+        seconds: float,
+    ) -> list[StructureRecord]:
+        """Records of a campaign that match a query, some at a time. Raises ConfigError where it takes longer.
+
+        sort: a field and 1 (ascending) or -1.
+        """
+        found = self._mongo["structures"].find(
+            _within(campaign, query),
+            sort=[sort],
+            skip=skip,
+            limit=limit,
+            max_time_ms=_milliseconds(seconds),
+            batch_size=limit,
+        )
+        with _answered_in_time(seconds):
+            return _load(StructureRecord, found)
+
+    def count_matching(self, campaign: str, query: Mapping[str, Any], *, seconds: float) -> int:
+        """How many records of a campaign match a query. Raises ConfigError where it takes longer."""
+        with _answered_in_time(seconds):
+            return self._mongo["structures"].count_documents(
+                _within(campaign, query), maxTimeMS=_milliseconds(seconds)
+            )
+
+    def discovered(self, campaign: str, rounds: int) -> list[StructureRecord]:
+        """What was a discovery in any of the first ``rounds`` rounds, displaced ones included."""
+        query = {"campaign": campaign, "verdict.discovery_round": {"$in": list(range(rounds + 1))}}
+        return _load(StructureRecord, self._mongo["structures"].find(query, sort=[("round", 1)]))
+
+    def children(self, record: str) -> list[StructureRecord]:
+        """Records made from this one."""
+        return _load(StructureRecord, self._mongo["structures"].find({"lineage.parents": record}))
 
     def pool(self, campaign: str) -> list[StructureRecord]:
         """Screened candidates that may still be acquired, of all rounds."""
@@ -199,6 +245,27 @@ def open_database() -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def _within(campaign: str, query: Mapping[str, Any]) -> Document:
+    return {"$and": [{"campaign": campaign}, dict(query)]} if query else {"campaign": campaign}
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(1000 * seconds))
+
+
+@contextmanager
+def _answered_in_time(seconds: float) -> Iterator[None]:
+    """One line to the user where the server gave up on a query or would not run it."""
+    from pymongo.errors import ExecutionTimeout, OperationFailure
+
+    try:
+        yield
+    except ExecutionTimeout:
+        raise ConfigError(f"query: takes longer than {seconds:g} s; narrow it by an indexed field") from None
+    except OperationFailure as error:
+        raise ConfigError(f"query: the database refuses it ({str(error)[:120]})") from None
 
 
 def _body(record: BaseModel) -> Document:

@@ -63,7 +63,7 @@ def show(
         if as_json:
             print(found.model_dump_json(indent=2))
             return
-        print_rows(lineage_rows(database, found), False, title=f"{found.formula} {found.id}")
+        print_rows(lineage_rows(database.record, found), False, title=f"{found.formula} {found.id}")
 
 
 @app.command()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.errors import ConfigError
 from launchers.cli.shared import CampaignId, one_campaign
+
+if TYPE_CHECKING:
+    from launchers.steering import Action
 
 app = typer.Typer()
 
@@ -18,7 +20,7 @@ def pin(
     note: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
     """Validate this candidate in the next round, whatever acquisition says."""
-    _steer(record, note, pinned=True)
+    _steer(record, "pin", note)
 
 
 @app.command()
@@ -27,7 +29,7 @@ def veto(
     note: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
     """Never validate this candidate."""
-    _steer(record, note, status="vetoed")
+    _steer(record, "veto", note)
 
 
 @app.command()
@@ -61,11 +63,9 @@ def stop(
         database.update_campaign(one_campaign(database, campaign), stop=not undo)
 
 
-def _steer(record: str, note: str, **fields: Any) -> None:
+def _steer(record: str, action: Action, note: str) -> None:
     from launchers.services import campaign_database
+    from launchers.steering import steer
 
     with campaign_database() as database:
-        found = database.record(record)
-        if found.status.value != "screened":
-            raise ConfigError(f"structure {record!r} is {found.status.value}; allowed: screened candidates")
-        database.update_record(record, note=note, **fields)
+        steer(database, record, action, note)

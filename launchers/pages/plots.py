@@ -1,149 +1,260 @@
-"""Every plot of reports and pages, as plotly figures from plain records."""
+"""Every plot of reports and pages, as plotly figures from plain records.
+
+A figure with frames (the hull) is drawn with a slider over them. ``customdata`` of a point is the id of its
+structure record, where a click leads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from loop.records import StructureRecord
-from loop.rounds import HullRecord, PhononRecord, RoundRecord
-from loop.structures import relaxed_structure
+from loop.rounds import HullEntry, HullRecord, PhononRecord, RoundRecord
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-INK, FAINT, GRID = "#1f2933", "#9aa5b1", "#e4e7eb"
-ACCENT, STABLE, UNSTABLE, SEED = "#0b6e99", "#2f855a", "#c05621", "#9aa5b1"
+INK, MUTED, FAINT, GRID = "#1f2933", "#52606d", "#9aa5b1", "#e9edf1"
+ACCENT, STABLE, UNSTABLE, SEED, LOST = "#0b6e99", "#2f855a", "#c05621", "#8794a3", "#b7791f"
+SERIES = (ACCENT, UNSTABLE, STABLE, "#7b5ea7", LOST, MUTED, "#b83280", "#3c8d8d")
 _FONT = "Inter, system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
+_KINDS = {
+    "seed": (SEED, "circle-open", 8),
+    "candidate": (ACCENT, "circle", 7),
+    "discovery": (STABLE, "star", 14),
+    "displaced discovery": (LOST, "star-open", 12),
+}
+_ON_HULL = 1e-6
+_INTERVAL_90 = 1.645
 
 
-def _styled(figure: Figure, x: str, y: str) -> Figure:
+def _styled(figure: Figure, x: str, y: str, *, height: int = 360) -> Figure:
     figure.update_layout(
-        template="plotly_white",
+        template="none",
         font={"family": _FONT, "size": 13, "color": INK},
-        margin={"l": 60, "r": 20, "t": 20, "b": 50},
-        height=420,
-        legend={"orientation": "h", "y": 1.12, "x": 0},
-        hoverlabel={"font": {"family": _FONT}},
+        margin={"l": 62, "r": 16, "t": 34, "b": 48},
+        height=height,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        colorway=list(SERIES),
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"color": MUTED}},
+        hoverlabel={"font": {"family": _FONT}, "bgcolor": "#fff", "bordercolor": FAINT},
     )
-    figure.update_xaxes(title=x, gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(title=y, gridcolor=GRID, zerolinecolor=FAINT)
+    axis = {"gridcolor": GRID, "linecolor": FAINT, "ticks": "outside", "tickcolor": FAINT, "ticklen": 4}
+    figure.update_xaxes(title={"text": x, "standoff": 8}, zeroline=False, showline=True, **axis)
+    figure.update_yaxes(title={"text": y, "standoff": 8}, zeroline=True, zerolinecolor=FAINT, **axis)
     return figure
 
 
 def hull_figure(
-    hulls: Sequence[HullRecord], records: Sequence[StructureRecord], elements: Sequence[str]
+    hulls: Sequence[HullRecord], records: Iterable[StructureRecord], elements: Sequence[str]
 ) -> Figure:
-    """Formation energy against composition, a frame a round behind a slider (the last element's fraction).
+    """The convex hull, a frame a round: formation energy of a binary, the triangle of a ternary.
 
-    Beyond binaries the horizontal axis is still one element's fraction, and no hull line is drawn.
+    Other systems are drawn as energy above the hull against the last element's fraction. A record not given
+    counts as a candidate.
     """
     from plotly import graph_objects as go
 
-    kinds = {record.id: _kind(record) for record in records}
-    frames = [go.Frame(data=_hull_traces(hull, kinds, elements), name=str(hull.round)) for hull in hulls]
+    known = {record.id: record for record in records}
+    draw = {2: _binary_traces, 3: _ternary_traces}.get(len(elements), _above_traces)
+    frames = [go.Frame(data=draw(hull, known, elements), name=str(hull.round)) for hull in hulls]
     figure = go.Figure(data=frames[-1].data if frames else [], frames=frames)
-    _styled(figure, f"fraction of {elements[-1]}", "formation energy (eV/atom)")
-    steps = [
-        {
-            "label": frame.name,
-            "method": "animate",
-            "args": [[frame.name], {"mode": "immediate", "frame": {"duration": 0}}],
-        }
-        for frame in frames
-    ]
-    slider = {
-        "active": len(frames) - 1,
-        "steps": steps,
-        "currentvalue": {"prefix": "round "},
-        "pad": {"t": 40},
-    }
-    figure.update_layout(sliders=[slider], height=520)
+    if len(elements) == 3:
+        return _ternary_layout(figure, elements)
+    y = "formation energy (eV/atom)" if len(elements) == 2 else "energy above the hull (eV/atom)"
+    _styled(figure, f"fraction of {elements[-1]}", y, height=470)
+    figure.update_xaxes(range=[-0.03, 1.03])
+    return _same_range(figure, [trace.y for frame in frames for trace in frame.data])
+
+
+def _same_range(figure: Figure, values: Sequence[Any]) -> Figure:
+    """One vertical range for all frames, so that a slider moves points and not axes."""
+    energies = [float(value) for part in values for value in part]
+    low, high = min(energies, default=0.0), max(energies, default=1.0)
+    margin = 0.06 * max(high - low, 0.01)
+    figure.update_yaxes(range=[low - margin, high + margin])
     return figure
 
 
-def _kind(record: StructureRecord) -> str:
-    if record.round == 0:
-        return "seed"
-    return "discovery" if record.verdict is not None and record.verdict.discovery else "candidate"
+def kind_of(record: StructureRecord | None, round_number: int) -> str:
+    """What a validated structure was when a round closed: seed, candidate, discovery, displaced discovery."""
+    if record is None or record.verdict is None or record.round == 0:
+        return "seed" if record is not None and record.round == 0 else "candidate"
+    found, lost = record.verdict.discovery_round, record.verdict.displaced_round
+    if found is None or found > round_number:
+        return "candidate"
+    return "displaced discovery" if lost is not None and lost <= round_number else "discovery"
 
 
-def _hull_traces(hull: HullRecord, kinds: dict[str, str], elements: Sequence[str]) -> list[Any]:
+def _by_kind(
+    hull: HullRecord, known: dict[str, StructureRecord]
+) -> list[tuple[str, list[HullEntry], dict[str, Any]]]:
+    """Entries of each kind with what their traces share."""
+    found = []
+    for kind, (colour, symbol, size) in _KINDS.items():
+        entries = [e for e in hull.entries if kind_of(known.get(e.record_id), hull.round) == kind]
+        shared = {
+            "name": kind,
+            "mode": "markers",
+            "customdata": [entry.record_id for entry in entries],
+            "text": [_hover(entry) for entry in entries],
+            "hoverinfo": "text",
+            "marker": {"color": colour, "symbol": symbol, "size": size, "opacity": 0.9},
+        }
+        found.append((kind, entries, shared))
+    return found
+
+
+def _hover(entry: HullEntry) -> str:
+    return (
+        f"<b>{entry.formula}</b> {entry.record_id}<br>{entry.formation_energy_per_atom:.3f} eV/atom formation"
+        f"<br>{entry.e_above_hull:.3f} eV/atom above the hull"
+    )
+
+
+def _vertices(hull: HullRecord) -> list[HullEntry]:
+    return [entry for entry in hull.entries if entry.e_above_hull < _ON_HULL]
+
+
+def _binary_traces(hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str]) -> list[Any]:
     from plotly import graph_objects as go
 
     last = elements[-1]
-    on_hull = sorted(
-        (entry.composition.get(last, 0.0), entry.formation_energy_per_atom)
-        for entry in hull.entries
-        if entry.e_above_hull < 1e-6
-    )
-    line = on_hull if len(elements) == 2 else []
+    line = sorted((e.composition.get(last, 0.0), e.formation_energy_per_atom) for e in _vertices(hull))
     traces: list[Any] = [
         go.Scatter(
-            x=[x for x, _ in line], y=[y for _, y in line], mode="lines", line={"color": INK}, name="hull"
+            x=[x for x, _ in line],
+            y=[y for _, y in line],
+            mode="lines",
+            line={"color": INK, "width": 1.4},
+            name="hull",
+            hoverinfo="skip",
         )
     ]
-    colours = {"seed": SEED, "candidate": ACCENT, "discovery": STABLE}
-    for kind, colour in colours.items():
-        chosen = [entry for entry in hull.entries if kinds.get(entry.record_id) == kind]
-        traces.append(
-            go.Scatter(
-                x=[entry.composition.get(last, 0.0) for entry in chosen],
-                y=[entry.formation_energy_per_atom for entry in chosen],
-                text=[
-                    f"{entry.formula} {entry.record_id}<br>{entry.e_above_hull:.3f} above hull"
-                    for entry in chosen
-                ],
-                hoverinfo="text",
-                mode="markers",
-                name=kind,
-                marker={"color": colour, "size": 11 if kind == "discovery" else 7, "opacity": 0.85},
-            )
-        )
+    for _, entries, shared in _by_kind(hull, known):
+        x = [entry.composition.get(last, 0.0) for entry in entries]
+        traces.append(go.Scatter(x=x, y=[e.formation_energy_per_atom for e in entries], **shared))
     return traces
 
 
-def discovery_figure(records: Sequence[StructureRecord], rounds: Sequence[RoundRecord]) -> Figure:
+def _above_traces(hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str]) -> list[Any]:
+    from plotly import graph_objects as go
+
+    return [
+        go.Scatter(
+            x=[entry.composition.get(elements[-1], 0.0) for entry in entries],
+            y=[entry.e_above_hull for entry in entries],
+            **shared,
+        )
+        for _, entries, shared in _by_kind(hull, known)
+    ]
+
+
+def _ternary_traces(
+    hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str]
+) -> list[Any]:
+    from plotly import graph_objects as go
+
+    corners = dict(zip("abc", elements, strict=True))
+    traces: list[Any] = [
+        go.Scatterternary(
+            **_tie_lines(hull, corners),
+            mode="lines",
+            line={"color": FAINT, "width": 1},
+            name="tie lines",
+            hoverinfo="skip",
+        )
+    ]
+    for _, entries, shared in _by_kind(hull, known):
+        places = {
+            axis: [e.composition.get(element, 0.0) for e in entries] for axis, element in corners.items()
+        }
+        traces.append(go.Scatterternary(**places, **shared))
+    return traces
+
+
+def _tie_lines(hull: HullRecord, corners: dict[str, str]) -> dict[str, list[float | None]]:
+    """Edges of the hull's facets as one broken line; none where the stable phases do not span a triangle."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    stable = _vertices(hull)
+    points = np.array(
+        [[e.composition.get(element, 0.0) for element in corners.values()] for e in stable]
+    ).reshape(-1, 3)
+    energies = np.array([entry.formation_energy_per_atom for entry in stable])
+    try:
+        facets = ConvexHull(np.column_stack([points[:, :2], energies]))
+        lower = facets.simplices[facets.equations[:, 2] < 0]
+    except (QhullError, ValueError):
+        lower = np.array([[0, 1, 2]]) if len(stable) == 3 else np.empty((0, 3), dtype=int)
+    edges = sorted(
+        {tuple(sorted((int(s[i]), int(s[j])))) for s in lower for i, j in ((0, 1), (1, 2), (0, 2))}
+    )
+    return {
+        axis: [value for a, b in edges for value in (points[a, k], points[b, k], None)]
+        for k, axis in enumerate(corners)
+    }
+
+
+def _ternary_layout(figure: Figure, elements: Sequence[str]) -> Figure:
+    _styled(figure, "", "", height=520)
+    axes = {
+        f"{axis}axis": {"title": {"text": element}, "gridcolor": GRID, "linecolor": FAINT, "min": 0}
+        for axis, element in zip("abc", elements, strict=True)
+    }
+    figure.update_layout(ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}, xaxis=None, yaxis=None)
+    return figure
+
+
+def discovery_figure(records: Iterable[StructureRecord], rounds: Sequence[RoundRecord]) -> Figure:
     """Discoveries found against validations asked for, round by round."""
     from plotly import graph_objects as go
 
-    by_id = {record.id: record for record in records}
-    found, curve = 0, [0]
-    for closed in rounds:
-        for identifier in closed.batch if closed.number > 0 else []:
-            verdict = by_id[identifier].verdict if identifier in by_id else None
-            found += verdict is not None and verdict.discovery_round is not None
-            curve.append(found)
-    figure = go.Figure(go.Scatter(x=list(range(len(curve))), y=curve, line={"color": ACCENT, "shape": "hv"}))
-    return _styled(figure, "validations", "discoveries")
+    hits = {r.id for r in records if r.verdict and r.verdict.discovery_round is not None}
+    batches = [identifier for closed in rounds if closed.number > 0 for identifier in closed.batch]
+    curve = np.concatenate([[0], np.cumsum([identifier in hits for identifier in batches])])
+    line = {"color": ACCENT, "shape": "hv", "width": 2}
+    figure = go.Figure(go.Scatter(x=np.arange(len(curve)), y=curve, mode="lines", line=line))
+    ends = np.cumsum([len(closed.batch) for closed in rounds if closed.number > 0])
+    for end in ends[:-1]:
+        figure.add_vline(x=float(end), line={"color": GRID, "width": 1})
+    figure.update_yaxes(rangemode="tozero", tickformat="d")
+    return _styled(figure, "validations", "discoveries", height=280)
 
 
-def parity_figure(records: Sequence[StructureRecord]) -> Figure:
+def parity_figure(records: Iterable[StructureRecord]) -> Figure:
     """Predicted against validated formation energy, with 90 % error bars, by round."""
     from plotly import graph_objects as go
 
-    figure = go.Figure()
-    judged = [r for r in records if r.verdict and _predicted(r) is not None]
-    for number in sorted({r.acquired_round for r in judged if r.acquired_round is not None}):
-        chosen = [r for r in judged if r.acquired_round == number]
-        pairs = [pair for r in chosen if (pair := _predicted(r)) is not None]
-        figure.add_scatter(
-            x=[r.verdict.formation_energy_per_atom for r in chosen if r.verdict],
-            y=[mean for mean, _ in pairs],
-            error_y={"array": [1.645 * std for _, std in pairs], "color": FAINT, "thickness": 1},
-            mode="markers",
-            name=f"round {number}",
-        )
-    ends = [r.verdict.formation_energy_per_atom for r in judged if r.verdict] or [0.0]
-    figure.add_scatter(
-        x=[min(ends), max(ends)],
-        y=[min(ends), max(ends)],
-        mode="lines",
-        line={"color": FAINT},
-        showlegend=False,
+    judged = [(r, pair) for r in records if r.verdict and (pair := _predicted(r)) is not None]
+    truth = [r.verdict.formation_energy_per_atom for r, _ in judged if r.verdict]
+    ends = [min(truth, default=0.0), max(truth, default=1.0)]
+    figure = go.Figure(
+        go.Scatter(x=ends, y=ends, mode="lines", line={"color": FAINT, "dash": "dot"}, hoverinfo="skip")
     )
+    figure.data[0].showlegend = False
+    for number in sorted({r.acquired_round or 0 for r, _ in judged}):
+        chosen = [(r, pair) for r, pair in judged if (r.acquired_round or 0) == number]
+        figure.add_scatter(
+            x=[r.verdict.formation_energy_per_atom for r, _ in chosen if r.verdict],
+            y=[mean for _, (mean, _) in chosen],
+            error_y={
+                "array": [_INTERVAL_90 * std for _, (_, std) in chosen],
+                "color": FAINT,
+                "thickness": 1,
+                "width": 0,
+            },
+            mode="markers",
+            marker={"size": 8},
+            name=f"round {number}",
+            customdata=[r.id for r, _ in chosen],
+            text=[f"{r.formula} {r.id}" for r, _ in chosen],
+        )
     return _styled(figure, "validated formation energy (eV/atom)", "predicted (eV/atom)")
 
 
@@ -152,88 +263,138 @@ def _predicted(record: StructureRecord) -> tuple[float, float] | None:
     return None if value is None or value.mean is None or value.std is None else (value.mean, value.std)
 
 
-def phonon_figure(phonons: PhononRecord, tolerance: float) -> Figure:
-    """Phonon bands; imaginary frequencies are drawn below zero, where the verdict line is."""
+def learning_figure(rounds: Sequence[RoundRecord]) -> Figure:
+    """Mean absolute error of the surrogate and coverage of its 90 % intervals, against data it had seen."""
+    from plotly.subplots import make_subplots
+
+    seen = np.cumsum([r.metrics.validated for r in rounds])
+    known = [i for i, r in enumerate(rounds) if r.number > 0 and r.metrics.mae is not None]
+    x = [int(seen[i - 1]) for i in known]
+    text = [f"round {rounds[i].number}" for i in known]
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.12)
+    shared = {"x": x, "text": text, "mode": "lines+markers", "showlegend": False}
+    figure.add_scatter(y=[rounds[i].metrics.mae for i in known], marker={"color": ACCENT}, **shared)
+    figure.add_scatter(
+        y=[rounds[i].metrics.coverage for i in known], marker={"color": UNSTABLE}, row=2, col=1, **shared
+    )
+    figure.add_hline(y=0.9, line={"color": FAINT, "dash": "dot"}, row=2, col=1)
+    _styled(figure, "", "")
+    figure.update_xaxes(title="validated structures learned from", row=2, col=1)
+    figure.update_yaxes(title="MAE (eV/atom)", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title="coverage", range=[0, 1.05], row=2, col=1)
+    return figure
+
+
+def funnel_figure(rounds: Sequence[RoundRecord]) -> Figure:
+    """What became of each round's candidates: broken, duplicate, kept in the pool."""
     from plotly import graph_objects as go
 
-    bands = np.array(phonons.frequencies)
+    drawn = [r for r in rounds if r.number > 0]
+    parts = {
+        "kept for ranking": (ACCENT, [r.metrics.screened for r in drawn]),
+        "duplicates": (FAINT, [r.metrics.duplicates for r in drawn]),
+        "invalid": (UNSTABLE, [r.metrics.invalid for r in drawn]),
+    }
     figure = go.Figure()
-    for branch in range(bands.shape[1]):
-        figure.add_scatter(
-            x=phonons.distances,
-            y=bands[:, branch],
-            mode="lines",
-            line={"color": ACCENT, "width": 1.2},
-            hoverinfo="y",
+    for name, (colour, counts) in parts.items():
+        figure.add_bar(x=[r.number for r in drawn], y=counts, name=name, marker={"color": colour})
+    figure.update_layout(barmode="stack", bargap=0.35)
+    _styled(figure, "round", "candidates")
+    figure.update_xaxes(dtick=1 if len(drawn) <= 20 else None)
+    return figure
+
+
+def rate_figure(rounds: Sequence[RoundRecord]) -> Figure:
+    """Share of validations that were discoveries, chosen against drawn at random."""
+    from plotly import graph_objects as go
+
+    drawn = [r for r in rounds if r.number > 0]
+    arms = {
+        "chosen by acquisition": (ACCENT, [r.metrics.hit_rate for r in drawn]),
+        "drawn at random": (FAINT, [r.metrics.control_hit_rate for r in drawn]),
+    }
+    figure = go.Figure()
+    for name, (colour, rates) in arms.items():
+        figure.add_bar(x=[r.number for r in drawn], y=rates, name=name, marker={"color": colour})
+    figure.update_layout(barmode="group", bargap=0.35)
+    _styled(figure, "round", "share that are discoveries")
+    figure.update_xaxes(dtick=1 if len(drawn) <= 20 else None)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def time_figure(rounds: Sequence[RoundRecord]) -> Figure:
+    """Seconds of each round by step."""
+    from plotly import graph_objects as go
+
+    steps = dict.fromkeys(step for r in rounds for step in r.metrics.seconds or r.steps)
+    numbers = [f"round {r.number}" for r in rounds]
+    figure = go.Figure()
+    for index, step in enumerate(steps):
+        figure.add_bar(
+            y=numbers,
+            x=[(r.metrics.seconds or r.steps).get(step, 0.0) for r in rounds],
+            name=step.replace("_", " "),
+            orientation="h",
+            marker={"color": SERIES[index % len(SERIES)]},
         )
-    figure.add_hline(y=-tolerance, line={"color": UNSTABLE, "dash": "dot"})
-    labels = [
-        label.replace("$", "").replace("\\Gamma", "Γ").replace("\\mathrm{", "").replace("}", "")
-        for _, label in phonons.ticks
-    ]
-    _styled(figure, "", "frequency (THz)")
-    figure.update_xaxes(tickvals=[where for where, _ in phonons.ticks], ticktext=labels, gridcolor=FAINT)
+    figure.update_layout(barmode="stack", bargap=0.35)
+    _styled(figure, "seconds", "", height=max(260, 90 + 34 * len(rounds)))
+    figure.update_yaxes(autorange="reversed", ticks="")
+    return figure
+
+
+def phonon_figure(phonons: PhononRecord, tolerance: float) -> Figure:
+    """Phonon bands and their density of states; imaginary frequencies lie below zero, as does the verdict line."""
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(cols=2, shared_yaxes=True, column_widths=[0.78, 0.22], horizontal_spacing=0.03)
+    x, y = _band_lines(phonons)
+    figure.add_scatter(
+        x=x, y=y, mode="lines", line={"color": ACCENT, "width": 1.3}, hoverinfo="y", col=1, row=1
+    )
+    figure.add_scatter(
+        x=phonons.dos,
+        y=phonons.dos_frequencies,
+        mode="lines",
+        fill="tozerox",
+        line={"color": MUTED, "width": 1.2},
+        fillcolor="rgba(11,110,153,.12)",
+        hoverinfo="skip",
+        col=2,
+        row=1,
+    )
+    _styled(figure, "", "", height=400)
+    figure.add_hline(
+        y=-tolerance,
+        line={"color": UNSTABLE, "dash": "dash", "width": 1.5},
+        annotation={"text": f"verdict at −{tolerance:g} THz", "font": {"color": UNSTABLE, "size": 12}},
+        annotation_position="bottom left",
+        col=1,
+        row=1,
+    )
+    places, labels = [where for where, _ in phonons.ticks], [_tick(label) for _, label in phonons.ticks]
+    figure.update_xaxes(tickvals=places, ticktext=labels, gridcolor=FAINT, col=1)
+    figure.update_xaxes(title="DOS", showticklabels=False, ticks="", col=2)
+    figure.update_yaxes(title="frequency (THz)", col=1)
     figure.update_layout(showlegend=False)
     return figure
 
 
-def structure_figure(record: StructureRecord) -> Figure:
-    """Atoms of the relaxed cell and its edges in three dimensions."""
-    from plotly import graph_objects as go
-    from pymatgen.analysis.molecule_structure_comparator import CovalentRadius
-    from pymatgen.vis.structure_vtk import EL_COLORS
-
-    structure = relaxed_structure(record)
-    figure = go.Figure()
-    for symbol in sorted({site.specie.symbol for site in structure}):
-        sites = _with_images(structure, symbol)
-        colour = "rgb({},{},{})".format(*EL_COLORS["Jmol"].get(symbol, (150, 150, 150)))
-        size = 9 * CovalentRadius.radius.get(symbol, 1.3)
-        figure.add_scatter3d(
-            x=sites[:, 0],
-            y=sites[:, 1],
-            z=sites[:, 2],
-            mode="markers",
-            name=symbol,
-            marker={"size": size, "color": colour, "line": {"color": INK, "width": 1}},
-        )
-    for start, end in _edges(structure.lattice.matrix):
-        figure.add_scatter3d(
-            x=[start[0], end[0]],
-            y=[start[1], end[1]],
-            z=[start[2], end[2]],
-            mode="lines",
-            line={"color": FAINT},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-    hidden = {"visible": False}
-    figure.update_layout(
-        scene={"xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data"},
-        margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        height=420,
-        font={"family": _FONT, "color": INK},
-    )
-    return figure
+def _band_lines(phonons: PhononRecord) -> tuple[list[float | None], list[float | None]]:
+    """All branches as one line, broken between branches and where the path jumps."""
+    bands = np.array(phonons.frequencies)
+    distances = np.array(phonons.distances)
+    jumps = np.flatnonzero(np.diff(distances) < 1e-9) + 1
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for branch in bands.T:
+        for part_x, part_y in zip(np.split(distances, jumps), np.split(branch, jumps), strict=True):
+            x += [*part_x.tolist(), None]
+            y += [*part_y.round(4).tolist(), None]
+    return x, y
 
 
-def _with_images(structure: Any, symbol: str) -> Any:
-    """Cartesian sites of one element (Å), those on a face repeated on the opposite one. Shape (n, 3)."""
-    fractional = np.array([site.frac_coords % 1 for site in structure if site.specie.symbol == symbol])
-    found = []
-    for site in fractional:
-        for shift in np.ndindex(2, 2, 2):
-            moved = site + shift
-            if (moved < 1 + 1e-3).all():
-                found.append(moved)
-    return np.array(found) @ structure.lattice.matrix
-
-
-def _edges(matrix: Any) -> list[tuple[Any, Any]]:
-    corners = {corner: np.array(corner) @ matrix for corner in np.ndindex(2, 2, 2)}
-    return [
-        (corners[a], corners[b])
-        for a in corners
-        for b in corners
-        if a < b and sum(np.abs(np.subtract(a, b))) == 1
-    ]
+def _tick(label: str) -> str:
+    plain = re.sub(r"\\mathrm\{([^}]*)\}", r"\1", label.replace("$", "").replace("\\Gamma", "Γ"))
+    return re.sub(r"_\{?(\w+)\}?", r"<sub>\1</sub>", plain)

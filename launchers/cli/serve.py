@@ -1,0 +1,57 @@
+"""The command that opens the database as web pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.errors import ConfigError
+
+app = typer.Typer()
+_TOKEN_FILE = "serve.token"
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need the token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8765,
+    steer: Annotated[bool, typer.Option("--steer", help="Let pages pin, veto and stop, with the token.")] = (
+        False
+    ),
+) -> None:
+    """Open the database as web pages and as an OPTIMADE server, live while campaigns run."""
+    from config.settings import Settings
+    from launchers.pages.access import LOOPBACK, Access
+    from launchers.pages.serving import run_pages
+    from launchers.services import campaign_database
+
+    with campaign_database() as database:
+        guarded = host not in LOOPBACK
+        token = _new_token(Settings().home / _TOKEN_FILE) if guarded or steer else None
+        access = Access(hosts=(*LOOPBACK, host), token=token, steering=steer, guarded=guarded)
+        print(f"pages: http://{host}:{port}/   OPTIMADE: http://{host}:{port}/optimade/v1   Ctrl-C ends it")
+        if token is not None:
+            print(f"token: in {Settings().home / _TOKEN_FILE}, to be given at http://{host}:{port}/login")
+        try:
+            run_pages(database, access, host, port)
+        except OSError as error:
+            raise ConfigError(f"serve: {host}:{port}: {error.strerror or error}") from None
+
+
+def _new_token(file: Path) -> str:
+    """A token for this run, in a file that only its owner can read."""
+    import os
+    import secrets
+
+    token = secrets.token_urlsafe(32)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f".{file.name}")
+    scratch.unlink(missing_ok=True)
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:
+        output.write(token + "\n")
+    scratch.replace(file)
+    return token

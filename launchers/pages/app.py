@@ -1,0 +1,92 @@
+"""The web pages of a campaign database: ``create_app`` and what it is told.
+
+Pages read; only with ``Access.steering`` may they pin, veto and stop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.staticfiles import StaticFiles
+
+from config.errors import ConfigError
+from launchers.pages.access import COOKIE, Access, Gate
+from launchers.pages.rendering import STATIC, render
+from launchers.pages.routes import campaigns, structures, table, workers
+from launchers.pages.routes.shared import Form
+
+if TYPE_CHECKING:
+    from loop.database import Database
+
+_YEAR = "public, max-age=31536000"
+
+
+def create_app(database: Database, access: Access) -> FastAPI:
+    """The application over one database."""
+    app = FastAPI(title="Niobe", docs_url=None, redoc_url=None)
+    app.state.database, app.state.access = database, access
+    app.add_middleware(Gate, access=access)
+    for module in (campaigns, structures, table, workers):
+        app.include_router(module.router)
+    app.add_api_route("/login", _ask_token, methods=["GET"], response_class=HTMLResponse)
+    app.add_api_route("/login", _login, methods=["POST"], response_class=RedirectResponse)
+    app.add_api_route("/static/plotly.js", _plotly, methods=["GET"], include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(StarletteHTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(ConfigError, _mistake)
+    return app
+
+
+def _ask_token(request: Request) -> HTMLResponse:
+    access: Access = request.app.state.access
+    needed = "Steering needs the token." if access.token else "This server needs no token."
+    return HTMLResponse(render("login.html", message=needed, page="", steering=access.steering))
+
+
+def _login(request: Request, fields: Form) -> Response:
+    """Trade the token for a cookie that no script and no other site can use."""
+    access: Access = request.app.state.access
+    token = fields.get("token", "").strip()
+    if not access.knows(token):
+        raise HTTPException(401, "That is not the token.")
+    answer = RedirectResponse("/", 303)
+    answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+    return answer
+
+
+def _plotly() -> FileResponse:
+    """plotly.js as the plotly package ships it."""
+    from pathlib import Path
+
+    import plotly
+
+    file = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    return FileResponse(file, media_type="text/javascript", headers={"cache-control": _YEAR})
+
+
+def _message(request: Request, status: int, title: str, message: str) -> HTMLResponse:
+    access: Access = request.app.state.access
+    template = "login.html" if status == 401 else "message.html"
+    page = render(template, title=title, message=message, page="", steering=access.steering)
+    return HTMLResponse(page, status)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, StarletteHTTPException) else 500
+    detail = str(error.detail) if isinstance(error, StarletteHTTPException) else ""
+    return _message(request, status, "Not there" if status == 404 else "Not possible", detail)
+
+
+def _malformed(request: Request, error: Exception) -> Response:
+    found = error.errors()[:3] if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{part['loc'][-1]}: {part['msg']}" for part in found)
+    return _message(request, 422, "Not understood", said)
+
+
+def _mistake(request: Request, error: Exception) -> Response:
+    return _message(request, 400, "Not possible", str(error))

@@ -1,0 +1,80 @@
+"""Templates of pages and reports: one environment, every value escaped."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+    from plotly.graph_objects import Figure
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+_SCRIPT_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+
+
+@functools.cache
+def environment() -> Environment:
+    """The Jinja environment; an undefined name in a template is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"number": number, "percent": percent, "duration": duration, "figure": figure_json}
+    return made
+
+
+def render(template: str, **values: Any) -> str:
+    """One page."""
+    return environment().get_template(template).render(**values)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with a true minus sign; a dash where there is none."""
+    if value is None:
+        return "–"
+    shown = f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}"
+    return shown.replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """A share between 0 and 1 in whole percent."""
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds is None:
+        return "–"
+    for limit, unit, size in ((90, "s", 1), (5400, "min", 60)):
+        if seconds < limit:
+            return f"{seconds / size:.{0 if seconds >= 10 else 1}f} {unit}"
+    return f"{seconds / 3600:.1f} h"
+
+
+def figure_json(figure: Figure) -> Markup:
+    """A plotly figure as JSON that is safe inside a script element."""
+    from markupsafe import Markup
+    from plotly.io import to_json
+
+    text = to_json(figure, validate=False)
+    for character, escape in _SCRIPT_ESCAPES.items():
+        text = text.replace(character, escape)
+    return Markup(text)
+
+
+def asset(name: str) -> Markup:
+    """A file of ours or plotly.js, to be written into a page that must open by itself."""
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    text = get_plotlyjs() if name == "plotly.js" else (STATIC / name).read_text(encoding="utf-8")
+    return Markup(text)

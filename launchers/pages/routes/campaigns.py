@@ -1,0 +1,161 @@
+"""Pages of a campaign: its state, live; its rounds; its hull."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, RedirectResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from launchers.pages import plots, views
+from launchers.pages.rendering import render
+from launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
+from launchers.tables import status_row
+from loop.database import Database
+from loop.records import Status
+from loop.rounds import RoundRecord
+
+router = APIRouter()
+_LOOK_EVERY = 1.0
+_NEAREST = 25
+_MOST_POINTS = 2_000
+_SECONDS = 10.0
+Number = Annotated[int | None, Query(ge=0, le=10**6)]
+
+
+@router.get("/", response_class=HTMLResponse)
+def campaigns(database: Db, access: Allowed) -> HTMLResponse:
+    """All campaigns of the database."""
+    rows = [status_row(database, campaign) for campaign in database.campaigns()]
+    return page("campaigns.html", access, rows=rows)
+
+
+@router.get("/campaigns/{campaign}", response_class=HTMLResponse)
+def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
+    """State and progress of the running round, budget, discoveries, failures by cause."""
+    rounds = database.rounds(campaign.id)
+    found = database.discovered(campaign.id, len(rounds))
+    current = [record for record in found if record.verdict and record.verdict.discovery]
+    return page(
+        "campaign.html",
+        access,
+        name="campaign",
+        campaign=campaign,
+        spec=spec_of(campaign),
+        s=views.snapshot(database, campaign),
+        acceleration=views.acceleration(database, campaign.id, found),
+        discoveries=sorted(current, key=lambda r: r.verdict.e_above_hull_now if r.verdict else 0.0),
+        discovery_plot=plots.discovery_figure(found, rounds),
+        failures=views.failures(rounds),
+        seconds=sum(sum(r.metrics.seconds.values()) for r in rounds),
+    )
+
+
+@router.get("/campaigns/{campaign}/events")
+async def events(request: Request, database: Db, campaign: Campaign) -> EventSourceResponse:
+    """The progress of a campaign as server-sent events, whenever it changes, until it ends."""
+    return EventSourceResponse(_changes(request, database, campaign.id), ping=15)
+
+
+async def _changes(request: Request, database: Database, campaign: str) -> AsyncIterator[ServerSentEvent]:
+    last = ""
+    while not await request.is_disconnected():
+        html, ended = await run_in_threadpool(_progress, database, campaign)
+        if html != last:
+            last = html
+            yield ServerSentEvent(event="progress", data=json.dumps(html))
+        if ended:
+            yield ServerSentEvent(event="ended", data="")
+            return
+        await anyio.sleep(_LOOK_EVERY)
+
+
+def _progress(database: Database, campaign: str) -> tuple[str, bool]:
+    found = database.campaign(campaign)
+    if found is None:
+        return "", True
+    state = views.snapshot(database, found)
+    return render("live.html", s=state), state["state"] != "running"
+
+
+@router.post("/campaigns/{campaign}/stop")
+def stop(database: Db, campaign: Campaign, fields: Form) -> RedirectResponse:
+    """Stop a campaign after the round that is running, or let it go on."""
+    database.update_campaign(campaign.id, stop=fields.get("undo") != "yes")
+    return RedirectResponse(f"/campaigns/{campaign.id}", 303)
+
+
+@router.get("/campaigns/{campaign}/rounds", response_class=HTMLResponse)
+def rounds(
+    database: Db, access: Allowed, campaign: Campaign, before: Number = None, after: Number = None
+) -> HTMLResponse:
+    """Each round's counts, rates and errors, and the difference of two of them."""
+    found = database.rounds(campaign.id)
+    judged = database.page(
+        campaign.id,
+        {"status": Status.VALIDATED.value, "acquired_round": {"$gte": 1}},
+        sort=("acquired_round", -1),
+        skip=0,
+        limit=_MOST_POINTS,
+        seconds=_SECONDS,
+    )
+    discovered = database.discovered(campaign.id, len(found))
+    return page(
+        "rounds.html",
+        access,
+        name="rounds",
+        campaign=campaign,
+        rounds=found,
+        acceleration=views.acceleration(database, campaign.id, discovered),
+        parity=plots.parity_figure(judged),
+        learning=plots.learning_figure(found),
+        rates=plots.rate_figure(found),
+        funnel=plots.funnel_figure(found),
+        times=plots.time_figure(found),
+        notes=[(r.number, note) for r in found for note in r.notes],
+        rejected=views.rejected_rows(found),
+        **_compared(database, campaign.id, found, before, after),
+    )
+
+
+def _compared(
+    database: Database, campaign: str, found: list[RoundRecord], before: int | None, after: int | None
+) -> dict[str, Any]:
+    """The two rounds to compare, the last two unless named, and their difference."""
+    if len(found) < 2:
+        return {"before": None, "after": None, "difference": None}
+    before = found[-2].number if before is None else before
+    after = found[-1].number if after is None else after
+    by_number = {record.number: record for record in found}
+    missing = [number for number in (before, after) if number not in by_number]
+    if missing:
+        raise HTTPException(404, f"campaign {campaign!r} has no round {missing[0]}")
+    changes = views.difference(by_number[before], by_number[after], database.hulls(campaign))
+    return {"before": before, "after": after, "difference": changes}
+
+
+@router.get("/campaigns/{campaign}/hull", response_class=HTMLResponse)
+def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
+    """The convex hull of each round, and what lies on it or nearest to it."""
+    spec, hulls = spec_of(campaign), database.hulls(campaign.id)
+    known = [
+        *database.records(campaign.id, round=0),
+        *database.discovered(campaign.id, len(hulls)),
+    ]
+    by_id = {record.id: record for record in known}
+    nearest = sorted(hulls[-1].entries, key=lambda e: e.e_above_hull)[:_NEAREST] if hulls else []
+    return page(
+        "hull.html",
+        access,
+        name="hull",
+        campaign=campaign,
+        spec=spec,
+        hulls=hulls,
+        figure=plots.hull_figure(hulls, known, spec.elements),
+        nearest=[(e, plots.kind_of(by_id.get(e.record_id), hulls[-1].round)) for e in nearest],
+    )

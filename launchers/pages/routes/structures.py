@@ -1,0 +1,116 @@
+"""Pages of one structure: what it is, where it comes from, its files, and steering it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException, Response
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from pydantic import BaseModel, Field, ValidationError
+
+from config.errors import ConfigError
+from config.settings import Settings
+from launchers.exports import as_text
+from launchers.pages import plots, views
+from launchers.pages.routes.shared import Allowed, Db, Form, Record, page
+from launchers.pages.scenes import structure_scene
+from launchers.steering import Action, steer
+from loop.database import Database
+from loop.records import StructureRecord
+from loop.structures import relaxed_structure
+
+router = APIRouter()
+_MOST_FILES = 200
+_TYPES = {
+    "cif": "chemical/x-cif",
+    "poscar": "text/plain",
+    "extxyz": "chemical/x-xyz",
+    "json": "application/json",
+}
+_SUFFIXES = {"cif": ".cif", "poscar": ".vasp", "extxyz": ".extxyz", "json": ".json"}
+
+
+class _Steering(BaseModel):
+    action: Action
+    note: Annotated[str, Field(max_length=500)] = ""
+
+
+@router.get("/structures/{record}", response_class=HTMLResponse)
+def structure(database: Db, access: Allowed, record: Record) -> HTMLResponse:
+    """One structure: viewer, energies, phonons, lineage, files."""
+    phonons = database.phonons(record.id)
+    tolerance = record.validation.phonon.tolerance if record.validation else 0.0
+    modes = phonons.modes if phonons else []
+    lattice = relaxed_structure(record).lattice
+    return page(
+        "structure.html",
+        access,
+        campaign=database.campaign(record.campaign),
+        record=record,
+        symmetry=_symmetry(record),
+        lattice=f"{lattice.a:.3f} × {lattice.b:.3f} × {lattice.c:.3f} Å; "
+        f"{lattice.alpha:.1f}°, {lattice.beta:.1f}°, {lattice.gamma:.1f}°",
+        scene=structure_scene(record, modes),
+        modes=modes,
+        bands=plots.phonon_figure(phonons, tolerance) if phonons else None,
+        lineage=views.lineage_nodes(record, database.record),
+        children=database.children(record.id),
+        files=_file_names(record),
+    )
+
+
+def _symmetry(record: StructureRecord) -> dict[str, str | int]:
+    from pymatgen.symmetry.groups import sg_symbol_from_int_number
+
+    number = record.validation.spacegroup if record.validation else record.spacegroup
+    return {"number": number, "symbol": sg_symbol_from_int_number(number) if 1 <= number <= 230 else "?"}
+
+
+@router.get("/structures/{record}/download/{kind}")
+def download(record: Record, kind: Literal["cif", "poscar", "extxyz", "json"]) -> Response:
+    """The structure as a file, relaxed where it was."""
+    name = f"{record.formula}-{record.id}{_SUFFIXES[kind]}"
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(as_text(record, kind), media_type=_TYPES[kind], headers=headers)
+
+
+@router.get("/structures/{record}/files/{name}")
+def oracle_file(record: Record, name: Annotated[str, InPath(max_length=200)]) -> FileResponse:
+    """One file the oracle left, where it was kept."""
+    folder = _folder(record)
+    if folder is None or name not in _file_names(record):
+        raise HTTPException(404, f"structure {record.id!r} has no file of that name")
+    return FileResponse(folder / name, media_type="text/plain; charset=utf-8")
+
+
+def _file_names(record: StructureRecord) -> list[str]:
+    folder = _folder(record)
+    return sorted(file.name for file in folder.iterdir() if file.is_file())[:_MOST_FILES] if folder else []
+
+
+def _folder(record: StructureRecord) -> Path | None:
+    """Where the oracle's files are kept; nothing outside Niobe's home is ever served."""
+    if record.validation is None or not record.validation.files:
+        return None
+    home = Settings().home.resolve()
+    folder = (home / record.validation.files).resolve()
+    return folder if folder.is_relative_to(home) and folder.is_dir() else None
+
+
+@router.post("/structures/{record}/steer")
+def pin_or_veto(database: Db, record: Record, fields: Form) -> RedirectResponse:
+    """Pin or veto a screened candidate, with a note."""
+    _steer(database, record, fields)
+    return RedirectResponse(f"/structures/{record.id}#steer", 303)
+
+
+def _steer(database: Database, record: StructureRecord, fields: dict[str, str]) -> None:
+    try:
+        wanted = _Steering.model_validate(fields)
+        steer(database, record.id, wanted.action, wanted.note)
+    except ValidationError:
+        raise HTTPException(422, "action: pin or veto; note: at most 500 characters") from None
+    except ConfigError as error:
+        raise HTTPException(409, str(error)) from None

@@ -1,0 +1,161 @@
+"""What pages say about a campaign and a structure, as plain values from the database."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from config.spec import CampaignSpec
+from launchers.progress import doing
+from launchers.tables import lineage_rows
+from loop.closing import acceleration_text
+from loop.database import Database
+from loop.records import Status, StructureRecord
+from loop.rounds import CampaignRecord, HullEntry, HullRecord, RoundMetrics, RoundRecord
+
+Values = dict[str, Any]
+Find = Callable[[str], StructureRecord]
+_MOST_ANCESTORS = 6
+_ON_HULL = 1e-6
+_DONE = (Status.VALIDATED.value, Status.FAILED.value)
+
+
+def snapshot(database: Database, campaign: CampaignRecord) -> Values:
+    """The state of a campaign as its page shows it live; cheap enough to ask for once a second."""
+    spec = CampaignSpec.model_validate(campaign.spec)
+    rounds = database.rounds(campaign.id)
+    closed = [r for r in rounds if r.state == "closed" and r.number > 0]
+    current = rounds[-1] if rounds and rounds[-1].state == "open" else None
+    done = _finished(database, campaign.id, current) if current else Counter[str]()
+    counts = _candidates(database, campaign.id, current.number) if current and current.number > 0 else {}
+    spent = sum(r.metrics.validated + r.metrics.failed for r in closed)
+    return {
+        "state": campaign.state,
+        "reason": campaign.reason,
+        "stopping": campaign.stop and campaign.state == "running",
+        "round": current.number if current else (rounds[-1].number if rounds else 0),
+        "doing": doing(current) if current else "between rounds",
+        "discoveries": database.count(campaign.id, **{"verdict.discovery": True}),
+        "records": database.count(campaign.id),
+        "spent": spent + (done.total() if current and current.number > 0 else 0),
+        "failed": sum(r.metrics.failed for r in rounds if r.state == "closed") + done[Status.FAILED.value],
+        "budget": spec.budget.validations + campaign.extra_validations,
+        "closed": len(closed),
+        "rounds": spec.budget.rounds + campaign.extra_rounds,
+        "batch": len(current.batch) if current else 0,
+        "batch_done": done.total(),
+        "candidates": counts,
+    }
+
+
+def _finished(database: Database, campaign: str, current: RoundRecord) -> Counter[str]:
+    """Finished validations of the running round's batch by status."""
+    return Counter(
+        {s: database.count(campaign, status=s, acquired_round=current.number) for s in _DONE}
+        if current.batch
+        else {}
+    )
+
+
+def _candidates(database: Database, campaign: str, number: int) -> dict[str, int]:
+    counts = {s.value: database.count(campaign, round=number, status=s.value) for s in Status}
+    return {status: count for status, count in counts.items() if count}
+
+
+def acceleration(database: Database, campaign: str, discovered: Sequence[StructureRecord]) -> str:
+    """The acceleration with its interval, in words, from counts alone."""
+    hits = Counter(r.choice.arm for r in discovered if r.choice)
+    calls = {
+        arm: sum(database.count(campaign, **{"choice.arm": arm}, status=status) for status in _DONE)
+        for arm in ("acquired", "control")
+    }
+    return acceleration_text(hits["acquired"], calls["acquired"], hits["control"], calls["control"])
+
+
+def failures(rounds: Sequence[RoundRecord]) -> dict[str, int]:
+    """Failed validations of closed rounds by cause, most frequent first."""
+    total: Counter[str] = Counter()
+    for closed in rounds:
+        total.update(closed.metrics.failures_by_cause)
+    return dict(total.most_common())
+
+
+def rejected_rows(rounds: Sequence[RoundRecord]) -> list[Values]:
+    """What generators drew and had to reject, a row a reason and a column a round."""
+    drawn = [r for r in rounds if r.metrics.rejected_by_generator]
+    reasons = sorted({reason for r in drawn for reason in r.metrics.rejected_by_generator})
+    return [
+        {"reason": reason}
+        | {f"round {r.number}": r.metrics.rejected_by_generator.get(reason, 0) for r in drawn}
+        for reason in reasons
+    ]
+
+
+def difference(before: RoundRecord, after: RoundRecord, hulls: Sequence[HullRecord]) -> Values:
+    """What changed from one round to another: metrics, and who joined and left the hull."""
+    rows = []
+    for field in RoundMetrics.model_fields:
+        old, new = getattr(before.metrics, field), getattr(after.metrics, field)
+        if isinstance(old, dict):
+            continue
+        change = new - old if old is not None and new is not None else None
+        rows.append({"what": field.replace("_", " "), "before": old, "after": new, "change": change})
+    by_round = {hull.round: {e.record_id: e for e in on_hull(hull)} for hull in hulls}
+    old_hull, new_hull = by_round.get(before.number, {}), by_round.get(after.number, {})
+    changes = {
+        "joined the hull": [entry for key, entry in new_hull.items() if key not in old_hull],
+        "left the hull": [entry for key, entry in old_hull.items() if key not in new_hull],
+    }
+    return {"metrics": rows, "hull": changes}
+
+
+def on_hull(hull: HullRecord) -> list[HullEntry]:
+    """The vertices of a stored hull."""
+    return [entry for entry in hull.entries if entry.e_above_hull < _ON_HULL]
+
+
+def lineage_nodes(record: StructureRecord, find: Find) -> list[Values]:
+    """From the first ancestor and the generator's checkpoint to the verdict, a node a step."""
+    nodes = [_ancestor(parent) for parent in _ancestors(record, find)]
+    predictions = []
+    for row in lineage_rows(find, record):
+        if row["step"] == "prediction":
+            predictions.append(f"{row['what'].replace('_', ' ')} {row['detail'].partition(' (')[0]}")
+        elif row["step"] != "parent":
+            nodes.append(row | {"kind": _mood(row), "link": None})
+    if predictions:
+        place = next((i for i, n in enumerate(nodes) if n["step"] == "acquisition"), len(nodes))
+        what, detail = f"surrogate of round {record.prediction_round}", "; ".join(predictions)
+        nodes.insert(place, {"step": "prediction", "what": what, "detail": detail, "kind": "", "link": None})
+    return nodes
+
+
+def _ancestors(record: StructureRecord, find: Find) -> list[StructureRecord]:
+    """Oldest first."""
+    chain: list[StructureRecord] = []
+    current = record
+    while current.lineage.parents and len(chain) < _MOST_ANCESTORS:
+        current = find(current.lineage.parents[0])
+        chain.insert(0, current)
+    return chain
+
+
+def _ancestor(parent: StructureRecord) -> Values:
+    phonon = parent.validation.phonon if parent.validation else None
+    soft = (
+        "" if phonon is None or phonon.lowest_frequency is None else f" at {phonon.lowest_frequency:.2f} THz"
+    )
+    return {
+        "step": "parent",
+        "what": f"{parent.formula} {parent.id[:6]}",
+        "detail": f"soft mode{soft} followed".replace("-", "−"),
+        "kind": "",
+        "link": f"/structures/{parent.id}",
+    }
+
+
+def _mood(row: Values) -> str:
+    if row["what"] in {"discovery", "stable"}:
+        return "good"
+    return "bad" if row["step"] == "failure" or row["what"] in {"unstable", "failed", "vetoed"} else ""

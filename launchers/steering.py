@@ -1,0 +1,25 @@
+"""What a person may ask of a candidate between rounds, from the command line or a page."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from config.errors import ConfigError
+from loop.database import Database
+from loop.records import Status
+
+Action = Literal["pin", "veto"]
+
+
+def steer(database: Database, record: str, action: Action, note: str) -> None:
+    """Pin a screened candidate (validated next round) or veto it (never validated).
+
+    Raises ConfigError where it is not in the database or no screened candidate any more.
+    """
+    found = database.record(record)
+    if found.status is not Status.SCREENED:
+        raise ConfigError(f"structure {record!r} is {found.status.value}; allowed: screened candidates")
+    if action == "pin":
+        database.update_record(record, note=note, pinned=True)
+    else:
+        database.update_record(record, note=note, status=Status.VETOED)
