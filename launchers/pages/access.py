@@ -60,8 +60,9 @@ class Gate:
         if not reason:
             await self._app(scope, receive, send)
             return
-        from launchers.pages.rendering import render
         from starlette.responses import HTMLResponse
+
+        from launchers.pages.rendering import render
 
         template = "login.html" if status == 401 else "message.html"
         page = render(template, title="Not allowed", message=reason, page="", steering=False)

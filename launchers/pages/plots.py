@@ -45,8 +45,9 @@ def _styled(figure: Figure, x: str, y: str, *, height: int = 360) -> Figure:
         hoverlabel={"font": {"family": _FONT}, "bgcolor": "#fff", "bordercolor": FAINT},
     )
     axis = {"gridcolor": GRID, "linecolor": FAINT, "ticks": "outside", "tickcolor": FAINT, "ticklen": 4}
-    figure.update_xaxes(title={"text": x, "standoff": 8}, zeroline=False, showline=True, **axis)
-    figure.update_yaxes(title={"text": y, "standoff": 8}, zeroline=True, zerolinecolor=FAINT, **axis)
+    title = {"standoff": 8, "font": {"size": 13, "color": MUTED}}
+    figure.update_xaxes(title={"text": x} | title, zeroline=False, showline=True, **axis)
+    figure.update_yaxes(title={"text": y} | title, zeroline=True, zerolinecolor=FAINT, **axis)
     return figure
 
 
@@ -112,9 +113,14 @@ def _by_kind(
 
 def _hover(entry: HullEntry) -> str:
     return (
-        f"<b>{entry.formula}</b> {entry.record_id}<br>{entry.formation_energy_per_atom:.3f} eV/atom formation"
+        f"<b>{_subscripts(entry.formula)}</b> {entry.record_id}"
+        f"<br>{entry.formation_energy_per_atom:.3f} eV/atom formation"
         f"<br>{entry.e_above_hull:.3f} eV/atom above the hull"
     )
+
+
+def _subscripts(formula: str) -> str:
+    return re.sub(r"(\d+)", r"<sub>\1</sub>", formula)
 
 
 def _vertices(hull: HullRecord) -> list[HullEntry]:
@@ -212,7 +218,7 @@ def _ternary_layout(figure: Figure, elements: Sequence[str]) -> Figure:
 
 
 def discovery_figure(records: Iterable[StructureRecord], rounds: Sequence[RoundRecord]) -> Figure:
-    """Discoveries found against validations asked for, round by round."""
+    """Discoveries found, displaced ones too, against validations asked for; a line where a round ended."""
     from plotly import graph_objects as go
 
     hits = {r.id for r in records if r.verdict and r.verdict.discovery_round is not None}
@@ -224,7 +230,7 @@ def discovery_figure(records: Iterable[StructureRecord], rounds: Sequence[RoundR
     for end in ends[:-1]:
         figure.add_vline(x=float(end), line={"color": GRID, "width": 1})
     figure.update_yaxes(rangemode="tozero", tickformat="d")
-    return _styled(figure, "validations", "discoveries", height=280)
+    return _styled(figure, "validations", "discoveries ever", height=280)
 
 
 def parity_figure(records: Iterable[StructureRecord]) -> Figure:
@@ -279,9 +285,9 @@ def learning_figure(rounds: Sequence[RoundRecord]) -> Figure:
     )
     figure.add_hline(y=0.9, line={"color": FAINT, "dash": "dot"}, row=2, col=1)
     _styled(figure, "", "")
-    figure.update_xaxes(title="validated structures learned from", row=2, col=1)
-    figure.update_yaxes(title="MAE (eV/atom)", rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title="coverage", range=[0, 1.05], row=2, col=1)
+    figure.update_xaxes(title_text="validated structures learned from", row=2, col=1)
+    figure.update_yaxes(title_text="MAE (eV/atom)", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title_text="coverage", range=[0, 1.05], row=2, col=1)
     return figure
 
 
@@ -319,7 +325,7 @@ def rate_figure(rounds: Sequence[RoundRecord]) -> Figure:
     figure.update_layout(barmode="group", bargap=0.35)
     _styled(figure, "round", "share that are discoveries")
     figure.update_xaxes(dtick=1 if len(drawn) <= 20 else None)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    figure.update_yaxes(rangemode="tozero", tickformat=".0%")
     return figure
 
 
@@ -339,13 +345,14 @@ def time_figure(rounds: Sequence[RoundRecord]) -> Figure:
             marker={"color": SERIES[index % len(SERIES)]},
         )
     figure.update_layout(barmode="stack", bargap=0.35)
+    figure.update_layout(legend_traceorder="normal")
     _styled(figure, "seconds", "", height=max(260, 90 + 34 * len(rounds)))
     figure.update_yaxes(autorange="reversed", ticks="")
     return figure
 
 
 def phonon_figure(phonons: PhononRecord, tolerance: float) -> Figure:
-    """Phonon bands and their density of states; imaginary frequencies lie below zero, as does the verdict line."""
+    """Phonon bands and their density of states; imaginary frequencies and the verdict line lie below zero."""
     from plotly.subplots import make_subplots
 
     figure = make_subplots(cols=2, shared_yaxes=True, column_widths=[0.78, 0.22], horizontal_spacing=0.03)
@@ -375,8 +382,8 @@ def phonon_figure(phonons: PhononRecord, tolerance: float) -> Figure:
     )
     places, labels = [where for where, _ in phonons.ticks], [_tick(label) for _, label in phonons.ticks]
     figure.update_xaxes(tickvals=places, ticktext=labels, gridcolor=FAINT, col=1)
-    figure.update_xaxes(title="DOS", showticklabels=False, ticks="", col=2)
-    figure.update_yaxes(title="frequency (THz)", col=1)
+    figure.update_xaxes(title_text="DOS", showticklabels=False, ticks="", col=2)
+    figure.update_yaxes(title_text="frequency (THz)", col=1)
     figure.update_layout(showlegend=False)
     return figure
 

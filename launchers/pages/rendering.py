@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "percent": percent, "duration": duration, "figure": figure_json}
+    made.filters |= {"number": number, "percent": percent, "duration": duration}
+    made.filters |= {"formula": formula, "symmetry": symmetry, "figure": figure_json}
     return made
 
 
@@ -58,6 +60,22 @@ def duration(seconds: float | None) -> str:
         if seconds < limit:
             return f"{seconds / size:.{0 if seconds >= 10 else 1}f} {unit}"
     return f"{seconds / 3600:.1f} h"
+
+
+def formula(text: str) -> Markup:
+    """A formula with its numbers as subscripts."""
+    return _subscripts(r"(\d+)", text)
+
+
+def symmetry(symbol: str) -> Markup:
+    """A Hermann-Mauguin symbol with its screw axes as subscripts."""
+    return _subscripts(r"_(\d)", symbol)
+
+
+def _subscripts(pattern: str, text: str) -> Markup:
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(pattern, r"<sub>\1</sub>", str(escape(text))))
 
 
 def figure_json(figure: Figure) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,13 @@ from loop.rounds import CampaignRecord, HullEntry, HullRecord, RoundMetrics, Rou
 
 Values = dict[str, Any]
 Find = Callable[[str], StructureRecord]
+PREDICTED = {
+    "formation_energy_per_atom": "formation energy",
+    "e_above_hull": "energy above hull",
+    "p_stable": "P(dynamically stable)",
+    "p_failure": "P(failure)",
+    "log_volume": "log volume",
+}
 _MOST_ANCESTORS = 6
 _ON_HULL = 1e-6
 _DONE = (Status.VALIDATED.value, Status.FAILED.value)
@@ -118,16 +126,19 @@ def on_hull(hull: HullRecord) -> list[HullEntry]:
 def lineage_nodes(record: StructureRecord, find: Find) -> list[Values]:
     """From the first ancestor and the generator's checkpoint to the verdict, a node a step."""
     nodes = [_ancestor(parent) for parent in _ancestors(record, find)]
+    if record.lineage.checkpoint:
+        nodes.append(_node("checkpoint", record.lineage.checkpoint, "weights of the generator"))
     predictions = []
     for row in lineage_rows(find, record):
         if row["step"] == "prediction":
-            predictions.append(f"{row['what'].replace('_', ' ')} {row['detail'].partition(' (')[0]}")
-        elif row["step"] != "parent":
-            nodes.append(row | {"kind": _mood(row), "link": None})
+            target = PREDICTED.get(row["what"], row["what"])
+            predictions.append(f"{target} {row['detail'].partition(' (')[0]}")
+        elif row["step"] != "parent" and row["what"] not in {"validated", "failed"}:
+            nodes.append(_node(row["step"], row["what"], row["detail"]))
     if predictions:
         place = next((i for i, n in enumerate(nodes) if n["step"] == "acquisition"), len(nodes))
-        what, detail = f"surrogate of round {record.prediction_round}", "; ".join(predictions)
-        nodes.insert(place, {"step": "prediction", "what": what, "detail": detail, "kind": "", "link": None})
+        what = f"surrogate of round {record.prediction_round}"
+        nodes.insert(place, _node("prediction", what, "; ".join(predictions)))
     return nodes
 
 
@@ -143,19 +154,14 @@ def _ancestors(record: StructureRecord, find: Find) -> list[StructureRecord]:
 
 def _ancestor(parent: StructureRecord) -> Values:
     phonon = parent.validation.phonon if parent.validation else None
-    soft = (
-        "" if phonon is None or phonon.lowest_frequency is None else f" at {phonon.lowest_frequency:.2f} THz"
-    )
-    return {
-        "step": "parent",
-        "what": f"{parent.formula} {parent.id[:6]}",
-        "detail": f"soft mode{soft} followed".replace("-", "−"),
-        "kind": "",
-        "link": f"/structures/{parent.id}",
-    }
+    lowest = phonon.lowest_frequency if phonon else None
+    detail = "soft mode followed" if lowest is None else f"soft mode at {lowest:.2f} THz followed"
+    return _node("parent", f"{parent.formula} {parent.id[:6]}", detail, f"/structures/{parent.id}")
 
 
-def _mood(row: Values) -> str:
-    if row["what"] in {"discovery", "stable"}:
-        return "good"
-    return "bad" if row["step"] == "failure" or row["what"] in {"unstable", "failed", "vetoed"} else ""
+def _node(step: str, what: str, detail: str, link: str | None = None) -> Values:
+    mood = "good" if what in {"discovery", "stable"} else ""
+    if step == "failure" or what in {"unstable", "vetoed", "invalid"}:
+        mood = "bad"
+    detail = re.sub(r"(?<![\w.])-(?=\d)", "−", detail)
+    return {"step": step, "what": what, "detail": detail, "kind": mood, "link": link}

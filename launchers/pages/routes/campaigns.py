@@ -50,6 +50,7 @@ def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
         s=views.snapshot(database, campaign),
         acceleration=views.acceleration(database, campaign.id, found),
         discoveries=sorted(current, key=lambda r: r.verdict.e_above_hull_now if r.verdict else 0.0),
+        displaced=[record for record in found if record not in current],
         discovery_plot=plots.discovery_figure(found, rounds),
         failures=views.failures(rounds),
         seconds=sum(sum(r.metrics.seconds.values()) for r in rounds),

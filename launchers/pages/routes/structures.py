@@ -54,6 +54,7 @@ def structure(database: Db, access: Allowed, record: Record) -> HTMLResponse:
         f"{lattice.alpha:.1f}°, {lattice.beta:.1f}°, {lattice.gamma:.1f}°",
         scene=structure_scene(record, modes),
         modes=modes,
+        labels=views.PREDICTED,
         bands=plots.phonon_figure(phonons, tolerance) if phonons else None,
         lineage=views.lineage_nodes(record, database.record),
         children=database.children(record.id),

@@ -26,6 +26,7 @@ _PAGE, _CHUNK = 50, 500
 _SECONDS = 2.0
 _GENERATORS = ("gan", "random", "prototype", "soft_mode", "reference", "file")
 _FROM_THE_START = {"round", "formula", "n_atoms"}
+_LABELS = {"n_atoms": "atoms", "e_above_hull": "energy above hull", "frequency": "lowest frequency"}
 
 
 class TableQuery(Filter):
@@ -71,6 +72,7 @@ def table(database: Db, access: Allowed, campaign: Campaign, asked: Asked) -> HT
         sort=asked.sort,
         order=asked.order,
         sorts=tuple(SORT_FIELDS),
+        labels={key: _LABELS.get(key, key.replace("_", " ")) for key in SORT_FIELDS},
         sorted_by_value=asked.sort not in _FROM_THE_START,
         statuses=[status.value for status in Status],
         generators=_GENERATORS,
