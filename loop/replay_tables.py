@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from config.errors import ConfigError
+from loop.acquisition import Hull
 from loop.replay import Table
 from surrogates.protocols import FloatArray
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _STRUCTURE = ("lattice", "numbers", "frac_coords")
 _LOWEST = 0.02
+_UNKNOWN = 0.5
 _CLASSES = (("oxide", {"O"}), ("chalcogenide", {"S", "Se", "Te"}), ("halide", {"F", "Cl", "Br", "I"}),
             ("pnictide", {"N", "P", "As", "Sb", "Bi"}))  # fmt: skip
 
@@ -50,71 +51,70 @@ def structures(frame: pd.DataFrame) -> list[Structure]:
     ]
 
 
-def phase_diagram_table(name: str, frame: pd.DataFrame, *, tolerance: float) -> Table:
+def phase_diagram_table(
+    name: str, frame: pd.DataFrame, *, tolerance: float, prior: FloatArray | None = None
+) -> Table:
     """A phase diagram with columns ``energy`` and ``correction`` (eV for the cell); the elements are known.
 
-    Targets lie within ``tolerance`` (eV/atom) of the hull of all; what has to be beaten is the hull of
-    what is revealed.
+    Targets lie within ``tolerance`` (eV/atom) of the hull of all. prior: (n,), energies in eV/atom by a cheap
+    potential; formation energies are taken from its own lowest elements, NaN counts as 0.5 eV/atom.
     """
-    from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-
     found = structures(frame)
-    totals = (frame["energy"] + frame["correction"]).to_numpy(dtype=float)
-    entries = [PDEntry(s.composition, energy) for s, energy in zip(found, totals, strict=True)]
-    diagram = PhaseDiagram(entries)
-    formation = np.array([diagram.get_form_energy_per_atom(entry) for entry in entries])
-    above = np.array([diagram.get_e_above_hull(entry) or 0.0 for entry in entries])
-    elemental = [i for i, s in enumerate(found) if len(s.composition) == 1]
-    compound = np.array([len(s.composition) > 1 for s in found])
-
-    def hull(known: NDArray[np.int64]) -> FloatArray:
-        revealed = PhaseDiagram([PDEntry(found[i].composition, formation[i] * len(found[i])) for i in known])
-        cache: dict[str, float] = {}
-        for structure in found:
-            formula = structure.composition.reduced_formula
-            if formula not in cache:
-                shares = structure.composition.fractional_composition
-                cache[formula] = float(revealed.get_hull_energy_per_atom(shares))
-        return np.array([cache[s.composition.reduced_formula] for s in found])
-
+    shares = [s.composition.fractional_composition.get_el_amt_dict() for s in found]
+    sizes = np.array([len(s) for s in found])
+    energies = (frame["energy"] + frame["correction"]).to_numpy(dtype=float) / sizes
+    elements = sorted({symbol for share in shares for symbol in share})
     return Table(
         name=name,
         ids=_ids(frame, "entry_id"),
         features=_features(found),
-        energies=formation,
-        targets=(above <= tolerance) & compound,
-        baseline=hull,
-        start=tuple(elemental),
+        energies=_formation(energies, shares),
+        level=Hull(shares, elements).level,
+        tolerance=tolerance,
+        start=tuple(index for index, share in enumerate(shares) if len(share) == 1),
+        prior=None if prior is None else np.nan_to_num(_formation(prior, shares), nan=_UNKNOWN),
     )
 
 
-def property_table(name: str, frame: pd.DataFrame, *, rows: int, seed: int) -> Table:
-    """A sample of structures with ``e_form`` (eV/atom); targets: the lowest 2 % of each chemical class.
+def _formation(energies: FloatArray, shares: Sequence[Mapping[str, float]]) -> FloatArray:
+    """Formation energies (n,) from total energies (n,), eV/atom, against the lowest row of each element."""
+    lowest: dict[str, float] = {}
+    for energy, share in zip(energies, shares, strict=True):
+        if len(share) == 1 and np.isfinite(energy):
+            (symbol,) = share
+            lowest[symbol] = min(lowest.get(symbol, np.inf), float(energy))
+    elements = [sum(x * lowest[symbol] for symbol, x in share.items()) for share in shares]
+    return np.asarray(energies - np.array(elements))
 
-    What has to be beaten is the lowest energy revealed in the class.
+
+def property_table(name: str, frame: pd.DataFrame, *, prior: FloatArray | None = None) -> Table:
+    """Structures with ``e_form`` (eV/atom); targets: the lowest 2 % of each chemical class.
+
+    What is measured against is the highest energy of a class's lowest 2 %, as far as it is known. prior:
+    (n,), formation energies in eV/atom by a cheap potential.
     """
-    drawn = frame.sample(min(rows, len(frame)), random_state=seed).reset_index(drop=True)
-    found = structures(drawn)
-    energies = drawn["e_form"].to_numpy(dtype=float)
+    found = structures(frame)
     kinds = np.array([chemical_class({e.symbol for e in s.composition}) for s in found])
-    targets = np.zeros(len(found), dtype=bool)
-    for kind in set(kinds):
-        members = np.flatnonzero(kinds == kind)
-        lowest = max(1, round(_LOWEST * len(members)))
-        targets[members[np.argsort(energies[members])[:lowest]]] = True
+    members = [np.flatnonzero(kinds == kind) for kind in sorted(set(kinds))]
 
-    def best_of_class(known: NDArray[np.int64]) -> FloatArray:
-        best = {kind: energies[known[kinds[known] == kind]].min(initial=0.0) for kind in set(kinds)}
-        return np.array([best[kind] for kind in kinds])
+    def level(energies: FloatArray) -> FloatArray:
+        cut = np.zeros(len(energies))
+        for rows in members:
+            ordered = np.sort(energies[rows])
+            known = ordered[: max(1, round(_LOWEST * len(rows)))]
+            known = known[np.isfinite(known)]
+            cut[rows] = known[-1] if len(known) else 0.0
+        return cut
 
     return Table(
         name=name,
-        ids=_ids(drawn, "material_id"),
+        ids=_ids(frame, "material_id"),
         features=_features(found),
-        energies=energies,
-        targets=targets,
-        baseline=best_of_class,
+        energies=frame["e_form"].to_numpy(dtype=float),
+        level=level,
+        tolerance=0.0,
         start=(),
+        prior=prior,
     )
 
 

@@ -7,7 +7,7 @@ structure record, where a click leads.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -405,3 +405,22 @@ def _band_lines(phonons: PhononRecord) -> tuple[list[float | None], list[float |
 def _tick(label: str) -> str:
     plain = re.sub(r"\\mathrm\{([^}]*)\}", r"\1", label.replace("$", "").replace("\\Gamma", "Γ"))
     return re.sub(r"_\{?(\w+)\}?", r"<sub>\1</sub>", plain)
+
+
+def acceleration_figure(curves: Mapping[str, Sequence[Sequence[bool]]]) -> Figure:
+    """Targets found against oracle calls, an arm a colour: mean over runs, and the band of 90 % of them."""
+    from plotly import graph_objects as go
+
+    figure = go.Figure()
+    for index, (arm, runs) in enumerate(curves.items()):
+        found = np.cumsum(np.array(runs, dtype=float), axis=1)
+        calls = np.arange(1, found.shape[1] + 1)
+        low, high = np.quantile(found, [0.05, 0.95], axis=0)
+        colour = MUTED if index == 0 else SERIES[(index - 1) % len(SERIES)]
+        band = {"x": np.concatenate([calls, calls[::-1]]), "y": np.concatenate([high, low[::-1]])}
+        quiet = {"showlegend": False, "hoverinfo": "skip", "line": {"width": 0}, "legendgroup": arm}
+        figure.add_scatter(**band, **quiet, fill="toself", fillcolor=colour, opacity=0.12)
+        figure.add_scatter(
+            x=calls, y=found.mean(axis=0), mode="lines", name=arm, legendgroup=arm, line={"color": colour}
+        )
+    return _styled(figure, "oracle calls", "targets found", height=420)

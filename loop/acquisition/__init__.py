@@ -5,16 +5,20 @@ from loop.acquisition.functions import FUNCTIONS
 from loop.acquisition.pool import Batch, Pick, Pool, novelty
 from loop.acquisition.posterior import EnsemblePosterior, GaussianProcess, Posterior
 from loop.acquisition.selection import choose_batch
+from loop.acquisition.targets import Hull, near_hull, target_probability
 
 __all__ = [
     "FUNCTIONS",
     "Batch",
     "EnsemblePosterior",
     "GaussianProcess",
+    "Hull",
     "Pick",
     "Pool",
     "Posterior",
     "choose_batch",
     "expected_seconds",
+    "near_hull",
     "novelty",
+    "target_probability",
 ]

@@ -19,15 +19,18 @@ _UCB_BETA = 2.0
 _SAMPLES = 64
 _CHUNK = 1024
 _REFERENCE_ABOVE_HULL = 0.5
+_LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class View:
     """What a function sees of n candidates; values are to be maximised.
 
-    mean, std: −e_above_hull (eV/atom); feasible, stable: probabilities; novelty: 0 to 1; all of shape (n,).
-    best: the value to improve on. observed: (m, 3), what was found so far: value, dynamically stable (1, 0 or
-    0.5 where undecided), novelty 0. taken: rows chosen already, pending in the batch.
+    mean, std: −e_above_hull (eV/atom); feasible, stable: probabilities; novelty: 0 to 1; p_target: the
+    probability of being what is looked for; fresh: how much of its first std a candidate has left now that
+    others are chosen; all of shape (n,). best: the value to improve on. observed: (m, 3), what was found so
+    far: value, dynamically stable (1, 0 or 0.5 where undecided), novelty 0. taken: rows chosen already,
+    pending in the batch.
     """
 
     mean: FloatArray
@@ -35,6 +38,8 @@ class View:
     feasible: FloatArray
     stable: FloatArray
     novelty: FloatArray
+    p_target: FloatArray
+    fresh: FloatArray
     best: float
     observed: FloatArray
     taken: tuple[int, ...]
@@ -106,7 +111,13 @@ def thompson(view: View) -> FloatArray:
     return view.mean + view.std * np.random.default_rng(view.seed).standard_normal(len(view.mean))
 
 
+def p_target(view: View) -> FloatArray:
+    """Log probability of being a target, plus log feasibility, less for what resembles a chosen one."""
+    return np.log(np.maximum(view.p_target, _LEAST) * view.feasible * view.fresh)
+
+
 FUNCTIONS: dict[str, Callable[[View], FloatArray]] = {
+    "p_target": p_target,
     "qlogei": log_ei,
     "qlognei": log_nei,
     "qlognehvi": log_nehvi,
@@ -115,7 +126,7 @@ FUNCTIONS: dict[str, Callable[[View], FloatArray]] = {
     "max_uncertainty": max_uncertainty,
     "thompson": thompson,
 }
-LOGARITHMIC = frozenset({"qlogei", "qlognei", "qlognehvi"})
+LOGARITHMIC = frozenset({"p_target", "qlogei", "qlognei", "qlognehvi"})
 
 
 def _with_observed(view: View, *, columns: int) -> tuple[FloatArray, FloatArray, torch.Tensor]:

@@ -18,7 +18,8 @@ _CHUNK = 4096
 class Pool:
     """n candidates. features: (n, d); predictions of shape (n,), e_above_hull in eV/atom.
 
-    novelty: (n,), between 0 and 1; seconds: (n,), what a validation is expected to cost.
+    novelty: (n,), between 0 and 1; seconds: (n,), what a validation is expected to cost; p_target: (n,),
+    the probability of being what is looked for, see target_probability.
     """
 
     ids: tuple[str, ...]
@@ -28,6 +29,7 @@ class Pool:
     p_failure: Prediction | None = None
     novelty: FloatArray | None = None
     seconds: FloatArray | None = None
+    p_target: FloatArray | None = None
 
     def known(self) -> NDArray[np.bool_]:
         """Where there is a finite prediction inside the surrogate's domain. Shape (n,)."""

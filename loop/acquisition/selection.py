@@ -49,6 +49,8 @@ def choose_batch(
     With ``seconds_left`` finite, expected oracle seconds never exceed it, and logarithmic functions are
     taken per second. Permuting the pool changes nothing. Raises ValueError for an unknown function.
     """
+    if function == "p_target" and pool.p_target is None:
+        raise ValueError("acquisition function 'p_target' needs the pool's p_target")
     if function not in FUNCTIONS and function != RANDOM:
         allowed = ", ".join(sorted([*FUNCTIONS, RANDOM]))
         raise ValueError(f"acquisition function {function!r} is unknown; allowed: {allowed}")
@@ -122,12 +124,15 @@ def _greedy_batch(
     """Pick by pick. Gains only fall as the batch grows, so after the first pick a short list is enough."""
     chosen: list[tuple[int, float | None]] = []
     taken: list[int] = []
+    first = posterior.std
     left = request.seconds_left
     while len(chosen) < min(request.count, len(free)):
-        values = _values(request, pool, free, posterior, tuple(taken), left)
+        fresh = posterior.std / first
+        values = _values(request, pool, free, posterior, fresh, tuple(taken), left)
         if not chosen and len(free) > _SHORT_LIST:
             short = np.sort(np.argsort(-values, kind="stable")[:_SHORT_LIST])
             free, posterior, values = free[short], posterior.take(short), values[short]
+            first = first[short]
         pick = int(values.argmax())
         if values[pick] == -np.inf:
             break
@@ -143,6 +148,7 @@ def _values(
     pool: Pool,
     free: Rows,
     posterior: Posterior,
+    fresh: FloatArray,
     taken: tuple[int, ...],
     left: float,
 ) -> FloatArray:
@@ -153,6 +159,8 @@ def _values(
         feasible=pool.feasibility()[free],
         stable=pool.stability()[free],
         novelty=np.zeros(len(free)) if pool.novelty is None else pool.novelty[free],
+        p_target=np.zeros(len(free)) if pool.p_target is None else pool.p_target[free],
+        fresh=fresh,
         best=request.best,
         observed=request.observed,
         taken=taken,

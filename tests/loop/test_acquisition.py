@@ -20,7 +20,8 @@ def pool(n: int, seed: int = 0) -> Pool:
     known = np.ones(n, dtype=bool)
     above = Prediction(rng.uniform(0, 1, n), rng.uniform(0.05, 0.3, n), known)
     stable = Prediction(rng.uniform(0.1, 0.9, n), np.full(n, 0.1), known)
-    return Pool(tuple(f"id{i:03d}" for i in range(n)), rng.normal(size=(n, 4)), above, stable)
+    ids, rows = tuple(f"id{i:03d}" for i in range(n)), rng.normal(size=(n, 4))
+    return Pool(ids, rows, above, stable, p_target=rng.uniform(0, 1, n))
 
 
 def choose(chosen_from: Pool, function: str = "qlogei", **changes: object) -> list[str]:
@@ -144,6 +145,16 @@ def test_oracle_seconds_are_never_exceeded_and_cheap_ones_are_preferred() -> Non
     assert len(free.picks) == 10
 
 
+def test_the_likeliest_target_comes_first_and_its_twin_later() -> None:
+    known = np.ones(3, dtype=bool)
+    above = Prediction(np.full(3, 0.1), np.full(3, 0.1), known)
+    rows = np.array([[0.0], [0.0], [9.0]])
+    three = Pool(("a", "b", "c"), rows, above, p_target=np.array([0.9, 0.89, 0.4]))
+    assert choose(three, "p_target", batch=3) == ["a", "c", "b"]
+    with pytest.raises(ValueError, match="needs the pool's p_target"):
+        choose(replace(three, p_target=None), "p_target")
+
+
 def test_novelty_is_nothing_at_what_is_known_and_grows_with_distance() -> None:
     rows = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]])
     found = novelty(rows, rows[:1])
@@ -167,7 +178,14 @@ def test_a_pool_of_100000_is_ranked_in_a_minute() -> None:
     rng = np.random.default_rng(0)
     n, known = 100_000, np.ones(100_000, dtype=bool)
     above = Prediction(rng.uniform(0, 1, n), rng.uniform(0.05, 0.3, n), known)
-    large = Pool(tuple(map(str, range(n))), rng.normal(size=(n, 89)), above, above, novelty=above.mean)
+    large = Pool(
+        tuple(map(str, range(n))),
+        rng.normal(size=(n, 89)),
+        above,
+        above,
+        novelty=above.mean,
+        p_target=above.mean,
+    )
     for function in EVERY:
         started = time.monotonic()
         picks = choose_batch(function, large, batch=16, control_share=0.1, seed=1).picks

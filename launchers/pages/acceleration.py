@@ -1,0 +1,38 @@
+"""One HTML file with the curves and factors of an acceleration benchmark; opens offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from launchers.pages import plots
+from launchers.pages.rendering import asset, render
+
+Curves = Mapping[str, Sequence[Sequence[bool]]]
+
+
+def write_page(
+    path: Path, tables: Mapping[str, Curves], rows: Sequence[Mapping[str, Any]], medians: Mapping[str, str]
+) -> Path:
+    """Write the page whole or not at all. tables: by name, the hits of each arm's runs, call by call."""
+    page = render(
+        "acceleration.html",
+        page="",
+        steering=False,
+        asset=asset,
+        medians=[{"arm": arm, "AF 50%": factor} for arm, factor in medians.items()],
+        tables=[
+            (name, plots.acceleration_figure(curves), [_without_table(r) for r in rows if r["table"] == name])
+            for name, curves in tables.items()
+        ],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.part")
+    scratch.write_text(page, encoding="utf-8")
+    scratch.replace(path)
+    return path
+
+
+def _without_table(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "table"}

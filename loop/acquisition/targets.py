@@ -1,0 +1,85 @@
+"""How likely each candidate is what a search looks for, when all energies are drawn together.
+
+Hull-aware: whether a candidate lies near the hull depends on what else lies there, so energies of everything
+not yet computed are drawn from the posterior, the hull of each draw is built, and draws are counted.
+After Novick et al., Convex hull-aware active learning, npj Comput. Mater. (2024), arXiv:2402.15582.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from surrogates.protocols import FloatArray
+
+Judge = Callable[[FloatArray], FloatArray]
+"""Formation energies (n,), eV/atom, to how far each row is from being a target, (n,); ≤ 0: it is one."""
+_DRAWS = 32
+_SOFTNESS = 0.02
+_ROUNDING = 8
+_FLAT = 1e-9
+_VERTICAL = 1e-3
+
+
+class Hull:
+    """Lower convex hulls over fixed compositions, for many sets of formation energies."""
+
+    def __init__(self, compositions: Sequence[Mapping[str, float]], elements: Sequence[str]) -> None:
+        """compositions: n mappings of symbol to atomic fraction; the elements themselves are always there."""
+        rows = [[c.get(symbol, 0.0) for symbol in elements[1:]] for c in compositions]
+        corners = np.vstack([np.zeros(len(elements) - 1), np.eye(len(elements) - 1)])
+        given = np.array(rows, dtype=float).reshape(len(rows), -1)
+        points = np.vstack([given, corners]).round(_ROUNDING)
+        self._points, places = np.unique(points, axis=0, return_inverse=True)
+        self._places = places.ravel()[: len(rows)]
+        self._corners = places.ravel()[len(rows) :]
+
+    def level(self, energies: FloatArray) -> FloatArray:
+        """The hull that formation energies (n,), eV/atom, make with the elements, at each row, (n,).
+
+        A row of infinite energy takes no part.
+        """
+        lowest = np.full(len(self._points), np.inf)
+        np.minimum.at(lowest, self._places, energies)
+        lowest[self._corners] = np.minimum(lowest[self._corners], 0.0)
+        return self._heights(lowest)[self._places]
+
+    def _heights(self, lowest: FloatArray) -> FloatArray:
+        """The hull at every point, from its lower facets."""
+        from scipy.spatial import ConvexHull
+
+        bound = lowest <= _FLAT
+        points = np.column_stack([self._points[bound], lowest[bound]])
+        if points[:, -1].min() > -_FLAT:
+            return np.zeros(len(lowest))
+        facets = ConvexHull(points).equations
+        lower = facets[facets[:, -2] < -_VERTICAL]
+        planes = self._points @ lower[:, :-2].T + lower[:, -1]
+        return np.asarray((-planes / lower[:, -2]).max(axis=1))
+
+
+def near_hull(
+    compositions: Sequence[Mapping[str, float]], elements: Sequence[str], tolerance: float
+) -> Judge:
+    """Targets within ``tolerance`` (eV/atom) of the hull that all rows make together."""
+    hull = Hull(compositions, elements)
+    return lambda energies: energies - hull.level(energies) - tolerance
+
+
+def target_probability(
+    judge: Judge, known: FloatArray, mean: FloatArray, std: FloatArray, *, seed: int
+) -> FloatArray:
+    """P(target) of m candidates with posterior ``mean`` and ``std`` (m,), beside k known energies (k,).
+
+    ``judge`` takes the k known and then the m drawn energies. A miss by e counts exp(−e / 0.02 eV/atom), so
+    that candidates that are never targets still have an order. NaN where mean or std is.
+    """
+    sure = np.isfinite(mean + std)
+    rng = np.random.default_rng(seed)
+    total = np.zeros(len(mean))
+    for _ in range(_DRAWS):
+        drawn = mean + std * rng.standard_normal(len(mean))
+        judged = judge(np.concatenate([known, np.where(sure, drawn, np.inf)]))[len(known) :]
+        total += np.exp(-np.clip(judged, 0.0, None) / _SOFTNESS)
+    return np.where(sure, total / _DRAWS, np.nan)
