@@ -62,7 +62,7 @@ OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj"]
 PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
 GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
 AcquisitionName = Literal[
-    "qlogei", "qlognei", "qlognehvi", "ucb", "thompson", "greedy", "random", "max_uncertainty"
+    "p_target", "qlogei", "qlognei", "qlognehvi", "ucb", "thompson", "greedy", "random", "max_uncertainty"
 ]
 
 
@@ -182,10 +182,12 @@ class SurrogateChoice(_Part):
 class Acquisition(_Part):
     """How a batch is chosen. ``control_share`` of it is drawn at random, to measure acceleration.
 
-    posterior: the surrogate's own ensemble, or a Gaussian process on the surrogate's features.
+    p_target: the probability of lying within hull_tolerance of the hull that all candidates and what is known
+    make together, times that of being dynamically stable. posterior: the surrogate's own ensemble, or a
+    Gaussian process on the surrogate's features.
     """
 
-    function: AcquisitionName = "qlogei"
+    function: AcquisitionName = "p_target"
     posterior: Literal["ensemble", "gp"] = "ensemble"
     batch: Annotated[int, Field(ge=1)] = 10
     control_share: Annotated[float, Field(ge=0, le=1)] = 0.1

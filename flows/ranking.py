@@ -10,7 +10,16 @@ import numpy as np
 from config.spec import CampaignSpec
 from flows.candidates import merge_twins
 from flows.steps import checkpoint_folder
-from loop.acquisition import Batch, GaussianProcess, Pool, choose_batch, expected_seconds, novelty
+from loop.acquisition import (
+    Batch,
+    GaussianProcess,
+    Pool,
+    choose_batch,
+    expected_seconds,
+    near_hull,
+    novelty,
+    target_probability,
+)
 from loop.database import Database
 from loop.hull import formation_hull
 from loop.policy import oracle_seconds, validations_left
@@ -126,7 +135,7 @@ def _choose_from(
     in_flight = database.records(spec.id, status=Status.ACQUIRED.value)
     return choose_batch(
         spec.acquisition.function,
-        _pool(rest, features, known, found),
+        _pool(spec, number, rest, features, known, found),
         batch=count,
         control_share=spec.acquisition.control_share,
         seed=spec.derived_seed(number, "acquire"),
@@ -138,6 +147,8 @@ def _choose_from(
 
 
 def _pool(
+    spec: CampaignSpec,
+    number: int,
     records: Sequence[StructureRecord],
     features: FloatArray,
     known: FloatArray,
@@ -156,7 +167,30 @@ def _pool(
         p_failure=_stored("p_failure", records) if "p_failure" in records[0].prediction else None,
         novelty=novelty(features, known),
         seconds=fitted([record.n_atoms for record in records], [record.spacegroup for record in records]),
+        p_target=_p_target(spec, number, records, found),
     )
+
+
+def _p_target(
+    spec: CampaignSpec, number: int, records: Sequence[StructureRecord], found: Sequence[StructureRecord]
+) -> FloatArray:
+    """How likely each candidate lies near the hull that all of them and what was found make together."""
+    judged = [record for record in found if record.verdict]
+    compositions = [_shares(record) for record in (*judged, *records)]
+    predicted = _stored("formation_energy_per_atom", records)
+    return target_probability(
+        near_hull(compositions, spec.elements, spec.hull_tolerance),
+        np.array([record.verdict.formation_energy_per_atom for record in judged if record.verdict]),
+        predicted.mean,
+        predicted.std,
+        seed=spec.derived_seed(number, "acquire/p_target"),
+    )
+
+
+def _shares(record: StructureRecord) -> dict[str, float]:
+    from pymatgen.core import Composition
+
+    return dict(Composition(record.formula).fractional_composition.get_el_amt_dict())
 
 
 def _observed(found: Sequence[StructureRecord]) -> FloatArray:
