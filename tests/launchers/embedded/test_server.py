@@ -29,11 +29,17 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, 
 
 from config.errors import ConfigError
 from launchers.embedded import ensure_server, server_status, stop_server
-from launchers.embedded.storage import index_key
+from launchers.embedded.indexing import index_key
 
 
 def connect(uri: str, **options: Any) -> pymongo.MongoClient[dict[str, Any]]:
     return pymongo.MongoClient(uri, **options)
+
+
+def pid_of(folder: Path) -> int:
+    info = server_status(folder)
+    assert info is not None
+    return info.pid
 
 
 EMBEDDED_ONLY = pytest.mark.skipif(
@@ -334,7 +340,7 @@ def test_kill_9_loses_no_acknowledged_write(folder: Path) -> None:
     number = 0
     for round_number in range(8):
         uri = ensure_server(folder)
-        pid = (server_status(folder) or {})["pid"]
+        pid = pid_of(folder)
         killer = threading.Timer(0.15 + 0.05 * round_number, os.kill, (pid, signal.SIGKILL))
         killer.start()
         with connect(uri, serverSelectionTimeoutMS=500) as client:
@@ -359,7 +365,7 @@ def test_a_second_server_refuses_and_names_the_first(folder: Path) -> None:
     command = [sys.executable, "-m", "launchers.embedded.server", str(folder)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 3
-    assert str((server_status(folder) or {})["pid"]) in second.stderr
+    assert str(pid_of(folder)) in second.stderr
     assert ensure_server(folder).startswith("mongodb://")
 
 
