@@ -7,10 +7,11 @@ from itertools import islice
 from typing import Any
 
 import bson
+from bson import ObjectId
 from mongomock_ng import helpers
 from mongomock_ng.collection import Collection
 from mongomock_ng.filtering import filter_applies, resolve_sort_key
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, WriteError
 
 from launchers.embedded.indexing import Condition, conditions, exact_conditions, index_key
 from launchers.embedded.storage import StoredCollection
@@ -66,14 +67,63 @@ class IndexedCollection(Collection):
         return super()._copy_only_fields(doc, fields, container, filter)
 
     def _iter_documents(self, filter: Document) -> Iterator[Document]:
-        if self.stored.is_empty:
-            filter_applies(filter, {})
         useful = [condition for condition in conditions(filter) if self._is_indexed(condition)]
-        found = self.stored.meeting(useful)
-        return (document for document in found if filter_applies(filter, document))
+        is_known = False
+        for document in self.stored.meeting(useful):
+            is_known = True
+            if filter_applies(filter, document):
+                yield document
+        if not is_known:
+            filter_applies(filter, {})  # a filter that is no filter is an error all the same
 
     def _is_indexed(self, condition: Condition) -> bool:
         return condition.field == "_id" or condition.field in self.stored.indexed
+
+    def insert(self, document: Document) -> None:
+        """Store a document as it was decoded. Raises DuplicateKeyError."""
+        for field in document:
+            if field.startswith("$"):
+                raise WriteError(f"The dollar ($) prefixed field '{field}' is not valid for storage.", 52)
+        if "_id" not in document:
+            document = {"_id": ObjectId(), **document}
+        self._ensure_uniques(document)
+        if not self.stored.insert(document):
+            raise _duplicate(self.full_name, "_id_", [("_id", 1)], document)
+
+    def _update_documents(
+        self,
+        spec: Document,
+        document: Any,
+        upsert: bool,
+        multi: bool,
+        sort: Any,
+        session: Any = None,
+        validate: bool = True,
+    ) -> Document:
+        """mongomock-ng's own reads and copies a document several times; it still makes what is upserted."""
+        found = list(islice(self._iter_documents(spec), None if multi else 1))
+        if upsert and not found:
+            return super()._update_documents(spec, document, upsert, multi, sort, session, validate)
+        modified = sum(self._change(before, spec, document) for before in found)
+        return {"n": len(found), "nModified": modified, "upserted": None, "updatedExisting": bool(found)}
+
+    def _change(self, before: Document, spec: Document, change: Any) -> bool:
+        """Apply update operators, a replacement or a pipeline to one document; whether that changed it."""
+        body = bson.encode(before)
+        after = bson.decode(body, codec_options=CODEC)
+        if isinstance(change, list):
+            self._apply_update_pipeline(after, change, None)
+        else:
+            self._apply_update_document(after, spec, change, False)
+        if bson.encode(after) == body:
+            return False
+        if after.get("_id") != before["_id"]:
+            raise WriteError(
+                "Performing an update on the path '_id' would modify the immutable field '_id'", 66
+            )
+        self._ensure_uniques(after)
+        self.stored.replace(before, after)
+        return True
 
     def _ensure_uniques(self, new_data: Document) -> None:
         for name, index in self.stored.indexes.items():
@@ -92,7 +142,7 @@ class IndexedCollection(Collection):
                 continue
             others = self._compute_index_entries(document, index["key"], sparse)
             if others is not None and self._entries_overlap(entries, others):
-                raise _duplicate(self.full_name, name, index, new_data)
+                raise _duplicate(self.full_name, name, index["key"], new_data)
 
     def _may_collide(self, index: Document, new_data: Document) -> Iterator[Document]:
         known = []
@@ -103,8 +153,8 @@ class IndexedCollection(Collection):
         return self.stored.meeting(known)
 
 
-def _duplicate(namespace: str, name: str, index: Document, document: Document) -> DuplicateKeyError:
-    values = {field: helpers.get_value_by_dot(document, field) for field, _ in index["key"]}
+def _duplicate(namespace: str, name: str, key: Sort, document: Document) -> DuplicateKeyError:
+    values = {field: helpers.get_value_by_dot(document, field) for field, _ in key}
     return DuplicateKeyError(
         f"E11000 duplicate key error collection: {namespace} index: {name} dup key: {values}", 11000
     )

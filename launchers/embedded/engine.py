@@ -57,7 +57,8 @@ class Engine:
         if handler is None:
             raise CommandError(59, f"no such command: '{given}'")
         refuse_options(command)
-        refuse_operators(command)
+        if name != "insert":
+            refuse_operators(command)
         if not _is_write(name, command):
             with self._lock, storage_errors(str(self._file.path)):
                 return handler(self, command)

@@ -72,7 +72,7 @@ def conditions(filter: dict[str, Any]) -> Iterator[Condition]:
 
 
 def _condition(field: str, wanted: Any) -> Condition | None:
-    values = [wanted]
+    values: Any = [wanted]
     if isinstance(wanted, dict):
         values = wanted.get("$in") if "$in" in wanted else [wanted.get("$eq")]
     if not isinstance(values, list) or len(values) > _MOST_KEYS:

@@ -84,7 +84,8 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def _converse(self) -> None:
         login = self.server.login()
-        limit, patience = MAX_HANDSHAKE_BYTES, _HANDSHAKE_SECONDS
+        limit = MAX_HANDSHAKE_BYTES
+        patience: float | None = _HANDSHAKE_SECONDS
         while True:
             self.request.settimeout(patience)
             header = read_header(self.request, limit)
@@ -94,7 +95,7 @@ class _Connection(socketserver.BaseRequestHandler):
                 request = read_request(self.request, header)
                 self._answer(request, login)
             if login is None or login.is_known:
-                limit, patience = MAX_MESSAGE_BYTES, None
+                limit, patience = MAX_MESSAGE_BYTES, None  # shaken hands: may be idle as long as it likes
 
     def _answer(self, request: Request, login: Login | None) -> None:
         answer = _run(self.server.service.engine, request, login)

@@ -126,19 +126,28 @@ class StoredCollection(CollectionStore):
         ).fetchone()
 
     def __setitem__(self, key: Any, document: Document) -> None:
-        stored, body = _document_key(key), seal(bson.encode(document))
-        row = self._row(stored)
+        row = self._row(_document_key(key))
         if row is None:
-            cursor = self._connection.execute(
-                "INSERT INTO documents (collection, key, body) VALUES (?, ?, ?)",
-                (self.identity, stored, body),
-            )
-            self._index(cursor.lastrowid or 0, document, self.indexed)
-            return
-        self._connection.execute("UPDATE documents SET body = ? WHERE seq = ?", (body, row[0]))
-        self._reindex(row[0], _decode(row[1]), document)
+            self.insert(document)
+        else:
+            self.replace(_decode(row[1]), document)
 
-    def _reindex(self, seq: int, before: Document, after: Document) -> None:
+    def insert(self, document: Document) -> bool:
+        """Store a new document; False where its ``_id`` is there already."""
+        cursor = self._connection.execute(
+            "INSERT OR IGNORE INTO documents (collection, key, body) VALUES (?, ?, ?)",
+            (self.identity, _document_key(document["_id"]), seal(bson.encode(document))),
+        )
+        if cursor.rowcount:
+            self._index(cursor.lastrowid or 0, document, self.indexed)
+        return bool(cursor.rowcount)
+
+    def replace(self, before: Document, after: Document) -> None:
+        """Store ``after`` in the place of ``before``, which has the same ``_id``."""
+        (seq,) = self._connection.execute(
+            "UPDATE documents SET body = ? WHERE collection = ? AND key = ? RETURNING seq",
+            (seal(bson.encode(after)), self._id, _document_key(before["_id"])),
+        ).fetchone()
         changed = {field for field in self.indexed if before.get(_top(field)) != after.get(_top(field))}
         self._connection.executemany(
             "DELETE FROM fields WHERE collection = ? AND field = ? AND value = ? AND seq = ?",

@@ -57,7 +57,7 @@ def _add(total: Document, index: int, done: Document) -> None:
 
 
 def _insert(collection: IndexedCollection, document: Document) -> Document:
-    collection.insert_one(document)
+    collection.insert(document)
     return {"n": 1}
 
 
@@ -68,18 +68,12 @@ def _update(collection: IndexedCollection, statement: Document) -> Document:
     if statement.get("multi"):
         result = collection.update_many(query, change, upsert, **extra)
     else:
-        query = _only(query, collection.first(query))
         method = collection.update_one if _has_operators(change) else collection.replace_one
         result = method(query, change, upsert, **extra)
     answer = {"n": result.matched_count, "nModified": result.modified_count}
     if result.upserted_id is not None:
         answer |= {"n": 1, "nModified": 0, "upserted": result.upserted_id}
     return answer
-
-
-def _only(query: Document, found: Document | None) -> Document:
-    """The query narrowed to the document that was found."""
-    return query if found is None else {**query, "_id": found["_id"]}
 
 
 def _has_operators(change: Any) -> bool:
@@ -109,7 +103,8 @@ def find_and_modify(engine: Engine, command: Document) -> Document:
         }
     if before is None and not command.get("upsert"):
         return {"value": None, "lastErrorObject": {"n": 0, "updatedExisting": False}}
-    statement = {"q": _only(query, before), "u": command["update"], "upsert": before is None}
+    narrowed = query if before is None else {**query, "_id": before["_id"]}
+    statement = {"q": narrowed, "u": command["update"], "upsert": before is None}
     done = _update(collection, statement | {"arrayFilters": command.get("arrayFilters")})
     identity = done["upserted"] if before is None else before["_id"]
     value = collection.stored[identity] if command.get("new") else before
