@@ -79,7 +79,7 @@ class IndexedCollection(Collection):
     def _is_indexed(self, condition: Condition) -> bool:
         return condition.field == "_id" or condition.field in self.stored.indexed
 
-    def insert(self, document: Document) -> None:
+    def add(self, document: Document) -> None:
         """Store a document as it was decoded. Raises DuplicateKeyError."""
         for field in document:
             if field.startswith("$"):

@@ -26,7 +26,7 @@ class Engine:
     """Runs commands one at a time."""
 
     def __init__(self, file: DatabaseFile) -> None:
-        self._file = file
+        self.file = file
         self._lock = threading.Lock()
         with storage_errors(str(file.path)):
             self.store = StoredServer(file.connection)
@@ -36,12 +36,7 @@ class Engine:
     def close(self) -> None:
         """Close the file once the running command is done."""
         with self._lock:
-            self._file.close()
-
-    def compact(self) -> None:
-        """Give back the room of deleted documents; commands wait meanwhile."""
-        with self._lock:
-            self._file.compact()
+            self.file.close()
 
     def run(self, command: Document) -> Document:
         """Answer one command; every failure is an answer with ok: 0."""
@@ -60,16 +55,16 @@ class Engine:
         if name != "insert":
             refuse_operators(command)
         if not _is_write(name, command):
-            with self._lock, storage_errors(str(self._file.path)):
+            with self._lock, storage_errors(str(self.file.path)):
                 return handler(self, command)
         with self._lock:
             answer = self._write(handler, command)
-        self._file.settle()
+        self.file.settle()
         return answer
 
     def _write(self, handler: _Handler, command: Document) -> Document:
         try:
-            with self._file.transaction():
+            with self.file.transaction():
                 answer = handler(self, command)
                 self.store.save_meta()
         except BaseException:
@@ -119,6 +114,12 @@ def build_info(engine: Engine, command: Document) -> Document:
     return {"version": "7.0.0", "versionArray": [7, 0, 0, 0], "modules": ["niobe-embedded"], "bits": 64}
 
 
+def compact(engine: Engine, command: Document) -> Document:
+    """Give back the room of deleted documents, of all collections; other commands wait meanwhile."""
+    engine.file.compact()
+    return {}
+
+
 def nothing(engine: Engine, command: Document) -> Document:
     """Commands that need no answer but ok."""
     return {}
@@ -133,6 +134,7 @@ _HANDLERS: dict[str, _Handler] = {
     "hello": hello,
     "isMaster": hello,
     "buildInfo": build_info,
+    "compact": compact,
     "ping": nothing,
     "endSessions": nothing,
 }

@@ -62,6 +62,7 @@ class DatabaseFolder:
         import fcntl
 
         self.make()
+        self._lock.touch(mode=0o600)
         file = self._lock.open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

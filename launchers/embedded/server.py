@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from launchers.embedded.engine import Engine
 from launchers.embedded.errors import CommandError, StorageError, as_answer
@@ -75,15 +76,13 @@ class _Clients:
 class _Connection(socketserver.BaseRequestHandler):
     """One client: a small message size until it has shaken hands, then as large as MongoDB allows."""
 
-    server: _Server
-
     def handle(self) -> None:
-        with self.server.service.clients.admit() as admitted, contextlib.suppress(ProtocolError, OSError):
+        server = cast(_Server, self.server)
+        with server.service.clients.admit() as admitted, contextlib.suppress(ProtocolError, OSError):
             if admitted:
-                self._converse()
+                self._converse(server.service, server.login())
 
-    def _converse(self) -> None:
-        login = self.server.login()
+    def _converse(self, service: Service, login: Login | None) -> None:
         limit = MAX_HANDSHAKE_BYTES
         patience: float | None = _HANDSHAKE_SECONDS
         while True:
@@ -91,14 +90,13 @@ class _Connection(socketserver.BaseRequestHandler):
             header = read_header(self.request, limit)
             if header is None:
                 return
-            with self.server.service.room_for(header.size):
+            with service.room_for(header.size):
                 request = read_request(self.request, header)
-                self._answer(request, login)
+                self._answer(request, _run(service.engine, request, login))
             if login is None or login.is_known:
                 limit, patience = MAX_MESSAGE_BYTES, None  # shaken hands: may be idle as long as it likes
 
-    def _answer(self, request: Request, login: Login | None) -> None:
-        answer = _run(self.server.service.engine, request, login)
+    def _answer(self, request: Request, answer: dict[str, object]) -> None:
         if request.wants_reply:
             self.request.settimeout(_SEND_SECONDS)
             self.request.sendall(encode_reply(request, answer))
@@ -247,6 +245,7 @@ def serve_detached(folder: DatabaseFolder, port: int | None, idle_minutes: float
     child = os.fork()
     if child == 0:
         os.setsid()
+        os.umask(0o077)
         os._exit(serve(folder, port, idle_minutes))
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)

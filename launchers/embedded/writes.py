@@ -57,7 +57,7 @@ def _add(total: Document, index: int, done: Document) -> None:
 
 
 def _insert(collection: IndexedCollection, document: Document) -> Document:
-    collection.insert(document)
+    collection.add(document)
     return {"n": 1}
 
 
