@@ -50,7 +50,7 @@ def stop() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Who serves the database, where, how large it is and how old its last snapshot."""
+    """Who serves the database, where, how large it is and which snapshots there are."""
     from launchers.embedded import server_status
     from launchers.embedded.folder import DatabaseFolder
     from launchers.embedded.snapshots import snapshots_of
@@ -63,8 +63,7 @@ def status(as_json: AsJson = False) -> None:
         "uri": folder.uri,
         "tcp": found.tcp or None if found else None,
         "megabytes": round(folder.file.stat().st_size / _MEGABYTE, 1) if folder.file.exists() else 0.0,
-        "snapshots": len(snapshots),
-        "last snapshot": snapshots[-1].stem if snapshots else None,
+        "snapshots": [snapshot.stem for snapshot in snapshots],
     }
     print_rows([row], as_json, title=str(folder.path))
 
@@ -97,10 +96,11 @@ def dump(to: Annotated[Path, typer.Argument(help="A new folder, laid out as mong
 @app.command()
 def restore(
     dumped: Annotated[Path | None, typer.Argument(help="A dump; left out: the last snapshot.")] = None,
+    snapshot: Annotated[str, typer.Option(help="Another snapshot than the last; `status` names them.")] = "",
 ) -> None:
-    """Go back to the last snapshot (the file there is kept aside), or read a dump into an empty database."""
+    """Go back to a snapshot (the file there is kept aside), or read a dump into an empty database."""
     if dumped is None:
-        _restore_snapshot()
+        _restore_snapshot(snapshot)
         return
     from launchers.embedded import ensure_server
     from launchers.embedded.transfer import load
@@ -109,17 +109,23 @@ def restore(
     print(f"{sum(counts.values())} documents of {len(counts)} collections restored")
 
 
-def _restore_snapshot() -> None:
+def _restore_snapshot(name: str) -> None:
     from launchers.embedded import held
     from launchers.embedded.errors import StorageError
-    from launchers.embedded.snapshots import restore_snapshot
+    from launchers.embedded.folder import DatabaseFolder
+    from launchers.embedded.snapshots import restore_snapshot, snapshots_of
 
+    known = snapshots_of(DatabaseFolder(_folder()))  # before the server takes another as it stops
+    wanted = [snapshot for snapshot in known if name in ("", snapshot.stem)]
+    if name and not wanted:
+        names = ", ".join(snapshot.stem for snapshot in known) or "none"
+        raise ConfigError(f"no snapshot {name!r}; known: {names}")
     try:
         with held(_folder()) as folder:
-            snapshot, aside = restore_snapshot(folder)
+            restored, aside = restore_snapshot(folder, wanted)
     except (StorageError, OSError) as error:
         raise ConfigError(f"embedded database: {error}") from error
-    print(f"restored the snapshot of {snapshot.stem}; what was written after it is not in it")
+    print(f"restored the snapshot {restored.stem}; what was written after it is not in it")
     if aside:
         print(f"the files it replaced are in {aside}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,7 +40,9 @@ def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float 
     while not is_listening(place.socket):
         code, said = _run_server(place, options)
         if code not in (0, _LOST_THE_RACE) or time.monotonic() > deadline:
-            raise ConfigError(f"embedded database: {said or 'did not start'}")
+            free = shutil.disk_usage(place.path).free / 1e6
+            silent = f"did not start (exit code {code}, {free:.1f} MB free on its disk); see {place.log}"
+            raise ConfigError(f"embedded database: {said or silent}")
         if code:
             time.sleep(0.05)  # another process starts it, or one that is dying still holds the folder
     return place.uri

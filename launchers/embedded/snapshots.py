@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def require_file(folder: DatabaseFolder) -> None:
 def take_snapshot(folder: DatabaseFolder) -> Path:
     """Copy the file as it is at this instant, while others write, and check every byte of the copy.
 
-    The oldest snapshots beyond a few are removed after that. Raises StorageError; nothing is left then.
+    Raises StorageError; nothing is left then.
     """
     folder.snapshots.mkdir(mode=0o700, exist_ok=True)
     scratch = folder.snapshots / ".unfinished"
@@ -46,9 +47,13 @@ def take_snapshot(folder: DatabaseFolder) -> Path:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+    return target
+
+
+def forget_old_snapshots(folder: DatabaseFolder) -> None:
+    """Remove all but the last few."""
     for old in snapshots_of(folder)[:-_KEPT]:
         old.unlink()
-    return target
 
 
 def _copy(file: Path, to: Path) -> None:
@@ -66,13 +71,13 @@ def _copy(file: Path, to: Path) -> None:
         os.fsync(written.fileno())
 
 
-def restore_snapshot(folder: DatabaseFolder) -> tuple[Path, Path | None]:
-    """Put the newest intact snapshot in the file's place; returns it and where the old files are kept.
+def restore_snapshot(folder: DatabaseFolder, among: Sequence[Path]) -> tuple[Path, Path | None]:
+    """Put the last intact one of some snapshots in the file's place; returns it and where the old files are.
 
     The caller holds the folder's lock. A kill in between leaves no file, which no server takes for an
     empty database. Raises StorageError where no snapshot is intact.
     """
-    snapshot = _newest_intact(folder)
+    snapshot = _last_intact(among)
     scratch = folder.path / ".restored"
     shutil.copyfile(snapshot, scratch)
     scratch.chmod(0o600)
@@ -83,8 +88,8 @@ def restore_snapshot(folder: DatabaseFolder) -> tuple[Path, Path | None]:
     return snapshot, aside
 
 
-def _newest_intact(folder: DatabaseFolder) -> Path:
-    for snapshot in reversed(snapshots_of(folder)):
+def _last_intact(snapshots: Sequence[Path]) -> Path:
+    for snapshot in reversed(snapshots):
         connection = sqlite3.connect(f"file:{snapshot}?mode=ro", uri=True)
         try:
             check_structure(connection, snapshot)
@@ -95,7 +100,7 @@ def _newest_intact(folder: DatabaseFolder) -> Path:
         finally:
             connection.close()
         return snapshot
-    raise StorageError(f"{folder.snapshots}: no intact snapshot there")
+    raise StorageError("there is no intact snapshot")
 
 
 def _set_aside(folder: DatabaseFolder) -> Path | None:
@@ -110,7 +115,10 @@ def _set_aside(folder: DatabaseFolder) -> Path | None:
 
 
 class SnapshotKeeper:
-    """Takes a snapshot when the server starts, stops, and every ``seconds``, where anything changed."""
+    """Takes a snapshot when the server starts, stops, and every ``seconds``, where anything changed.
+
+    Old ones go when the server starts, not when it stops: what a restore stops it for must not.
+    """
 
     def __init__(self, folder: DatabaseFolder, seconds: float) -> None:
         self._folder, self._seconds = folder, seconds
@@ -129,8 +137,10 @@ class SnapshotKeeper:
 
     def _work(self) -> None:
         self._keep()
+        forget_old_snapshots(self._folder)
         while not self._stop.wait(self._seconds):
             self._keep()
+            forget_old_snapshots(self._folder)
 
     def _keep(self) -> None:
         try:
