@@ -47,8 +47,7 @@ class Queue:
         from fireworks import Firework, PyTask, Workflow
 
         for name in names:
-            args = [str(self.ran), name] if func == "mark" else []
-            task = PyTask(func=f"tests.launchers.embedded.worker.{func}", args=args)
+            task = PyTask(func=f"tests.launchers.embedded.worker.{func}", args=[str(self.ran), name])
             self.pad.add_wf(Workflow([Firework(task, name=name)], name=name))
 
     def start(self, command: str, *arguments: str, place: str = ".") -> subprocess.Popen[str]:
@@ -66,7 +65,7 @@ class Queue:
     def lpad(self, *arguments: str) -> str:
         """What ``lpad`` prints."""
         process = self.start("lpad", *arguments)
-        said, complained = process.communicate(timeout=120)
+        said, complained = process.communicate(timeout=60)
         assert process.returncode == 0, complained
         return said
 
@@ -113,8 +112,6 @@ def test_200_fireworks_of_4_workers_run_exactly_once(queue: Queue) -> None:
 
 
 def test_the_commands_of_fireworks_work(queue: Queue) -> None:
-    from fireworks import FWorker
-
     queue.add("one", "two")
     queue.add("broken", func="fail")
     queue.lpad("defuse_fws", "-i", "2")
@@ -125,7 +122,12 @@ def test_the_commands_of_fireworks_work(queue: Queue) -> None:
     queue.lpad("reignite_fws", "-i", "2")
     queue.work(1)
     assert Counter(queue.ran.read_text().split()) == {"one": 2, "two": 1}
-    queue.add("lost")
-    queue.pad.checkout_fw(FWorker(), str(queue.folder), fw_id=4)
-    assert "4" in queue.lpad("detect_lostruns", "--time", "0", "--fizzle")
+    queue.add("lost", func="stall")
+    rocket = queue.start("rlaunch", "-s", "singleshot")
+    deadline = time.monotonic() + 60
+    while "lost" not in queue.ran.read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    rocket.kill()
+    rocket.communicate()
+    assert "Lost FireWorks: 1" in queue.lpad("detect_lostruns", "--time", "0", "--fizzle")
     assert queue.states() == {"COMPLETED": 2, "FIZZLED": 2}

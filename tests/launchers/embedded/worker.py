@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pymongo
 
@@ -23,6 +24,12 @@ def mark(file: str, name: str) -> None:
         os.close(descriptor)
 
 
-def fail() -> None:
+def stall(file: str, name: str) -> None:
+    """Append ``name`` to a file and run until killed."""
+    mark(file, name)
+    time.sleep(600)
+
+
+def fail(file: str, name: str) -> None:
     """Fizzle."""
-    raise RuntimeError("asked to fail")
+    raise RuntimeError(f"{name} was asked to fail")
