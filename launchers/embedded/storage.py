@@ -17,6 +17,7 @@ from launchers.embedded.wire import CODEC
 Document = dict[str, Any]
 _PAGE = 256
 _NOWHERE = -1
+_COUNTED = 1_000
 
 
 def _document_key(key: Any) -> bytes:
@@ -198,19 +199,37 @@ class StoredCollection(CollectionStore):
         return self._with_seqs([seq for (seq,) in found])
 
     def _where(self, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
-        parts, values = ["collection = ?"], [self._id]
-        for condition in conditions:
+        """SQL for all conditions: the narrowest gives the rows, the others are looked up for each of them."""
+        if not conditions:
+            return "collection = ?", [self._id]
+        narrowest, *others = sorted(conditions, key=self._breadth)
+        parts, values = [], []
+        for condition in (narrowest, *others):
             marks = ",".join("?" * len(condition.keys))
             if condition.field == "_id":
-                parts.append(f"key IN ({marks})")
-                values += condition.keys
+                parts.append(f"collection = ? AND key IN ({marks})")
+                values += [self._id, *condition.keys]
             else:
+                entries = f"SELECT seq FROM fields WHERE collection = ? AND field = ? AND value IN ({marks})"
+                is_first = condition is narrowest
                 parts.append(
-                    "seq IN (SELECT seq FROM fields "
-                    f"WHERE collection = ? AND field = ? AND value IN ({marks}))"
+                    f"seq IN ({entries})" if is_first else f"EXISTS ({entries} AND seq = documents.seq)"
                 )
                 values += [self._id, condition.field, *condition.keys]
         return " AND ".join(parts), values
+
+    def _breadth(self, condition: Condition) -> int:
+        """How many rows a condition leaves, counted up to a bound."""
+        if condition.field == "_id":
+            return len(condition.keys)
+        marks = ",".join("?" * len(condition.keys))
+        return int(
+            self._connection.execute(
+                "SELECT COUNT(*) FROM (SELECT 1 FROM fields "
+                f"WHERE collection = ? AND field = ? AND value IN ({marks}) LIMIT {_COUNTED})",
+                (self._id, condition.field, *condition.keys),
+            ).fetchone()[0]
+        )
 
     def _with_seqs(self, seqs: list[int]) -> Iterator[Document]:
         """Documents that are still there, a page of rows at a time: other commands may run in between."""
