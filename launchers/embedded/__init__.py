@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from config.errors import ConfigError
 
-_START_SECONDS = 30.0
-_STOP_SECONDS = 15.0
+if TYPE_CHECKING:
+    from launchers.embedded.folder import DatabaseFolder, ServerInfo
+
+_START_SECONDS = 120.0
+_STOP_SECONDS = 60.0
 _LOST_THE_RACE = 3
 
 
-def ensure_server(folder: Path) -> str:
+def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float = 0.0) -> str:
     """The MongoDB URI of the server on ``folder``, started as a process of its own where none runs.
 
+    port, idle_minutes: see ``launchers.embedded.server.serve``; a server that runs already keeps its own.
     Raises ConfigError where the server does not start, with the reason it gave.
     """
-    from launchers.embedded.server import is_listening, socket_path
+    from launchers.embedded.folder import DatabaseFolder
+    from launchers.embedded.wire import is_listening
 
-    folder = folder.resolve()
-    path = socket_path(folder)
-    if not is_listening(path):
-        _start(folder, path)
-    return f"mongodb://{quote(str(path), safe='')}/?directConnection=true"
-
-
-def _start(folder: Path, path: Path) -> None:
-    """Start a server, or wait for the one that another process is starting; one that is dying is outlived."""
-    from launchers.embedded.server import is_listening
-
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = DatabaseFolder(folder)
+    place.make()
+    options = [] if port is None else ["--port", str(port)]
+    options += ["--idle-minutes", str(idle_minutes)] if idle_minutes else []
     deadline = time.monotonic() + _START_SECONDS
-    while not is_listening(path):
-        code, said = _run_server(folder)
+    while not is_listening(place.socket):
+        code, said = _run_server(place, options)
         if code not in (0, _LOST_THE_RACE) or time.monotonic() > deadline:
-            raise ConfigError(f"embedded database: {said or 'did not start'}")
-        time.sleep(0.05)
+            free = shutil.disk_usage(place.path).free / 1e6
+            silent = f"did not start (exit code {code}, {free:.1f} MB free on its disk); see {place.log}"
+            raise ConfigError(f"embedded database: {said or silent}")
+        if code:
+            time.sleep(0.05)  # another process starts it, or one that is dying still holds the folder
+    return place.uri
 
 
-def _run_server(folder: Path) -> tuple[int, str]:
+def _run_server(folder: DatabaseFolder, options: list[str]) -> tuple[int, str]:
     """Exit code of the command that leaves a server behind, and the last line it logged."""
-    log = folder / "server.log"
-    command = [sys.executable, "-m", "launchers.embedded.server", str(folder)]
-    with log.open("ab") as output:
+    command = [sys.executable, "-m", "launchers.embedded.server", str(folder.path), *options]
+    folder.log.touch(mode=0o600)
+    with folder.log.open("ab") as output:
         start = output.tell()
         code = subprocess.run(
             command,
@@ -59,27 +62,43 @@ def _run_server(folder: Path) -> tuple[int, str]:
             timeout=_START_SECONDS,
             check=False,
         ).returncode
-    said = log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
+    said = folder.log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
     return code, said[-1] if said else ""
 
 
-def server_status(folder: Path) -> dict[str, Any] | None:
-    """pid and socket of the server on ``folder``, or None where none listens."""
-    from launchers.embedded.server import is_listening, read_info, socket_path
+def server_status(folder: Path) -> ServerInfo | None:
+    """The server on ``folder``, or None where none listens."""
+    from launchers.embedded.folder import DatabaseFolder
+    from launchers.embedded.wire import is_listening
 
-    folder = folder.resolve()
-    return read_info(folder) if is_listening(socket_path(folder)) else None
+    place = DatabaseFolder(folder)
+    return place.info() if is_listening(place.socket) else None
 
 
 def stop_server(folder: Path) -> bool:
     """Stop the server on ``folder`` and wait until its files are closed; False where none runs."""
-    from launchers.embedded.server import is_locked
+    from launchers.embedded.folder import DatabaseFolder
 
     found = server_status(folder)
     if not found:
         return False
-    os.kill(found["pid"], signal.SIGTERM)
+    os.kill(found.pid, signal.SIGTERM)
+    place = DatabaseFolder(folder)
     deadline = time.monotonic() + _STOP_SECONDS
-    while is_locked(folder) and time.monotonic() < deadline:
+    while place.is_locked() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return not is_locked(folder)
+    return not place.is_locked()
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[DatabaseFolder]:
+    """The folder, its server stopped and kept from starting. Raises ConfigError where another holds it."""
+    from launchers.embedded.folder import DatabaseFolder
+
+    stop_server(folder)
+    place = DatabaseFolder(folder)
+    lock = place.lock()
+    if lock is None:
+        raise ConfigError(f"{place.path}: another process holds the database")
+    with contextlib.closing(lock):
+        yield place

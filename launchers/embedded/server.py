@@ -2,161 +2,270 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import json
 import os
 import signal
 import socket
 import socketserver
 import sys
-import tempfile
 import threading
 import time
-from hashlib import sha256
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from launchers.embedded.commands import Engine
-from launchers.embedded.storage import StorageError, open_file
+from launchers.embedded.engine import Engine
+from launchers.embedded.errors import CommandError, StorageError, as_answer
+from launchers.embedded.file import DatabaseFile
+from launchers.embedded.folder import DatabaseFolder, ServerInfo
+from launchers.embedded.scram import MECHANISM, Credentials, Login
+from launchers.embedded.snapshots import SnapshotKeeper, require_file
 from launchers.embedded.wire import (
     MAX_HANDSHAKE_BYTES,
     MAX_MESSAGE_BYTES,
+    Memory,
     ProtocolError,
-    encode_ping,
+    Request,
     encode_reply,
+    is_listening,
+    read_header,
     read_request,
 )
 
-_LONGEST_SOCKET_PATH = 100
-_HANDSHAKE_SECONDS = 30
-_PING_SECONDS = 5.0
-FILE_NAME, LOCK_NAME, INFO_NAME = "niobe.sqlite", "server.lock", "server.json"
+LOST_THE_RACE, DAMAGED, NO_PORT = 3, 4, 5
+_HANDSHAKE_SECONDS = 30.0
+_SEND_SECONDS = 60.0
+_LARGE_BYTES = 1_000_000
+_MEMORY_BYTES = 200_000_000
+_MOST_CLIENTS = 500
+_SNAPSHOT_SECONDS = 1800.0
+_POLL_SECONDS = 0.2
+_STOPPING = {signal.SIGTERM, signal.SIGINT}
 
 
-def socket_path(folder: Path) -> Path:
-    """Where the server listens: in the folder or, where that path is too long, in a private one."""
-    path = folder.resolve() / "mongo.sock"
-    if len(str(path).encode()) <= _LONGEST_SOCKET_PATH:
-        return path
-    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"niobe-{os.getuid()}"
-    return runtime / f"{sha256(str(path).encode()).hexdigest()[:16]}.sock"
+class _Clients:
+    """Who is connected: no more than a bound, and since when nobody is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._left = time.monotonic()
+
+    @contextlib.contextmanager
+    def admit(self) -> Iterator[bool]:
+        """Whether there is room; the client counts while inside."""
+        with self._lock:
+            self._count += 1
+            has_room = self._count <= _MOST_CLIENTS
+        try:
+            yield has_room
+        finally:
+            with self._lock:
+                self._count -= 1
+                self._left = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """Since when nobody is connected."""
+        with self._lock:
+            return 0.0 if self._count else time.monotonic() - self._left
 
 
 class _Connection(socketserver.BaseRequestHandler):
     """One client: a small message size until it has shaken hands, then as large as MongoDB allows."""
 
-    server: _Server
-
     def handle(self) -> None:
+        server = cast(_Server, self.server)
+        with server.service.clients.admit() as admitted, contextlib.suppress(ProtocolError, OSError):
+            if admitted:
+                self._converse(server.service, server.login())
+
+    def _converse(self, service: Service, login: Login | None) -> None:
         limit = MAX_HANDSHAKE_BYTES
-        self.request.settimeout(_HANDSHAKE_SECONDS)
-        with contextlib.suppress(ProtocolError, OSError):
-            while (request := read_request(self.request, limit)) is not None:
-                if limit != MAX_MESSAGE_BYTES:
-                    limit = MAX_MESSAGE_BYTES
-                    self.request.settimeout(None)
-                answer = self.server.engine.run(request.command)
-                if request.wants_reply:
-                    self.request.sendall(encode_reply(request, answer))
+        patience: float | None = _HANDSHAKE_SECONDS
+        while True:
+            self.request.settimeout(patience)
+            header = read_header(self.request, limit)
+            if header is None:
+                return
+            with service.room_for(header.size):
+                request = read_request(self.request, header)
+                self._answer(request, _run(service.engine, request, login))
+            if login is None or login.is_known:
+                limit, patience = MAX_MESSAGE_BYTES, None  # shaken hands: may be idle as long as it likes
+
+    def _answer(self, request: Request, answer: dict[str, object]) -> None:
+        if request.wants_reply:
+            self.request.settimeout(_SEND_SECONDS)
+            self.request.sendall(encode_reply(request, answer))
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+def _run(engine: Engine, request: Request, login: Login | None) -> dict[str, object]:
+    try:
+        answered = login.answer(request.command) if login else None
+    except (CommandError, ValueError, KeyError, TypeError) as error:
+        return as_answer(error)
+    if answered is not None:
+        return {**answered, "ok": 1.0}
+    answer = engine.run(request.command)
+    if login and "saslSupportedMechs" in request.command:
+        answer["saslSupportedMechs"] = [MECHANISM]
+    return answer
+
+
+class Service:
+    """The engine and what its listeners share."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.clients = _Clients()
+        self._memory = Memory(_MEMORY_BYTES)
+
+    def room_for(self, size: int) -> contextlib.AbstractContextManager[None]:
+        """Bounds what large messages hold together."""
+        if size < _LARGE_BYTES:
+            return contextlib.nullcontext()
+        return self._memory.hold(size, _SEND_SECONDS)
+
+
+class _Server(socketserver.ThreadingMixIn):
     daemon_threads = True
     request_queue_size = 128
+    service: Service
+    credentials: Credentials | None = None
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self.engine = engine
+    def login(self) -> Login | None:
+        """A login to go through, where one is asked for."""
+        return Login(self.credentials) if self.credentials else None
+
+
+class _UnixServer(_Server, socketserver.UnixStreamServer):
+    def __init__(self, path: Path, service: Service) -> None:
+        self.service = service
         super().__init__(str(path), _Connection)
 
 
-def serve(folder: Path) -> int:
-    """Serve the data in ``folder`` until SIGTERM; returns the exit code. One server a folder."""
-    lock = _take_lock(folder)
+class _TcpServer(_Server, socketserver.TCPServer):
+    allow_reuse_address = True
+
+    def __init__(self, port: int, service: Service, credentials: Credentials) -> None:
+        self.service, self.credentials = service, credentials
+        super().__init__(("127.0.0.1", port), _Connection)
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Answers are small and waited for: send them at once."""
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection, address
+
+
+def serve(folder: DatabaseFolder, port: int | None, idle_minutes: float) -> int:
+    """Serve the data in ``folder`` until SIGTERM; returns the exit code. One server a folder.
+
+    port: also on 127.0.0.1, with a login; 0 for any free one. idle_minutes: stop after so long without a
+    client; 0 for never.
+    """
+    warnings.simplefilter("ignore")  # mongomock-ng warns about each option it does not know
+    lock = folder.lock()
     if lock is None:
-        print(f"{folder}: served already by {read_info(folder).get('pid')}", file=sys.stderr)
-        return 3
+        info = folder.info()
+        print(f"{folder.path}: served already by process {info.pid if info else '?'}", file=sys.stderr)
+        return LOST_THE_RACE
     try:
-        connection = open_file(folder / FILE_NAME)
+        require_file(folder)
+        engine = Engine(DatabaseFile(folder.file))
     except StorageError as error:
         print(error, file=sys.stderr)
-        return 4
-    engine = Engine(connection)
-    path = socket_path(folder)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with _Server(path, engine) as server:
-        path.chmod(0o600)
-        _write_info(folder, {"pid": os.getpid(), "socket": str(path)})
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-        server.serve_forever(poll_interval=0.2)
-    path.unlink(missing_ok=True)
-    (folder / INFO_NAME).unlink(missing_ok=True)
-    engine.close()
-    lock.close()
+        return DAMAGED
+    keeper = SnapshotKeeper(folder, _SNAPSHOT_SECONDS)
+    with contextlib.closing(lock):
+        with contextlib.closing(engine):
+            code = _listen(folder, Service(engine), keeper, port, idle_minutes)
+            folder.forget_info()
+        keeper.stop()
+    return code
+
+
+def _listen(
+    folder: DatabaseFolder, service: Service, keeper: SnapshotKeeper, port: int | None, idle_minutes: float
+) -> int:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    folder.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.socket.unlink(missing_ok=True)
+    with contextlib.ExitStack() as listeners:
+        listeners.callback(folder.socket.unlink, missing_ok=True)
+        servers: list[_UnixServer | _TcpServer] = [
+            listeners.enter_context(_UnixServer(folder.socket, service))
+        ]
+        folder.socket.chmod(0o600)
+        try:
+            if port is not None:
+                servers.append(listeners.enter_context(_open_tcp(folder, service, port)))
+        except OSError as error:
+            print(f"port {port} on 127.0.0.1: {error.strerror}", file=sys.stderr)
+            return NO_PORT
+        for server in servers:
+            threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
+            listeners.callback(server.shutdown)
+        folder.write_info(_describe(folder, servers[1:], idle_minutes))
+        keeper.start()
+        _wait(service.clients, idle_minutes)
     return 0
 
 
-def _take_lock(folder: Path) -> Any:
-    """An open, locked file held for the life of the process, or None where another holds it."""
-    import fcntl
-
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = (folder / LOCK_NAME).open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+def _open_tcp(folder: DatabaseFolder, service: Service, port: int) -> _TcpServer:
+    user, password = folder.login()
+    server = _TcpServer(port, service, Credentials(user, password))
+    folder.write_tcp_uri(_address(server), user, password)
+    return server
 
 
-def is_locked(folder: Path) -> bool:
-    """Whether a server process holds ``folder``, listening or not."""
-    lock = _take_lock(folder)
-    if lock is not None:
-        lock.close()
-    return lock is None
+def _address(server: _TcpServer) -> str:
+    host, port = server.server_address[:2]
+    return f"{host!s}:{port}"
 
 
-def _write_info(folder: Path, info: dict[str, Any]) -> None:
-    scratch = folder / f".{INFO_NAME}"
-    scratch.write_text(json.dumps(info))
-    scratch.replace(folder / INFO_NAME)
+def _describe(folder: DatabaseFolder, tcp: list[_UnixServer | _TcpServer], idle_minutes: float) -> ServerInfo:
+    address = _address(tcp[0]) if tcp and isinstance(tcp[0], _TcpServer) else ""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return ServerInfo(os.getpid(), str(folder.socket), started, address, idle_minutes)
 
 
-def read_info(folder: Path) -> dict[str, Any]:
-    """pid and socket the running server wrote down."""
-    try:
-        return dict(json.loads((folder / INFO_NAME).read_text()))
-    except (OSError, ValueError):
-        return {}
+def _wait(clients: _Clients, idle_minutes: float) -> None:
+    """Return when a signal asks to stop, or after ``idle_minutes`` without a client."""
+    while signal.sigtimedwait(_STOPPING, _POLL_SECONDS) is None:
+        if idle_minutes and clients.idle_seconds() > 60 * idle_minutes:
+            return
 
 
-def is_listening(path: Path) -> bool:
-    """Whether a server at a socket path answers: one that is dying still accepts connections."""
-    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(ProtocolError, OSError):
-        probe.settimeout(_PING_SECONDS)
-        probe.connect(str(path))
-        probe.sendall(encode_ping())
-        return read_request(probe, MAX_HANDSHAKE_BYTES) is not None
-    return False
-
-
-def serve_detached(folder: Path) -> int:
+def serve_detached(folder: DatabaseFolder, port: int | None, idle_minutes: float) -> int:
     """Serve in a process of its own that outlives this one; returns once it listens, or its exit code."""
     child = os.fork()
     if child == 0:
         os.setsid()
-        os._exit(serve(folder))
+        os.umask(0o077)
+        os._exit(serve(folder, port, idle_minutes))
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
-        if read_info(folder).get("pid") == child and is_listening(socket_path(folder)):
+        info = folder.info()
+        if info and info.pid == child and is_listening(folder.socket):
             return 0
         time.sleep(0.02)
 
 
+def main() -> int:
+    """Parse the command line that ``launchers.embedded.ensure_server`` writes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--idle-minutes", type=float, default=0.0)
+    given = parser.parse_args()
+    return serve_detached(DatabaseFolder(given.folder), given.port, given.idle_minutes)
+
+
 if __name__ == "__main__":
-    raise SystemExit(serve_detached(Path(sys.argv[1])))
+    raise SystemExit(main())

@@ -1,137 +1,84 @@
-"""Documents in SQLite, a row each, with equality indexes: memory and restart do not grow with them."""
+"""mongomock-ng's store with documents as rows of SQLite: memory and restart do not grow with them."""
 
 from __future__ import annotations
 
-import math
 import sqlite3
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import bson
-from bson import ObjectId
-from mongomock_ng.helpers import hashdict
 from mongomock_ng.store import CollectionStore, DatabaseStore, ServerStore
 
+from launchers.embedded.file import seal, unseal
+from launchers.embedded.indexing import Condition, index_key, values_at
 from launchers.embedded.wire import CODEC
 
 Document = dict[str, Any]
-_CACHED_DOCUMENTS = 4_000
-_MAX_CACHED_BYTES = 20_000
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS collections (
-    id INTEGER PRIMARY KEY, database TEXT, name TEXT, meta BLOB, UNIQUE (database, name));
-CREATE TABLE IF NOT EXISTS documents (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, collection INTEGER, key BLOB, body BLOB);
-CREATE UNIQUE INDEX IF NOT EXISTS by_key ON documents (collection, key);
-CREATE TABLE IF NOT EXISTS fields (
-    collection INTEGER, field TEXT, value BLOB, seq INTEGER,
-    PRIMARY KEY (collection, field, value, seq)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS fields_of ON fields (seq);
-"""
-
-
-class StorageError(RuntimeError):
-    """The database file cannot be read or written; nothing of the command was kept."""
-
-
-def open_file(file: Path) -> sqlite3.Connection:
-    """The SQLite file, durable before a commit returns. Raises StorageError where it is damaged."""
-    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(_SCHEMA)
-        state = connection.execute("PRAGMA quick_check").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise StorageError(f"{file}: damaged ({error}); `niobe db restore` brings back a snapshot") from error
-    if state != "ok":
-        connection.close()
-        raise StorageError(f"{file}: damaged ({state}); `niobe db restore` brings back a snapshot")
-    return connection
-
-
-def index_key(value: Any) -> bytes | None:
-    """Equal for values MongoDB calls equal; None for a value that only a scan can find."""
-    if isinstance(value, bool | int | float):
-        number = float(value) if abs(value) < 1e300 else math.inf
-        return None if math.isnan(number) else b"n" + repr(number + 0.0).encode()
-    if isinstance(value, str):
-        return b"s" + value.encode("utf-8", "surrogatepass")
-    if isinstance(value, ObjectId):
-        return b"o" + value.binary
-    if isinstance(value, datetime):
-        return b"d" + value.replace(microsecond=value.microsecond // 1000 * 1000).isoformat().encode()
-    return None
+_PAGE = 256
+_NOWHERE = -1
+_COUNTED = 1_000
 
 
 def _document_key(key: Any) -> bytes:
     return index_key(key) or b"b" + bson.encode({"_id": key})
 
 
-def values_at(document: Any, path: list[str]) -> Iterator[Any]:
-    """Every value a dotted path reaches, through arrays as MongoDB does."""
-    if isinstance(document, list):
-        for item in document:
-            yield from values_at(item, path)
-        if path:
-            return
-    if not path:
-        yield document
-    elif isinstance(document, dict) and path[0] in document:
-        yield from values_at(document[path[0]], path[1:])
+def _decode(sealed: bytes) -> Document:
+    return bson.decode(unseal(sealed), codec_options=CODEC)
 
 
 class StoredCollection(CollectionStore):
-    """mongomock-ng's collection store, its documents in SQLite inside the running command's transaction."""
+    """One collection. Documents are decoded anew each time, so that a caller may change what it was given."""
 
     def __init__(self, connection: sqlite3.Connection, database: str, name: str) -> None:
         super().__init__(name)
         self._connection, self._database = connection, database
-        self._cache: OrderedDict[bytes, Document] = OrderedDict()
         row = connection.execute(
             "SELECT id, meta FROM collections WHERE database = ? AND name = ?", (database, name)
         ).fetchone()
-        self._id: int | None = row[0] if row else None
-        self._meta = row[1] if row else b""
-        if row:
-            self._load_meta(bson.decode(row[1], codec_options=CODEC))
+        self._id = _NOWHERE if row is None else row[0]
+        self._meta: Document | None = None
+        if row is not None:
+            self._load_meta(_decode(row[1]))
 
     def _load_meta(self, meta: Document) -> None:
         self._is_force_created = True
-        self.options = meta["options"]
-        for index_name, index in meta["indexes"].items():
-            index = index | {"key": [tuple(pair) for pair in index["key"]]}
-            super().create_index(index_name, index)
+        self.indexes = {
+            name: index | {"key": [(field, order) for field, order in index["key"]]}
+            for name, index in meta["indexes"].items()
+        }
+        self._meta = self._describe()
+
+    def _describe(self) -> Document:
+        return {
+            "indexes": {
+                name: index | {"key": [list(pair) for pair in index["key"]]}
+                for name, index in self.indexes.items()
+            }
+        }
 
     @property
     def identity(self) -> int:
         """The collection's row, made when first written to."""
-        if self._id is None:
-            self._meta = self._encode_meta()
+        if self._id == _NOWHERE:
+            self._meta = self._describe()
             cursor = self._connection.execute(
                 "INSERT INTO collections (database, name, meta) VALUES (?, ?, ?)",
-                (self._database, self.name, self._meta),
+                (self._database, self.name, seal(bson.encode(self._meta))),
             )
-            self._id = cursor.lastrowid
-        return self._id or 0
-
-    def _encode_meta(self) -> bytes:
-        indexes = {
-            name: index | {"key": [list(p) for p in index["key"]]} for name, index in self.indexes.items()
-        }
-        return bson.encode({"options": self.options, "indexes": indexes})
+            self._id = cursor.lastrowid or _NOWHERE
+        return self._id
 
     def save_meta(self) -> None:
-        """Store indexes and options where the running command changed them; index what is there already."""
-        if not self.is_created or (self._id is not None and self._encode_meta() == self._meta):
+        """Store the indexes where the running command changed them; index what is there already."""
+        if not self.is_created or self._meta == self._describe():
             return
-        before = self._indexed_in(self._meta) if self._id is not None else set()
-        identity, self._meta = self.identity, self._encode_meta()
-        self._connection.execute("UPDATE collections SET meta = ? WHERE id = ?", (self._meta, identity))
+        before = _fields_of(self._meta["indexes"]) if self._meta and self._id != _NOWHERE else set()
+        identity, self._meta = self.identity, self._describe()
+        self._connection.execute(
+            "UPDATE collections SET meta = ? WHERE id = ?", (seal(bson.encode(self._meta)), identity)
+        )
         for field in before - self.indexed:
             self._connection.execute(
                 "DELETE FROM fields WHERE collection = ? AND field = ?", (identity, field)
@@ -139,42 +86,31 @@ class StoredCollection(CollectionStore):
         self._index_existing(self.indexed - before)
 
     def _index_existing(self, fields: set[str]) -> None:
-        if not fields:
-            return
-        found = self._connection.execute(
-            "SELECT seq, body FROM documents WHERE collection = ?", (self.identity,)
-        ).fetchall()
-        for seq, body in found:
-            self._index(seq, bson.decode(body, codec_options=CODEC), fields)
-
-    @staticmethod
-    def _indexed_in(meta: bytes) -> set[str]:
-        if not meta:
-            return set()
-        return {pair[0] for index in bson.decode(meta)["indexes"].values() for pair in index["key"]}
+        if fields:
+            for seq, sealed in self._rows():
+                self._index(seq, _decode(sealed), fields)
 
     @property
     def indexed(self) -> set[str]:
         """Fields with an equality index."""
-        return {pair[0] for index in self.indexes.values() for pair in index["key"]}
+        return _fields_of(self.indexes)
 
     @property
     def is_created(self) -> bool:
-        return self._id is not None or bool(self.indexes) or self._is_force_created
+        return self._id != _NOWHERE or bool(self.indexes) or self._is_force_created
 
     @property
     def is_empty(self) -> bool:
-        return len(self) == 0
+        return not self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM documents WHERE collection = ?)", (self._id,)
+        ).fetchone()[0]
 
     def drop(self) -> None:
-        if self._id is not None:
-            for table in ("fields", "documents"):
-                self._connection.execute(f"DELETE FROM {table} WHERE collection = ?", (self._id,))
-            self._connection.execute("DELETE FROM collections WHERE id = ?", (self._id,))
-        self._id, self._meta = None, b""
-        self._cache.clear()
+        for table in ("fields", "documents"):
+            self._connection.execute(f"DELETE FROM {table} WHERE collection = ?", (self._id,))
+        self._connection.execute("DELETE FROM collections WHERE id = ?", (self._id,))
+        self._id, self._meta = _NOWHERE, None
         super().drop()
-        self.options = {}
 
     def __contains__(self, key: Any) -> bool:
         return self._row(_document_key(key)) is not None
@@ -183,101 +119,145 @@ class StoredCollection(CollectionStore):
         row = self._row(_document_key(key))
         if row is None:
             raise KeyError(key)
-        return self._decode(_document_key(key), row[1])
+        return _decode(row[1])
 
     def _row(self, key: bytes) -> Any:
         return self._connection.execute(
-            "SELECT seq, body FROM documents WHERE collection = ? AND key = ?", (self._id or -1, key)
+            "SELECT seq, body FROM documents WHERE collection = ? AND key = ?", (self._id, key)
         ).fetchone()
 
     def __setitem__(self, key: Any, document: Document) -> None:
-        stored, body = _document_key(key), bson.encode(document)
-        row = self._row(stored)
+        row = self._row(_document_key(key))
         if row is None:
-            cursor = self._connection.execute(
-                "INSERT INTO documents (collection, key, body) VALUES (?, ?, ?)",
-                (self.identity, stored, body),
-            )
-            seq = cursor.lastrowid or 0
+            self.insert(document)
         else:
-            seq = row[0]
-            self._connection.execute("UPDATE documents SET body = ? WHERE seq = ?", (body, seq))
-            self._connection.execute("DELETE FROM fields WHERE seq = ?", (seq,))
-        self._cache.pop(stored, None)
-        self._index(seq, document, self.indexed)
+            self.replace(_decode(row[1]), document)
+
+    def insert(self, document: Document) -> bool:
+        """Store a new document; False where its ``_id`` is there already."""
+        cursor = self._connection.execute(
+            "INSERT OR IGNORE INTO documents (collection, key, body) VALUES (?, ?, ?)",
+            (self.identity, _document_key(document["_id"]), seal(bson.encode(document))),
+        )
+        if cursor.rowcount:
+            self._index(cursor.lastrowid or 0, document, self.indexed)
+        return bool(cursor.rowcount)
+
+    def replace(self, before: Document, after: Document) -> None:
+        """Store ``after`` in the place of ``before``, which has the same ``_id``."""
+        (seq,) = self._connection.execute(
+            "UPDATE documents SET body = ? WHERE collection = ? AND key = ? RETURNING seq",
+            (seal(bson.encode(after)), self._id, _document_key(before["_id"])),
+        ).fetchone()
+        changed = {field for field in self.indexed if before.get(_top(field)) != after.get(_top(field))}
+        self._connection.executemany(
+            "DELETE FROM fields WHERE collection = ? AND field = ? AND value = ? AND seq = ?",
+            self._entries(seq, before, changed),
+        )
+        self._index(seq, after, changed)
 
     def _index(self, seq: int, document: Document, fields: set[str]) -> None:
-        rows = {
+        self._connection.executemany(
+            "INSERT INTO fields VALUES (?, ?, ?, ?)", self._entries(seq, document, fields)
+        )
+
+    def _entries(self, seq: int, document: Document, fields: set[str]) -> set[tuple[int, str, bytes, int]]:
+        return {
             (self.identity, field, key, seq)
             for field in fields
             for value in values_at(document, field.split("."))
             if (key := index_key(value)) is not None
         }
-        self._connection.executemany("INSERT OR IGNORE INTO fields VALUES (?, ?, ?, ?)", rows)
 
     def __delitem__(self, key: Any) -> None:
-        stored = _document_key(key)
-        row = self._row(stored)
+        row = self._row(_document_key(key))
         if row is None:
             raise KeyError(key)
         self._connection.execute("DELETE FROM documents WHERE seq = ?", (row[0],))
         self._connection.execute("DELETE FROM fields WHERE seq = ?", (row[0],))
-        self._cache.pop(stored, None)
 
     def __len__(self) -> int:
-        self._remove_expired_documents()
-        row = self._connection.execute(
-            "SELECT COUNT(*) FROM documents WHERE collection = ?", (self._id or -1,)
-        )
-        return int(row.fetchone()[0])
+        return self.count([])
+
+    def count(self, exact: Sequence[Condition]) -> int:
+        """How many documents meet exact conditions on indexed fields, from the indexes alone."""
+        where, values = self._where(exact)
+        found = self._connection.execute(f"SELECT COUNT(*) FROM documents WHERE {where}", values)
+        return int(found.fetchone()[0])
 
     @property
     def documents(self) -> Iterator[Document]:
         """All documents in insertion order, decoded one at a time."""
-        self._remove_expired_documents()
-        return self._scan()
+        return self.meeting([])
 
-    def _scan(self) -> Iterator[Document]:
-        rows = self._connection.execute(
-            "SELECT key, body FROM documents WHERE collection = ? ORDER BY seq", (self._id or -1,)
+    def meeting(self, conditions: Sequence[Condition]) -> Iterator[Document]:
+        """Documents that meet conditions on indexed fields or ``_id``, in insertion order."""
+        if not conditions:
+            return (_decode(sealed) for _, sealed in self._rows())
+        where, values = self._where(conditions)
+        found = self._connection.execute(f"SELECT seq FROM documents WHERE {where} ORDER BY seq", values)
+        return self._with_seqs([seq for (seq,) in found])
+
+    def _where(self, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+        """SQL for all conditions: the narrowest gives the rows, the others are looked up for each of them."""
+        if not conditions:
+            return "collection = ?", [self._id]
+        narrowest, *others = sorted(conditions, key=self._breadth)
+        parts, values = [], []
+        for condition in (narrowest, *others):
+            marks = ",".join("?" * len(condition.keys))
+            if condition.field == "_id":
+                parts.append(f"collection = ? AND key IN ({marks})")
+                values += [self._id, *condition.keys]
+            else:
+                entries = f"SELECT seq FROM fields WHERE collection = ? AND field = ? AND value IN ({marks})"
+                is_first = condition is narrowest
+                parts.append(
+                    f"seq IN ({entries})" if is_first else f"EXISTS ({entries} AND seq = documents.seq)"
+                )
+                values += [self._id, condition.field, *condition.keys]
+        return " AND ".join(parts), values
+
+    def _breadth(self, condition: Condition) -> int:
+        """How many rows a condition leaves, counted up to a bound."""
+        if condition.field == "_id":
+            return len(condition.keys)
+        marks = ",".join("?" * len(condition.keys))
+        return int(
+            self._connection.execute(
+                "SELECT COUNT(*) FROM (SELECT 1 FROM fields "
+                f"WHERE collection = ? AND field = ? AND value IN ({marks}) LIMIT {_COUNTED})",
+                (self._id, condition.field, *condition.keys),
+            ).fetchone()[0]
         )
-        for key, body in rows:
-            yield self._decode(key, body)
 
-    def with_values(self, field: str, keys: Iterable[bytes]) -> list[Document]:
-        """Documents whose ``field`` may equal one of the values, in insertion order."""
-        wanted = list(dict.fromkeys(keys))
-        marks = ",".join("?" * len(wanted))
-        rows = self._connection.execute(
-            f"SELECT DISTINCT d.seq, d.key, d.body FROM fields f JOIN documents d ON d.seq = f.seq "
-            f"WHERE f.collection = ? AND f.field = ? AND f.value IN ({marks}) ORDER BY d.seq",
-            (self._id or -1, field, *wanted),
-        ).fetchall()
-        return [self._decode(key, body) for _, key, body in rows]
+    def _with_seqs(self, seqs: list[int]) -> Iterator[Document]:
+        """Documents that are still there, a page of rows at a time: other commands may run in between."""
+        remaining = iter(seqs)
+        while page := list(islice(remaining, _PAGE)):
+            marks = ",".join("?" * len(page))
+            found = self._connection.execute(
+                f"SELECT body FROM documents WHERE seq IN ({marks}) ORDER BY seq", page
+            ).fetchall()
+            for (sealed,) in found:
+                yield _decode(sealed)
 
-    def _decode(self, key: bytes, body: bytes) -> Document:
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        document = bson.decode(body, codec_options=CODEC)
-        if len(body) <= _MAX_CACHED_BYTES:
-            self._cache[key] = document
-            if len(self._cache) > _CACHED_DOCUMENTS:
-                self._cache.popitem(last=False)
-        return document
-
-    def forget(self) -> None:
-        """Drop what is cached: a refused change may have touched it."""
-        self._cache.clear()
-
-    def _expire_documents(self, index: Document) -> None:
-        self._documents = OrderedDict((_plain_key(d["_id"]), d) for d in self._scan())
-        super()._expire_documents(index)
-        self._documents = OrderedDict()
+    def _rows(self) -> Iterator[tuple[int, bytes]]:
+        last = 0
+        while page := self._connection.execute(
+            "SELECT seq, body FROM documents WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (self._id, last, _PAGE),
+        ).fetchall():
+            yield from page
+            last = page[-1][0]
 
 
-def _plain_key(value: Any) -> Any:
-    return hashdict(value) if isinstance(value, dict) else value
+def _fields_of(indexes: Document) -> set[str]:
+    return {field for index in indexes.values() for field, _ in index["key"]}
+
+
+def _top(field: str) -> str:
+    return field.split(".")[0]
 
 
 class StoredDatabase(DatabaseStore):
@@ -305,8 +285,7 @@ class StoredServer(ServerStore):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__()
         self._connection = connection
-        for (name,) in connection.execute("SELECT DISTINCT database FROM collections"):
-            self[name]
+        self.forget()
 
     def __getitem__(self, name: str) -> StoredDatabase:
         if name not in self._databases:
@@ -314,15 +293,13 @@ class StoredServer(ServerStore):
         return self._databases[name]
 
     def save_meta(self) -> None:
-        """Store what the running command changed of indexes and options."""
-        for collection in self._opened():
-            collection.save_meta()
+        """Store what the running command changed of indexes."""
+        for database in list(self._databases.values()):
+            for collection in database.opened():
+                collection.save_meta()
 
     def forget(self) -> None:
         """Read everything anew, after a command was rolled back."""
         self._databases.clear()
         for (name,) in self._connection.execute("SELECT DISTINCT database FROM collections"):
             self[name]
-
-    def _opened(self) -> list[StoredCollection]:
-        return [collection for database in list(self._databases.values()) for collection in database.opened()]

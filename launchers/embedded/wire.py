@@ -5,9 +5,14 @@ Source: MongoDB Wire Protocol specification, https://www.mongodb.com/docs/manual
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import bson
@@ -16,10 +21,14 @@ from bson.errors import BSONError
 
 Document = dict[str, Any]
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
+MAX_DOCUMENT_BYTES = 16_777_216
 MAX_MESSAGE_BYTES = 48_000_000
 MAX_HANDSHAKE_BYTES = 65_536
 _HEADER = struct.Struct("<iiii")
 _CHUNK = 65_536
+_HEADER_SECONDS = 30.0
+_PING_SECONDS = 5.0
+_SLOWEST_BYTES_A_SECOND = 1_000_000
 _MORE_TO_COME = 1 << 1
 _CHECKSUM = 1 << 0
 CODEC: CodecOptions[Document] = CodecOptions(tz_aware=False)
@@ -39,31 +48,74 @@ class Request:
     wants_reply: bool
 
 
-def read_request(connection: socket.socket, limit: int) -> Request | None:
-    """The next request, or None at a clean end. Bodies are read in pieces, never larger than ``limit`` bytes.
+class Memory:
+    """What large messages may hold together: one that would hold more waits for the others."""
 
-    Raises ProtocolError for a malformed or oversized message, and what the socket raises.
+    def __init__(self, limit: int) -> None:
+        self._limit, self._held = limit, 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def hold(self, size: int, patience: float) -> Iterator[None]:
+        """Hold ``size`` bytes while inside. Raises ProtocolError after ``patience`` seconds without room."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._held + size <= self._limit, patience):
+                raise ProtocolError("too many large messages at once")
+            self._held += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= size
+                self._changed.notify_all()
+
+
+@dataclass(frozen=True)
+class Header:
+    """How long the rest of a message is, and what it is."""
+
+    size: int
+    request_id: int
+    opcode: int
+
+
+def read_header(connection: socket.socket, limit: int) -> Header | None:
+    """The header of the next message of at most ``limit`` bytes, or None at a clean end.
+
+    Raises ProtocolError for an impossible length, and what the socket raises.
     """
-    header = _read_exactly(connection, _HEADER.size, allow_end=True)
-    if header is None:
+    first = connection.recv(_HEADER.size)
+    if not first:
         return None
-    length, request_id, _, opcode = _HEADER.unpack(header)
+    rest = _read_exactly(connection, _HEADER.size - len(first), time.monotonic() + _HEADER_SECONDS)
+    length, request_id, _, opcode = _HEADER.unpack(first + rest)
     if not _HEADER.size <= length <= limit:
         raise ProtocolError(f"message of {length} bytes; allowed up to {limit}")
-    body = _read_exactly(connection, length - _HEADER.size) or b""
+    return Header(length - _HEADER.size, request_id, opcode)
+
+
+def read_request(connection: socket.socket, header: Header) -> Request:
+    """The message behind ``header``, read in pieces as they come; a sender that stalls is given up.
+
+    Raises ProtocolError for a malformed message, and what the socket raises.
+    """
+    seconds = _HEADER_SECONDS + header.size / _SLOWEST_BYTES_A_SECOND
+    body = _read_exactly(connection, header.size, time.monotonic() + seconds)
     try:
-        return _parse(request_id, opcode, body)
-    except (BSONError, struct.error, IndexError, KeyError, ValueError) as error:
+        return _parse(header.request_id, header.opcode, body)
+    except (BSONError, struct.error, IndexError, KeyError, ValueError, RecursionError) as error:
         raise ProtocolError(str(error)) from error
 
 
-def _read_exactly(connection: socket.socket, size: int, *, allow_end: bool = False) -> bytes | None:
+def _read_exactly(connection: socket.socket, size: int, deadline: float) -> bytes:
     pieces = bytearray()
     while len(pieces) < size:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise ProtocolError("message sent too slowly")
+        connection.settimeout(left)
         piece = connection.recv(min(_CHUNK, size - len(pieces)))
         if not piece:
-            if allow_end and not pieces:
-                return None
             raise ProtocolError("connection closed inside a message")
         pieces += piece
     return bytes(pieces)
@@ -125,7 +177,18 @@ def encode_reply(request: Request, answer: Document) -> bytes:
     return _HEADER.pack(_HEADER.size + len(payload), 0, request.request_id, opcode) + payload
 
 
-def encode_ping() -> bytes:
+def _encode_ping() -> bytes:
     """The bytes of a ``ping``."""
     payload = struct.pack("<IB", 0, 0) + bson.encode({"ping": 1, "$db": "admin"})
     return _HEADER.pack(_HEADER.size + len(payload), 1, 0, OP_MSG) + payload
+
+
+def is_listening(path: Path) -> bool:
+    """Whether a server at a socket path answers a ping: one that is dying still accepts connections."""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(ProtocolError, OSError):
+        probe.settimeout(_PING_SECONDS)
+        probe.connect(str(path))
+        probe.sendall(_encode_ping())
+        header = read_header(probe, MAX_HANDSHAKE_BYTES)
+        return header is not None and read_request(probe, header) is not None
+    return False

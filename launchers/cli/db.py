@@ -1,0 +1,151 @@
+"""Commands for the embedded database of ``NIOBE_HOME``: its server, its files, the way out of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from config.errors import ConfigError
+from launchers.cli.shared import AsJson, print_rows
+
+app = typer.Typer(help="The embedded database: server, snapshots, dumps, and migration to a real MongoDB.")
+_MEGABYTE = 1_000_000
+
+
+@app.command()
+def start(
+    tcp: Annotated[int | None, typer.Option(help="Listen on 127.0.0.1 too, at this port (0: any).")] = None,
+    idle_minutes: Annotated[float, typer.Option(min=0, help="Stop after so long without a client.")] = 0.0,
+) -> None:
+    """Start the server, or find the one that runs."""
+    from launchers.embedded import ensure_server, server_status
+
+    running = server_status(_folder())
+    if running and tcp is not None and not running.tcp:
+        raise ConfigError(f"process {running.pid} serves {_folder()} without TCP; `niobe db stop` it first")
+    ensure_server(_folder(), port=tcp, idle_minutes=idle_minutes)
+    found = server_status(_folder())
+    if found is None:
+        raise ConfigError(f"embedded database: ended at once; see {_folder() / 'server.log'}")
+    print(f"{'runs already' if running else 'started'}: process {found.pid}, {_folder()}")
+    if found.tcp:
+        print(f"TCP: {found.tcp}; the URI with its password is in {_folder() / 'tcp.uri'}")
+
+
+@app.command()
+def stop() -> None:
+    """Stop the server; what it acknowledged is on disk."""
+    from launchers.embedded import server_status, stop_server
+
+    if server_status(_folder()) is None:
+        print("no server runs")
+    elif not stop_server(_folder()):
+        raise ConfigError(f"embedded database: has not ended yet; see {_folder() / 'server.log'}")
+    else:
+        print("stopped")
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Who serves the database, where, how large it is and which snapshots there are."""
+    from launchers.embedded import server_status
+    from launchers.embedded.folder import DatabaseFolder
+    from launchers.embedded.snapshots import snapshots_of
+
+    folder = DatabaseFolder(_folder())
+    found, snapshots = server_status(folder.path), snapshots_of(folder)
+    row: dict[str, Any] = {
+        "process": found.pid if found else None,
+        "started": found.started if found else None,
+        "uri": folder.uri,
+        "tcp": found.tcp or None if found else None,
+        "megabytes": round(folder.file.stat().st_size / _MEGABYTE, 1) if folder.file.exists() else 0.0,
+        "snapshots": [snapshot.stem for snapshot in snapshots],
+    }
+    print_rows([row], as_json, title=str(folder.path))
+
+
+@app.command()
+def compact() -> None:
+    """Give back the room that deleted documents took; clients wait meanwhile."""
+    from pymongo import MongoClient
+
+    from launchers.embedded import ensure_server
+    from launchers.embedded.folder import DatabaseFolder
+
+    uri, file = ensure_server(_folder()), DatabaseFolder(_folder()).file
+    before = file.stat().st_size
+    with MongoClient[dict[str, Any]](uri) as client:
+        client.admin.command("compact", "niobe")
+    print(f"{before / _MEGABYTE:.1f} MB before, {file.stat().st_size / _MEGABYTE:.1f} MB now")
+
+
+@app.command()
+def dump(to: Annotated[Path, typer.Argument(help="A new folder, laid out as mongodump does.")]) -> None:
+    """Write every document to files that MongoDB's own tools read too."""
+    from launchers.embedded import ensure_server
+    from launchers.embedded.transfer import dump as write
+
+    counts = write(ensure_server(_folder()), to)
+    print(f"{sum(counts.values())} documents of {len(counts)} collections in {to}")
+
+
+@app.command()
+def restore(
+    dumped: Annotated[Path | None, typer.Argument(help="A dump; left out: the last snapshot.")] = None,
+    snapshot: Annotated[str, typer.Option(help="Another snapshot than the last; `status` names them.")] = "",
+) -> None:
+    """Go back to a snapshot (the file there is kept aside), or read a dump into an empty database."""
+    if dumped is None:
+        _restore_snapshot(snapshot)
+        return
+    from launchers.embedded import ensure_server
+    from launchers.embedded.transfer import load
+
+    counts = load(ensure_server(_folder()), dumped)
+    print(f"{sum(counts.values())} documents of {len(counts)} collections restored")
+
+
+def _restore_snapshot(name: str) -> None:
+    from launchers.embedded import held
+    from launchers.embedded.errors import StorageError
+    from launchers.embedded.folder import DatabaseFolder
+    from launchers.embedded.snapshots import restore_snapshot, snapshots_of
+
+    known = snapshots_of(DatabaseFolder(_folder()))  # before the server takes another as it stops
+    wanted = [snapshot for snapshot in known if name in ("", snapshot.stem)]
+    if name and not wanted:
+        names = ", ".join(snapshot.stem for snapshot in known) or "none"
+        raise ConfigError(f"no snapshot {name!r}; known: {names}")
+    try:
+        with held(_folder()) as folder:
+            restored, aside = restore_snapshot(folder, wanted)
+    except (StorageError, OSError) as error:
+        raise ConfigError(f"embedded database: {error}") from error
+    print(f"restored the snapshot {restored.stem}; what was written after it is not in it")
+    if aside:
+        print(f"the files it replaced are in {aside}")
+
+
+@app.command()
+def migrate(
+    uri: Annotated[str, typer.Argument(help="URI of a MongoDB; - reads it from standard input.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy everything to a real MongoDB and check counts and digests; nothing there is overwritten."""
+    from launchers.embedded import ensure_server
+    from launchers.embedded.transfer import migrate as copy
+
+    target = sys.stdin.readline().strip() if uri == "-" else uri
+    moved = copy(ensure_server(_folder()), target)
+    rows = [{"collection": n, "documents": c.documents, "digest": c.digest[:16]} for n, c in moved.items()]
+    print_rows(rows, as_json, title="The same here and there")
+
+
+def _folder() -> Path:
+    from config.settings import Settings
+
+    return Settings().home.expanduser().resolve() / "db"
