@@ -20,6 +20,10 @@ class NotConvergedError(RuntimeError):
     """The relaxation ended with forces above fmax."""
 
 
+class CalculationDiedError(RuntimeError):
+    """The program was killed, crashed or left its files incomplete, more often than it may be tried again."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """energy: eV for the cell; forces: eV/Å, shape (n_atoms, 3); steps: ionic steps taken."""
