@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from config.spec import CampaignSpec
-from flows.oracles.base import Answer, CalculationDiedError, NotConvergedError, Oracle
+from flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, Oracle
 from flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
 from loop.phonons import Dynamics, dynamics, undecided
 from loop.records import Failure, Validation
@@ -27,6 +27,7 @@ _CAUSES = {
     WallTimeError: "wall_time",
     NotConvergedError: "not_converged",
     CalculationDiedError: "died",
+    NoCureError: "no_cure",
 }
 PHONONS_OPEN = "phonons not run yet"
 _SYMMETRY_COST = 1e-3

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from config.errors import ConfigError
 from config.spec import CampaignSpec
 from config.spec import Oracle as OracleSpec
-from flows.oracles.base import Answer, CalculationDiedError, NotConvergedError, run_job
+from flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, run_job
 from flows.oracles.potentials import (
     MAX_VOLUME_PER_ATOM,
     MIN_VOLUME_PER_ATOM,
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 _CONVERGED = "reached required accuracy"
 _MOCK = "mock"
 _POLL_SECONDS = 0.1
-_POLLS_PER_CHECK = 20
+_POLLS_PER_CHECK = 50
+_RUN_TYPES = {"PBE": "GGA", "PBE+U": "GGA+U"}  # emmet's words in those of MP2020
 # Forces for phonons need tighter electrons than MPStaticSet asks for; tighter is compatible with MP2020.
 _STATIC_TAGS = {"EDIFF": 1e-7, "LREAL": False}
 
@@ -93,7 +94,8 @@ class VaspOracle:
     def _bounded(self, run: Callable[[], Any]) -> Any:
         """Run again what died (killed, crashed, files cut short or missing): custodian gives up on these.
 
-        Raises CalculationDiedError after ``retries`` more attempts, WallTimeError past the deadline.
+        Raises CalculationDiedError after ``retries`` more attempts, WallTimeError past the deadline, and
+        NoCureError where custodian's corrections did not help.
         """
         from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
 
@@ -105,7 +107,7 @@ class VaspOracle:
             except CustodianError as error:
                 if time.time() > self._deadline:
                     raise WallTimeError("wall time of one validation used up") from error
-                raise
+                raise NoCureError(f"{type(error).__name__}: {error}") from error
         raise CalculationDiedError(f"{attempts} attempts: {last}") from last
 
     def _answer(self, document: Any, order: NDArray[np.int64]) -> Answer:
@@ -169,11 +171,15 @@ def corrected_energy(document: Any) -> float:
 
     Wang et al., Sci. Rep. 11, 15496 (2021). Raises UnphysicalAnswerError for an entry that MP2020 rejects.
     """
-    from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
+    from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2020Compatibility
 
-    entry = MaterialsProject2020Compatibility().process_entry(document.structure_entry, clean=True)
-    if entry is None:
-        raise UnphysicalAnswerError("energy: not compatible with MP2020 corrections (potentials or U differ)")
+    uncorrected = document.structure_entry
+    run_type = uncorrected.parameters["run_type"]
+    uncorrected.parameters["run_type"] = _RUN_TYPES.get(run_type, run_type)
+    try:
+        entry = MaterialsProject2020Compatibility().process_entry(uncorrected, clean=True, on_error="raise")
+    except CompatibilityError as error:
+        raise UnphysicalAnswerError(f"energy: not compatible with MP2020 corrections: {error}") from None
     return float(entry.energy)
 
 

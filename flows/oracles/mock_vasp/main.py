@@ -41,7 +41,7 @@ class Run:
         self.title = f"mock-vasp {potential.name}"
         streams = [
             stack.enter_context((inputs.folder / name).open("w", encoding="utf-8"))
-            for name in ("vasprun.xml", "OUTCAR", "OSZICAR", "XDATCAR")
+            for name in text_files.OUTPUTS
         ]
         self.vasprun = VasprunFile(streams[0], inputs, electrons, potential.name)
         self.outcar = text_files.OutcarFile(streams[1], inputs, electrons, potential.name)
@@ -95,13 +95,12 @@ class Run:
 def run(folder: Path) -> None:
     """Read ``folder`` and run there.
 
-    Raises RefusedError, PotentialError, FaultsError or ConfigError: nothing but what was there is changed, or
-    the run ends where the potential did.
+    Raises RefusedError with nothing changed; PotentialError, FaultsError or ConfigError where the run ends.
     """
     inputs = read_inputs(folder)
+    text_files.begin(folder)
     potential = open_potential(os.environ.get(VARIABLE, _DEFAULT_POTENTIAL))
     fault = fault_of_run(inputs)
-    text_files.touch(folder)
     with ExitStack() as stack:
         Run(inputs, potential, fault, stack).relax()
     strike_after(fault, folder)

@@ -18,6 +18,7 @@ from flows.oracles.mock_vasp.vasprun import KBAR
 
 CONVERGED = "reached required accuracy - stopping structural energy minimisation"
 SOFT_STOP = "soft stop encountered!  aborting job ..."
+OUTPUTS = ("vasprun.xml", "OUTCAR", "OSZICAR", "XDATCAR")
 _RULE = " " + "-" * 104
 
 
@@ -133,10 +134,13 @@ def xdatcar_frame(title: str, step: IonicStep) -> str:
     return "\n".join([*head, f"Direct configuration= {step.number:5d}", *rows]) + "\n"
 
 
-def touch(folder: Path) -> None:
-    """The files later jobs copy: they hold nothing."""
-    for name in ("CHGCAR", "WAVECAR"):
-        (folder / name).touch()
+def begin(folder: Path) -> None:
+    """Empty what an earlier run left, before anyone who watches takes it for this run's.
+
+    CHGCAR and WAVECAR, which later jobs copy, stay empty.
+    """
+    for name in (*OUTPUTS, "CONTCAR", "CHGCAR", "WAVECAR"):
+        (folder / name).write_text("", encoding="utf-8")
 
 
 def _atom_table(title: str, values: Array) -> list[str]:

@@ -27,7 +27,7 @@ _DEFAULTS: dict[str, Any] = {
     "EDIFFG": 1e-3,
     "POTIM": 0.5,
     "LORBIT": 0,
-    "GGA": "PE",
+    "GGA": "--",
     "METAGGA": "--",
     "LHFCALC": False,
     "LASPH": False,
@@ -91,7 +91,7 @@ def _item(name: str, value: Any) -> str:
     if isinstance(value, int):
         return f' <i type="int" name="{name}">{value}</i>\n'
     if isinstance(value, float):
-        return f' <i name="{name}">{value:.8f}</i>\n'
+        return f' <i name="{name}">{value:.12g}</i>\n'
     if isinstance(value, str):
         return f' <i type="string" name="{name}">{escape(value)}</i>\n'
     kind = ' type="int"' if all(isinstance(item, int) for item in value) else ""

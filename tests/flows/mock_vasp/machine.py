@@ -26,15 +26,22 @@ def cuau() -> Structure:
     return Structure(Lattice.tetragonal(2.9, 3.6), ["Cu", "Au"], [[0, 0, 0], [0.5, 0.5, 0.53]])
 
 
-def prepare(folder: Path, structure: Structure, incar: Mapping[str, Any], kpoints: str = "3 3 3") -> Path:
-    """A working folder as an input set would leave it."""
+def prepare(
+    folder: Path,
+    structure: Structure,
+    incar: Mapping[str, Any],
+    kpoints: str = "3 3 3",
+    potcars: Mapping[str, str] | None = None,
+) -> Path:
+    """A working folder as an input set would leave it. potcars: names other than the element's."""
     folder.mkdir(parents=True, exist_ok=True)
     structure.to(str(folder / "POSCAR"), fmt="poscar")
     lines = "".join(f"{tag} = {value}\n" for tag, value in incar.items())
     (folder / "INCAR").write_text(lines, encoding="utf-8")
     (folder / "KPOINTS").write_text(f"mesh\n0\nGamma\n{kpoints}\n", encoding="utf-8")
     species = list(dict.fromkeys(site.specie.symbol for site in structure))
-    (folder / "POTCAR").write_text("".join(potcar(symbol) for symbol in species), encoding="utf-8")
+    text = "".join(potcar((potcars or {}).get(symbol, symbol)) for symbol in species)
+    (folder / "POTCAR").write_text(text, encoding="utf-8")
     return folder
 
 

@@ -100,7 +100,7 @@ def test_emmet_makes_a_task_document(relaxed: Path, tmp_path: Path) -> None:
     document = TaskDoc.from_directory(folder)
     assert document.state == "successful"
     assert str(document.task_type) == "Structure Optimization"
-    assert str(document.run_type) == "PBE"
+    assert str(document.run_type) == "GGA"
     assert document.vasp_version.startswith(VERSION)
 
 
