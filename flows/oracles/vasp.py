@@ -180,6 +180,8 @@ def corrected_energy(document: Any) -> float:
         entry = MaterialsProject2020Compatibility().process_entry(uncorrected, clean=True, on_error="raise")
     except CompatibilityError as error:
         raise UnphysicalAnswerError(f"energy: not compatible with MP2020 corrections: {error}") from None
+    if entry is None:
+        raise UnphysicalAnswerError("energy: not compatible with MP2020 corrections")
     return float(entry.energy)
 
 

@@ -44,7 +44,7 @@ SPEC = CampaignSpec(
 
 def swapped() -> Structure:
     """CuAu with the sites in the order in which no input set writes them, one moved."""
-    return Structure(Lattice.tetragonal(2.9, 3.6), ["Au", "Cu"], [[0, 0, 0], [0.5, 0.5, 0.52]])
+    return Structure(Lattice.tetragonal(2.9, 3.6), ["Au", "Cu"], np.array([[0, 0, 0], [0.5, 0.5, 0.52]]))
 
 
 def test_it_equals_the_force_field_oracle_of_the_same_potential(use_mock: UseMock, tmp_path: Path) -> None:

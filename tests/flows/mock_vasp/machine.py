@@ -23,7 +23,7 @@ RELAX = {"ISPIN": 2, "MAGMOM": "2*0.6", "IBRION": 2, "ISIF": 3, "NSW": 60, "EDIF
 
 def cuau() -> Structure:
     """L1₀ CuAu, strained and with one site moved."""
-    return Structure(Lattice.tetragonal(2.9, 3.6), ["Cu", "Au"], [[0, 0, 0], [0.5, 0.5, 0.53]])
+    return Structure(Lattice.tetragonal(2.9, 3.6), ["Cu", "Au"], np.array([[0, 0, 0], [0.5, 0.5, 0.53]]))
 
 
 def prepare(
