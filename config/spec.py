@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 SCHEMA_VERSION = 1
 _MAX_ELEMENTS = 5
+_VASP_WALL_TIME = 86400.0
 
 ELEMENTS: tuple[str, ...] = (
     *("H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P", "S", "Cl", "Ar"),
@@ -58,7 +59,7 @@ ELEMENTS: tuple[str, ...] = (
     *("Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu"),
 )
 
-OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj"]
+OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
 GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
 AcquisitionName = Literal[
@@ -125,13 +126,20 @@ class Phonons(_Part):
 
 
 class Oracle(_Part):
-    """What answers for a structure. fmax in eV/Å; wall_time in seconds for one validation."""
+    """What answers for a structure. fmax in eV/Å; wall_time in seconds for one validation (vasp: a day)."""
 
     name: OracleName = "7net-0"
     fmax: Annotated[float, Field(gt=0)] = 0.03
     max_steps: Annotated[int, Field(ge=1)] = 200
     wall_time: Annotated[float, Field(gt=0)] = 120.0
     retries: Annotated[int, Field(ge=0, le=10)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _patience(cls, given: object) -> object:
+        if isinstance(given, dict) and given.get("name") == "vasp":
+            return {"wall_time": _VASP_WALL_TIME} | given
+        return given
 
 
 class Prior(_Part):

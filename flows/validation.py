@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from config.spec import CampaignSpec
-from flows.oracles.base import Answer, NotConvergedError, Oracle
+from flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, Oracle
 from flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
 from loop.phonons import Dynamics, dynamics, undecided
 from loop.records import Failure, Validation
@@ -26,10 +26,12 @@ _CAUSES = {
     UnphysicalAnswerError: "unphysical",
     WallTimeError: "wall_time",
     NotConvergedError: "not_converged",
+    CalculationDiedError: "died",
+    NoCureError: "no_cure",
 }
 PHONONS_OPEN = "phonons not run yet"
 _SYMMETRY_COST = 1e-3
-_DETERMINISTIC = (UnphysicalAnswerError, WallTimeError, NotConvergedError)
+_FINAL = tuple(_CAUSES)
 
 
 def validate_structure(
@@ -60,7 +62,7 @@ def _attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T
                 return work()
         except Exception as error:  # noqa: BLE001 - a failed validation is data, whatever was raised
             last = error
-            if isinstance(error, _DETERMINISTIC):
+            if isinstance(error, _FINAL):
                 break
     return Failure(
         step=step,

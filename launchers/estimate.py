@@ -13,6 +13,7 @@ _SECONDS_PER_VALIDATION = {
     "chgnet": 15.0,
     "emt": 1.0,
     "lj": 1.0,
+    "vasp": 7200.0,
 }
 
 

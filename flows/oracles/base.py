@@ -20,6 +20,14 @@ class NotConvergedError(RuntimeError):
     """The relaxation ended with forces above fmax."""
 
 
+class CalculationDiedError(RuntimeError):
+    """The program was killed, crashed or left its files incomplete, more often than it may be tried again."""
+
+
+class NoCureError(RuntimeError):
+    """custodian knew what was wrong and its corrections did not help."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """energy: eV for the cell; forces: eV/Å, shape (n_atoms, 3); steps: ionic steps taken."""

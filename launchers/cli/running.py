@@ -25,11 +25,13 @@ def launch(
 ) -> None:
     """Run a campaign to its end, or go on where it was."""
     from config.loading import load_campaign
+    from flows.oracles.registry import check_machine
     from launchers.local import StepFailedError, run_campaign
     from launchers.progress import CampaignProgress
     from launchers.services import campaign_database
 
     spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id)
+    check_machine(spec)
     with campaign_database() as database:
         database.create_campaign(spec)
         try:

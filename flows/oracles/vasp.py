@@ -1,0 +1,259 @@
+"""VASP oracle: atomate2's Materials Project Makers, run by custodian with what this machine calls VASP.
+
+What runs is the user's own choice, made where atomate2 and pymatgen look: ``ATOMATE2_VASP_CMD`` or
+``~/.atomate2.yaml``, ``PMG_VASP_PSP_DIR`` or ``~/.pmgrc.yaml``. mock-vasp is found the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import ConfigError
+from config.spec import CampaignSpec
+from config.spec import Oracle as OracleSpec
+from flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, run_job
+from flows.oracles.potentials import (
+    MAX_VOLUME_PER_ATOM,
+    MIN_VOLUME_PER_ATOM,
+    UnphysicalAnswerError,
+    WallTimeError,
+)
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_CONVERGED = "reached required accuracy"
+_MOCK = "mock"
+_POLL_SECONDS = 0.1
+_POLLS_PER_CHECK = 50
+_RUN_TYPES = {"PBE": "GGA", "PBE+U": "GGA+U"}  # emmet's words in those of MP2020
+# Forces for phonons need tighter electrons than MPStaticSet asks for; tighter is compatible with MP2020.
+_STATIC_TAGS = {"EDIFF": 1e-7, "LREAL": False}
+
+
+@dataclass
+class VaspOracle:
+    """Double relaxation and static runs with MPRelaxSet and MPStaticSet (PBE, PBE+U for MP's oxides)."""
+
+    spec: OracleSpec
+    _deadline: float = field(default=float("inf"), init=False)
+    _version: str = field(default="", init=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Known once something was answered, as only the program itself says what it is.
+
+        Raises RuntimeError before.
+        """
+        if not self._version:
+            raise RuntimeError("VASP has not answered yet, so its version is not known")
+        if is_mock(self._version):
+            return f"mock-vasp {self._version}, uncorrected"
+        return f"VASP {self._version} MP PBE/PBE+U, corrected by MP2020"
+
+    def relax(self, structure: Structure, folder: Path) -> Answer:
+        """Relax cell and sites twice, as plane waves are chosen for the first cell."""
+        document, order = self._calculate(relax_maker(self.spec), structure, folder)
+        require_converged(document, self.spec)
+        return self._answer(document, order)
+
+    def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
+        """Energy and forces, one run each."""
+        maker = static_maker()
+        return [self._answer(*self._calculate(maker, structure, folder)) for structure in structures]
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        self._deadline = time.time() + seconds
+        try:
+            yield
+        finally:
+            self._deadline = float("inf")
+
+    def _calculate(self, maker: Any, structure: Structure, folder: Path) -> tuple[Any, NDArray[np.int64]]:
+        """The last task document of one calculation, and the order its sites were written in."""
+        order = _written_order(structure)
+        ready = with_deadline(maker, self._deadline)
+        ordered = type(structure).from_sites([structure[i] for i in order])
+        document = self._bounded(lambda: run_job(ready.make(ordered), folder))
+        self._version = document.vasp_version
+        check_answer(document)
+        return document, order
+
+    def _bounded(self, run: Callable[[], Any]) -> Any:
+        """Run again what died (killed, crashed, files cut short or missing): custodian gives up on these.
+
+        Raises CalculationDiedError after ``retries`` more attempts, WallTimeError past the deadline, and
+        NoCureError where custodian's corrections did not help.
+        """
+        from custodian.custodian import CustodianError, ReturnCodeError, ValidationError
+
+        for attempt in range(1, self.spec.retries + 2):
+            try:
+                return run()
+            except (ReturnCodeError, ValidationError) as error:
+                last, attempts = error, attempt
+            except CustodianError as error:
+                if time.time() > self._deadline:
+                    raise WallTimeError("wall time of one validation used up") from error
+                raise NoCureError(f"{type(error).__name__}: {error}") from error
+        raise CalculationDiedError(f"{attempts} attempts: {last}") from last
+
+    def _answer(self, document: Any, order: NDArray[np.int64]) -> Answer:
+        from pymatgen.core import Structure
+
+        back = np.argsort(order)
+        relaxed = document.output.structure
+        energy = float(document.output.energy)
+        return Answer(
+            structure=Structure(
+                relaxed.lattice, [relaxed[i].specie for i in back], relaxed.frac_coords[back]
+            ),
+            energy=energy if is_mock(document.vasp_version) else corrected_energy(document),
+            forces=np.asarray(document.output.forces, dtype=float)[back],
+            steps=len(document.calcs_reversed[0].output.ionic_steps),
+        )
+
+
+def relax_maker(spec: OracleSpec) -> Any:
+    """atomate2 MPGGADoubleRelaxMaker with the campaign's largest force and number of steps."""
+    from atomate2.vasp.flows.mp import MPGGADoubleRelaxMaker
+    from atomate2.vasp.powerups import update_user_incar_settings
+
+    return update_user_incar_settings(MPGGADoubleRelaxMaker(), {"EDIFFG": -spec.fmax, "NSW": spec.max_steps})
+
+
+def static_maker() -> Any:
+    """atomate2 MPGGAStaticMaker with electrons converged well enough for phonons."""
+    from atomate2.vasp.jobs.mp import MPGGAStaticMaker
+    from atomate2.vasp.powerups import update_user_incar_settings
+
+    return update_user_incar_settings(MPGGAStaticMaker(), _STATIC_TAGS)
+
+
+def with_deadline(maker: Any, at: float) -> Any:
+    """The Maker with this machine's VASP command, prompt custodian and an end at ``at`` (epoch seconds)."""
+    from atomate2.settings import Atomate2Settings
+    from atomate2.vasp.jobs.base import BaseVaspMaker
+    from atomate2.vasp.run import DEFAULT_HANDLERS
+
+    from flows.oracles.vasp_deadline import DeadlineHandler
+
+    settings = Atomate2Settings()
+    run = {
+        "vasp_cmd": settings.VASP_CMD,
+        "vasp_gamma_cmd": settings.VASP_GAMMA_CMD,
+        "handlers": [*DEFAULT_HANDLERS, DeadlineHandler(at)],
+        "custodian_kwargs": {"polling_time_step": _POLL_SECONDS, "monitor_freq": _POLLS_PER_CHECK},
+    }
+    changes = {"run_vasp_kwargs": run, "stop_children_kwargs": {"handle_unsuccessful": False}}
+    return maker.update_kwargs(changes, class_filter=BaseVaspMaker)
+
+
+def is_mock(version: str) -> bool:
+    """Whether the program that calls itself ``version`` is mock-vasp."""
+    return _MOCK in version
+
+
+def corrected_energy(document: Any) -> float:
+    """Energy (eV for the cell) on the scale of Materials Project hulls: anion and GGA/GGA+U corrections.
+
+    Wang et al., Sci. Rep. 11, 15496 (2021). Raises UnphysicalAnswerError for an entry that MP2020 rejects.
+    """
+    from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2020Compatibility
+
+    uncorrected = document.structure_entry
+    run_type = uncorrected.parameters["run_type"]
+    uncorrected.parameters["run_type"] = _RUN_TYPES.get(run_type, run_type)
+    try:
+        entry = MaterialsProject2020Compatibility().process_entry(uncorrected, clean=True, on_error="raise")
+    except CompatibilityError as error:
+        raise UnphysicalAnswerError(f"energy: not compatible with MP2020 corrections: {error}") from None
+    if entry is None:
+        raise UnphysicalAnswerError("energy: not compatible with MP2020 corrections")
+    return float(entry.energy)
+
+
+def check_answer(document: Any) -> None:
+    """Raises UnphysicalAnswerError or NotConvergedError: a state ``successful`` does not rule these out."""
+    output = document.output
+    if output.energy is None or not np.isfinite(output.energy):
+        raise UnphysicalAnswerError(f"energy {output.energy} is not finite")
+    if output.forces is None or not np.isfinite(output.forces).all():
+        raise UnphysicalAnswerError("forces are missing or not finite")
+    volume = output.structure.volume / len(output.structure)
+    if not MIN_VOLUME_PER_ATOM <= volume <= MAX_VOLUME_PER_ATOM:
+        raise UnphysicalAnswerError(
+            f"volume {volume:.3g} Å³/atom; allowed {MIN_VOLUME_PER_ATOM} to {MAX_VOLUME_PER_ATOM}"
+        )
+    if document.state != "successful":
+        raise NotConvergedError(f"VASP ended {document.state}: electrons or ions did not converge")
+
+
+def require_converged(document: Any, spec: OracleSpec) -> None:
+    """Raises NotConvergedError for forces above fmax, or an OUTCAR that does not say it converged.
+
+    A run stopped softly at its wall time is ``successful`` too.
+    """
+    from monty.io import zopen
+    from monty.os.path import zpath
+
+    largest = float(np.linalg.norm(document.output.forces, axis=1).max())
+    if largest > spec.fmax:
+        raise NotConvergedError(f"largest force {largest:.3g} eV/Å; fmax {spec.fmax}")
+    folder = Path(document.dir_name.rpartition(":")[2])
+    with zopen(zpath(folder / "OUTCAR"), "rt", encoding="utf-8") as outcar:
+        if not any(_CONVERGED in line for line in outcar):
+            raise NotConvergedError("the OUTCAR does not say that the relaxation converged")
+
+
+def check_machine(spec: CampaignSpec) -> None:
+    """Raises ConfigError where this machine has no VASP command or lacks a POTCAR the campaign needs."""
+    from atomate2.settings import Atomate2Settings
+
+    settings = Atomate2Settings()
+    for variable, command in (
+        ("ATOMATE2_VASP_CMD", settings.VASP_CMD),
+        ("ATOMATE2_VASP_GAMMA_CMD", settings.VASP_GAMMA_CMD),
+    ):
+        words = shlex.split(os.path.expandvars(command))
+        if not words or shutil.which(words[0]) is None:
+            raise ConfigError(f"oracle vasp: {variable}={command!r}: no such program; see docs/vasp.md")
+    _check_potcars(spec)
+
+
+def _check_potcars(spec: CampaignSpec) -> None:
+    from pymatgen.core import SETTINGS
+    from pymatgen.io.vasp.inputs import PotcarSingle
+    from pymatgen.io.vasp.sets import MPRelaxSet
+
+    folder = SETTINGS.get("PMG_VASP_PSP_DIR")
+    if not folder or not Path(folder).expanduser().is_dir():
+        raise ConfigError(f"oracle vasp: PMG_VASP_PSP_DIR={folder or ''!r}: no such folder; see docs/vasp.md")
+    names = MPRelaxSet.CONFIG["POTCAR"]
+    for element in spec.elements:
+        if element not in names:
+            raise ConfigError(f"oracle vasp: MPRelaxSet names no POTCAR for {element}")
+        try:
+            PotcarSingle.from_symbol_and_functional(names[element], "PBE")
+        except OSError:
+            wanted = f"POTCAR of {names[element]} (PBE)"
+            raise ConfigError(
+                f"oracle vasp: no {wanted} in PMG_VASP_PSP_DIR={folder}; see docs/vasp.md"
+            ) from None
+
+
+def _written_order(structure: Structure) -> NDArray[np.int64]:
+    """The sites in the order in which an input set writes them."""
+    return np.array(sorted(range(len(structure)), key=lambda i: structure[i]))
