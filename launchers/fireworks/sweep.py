@@ -1,0 +1,226 @@
+"""The sweep: finds what killed workers and lost connections left behind, and lets campaigns go on."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from launchers.fireworks.advance import advance, spec_of
+from launchers.fireworks.submission import open_claims
+from launchers.fireworks.workflows import names_of
+from launchers.rounds import note
+
+if TYPE_CHECKING:
+    from loop.database import Database
+    from loop.records import Failure
+
+_LOCK_SECONDS = 3.0
+_RESERVED_SECONDS = 15.0
+_MAX_ERRORS = 2
+_MAX_DEATHS = 20
+_GONE = "spec.given_up"
+
+
+def sweep(launchpad: Any, database: Database) -> dict[str, int]:
+    """Heal every running campaign and submit what is due; counts of what was done, by kind.
+
+    Safe beside running workers and beside other sweeps.
+    """
+    done: Counter[str] = Counter()
+    for campaign in database.campaigns():
+        if campaign.state != "running":
+            continue
+        done["locks released"] += _release_locks(launchpad, campaign.id)
+        done["lost runs"] += _find_lost(launchpad, campaign.id)
+        done["reservations released"] += _release_reservations(launchpad, campaign.id)
+        done["workflows mended"] += _mend(launchpad, campaign.id)
+        for firework in _fizzled(launchpad, campaign.id):
+            done[_rerun_or_give_up(launchpad, database, firework)] += 1
+        done["submitted"] += len(advance(launchpad, database, campaign.id))
+    return {kind: count for kind, count in done.items() if count}
+
+
+def unfinished(launchpad: Any, campaigns: Iterable[str]) -> int:
+    """How many fireworks of the campaigns may still run: not those that wait behind one given up."""
+    named = {"spec.campaign": {"$in": list(campaigns)}}
+    query = {"state": {"$in": ["READY", "RESERVED", "RUNNING"]}, **named}
+    retried = {"state": "FIZZLED", **named, _GONE: {"$exists": False}}
+    jobs = sum(launchpad.fireworks.count_documents(each) for each in (query, retried))
+    return int(jobs + open_claims(launchpad))
+
+
+def hand_back(launchpad: Any, folder: str) -> int:
+    """Make what a dead worker was running in ``folder`` ready for others; how many jobs that were."""
+    lost = list(launchpad.launches.find({"launch_dir": folder, "state": "RUNNING"}, _IDS))
+    for launch in lost:
+        _release_lock_of(launchpad, launch["fw_id"])
+        launchpad.mark_fizzled(launch["launch_id"])
+        _rerun(launchpad, launch["fw_id"])
+    reserved = {"state": "RESERVED", "fw_id": {"$in": [launch["fw_id"] for launch in lost]}}
+    launchpad.fireworks.update_many(reserved, {"$set": {"state": "READY"}})
+    return len(lost)
+
+
+def rerun_given_up(launchpad: Any, campaign: str) -> int:
+    """Try again what was given up, once its cause is gone; how many jobs that are."""
+    found = list(launchpad.fireworks.find({"state": "FIZZLED", "spec.campaign": campaign}, _IDS))
+    for firework in found:
+        launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$unset": {_GONE: ""}})
+        launchpad.rerun_fw(firework["fw_id"])
+    return len(found)
+
+
+_IDS = {"fw_id": 1, "launch_id": 1}
+
+
+def _release_locks(launchpad: Any, campaign: str) -> int:
+    """Unlock workflows whose lock outlived any update: the same lock seen twice, seconds apart."""
+    query = {"locked": True, "metadata.campaign": campaign}
+    before = _locked(launchpad, query)
+    if not before:
+        return 0
+    time.sleep(_LOCK_SECONDS)
+    stale = [key for key, updated in _locked(launchpad, query).items() if before.get(key) == updated]
+    launchpad.workflows.update_many({"_id": {"$in": stale}}, {"$unset": {"locked": True}})
+    return len(stale)
+
+
+def _locked(launchpad: Any, query: dict[str, Any]) -> dict[Any, Any]:
+    return {found["_id"]: found["updated_on"] for found in launchpad.workflows.find(query, {"updated_on": 1})}
+
+
+def _release_lock_of(launchpad: Any, fw_id: int) -> None:
+    """The lock that a dead worker may have left on the workflow of its job."""
+    launchpad.workflows.update_one({"nodes": fw_id}, {"$unset": {"locked": True}})
+
+
+def _find_lost(launchpad: Any, campaign: str) -> int:
+    """Launches that stopped pinging become fizzled; finished ones whose firework says otherwise are read."""
+    from fireworks.fw_config import RUN_EXPIRATION_SECS
+
+    query = {"state": {"$in": ["RUNNING", "RESERVED"]}, "spec.campaign": campaign}
+    lost, _, inconsistent = launchpad.detect_lostruns(
+        expiration_secs=RUN_EXPIRATION_SECS, fizzle=True, refresh=True, query=query
+    )
+    return len(lost) + len(inconsistent)
+
+
+def _release_reservations(launchpad: Any, campaign: str) -> int:
+    """Fireworks checked out by a worker that died before it wrote down its launch."""
+    query = {"state": "RESERVED", "spec.campaign": campaign}
+    released = 0
+    for found in list(launchpad.fireworks.find(query, {"fw_id": 1, "updated_on": 1})):
+        queued = launchpad.launches.count_documents({"fw_id": found["fw_id"], "state": "RESERVED"})
+        if not queued and _age(found["updated_on"]) > _RESERVED_SECONDS:
+            same = {"fw_id": found["fw_id"], "state": "RESERVED", "updated_on": found["updated_on"]}
+            released += launchpad.fireworks.update_one(same, {"$set": {"state": "READY"}}).modified_count
+    return released
+
+
+def _age(moment: datetime | str) -> float:
+    """Seconds since a time FireWorks stored, as a date or as text."""
+    then = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
+
+
+def _mend(launchpad: Any, campaign: str) -> int:
+    """Workflows left half written: what fireworks say differs from what their workflow says of them."""
+    query = {"state": {"$ne": "COMPLETED"}, "metadata.campaign": campaign, "locked": {"$exists": False}}
+    mended = 0
+    for workflow in list(launchpad.workflows.find(query)):
+        fireworks = launchpad.fireworks.find({"fw_id": {"$in": workflow["nodes"]}}, {"fw_id": 1, "state": 1})
+        states = {firework["fw_id"]: firework["state"] for firework in fireworks}
+        if _is_torn(workflow, states):
+            for fw_id in _parents_first(workflow):
+                launchpad._refresh_wf(fw_id)
+            mended += 1
+    return mended
+
+
+def _is_torn(workflow: dict[str, Any], states: dict[int, str]) -> bool:
+    """Whether a settled firework is not known as such, or a child waits although its parents completed."""
+    known = {int(fw_id): state for fw_id, state in workflow["fw_states"].items()}
+    settled = {fw_id: state for fw_id, state in states.items() if state in ("COMPLETED", "FIZZLED")}
+    if any(known.get(fw_id) != state for fw_id, state in settled.items()):
+        return True
+    return any(
+        states.get(int(child)) == "WAITING" and all(states.get(p) == "COMPLETED" for p in parents)
+        for child, parents in workflow["parent_links"].items()
+    )
+
+
+def _parents_first(workflow: dict[str, Any]) -> list[int]:
+    from graphlib import TopologicalSorter
+
+    parents = {fw_id: workflow["parent_links"].get(str(fw_id), []) for fw_id in workflow["nodes"]}
+    return list(TopologicalSorter(parents).static_order())
+
+
+def _fizzled(launchpad: Any, campaign: str) -> list[dict[str, Any]]:
+    query = {"state": "FIZZLED", "spec.campaign": campaign, _GONE: {"$exists": False}}
+    return list(launchpad.fireworks.find(query))
+
+
+def _rerun_or_give_up(launchpad: Any, database: Database, firework: dict[str, Any]) -> str:
+    errors, deaths = _tries(launchpad, firework["fw_id"])
+    if len(errors) < _MAX_ERRORS and deaths < _MAX_DEATHS:
+        _rerun(launchpad, firework["fw_id"])
+        return "jobs run again"
+    _give_up(launchpad, database, firework, errors[-1] if errors else f"its worker died {deaths} times")
+    return "jobs given up"
+
+
+def _tries(launchpad: Any, fw_id: int) -> tuple[list[str], int]:
+    """Errors a job raised itself, and how often its worker or its database connection was lost."""
+    stored = [
+        launch["action"]["stored_data"].get("_exception", {}).get("_stacktrace", "")
+        for launch in launchpad.launches.find({"fw_id": fw_id, "action": {"$ne": None}})
+    ]
+    errors = [trace.strip().splitlines()[-1] for trace in stored if trace and not _is_connection(trace)]
+    return errors, launchpad.launches.count_documents({"fw_id": fw_id}) - len(errors)
+
+
+def _is_connection(trace: str) -> bool:
+    """Whether it was the way to the database that failed, or a worker that was told to end."""
+    last = trace.strip().splitlines()[-1]
+    return "pymongo.errors." in trace or "no database answers" in last or last.startswith("SystemExit")
+
+
+def _rerun(launchpad: Any, fw_id: int) -> None:
+    """Run a fizzled firework again; one that another sweep has set to run already is left alone."""
+    if launchpad.fireworks.find_one({"fw_id": fw_id, "state": "FIZZLED"}, {"_id": 1}) is not None:
+        launchpad.rerun_fw(fw_id)
+
+
+def _give_up(launchpad: Any, database: Database, firework: dict[str, Any], error: str) -> None:
+    """The job's outcome becomes a failure record, or a note on its round; who can do without it goes on."""
+    from flows.validating import give_up_on
+
+    campaign, number, step, candidate = names_of(firework)
+    spec = spec_of(database, campaign)
+    if candidate:
+        give_up_on(database, spec, candidate, step, _failure(step, error))
+    else:
+        note(database, spec, number, {firework["name"]: error})
+    launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$set": {_GONE: True}})
+    workflow = launchpad.workflows.find_one({"nodes": firework["fw_id"]}, {"links": 1})
+    for child in workflow["links"].get(str(firework["fw_id"]), []):
+        query = {"fw_id": child, "spec.goes_on_without": True}
+        if launchpad.fireworks.update_one(
+            query, {"$set": {"spec._allow_fizzled_parents": True}}
+        ).matched_count:
+            launchpad._refresh_wf(child)
+
+
+def _failure(step: str, error: str) -> Failure:
+    from loop.records import Failure
+
+    return Failure(
+        step="relax" if step == "validate" else step,
+        cause="lost",
+        exception=error.split(":")[0][:80],
+        message=error[:500],
+    )
