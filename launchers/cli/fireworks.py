@@ -55,8 +55,8 @@ def tend(
     from launchers.fireworks.sweep import sweep
     from launchers.services import campaign_database
 
+    launchpad = open_launchpad()
     while True:
-        launchpad = open_launchpad()
         with campaign_database() as database:
             done = sweep(launchpad, database)
         print_rows([{"done": kind, "count": count} for kind, count in done.items()], as_json, title="sweep")

@@ -74,7 +74,7 @@ def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecor
     acquired = Status.ACQUIRED.value
     if not spec.asynchronous or record.number == 0:
         return not database.exists(spec.id, status=acquired, acquired_round=record.number)
-    if is_last_round(spec, database.campaign(spec.id), database.rounds(spec.id)):
+    if is_last_round(spec, database.create_campaign(spec), database.rounds(spec.id)):
         return not database.exists(spec.id, status=acquired)
     waiting = database.count(spec.id, status=acquired, acquired_round=record.number)
     return len(record.batch) - waiting >= spec.quorum * len(record.batch)

@@ -28,6 +28,8 @@ Show = Callable[["Rockets", Any], None]
 class Rockets:
     """``count`` worker processes, each in a folder of its own; one that dies is replaced."""
 
+    module = "launchers.fireworks.worker"
+
     def __init__(self, count: int) -> None:
         self._base = Settings().home.expanduser().resolve() / "rockets"
         self._folders = [self._base / f"{os.getpid()}-{slot + 1}" for slot in range(count)]
@@ -64,7 +66,7 @@ class Rockets:
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "launchers.fireworks.worker", str(folder), str(os.getpid())]
+        command = [sys.executable, "-m", self.module, str(folder), str(os.getpid())]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from launchers.executor import job_store, start_worker
 from launchers.fireworks.pad import open_launchpad
+from launchers.services import ensure_database
 
 _IDLE_SECONDS = 0.3
 _LOST_SECONDS = 1.0
@@ -56,7 +57,7 @@ def _launch(launch_rocket: Any, launchpad: Any, fworker: Any, folder: Path) -> b
     ) as error:  # what FireWorks raises around a lost connection
         print(f"rocket lost: {type(error).__name__}: {error}", file=sys.stderr)
         time.sleep(_LOST_SECONDS)
-        open_launchpad()
+        ensure_database()
         hand_back(launchpad, str(folder))
         return False
 
@@ -70,6 +71,11 @@ def _use_campaign_store() -> None:
         jobflow.SETTINGS.JOB_STORE = job_store()
 
 
+def run(arguments: list[str]) -> None:
+    """The worker process of ``FOLDER SUPERVISOR``, which ends with its supervisor."""
+    start_worker(int(arguments[2]))
+    fly(Path(arguments[1]), Stop())
+
+
 if __name__ == "__main__":
-    start_worker(int(sys.argv[2]))
-    fly(Path(sys.argv[1]), Stop())
+    run(sys.argv)

@@ -25,7 +25,7 @@ def workflow_of(flow: Flow, spec: CampaignSpec, number: int, key: str) -> Workfl
     names = {"campaign": spec.id, "round": number, "submission": key}
     candidate = next((job.metadata["candidate"] for job in flow.jobs if "candidate" in job.metadata), None)
     metadata = names | ({"candidate": candidate} if candidate else {})
-    workflow = flow_to_workflow(flow, store=None, name=flow.name, metadata=metadata)
+    workflow = flow_to_workflow(flow, name=flow.name, metadata=metadata)
     leaves = set(workflow.leaf_fw_ids)
     for firework in workflow.fws:
         firework.spec["goes_on_without"] = firework.spec.pop("_allow_fizzled_parents", False)
