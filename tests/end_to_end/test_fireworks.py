@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
     "acquisition": {"batch": 3, "control_share": 0.34},
     "limits": {"max_atoms": 4},
 }
-LARGER: dict[str, Any] = {}
+LARGER: dict[str, Any] = {"budget": {"rounds": 3, "validations": 18}, "acquisition": {"batch": 6}}
 
 
 class Local:
@@ -84,14 +84,6 @@ def mongo(place: Path) -> Any:
     return Database.connect(ensure_server(place / "home" / "db"), "niobe")
 
 
-def has_ended(place: Path) -> bool:
-    database = mongo(place)
-    try:
-        return all(campaign.state != "running" for campaign in database.campaigns())
-    finally:
-        database.close()
-
-
 def assert_as_local(place: Path, wanted: list[Any]) -> None:
     """The same records and verdicts, rounds without gaps, and no outcome stored after another one."""
     assert [content(record) for record in records(place)] == wanted
@@ -118,50 +110,49 @@ def test_four_workers_find_what_the_local_launcher_finds(place: Path, local: Loc
     assert_as_local(place, local.contents(SMALL))
 
 
-def shoot(
-    place: Path, process: subprocess.Popen[str], workers_shot: int, servers_shot: int, seed: int
-) -> None:
-    """Kill workers and the database server at random instants until the shots are spent."""
-    rng = random.Random(seed)
-    shots = ["worker"] * workers_shot + ["server"] * servers_shot
+def shoot(place: Path, process: subprocess.Popen[str], shots: list[str], pause: float, seed: int) -> int:
+    """Kill workers and the database server at random instants, ``pause`` seconds apart at most; how many."""
+    rng, done = random.Random(seed), 0
     rng.shuffle(shots)
     for shot in shots:
-        time.sleep(rng.uniform(0.5, 3.0))
+        time.sleep(rng.uniform(0.2, pause))
         if process.poll() is not None:
             break
-        if shot == "server":
-            status = server_status(place / "home" / "db")
-            if status:
-                os.kill(int(status["pid"]), signal.SIGKILL)
-        elif alive := workers(process.pid):
-            os.kill(rng.choice(alive), signal.SIGKILL)
+        status = server_status(place / "home" / "db") or {}
+        targets = [status.get("pid", 0)] if shot == "server" else workers(process.pid)
+        if targets and targets[0]:
+            os.kill(int(rng.choice(targets)), signal.SIGKILL)
+            done += 1
+    return done
 
 
 def assert_survives(
-    place: Path, wanted: list[Any], changes: Any, *, workers_shot: int, servers_shot: int
+    place: Path, wanted: list[Any], changes: dict[str, Any], shots: list[str], pause: float
 ) -> None:
     niobe(place, "launch", campaign_file(place, **changes), "--launcher", "fireworks")
     process = rockets(place, 3)
-    shoot(place, process, workers_shot, servers_shot, seed=workers_shot + servers_shot)
-    said, _ = process.communicate(timeout=1500)
+    done = shoot(place, process, shots, pause, seed=len(shots))
+    said, _ = process.communicate(timeout=3000)
     assert process.returncode == 0, said
+    print(f"{done} of {len(shots)} shots; last said: {said[-500:]}")
+    assert done >= 0.8 * len(shots)
     assert_as_local(place, wanted)
 
 
 def test_workers_and_the_server_are_killed(place: Path, local: Local) -> None:
-    assert_survives(place, local.contents(SMALL), SMALL, workers_shot=4, servers_shot=1)
+    assert_survives(place, local.contents(SMALL), SMALL, ["worker"] * 3 + ["server"], pause=4.0)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_fifty_workers_are_killed(place: Path, local: Local) -> None:
-    assert_survives(place, local.contents(LARGER), LARGER, workers_shot=50, servers_shot=0)
+    assert_survives(place, local.contents(LARGER), LARGER, ["worker"] * 50, pause=8.0)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_server_is_killed_ten_times(place: Path, local: Local) -> None:
-    assert_survives(place, local.contents(LARGER), LARGER, workers_shot=0, servers_shot=10)
+    assert_survives(place, local.contents(LARGER), LARGER, ["server"] * 10, pause=12.0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
