@@ -166,6 +166,7 @@ class Database:
     def children(self, record: str) -> list[StructureRecord]:
         """Records made from this one."""
         return _load(StructureRecord, self._mongo["structures"].find({"lineage.parents": record}))
+
     def exists(self, campaign: str, **equal: Any) -> bool:
         """Whether a record of a campaign has fields equal to what is given; name the rarest value first."""
         query = {key.replace("__", "."): value for key, value in equal.items()} | {"campaign": campaign}

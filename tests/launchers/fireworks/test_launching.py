@@ -72,7 +72,7 @@ def seeded(launchpad: Any, database: Database, spec: CampaignSpec = SPEC) -> lis
 def checkout(launchpad: Any, folder: str = "/nowhere") -> tuple[Any, int]:
     from fireworks import FWorker
 
-    return launchpad.checkout_fw(FWorker(), folder)  # type: ignore[no-any-return]
+    return launchpad.checkout_fw(FWorker(), folder)
 
 
 def complete(launchpad: Any, name: str) -> None:
