@@ -18,6 +18,7 @@ def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> s
     Raises ConfigError where a campaign of that id has another spec.
     """
     record = database.create_campaign(spec)
+    database.mongo["outputs"].create_index("uuid")
     if record.state != "running" and not record.stop:
         database.update_campaign(spec.id, state="running", reason="")
     again = rerun_given_up(launchpad, spec.id)

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from config.errors import ConfigError
 from config.settings import Settings
 from launchers.fireworks.files import write_own_settings
 from launchers.fireworks.pad import open_launchpad
@@ -22,6 +24,7 @@ from launchers.services import campaign_database, ensure_database
 _GRACE_SECONDS = 4.0
 _SWEEP_SECONDS = 3.0
 _TICK_SECONDS = 0.3
+_MAX_CRASHES, _CRASH_SECONDS = 10, 60.0
 Show = Callable[["Rockets", Any], None]
 
 
@@ -34,6 +37,7 @@ class Rockets:
         self._base = Settings().home.expanduser().resolve() / "rockets"
         self._folders = [self._base / f"{os.getpid()}-{slot + 1}" for slot in range(count)]
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
+        self._crashes: deque[float] = deque(maxlen=_MAX_CRASHES)
         self.deaths = 0
 
     @property
@@ -49,8 +53,17 @@ class Rockets:
                 continue
             if process is not None:
                 self.deaths += 1
+                self._require_sane(process.returncode)
                 hand_back(launchpad, str(folder))
             self._processes[folder] = self._start(folder)
+
+    def _require_sane(self, code: int) -> None:
+        """Raises ConfigError where workers end with errors one after the other; killed ones do not count."""
+        if code > 0:
+            self._crashes.append(time.monotonic())
+        if len(self._crashes) == _MAX_CRASHES and self._crashes[-1] - self._crashes[0] < _CRASH_SECONDS:
+            log = self._base.parent / "worker.log"
+            raise ConfigError(f"rockets: workers end with errors as soon as they start; see {log}")
 
     def stop(self, launchpad: Any) -> int:
         """End the workers within seconds; jobs that did not finish are handed back. Returns how many."""

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from launchers.fireworks.advance import advance, spec_of
@@ -22,6 +23,9 @@ _RESERVED_SECONDS = 15.0
 _MAX_ERRORS = 2
 _MAX_DEATHS = 20
 _GONE = "spec.given_up"
+_IDS = {"fw_id": 1, "launch_id": 1}
+_ALIVE = {"fw_id": 1, "state": 1, "state_history": 1}
+_OPEN = ["READY", "WAITING", "RESERVED", "RUNNING", "FIZZLED"]
 
 
 def sweep(launchpad: Any, database: Database) -> dict[str, int]:
@@ -46,10 +50,15 @@ def sweep(launchpad: Any, database: Database) -> dict[str, int]:
 def unfinished(launchpad: Any, campaigns: Iterable[str]) -> int:
     """How many fireworks of the campaigns may still run: not those that wait behind one given up."""
     named = {"spec.campaign": {"$in": list(campaigns)}}
-    query = {"state": {"$in": ["READY", "RESERVED", "RUNNING"]}, **named}
-    retried = {"state": "FIZZLED", **named, _GONE: {"$exists": False}}
-    jobs = sum(launchpad.fireworks.count_documents(each) for each in (query, retried))
-    return int(jobs + open_claims(launchpad))
+    given_up = {"state": "FIZZLED", **named, _GONE: True}
+    stuck = [found["fw_id"] for found in launchpad.fireworks.find(given_up, {"fw_id": 1})]
+    nodes = [w["nodes"] for w in launchpad.workflows.find({"nodes": {"$in": stuck}}, {"nodes": 1})]
+    queries: tuple[dict[str, Any], ...] = (
+        {"state": {"$in": ["READY", "RESERVED", "RUNNING"]}, **named},
+        {"state": "WAITING", **named, "fw_id": {"$nin": list(chain.from_iterable(nodes))}},
+        {"state": "FIZZLED", **named, _GONE: {"$exists": False}},
+    )
+    return sum(launchpad.fireworks.count_documents(query) for query in queries) + open_claims(launchpad)
 
 
 def hand_back(launchpad: Any, folder: str) -> int:
@@ -71,9 +80,6 @@ def rerun_given_up(launchpad: Any, campaign: str) -> int:
         launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$unset": {_GONE: ""}})
         launchpad.rerun_fw(firework["fw_id"])
     return len(found)
-
-
-_IDS = {"fw_id": 1, "launch_id": 1}
 
 
 def _release_locks(launchpad: Any, campaign: str) -> int:
@@ -98,14 +104,30 @@ def _release_lock_of(launchpad: Any, fw_id: int) -> None:
 
 
 def _find_lost(launchpad: Any, campaign: str) -> int:
-    """Launches that stopped pinging become fizzled; finished ones whose firework says otherwise are read."""
-    from fireworks.fw_config import RUN_EXPIRATION_SECS
+    """Launches that stopped pinging become fizzled; finished ones whose firework says otherwise are read.
 
+    FireWorks looks through all launches for that; it is asked only where one that should be alive is not.
+    """
+    from fireworks import fw_config
+
+    limit = fw_config.RUN_EXPIRATION_SECS
     query = {"state": {"$in": ["RUNNING", "RESERVED"]}, "spec.campaign": campaign}
-    lost, _, inconsistent = launchpad.detect_lostruns(
-        expiration_secs=RUN_EXPIRATION_SECS, fizzle=True, refresh=True, query=query
-    )
-    return len(lost) + len(inconsistent)
+    open_jobs = [found["fw_id"] for found in launchpad.fireworks.find(query, {"fw_id": 1})]
+    launches = list(launchpad.launches.find({"fw_id": {"$in": open_jobs}}, _ALIVE))
+    alive = {launch["fw_id"] for launch in launches if _is_alive(launch, limit)}
+    suspects = [launch for launch in launches if launch["fw_id"] not in alive]
+    if not suspects:
+        return 0
+    jobs = {"fw_id": {"$in": [launch["fw_id"] for launch in suspects]}}
+    lost, _, torn = launchpad.detect_lostruns(expiration_secs=limit, fizzle=True, refresh=True, query=jobs)
+    return len(lost) + len(torn)
+
+
+def _is_alive(launch: dict[str, Any], limit: float) -> bool:
+    """Whether a launch waits in a queue, or runs and pinged less than ``limit`` seconds ago."""
+    last = launch["state_history"][-1]
+    pinged = last.get("updated_on") or last["created_on"]
+    return launch["state"] == "RESERVED" or (launch["state"] == "RUNNING" and _age(pinged) < limit)
 
 
 def _release_reservations(launchpad: Any, campaign: str) -> int:
@@ -128,7 +150,7 @@ def _age(moment: datetime | str) -> float:
 
 def _mend(launchpad: Any, campaign: str) -> int:
     """Workflows left half written: what fireworks say differs from what their workflow says of them."""
-    query = {"state": {"$ne": "COMPLETED"}, "metadata.campaign": campaign, "locked": {"$exists": False}}
+    query = {"state": {"$in": _OPEN}, "metadata.campaign": campaign, "locked": {"$exists": False}}
     mended = 0
     for workflow in list(launchpad.workflows.find(query)):
         fireworks = launchpad.fireworks.find({"fw_id": {"$in": workflow["nodes"]}}, {"fw_id": 1, "state": 1})

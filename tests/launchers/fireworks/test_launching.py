@@ -249,6 +249,20 @@ def test_a_child_left_waiting_by_a_torn_update_is_made_ready(launchpad: Any, dat
     assert sweep(launchpad, database).get("workflows mended") is None
 
 
+def test_a_workflow_between_two_jobs_is_not_finished(launchpad: Any, database: Database) -> None:
+    from flows import stages
+
+    spec = SPEC.model_copy(update={"id": "between"})
+    database.create_campaign(spec)
+    submit_once(launchpad, spec, 1, "between r1 prepare", lambda: [stages.prepare(spec, 1)])
+    launchpad.fireworks.update_many({"state": "READY"}, {"$set": {"state": "COMPLETED"}})
+    assert set(states(launchpad).values()) == {"COMPLETED", "WAITING"}
+    assert unfinished(launchpad, ["between"]) == 4
+    first = {"fw_id": fw_of(launchpad, "between r1 train_gan")}
+    launchpad.fireworks.update_one(first, {"$set": {"state": "FIZZLED", "spec.given_up": True}})
+    assert unfinished(launchpad, ["between"]) == 0
+
+
 def fw_of(launchpad: Any, name: str) -> int:
     return int(launchpad.fireworks.find_one({"name": name})["fw_id"])
 
