@@ -208,7 +208,11 @@ class Policy(_Part):
 
 
 class CampaignSpec(_Part):
-    """A chemical system, a goal and a budget. Everything random follows from ``seed``."""
+    """A chemical system, a goal and a budget. Everything random follows from ``seed``.
+
+    asynchronous: with ``launcher: fireworks``, go on at the quorum while slow validations still run; what
+    comes late counts in the next round.
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     elements: tuple[str, ...]
@@ -225,6 +229,7 @@ class CampaignSpec(_Part):
     phonons: Phonons = Phonons()
     hull_tolerance: Annotated[float, Field(ge=0)] = 0.1
     quorum: Annotated[float, Field(gt=0, le=1)] = 0.8
+    asynchronous: bool = False
     policy: Policy = Policy()
     launcher: Literal["local", "fireworks"] = "local"
 
@@ -248,6 +253,8 @@ class CampaignSpec(_Part):
             raise ValueError(f"limits.fractions: {foreign[0]!r} is not in the campaign; allowed: {allowed}")
         if self.prior is not None and self.prior.potential == self.oracle.name:
             raise ValueError(f"prior.potential: {self.oracle.name} is the oracle; what ranks may not judge")
+        if self.asynchronous and self.launcher == "local":
+            raise ValueError("asynchronous: needs launcher: fireworks; the local launcher waits for a batch")
         return self
 
     @property

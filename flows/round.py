@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from jobflow import Flow, Job, Maker, OnMissing
 
@@ -12,6 +13,8 @@ from flows import steps
 
 SEED_SLOTS = 8
 PRIOR_SLOTS = 8
+Kind = Literal["learning", "prior", "oracle"]
+_KINDS: dict[str, Kind] = {"prior": "prior", "validate": "oracle", "phonons": "oracle"}
 
 
 @dataclass
@@ -25,21 +28,34 @@ class RoundMaker(Maker):
 
     def make(self, spec: CampaignSpec, number: int) -> Flow:
         """The workflow of round ``number`` (0: seeds)."""
-        jobs = _seed_round(spec) if number == 0 else _discovery_round(spec, number)
-        for job in jobs:
-            job.name = f"{spec.id} r{number} {job.name}"
-            job.update_metadata({"campaign": spec.id, "round": number})
-        return Flow(jobs, name=f"{spec.id} r{number}")
+        *before, batch = preparation(spec, number)
+        slots, also = (spec.acquisition.batch, []) if number else (SEED_SLOTS, before)
+        jobs = [*before, batch, *_validation_jobs(spec, number, slots, batch, also)]
+        return labelled_flow(jobs, spec, number)
 
 
-def _seed_round(spec: CampaignSpec) -> list[Job]:
-    campaign = spec.model_dump(mode="json")
-    start = steps.seed(campaign)
-    priors = _prior_jobs(spec, 0, start)
-    return [start, *priors, *_validation_jobs(spec, 0, SEED_SLOTS, start, also=priors)]
+def labelled_flow(jobs: list[Job], spec: CampaignSpec, number: int, **metadata: str) -> Flow:
+    """Jobs of one round as a Flow; names and metadata say campaign and round, and what else is given."""
+    for job in jobs:
+        job.name = f"{spec.id} r{number} {job.name}"
+        job.update_metadata({"campaign": spec.id, "round": number, "kind": _kind(job), **metadata})
+    return Flow(jobs, name=jobs[0].name if len(jobs) == 1 else f"{spec.id} r{number}")
 
 
-def _discovery_round(spec: CampaignSpec, number: int) -> list[Job]:
+def _kind(job: Job) -> Kind:
+    """What machine a job wants: one that learns, one for the cheap potential, one for the oracle."""
+    return _KINDS.get(job.function.__name__, "learning")
+
+
+def preparation(spec: CampaignSpec, number: int) -> list[Job]:
+    """The jobs up to the round's batch, whose job comes last (round 0: the seeds, then their priors)."""
+    if number > 0:
+        return _discovery(spec, number)
+    start = steps.seed(spec.model_dump(mode="json"))
+    return [*_prior_jobs(spec, 0, start), start]
+
+
+def _discovery(spec: CampaignSpec, number: int) -> list[Job]:
     campaign = spec.model_dump(mode="json")
     surrogate = steps.train_surrogate(campaign, number)
     gan = steps.train_gan(campaign, number)
@@ -50,23 +66,22 @@ def _discovery_round(spec: CampaignSpec, number: int) -> list[Job]:
     predicted = steps.predict(campaign, number, after=[job.output for job in before])
     acquired = steps.acquire(campaign, number, after=predicted.output)
     _go_on_without([predicted])
-    validated = _validation_jobs(spec, number, spec.acquisition.batch, acquired)
-    return [surrogate, gan, generated, screened, *priors, predicted, acquired, *validated]
+    return [surrogate, gan, generated, screened, *priors, predicted, acquired]
 
 
 def _validation_jobs(
-    spec: CampaignSpec, number: int, slots: int, batch: Job, also: Sequence[Job] = ()
+    spec: CampaignSpec, number: int, slots: int, batch: Job, also: Sequence[Job]
 ) -> list[Job]:
     """Relax the whole batch, then phonons near the hull it makes, then close (after ``also`` too)."""
     campaign = spec.model_dump(mode="json")
     relaxed = [steps.validate(campaign, number, slot, slots, after=batch.output) for slot in range(slots)]
-    outputs = [job.output for job in relaxed]
-    phonons = [steps.phonons(campaign, number, slot, slots, after=outputs) for slot in range(slots)]
+    chosen = steps.choose_phonons(campaign, number, after=[job.output for job in relaxed])
+    phonons = [steps.phonons(campaign, number, slot, slots, after=chosen.output) for slot in range(slots)]
     end = steps.close(campaign, number, after=[job.output for job in [*phonons, *also]])
     _number_slots(relaxed, "candidate")
     _number_slots(phonons, "phonons")
-    _go_on_without([*phonons, end])
-    return [*relaxed, *phonons, end]
+    _go_on_without([chosen, end])
+    return [*relaxed, chosen, *phonons, end]
 
 
 def _prior_jobs(spec: CampaignSpec, number: int, after: Job) -> list[Job]:

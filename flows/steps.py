@@ -118,8 +118,16 @@ def validate(campaign: Document, number: int, slot: int, slots: int, after: Any 
 
 
 @job
+def choose_phonons(campaign: Document, number: int, after: Any = None) -> Document:
+    """Choose what lies near enough to the hull of all that is validated for phonons."""
+    from flows.validating import choose_phonons as step
+
+    return _run_once("choose_phonons", campaign, number, step)
+
+
+@job
 def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
-    """Phonons for what of the batch lies near the hull of all that is validated."""
+    """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen."""
     from flows.validating import phonon_slot
 
     spec = CampaignSpec.model_validate(campaign)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,26 +43,47 @@ def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int
             database.finish_validation(record.id, status=Status.VALIDATED, validation=outcome)
 
 
-def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Phonons of every ``slots``-th validated candidate of the batch, unless stored.
+def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Set aside, with the reason, what waits for phonons that would not pay; the rest is the round's to run.
 
-    They are run where they pay: within ``phonons.window`` of the hull of all that is validated by now, and
-    not for what relaxed into a structure that came before it.
+    They pay within ``phonons.window`` of the hull of all that is validated by now, and not for what relaxed
+    into a structure that came before it. Results that came after their own round closed are chosen from too.
     """
-    oracle = make_oracle(spec.oracle)
-    batch = database.round(spec.id, number).batch[slot::slots]
     validated = database.records(spec.id, status=Status.VALIDATED.value)
-    waiting = [record for record in validated if record.id in batch and phonons_open(record)]
-    if not waiting:
+    if not any(phonons_open(record) for record in validated):
         return
-    hull = build_hull(spec.id, number, spec.elements, validated)
+    hull = build_hull(spec.id, round_record.number, spec.elements, validated)
     above = {entry.record_id: entry.e_above_hull for entry in hull.entries}
-    for record in waiting:
-        reason = why_no_phonons(spec, record, above[record.id], validated)
+    chosen, seen = [], SeenStructures()
+    for record in in_order(validated):
+        reason = _why_no_phonons(spec, record, above[record.id], seen) if phonons_open(record) else ""
+        seen.add(record.id, relaxed_structure(record))
         if reason:
             _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
-        else:
+        elif phonons_open(record):
+            chosen.append(record.id)
+    database.update_round(spec.id, round_record.number, phonons=chosen)
+
+
+def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
+    """Phonons of every ``slots``-th structure from ``slot`` on that the round chose, unless stored."""
+    oracle = make_oracle(spec.oracle)
+    for identifier in database.round(spec.id, number).phonons[slot::slots]:
+        record = database.record(identifier)
+        if phonons_open(record):
             _run_phonons(database, spec, oracle, record)
+
+
+def give_up_on(database: Database, spec: CampaignSpec, identifier: str, step: str, failure: Failure) -> None:
+    """Store that a relaxation or the phonons of a record (``step``) were tried often enough in vain."""
+    if step == "validate":
+        database.finish_validation(identifier, status=Status.FAILED, failure=failure)
+        return
+    record = database.record(identifier)
+    if phonons_open(record):
+        reason = f"phonons failed: {failure.cause}"
+        database.update_record(identifier, failure=failure)
+        _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
 
 
 def phonons_open(record: StructureRecord) -> bool:
@@ -71,16 +91,11 @@ def phonons_open(record: StructureRecord) -> bool:
     return record.validation is not None and record.validation.phonon.reason == PHONONS_OPEN
 
 
-def why_no_phonons(
-    spec: CampaignSpec, record: StructureRecord, above: float, validated: Sequence[StructureRecord]
-) -> str:
-    """Why phonons would not pay for a record that lies ``above`` the hull (eV/atom), or ""."""
+def _why_no_phonons(spec: CampaignSpec, record: StructureRecord, above: float, seen: SeenStructures) -> str:
+    """Why phonons would not pay for a record ``above`` the hull (eV/atom), after what was ``seen``, or ""."""
     if above > spec.phonons.window:
         return f"{above:.3f} eV/atom above the hull; phonons.window {spec.phonons.window}"
-    earlier = itertools.takewhile(lambda other: other.id != record.id, in_order(validated))
-    twin = SeenStructures((other.id, relaxed_structure(other)) for other in earlier).find(
-        relaxed_structure(record)
-    )
+    twin = seen.find(relaxed_structure(record))
     return f"relaxed into {twin}" if twin else ""
 
 

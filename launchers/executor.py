@@ -124,10 +124,10 @@ def _new_pool(count: int) -> ProcessPoolExecutor:
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(count, mp_context=context, initializer=start_worker, initargs=(os.getpid(),))
 
 
-def _start_worker(parent: int) -> None:
+def start_worker(parent: int) -> None:
     """One thread a worker, Ctrl-C left to the parent, and no life without the parent."""
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"

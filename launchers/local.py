@@ -10,6 +10,7 @@ from config.errors import ConfigError
 from config.settings import Settings
 from config.spec import CampaignSpec
 from launchers.executor import FlowRun, Tick, Workers
+from launchers.rounds import end_campaign, next_round, note
 
 if TYPE_CHECKING:
     from loop.database import Database
@@ -28,39 +29,14 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick) -> str:
 
     with _only_one(spec), Workers(Settings().workers) as workers:
         while True:
-            number, reason = _next_round(database, spec)
+            number, reason = next_round(database, spec)
             if reason:
-                database.update_campaign(spec.id, state=_final_state(reason), reason=reason)
+                end_campaign(database, spec, reason)
                 return reason
             database.open_round(spec.id, number)
             errors = FlowRun(RoundMaker().make(spec, number), workers).run(tick)
-            _note(database, spec, number, errors)
+            note(database, spec, number, errors)
             _require_closed(database, spec, number, errors)
-
-
-def _next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
-    """The round to work on, and why not to ("" to go on)."""
-    from flows.ranking import spent
-    from loop.policy import oracle_seconds, why_stop
-
-    rounds = database.rounds(spec.id)
-    campaign = database.create_campaign(spec)
-    unfinished = [record.number for record in rounds if record.state == "open"]
-    if unfinished:
-        return unfinished[0], "stopped by the user" if campaign.stop else ""
-    seconds = oracle_seconds(database.records(spec.id))
-    return len(rounds), why_stop(spec, campaign, rounds, spent(database, spec), seconds)
-
-
-def _final_state(reason: str) -> str:
-    return "stopped" if reason == "stopped by the user" else "finished"
-
-
-def _note(database: Database, spec: CampaignSpec, number: int, errors: dict[str, str]) -> None:
-    """Add the jobs that failed to the round's notes."""
-    if errors:
-        notes = database.round(spec.id, number).notes + [f"{name}: {error}" for name, error in errors.items()]
-        database.update_round(spec.id, number, notes=notes)
 
 
 def _require_closed(database: Database, spec: CampaignSpec, number: int, errors: dict[str, str]) -> None:

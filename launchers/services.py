@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 def ensure_database() -> str:
     """The database URI of this machine's settings; starts the embedded server where none is named.
 
-    Sets ``NIOBE_MONGO_URI`` and ``NIOBE_HOME`` (absolute) for the processes this one starts.
+    An embedded server that died since is started again.
+
+    Sets ``NIOBE_MONGO_URI``, ``NIOBE_EMBEDDED_URI`` and ``NIOBE_HOME`` (absolute) for what this one starts.
     """
     settings = Settings()
     home = settings.home.expanduser().resolve()
     os.environ["NIOBE_HOME"] = str(home)
-    if settings.mongo_uri:
+    if settings.mongo_uri and settings.mongo_uri != settings.embedded_uri:
         return settings.mongo_uri
     from launchers.embedded import ensure_server, server_status
 
@@ -31,7 +33,7 @@ def ensure_database() -> str:
     uri = ensure_server(folder)
     if not running:
         print(f"started the embedded database in {folder}", file=sys.stderr)
-    os.environ["NIOBE_MONGO_URI"] = uri
+    os.environ["NIOBE_MONGO_URI"] = os.environ["NIOBE_EMBEDDED_URI"] = uri
     return uri
 
 

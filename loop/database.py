@@ -167,6 +167,11 @@ class Database:
         """Records made from this one."""
         return _load(StructureRecord, self._mongo["structures"].find({"lineage.parents": record}))
 
+    def exists(self, campaign: str, **equal: Any) -> bool:
+        """Whether a record of a campaign has fields equal to what is given; name the rarest value first."""
+        query = {key.replace("__", "."): value for key, value in equal.items()} | {"campaign": campaign}
+        return self._mongo["structures"].find_one(query, {"_id": 1}) is not None
+
     def pool(self, campaign: str) -> list[StructureRecord]:
         """Screened candidates that may still be acquired, of all rounds."""
         return self.records(campaign, status=Status.SCREENED.value)

@@ -47,3 +47,10 @@ def _out_of_patience(spec: CampaignSpec, closed: Sequence[RoundRecord]) -> str:
     return (
         "" if any(record.metrics.discoveries for record in recent) else f"no discovery in {patience} rounds"
     )
+
+
+def is_last_round(spec: CampaignSpec, campaign: CampaignRecord, rounds: Sequence[RoundRecord]) -> bool:
+    """Whether the budget of rounds or validations ends with the newest round."""
+    spent = sum(len(record.batch) for record in rounds if record.number > 0)
+    last = spec.budget.rounds + campaign.extra_rounds
+    return rounds[-1].number >= last or validations_left(spec, campaign, spent) == 0

@@ -37,6 +37,7 @@ class RoundMetrics(_Part):
 class RoundRecord(_Part):
     """state runs open -> closed; ``batch_digest`` hashes the ids of the validated batch in order.
 
+    phonons: ids of those validated structures whose phonons are run in this round.
     steps: seconds of each finished step; a step named here is not run again.
     """
 
@@ -45,6 +46,7 @@ class RoundRecord(_Part):
     state: Literal["open", "closed"]
     batch: list[str] = []
     batch_digest: str = ""
+    phonons: list[str] = []
     steps: dict[str, float] = {}
     metrics: RoundMetrics = RoundMetrics()
     notes: list[str] = []

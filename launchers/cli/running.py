@@ -22,6 +22,7 @@ def launch(
     seed: Annotated[int | None, typer.Option(help="Use this campaign seed instead of the file's.")] = None,
     oracle: Annotated[str | None, typer.Option(help="Use this oracle instead of the file's.")] = None,
     id: Annotated[str | None, typer.Option(help="Run (or fork) under this campaign id.")] = None,
+    launcher: Annotated[str | None, typer.Option(help="local, or fireworks: submit for rockets.")] = None,
 ) -> None:
     """Run a campaign to its end, or go on where it was."""
     from config.loading import load_campaign
@@ -30,8 +31,11 @@ def launch(
     from launchers.progress import CampaignProgress
     from launchers.services import campaign_database
 
-    spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id)
+    spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id, launcher=launcher)
     check_machine(spec)
+    if spec.launcher == "fireworks":
+        _submit(spec)
+        return
     with campaign_database() as database:
         database.create_campaign(spec)
         try:
@@ -51,6 +55,17 @@ def check(file: CampaignFile, as_json: AsJson = False) -> None:
 
     spec = load_campaign(file)
     print_rows([estimate(spec)], as_json, title=f"{file} is a valid campaign")
+
+
+def _submit(spec: CampaignSpec) -> None:
+    from launchers.fireworks.launch import launch_campaign
+    from launchers.fireworks.pad import open_launchpad
+    from launchers.services import campaign_database
+
+    launchpad = open_launchpad()
+    with campaign_database() as database:
+        said = launch_campaign(launchpad, database, spec)
+    console().print(f"campaign [bold]{spec.id}[/bold]: {said}", soft_wrap=True)
 
 
 def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:

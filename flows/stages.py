@@ -1,0 +1,53 @@
+"""A round as several small workflows, for a launcher that spreads candidates over many machines.
+
+The jobs are those of RoundMaker; what RoundMaker wires within one graph, the launcher decides from the
+database: the candidates are known by then, and no workflow grows with the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobflow import Flow, Job
+
+from config.spec import CampaignSpec
+from flows import steps
+from flows.round import labelled_flow, preparation
+
+
+def prepare(spec: CampaignSpec, number: int) -> Flow:
+    """All jobs up to the choice of the batch (round 0: seeds and their priors)."""
+    return labelled_flow(preparation(spec, number), spec, number)
+
+
+def validations(spec: CampaignSpec, number: int, batch: Sequence[str]) -> list[Flow]:
+    """One workflow for each candidate of the batch."""
+    campaign = spec.model_dump(mode="json")
+    return [
+        _of_candidate(steps.validate(campaign, number, slot, len(batch)), spec, number, "validate", candidate)
+        for slot, candidate in enumerate(batch)
+    ]
+
+
+def phonon_choice(spec: CampaignSpec, number: int) -> Flow:
+    """Which of what is validated gets phonons."""
+    return labelled_flow([steps.choose_phonons(spec.model_dump(mode="json"), number)], spec, number)
+
+
+def phonons(spec: CampaignSpec, number: int, chosen: Sequence[str]) -> list[Flow]:
+    """One workflow for each structure that gets phonons."""
+    campaign = spec.model_dump(mode="json")
+    return [
+        _of_candidate(steps.phonons(campaign, number, slot, len(chosen)), spec, number, "phonons", candidate)
+        for slot, candidate in enumerate(chosen)
+    ]
+
+
+def closing(spec: CampaignSpec, number: int) -> Flow:
+    """The job that closes the round."""
+    return labelled_flow([steps.close(spec.model_dump(mode="json"), number)], spec, number)
+
+
+def _of_candidate(job: Job, spec: CampaignSpec, number: int, step: str, candidate: str) -> Flow:
+    job.name = f"{step} {candidate}"
+    return labelled_flow([job], spec, number, candidate=candidate, step=step)

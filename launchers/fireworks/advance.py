@@ -1,0 +1,106 @@
+"""What a campaign needs next, read from the database and submitted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from config.spec import CampaignSpec
+from launchers.fireworks.submission import submit_once
+from launchers.rounds import end_campaign, next_round
+
+if TYPE_CHECKING:
+    from jobflow import Flow
+
+    from loop.database import Database
+    from loop.rounds import RoundRecord
+
+Stage = tuple[str, Callable[[], "list[Flow]"]]
+
+
+def advance(launchpad: Any, database: Database, campaign: str) -> list[str]:
+    """Submit what of a campaign is due and not submitted yet; the keys of what this call submitted.
+
+    Any number of processes may call it at once, at any time: every submission has a key and happens once.
+    """
+    spec = spec_of(database, campaign)
+    number, reason = next_round(database, spec)
+    started = database.rounds(campaign)
+    if reason and number == len(started):
+        _end(database, spec, reason)
+        return []
+    record = database.open_round(campaign, number)
+    done = []
+    for stage, flows in _due(database, spec, record):
+        key = f"{campaign} r{number} {stage}"
+        if submit_once(launchpad, spec, number, key, flows):
+            done.append(key)
+    return done
+
+
+def spec_of(database: Database, campaign: str) -> CampaignSpec:
+    """The spec a campaign was created with. Raises ConfigError where there is none of that id."""
+    from config.errors import ConfigError
+
+    found = database.campaign(campaign)
+    if found is None:
+        raise ConfigError(f"campaign {campaign!r} is not in the database")
+    return CampaignSpec.model_validate(found.spec)
+
+
+def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
+    """Stages of a round whose time has come, finished ones included, in order."""
+    from flows import stages
+
+    number = record.number
+    yield "prepare", lambda: [stages.prepare(spec, number)]
+    if not {"seed", "acquire"} & set(record.steps):
+        return
+    yield "validate", lambda: stages.validations(spec, number, record.batch)
+    if "choose_phonons" not in record.steps:
+        if _enough_validated(database, spec, record):
+            yield "choose phonons", lambda: [stages.phonon_choice(spec, number)]
+        return
+    yield "phonons", lambda: stages.phonons(spec, number, record.phonons)
+    if not _phonons_wait(database, record) and not _priors_wait(database, spec, number):
+        yield "close", lambda: [stages.closing(spec, number)]
+
+
+def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecord) -> bool:
+    """Whether the whole batch is finished; or, in an asynchronous campaign, its quorum."""
+    from loop.policy import is_last_round
+    from loop.records import Status
+
+    acquired = Status.ACQUIRED.value
+    if not spec.asynchronous or record.number == 0:
+        return not database.exists(spec.id, status=acquired, acquired_round=record.number)
+    if is_last_round(spec, database.create_campaign(spec), database.rounds(spec.id)):
+        return not database.exists(spec.id, status=acquired)
+    waiting = database.count(spec.id, status=acquired, acquired_round=record.number)
+    return len(record.batch) - waiting >= spec.quorum * len(record.batch)
+
+
+def _phonons_wait(database: Database, record: RoundRecord) -> bool:
+    from flows.validating import phonons_open
+
+    return any(phonons_open(database.record(identifier)) for identifier in record.phonons)
+
+
+def _priors_wait(database: Database, spec: CampaignSpec, number: int) -> bool:
+    """Whether seeds still wait for the cheap potential (later rounds ask it before the batch is chosen)."""
+    if number > 0 or spec.prior is None:
+        return False
+    return any(record.prior is None and not record.reason for record in database.records(spec.id, round=0))
+
+
+def _end(database: Database, spec: CampaignSpec, reason: str) -> None:
+    """The campaign is over once nothing that was asked for is still running; late results are judged."""
+    from flows.validating import close_round
+    from loop.records import Status
+
+    if database.exists(spec.id, status=Status.ACQUIRED.value):
+        return
+    validated = database.records(spec.id, status=Status.VALIDATED.value)
+    if any(record.verdict is None for record in validated):
+        close_round(database, spec, database.rounds(spec.id)[-1])
+    end_campaign(database, spec, reason)

@@ -1,0 +1,30 @@
+"""Launching a campaign under FireWorks: submit what is due and say what runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from config.spec import CampaignSpec
+from launchers.fireworks.advance import advance
+from launchers.fireworks.sweep import rerun_given_up
+
+if TYPE_CHECKING:
+    from loop.database import Database
+
+
+def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> str:
+    """Create the campaign if new, or let it go on; what was done, in words.
+
+    Raises ConfigError where a campaign of that id has another spec.
+    """
+    record = database.create_campaign(spec)
+    database.mongo["outputs"].create_index("uuid")
+    if record.state != "running" and not record.stop:
+        database.update_campaign(spec.id, state="running", reason="")
+    again = rerun_given_up(launchpad, spec.id)
+    submitted = advance(launchpad, database, spec.id)
+    ended = database.create_campaign(spec)
+    if ended.state != "running":
+        return f"{ended.state}: {ended.reason}"
+    tried = f"; {again} jobs that were given up run again" if again else ""
+    return f"submitted {', '.join(submitted) or 'already'}{tried}; `niobe rockets N` runs it"

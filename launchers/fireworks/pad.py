@@ -1,0 +1,69 @@
+"""The LaunchPad: a user's own my_launchpad.yaml, or the campaign database itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from config.settings import Settings
+from launchers.services import ensure_database
+
+_SELECTION_MS = 20_000
+
+
+def open_launchpad(quiet: bool = True) -> Any:
+    """The LaunchPad of my_launchpad.yaml where FireWorks finds one, or one in the campaign database.
+
+    What it needs to hand out ids and to find jobs fast is made if missing.
+    """
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    uri = ensure_database()
+    from fireworks.fw_config import LAUNCHPAD_LOC
+
+    launchpad_class = _patient_class()
+    if LAUNCHPAD_LOC:
+        launchpad = launchpad_class.from_file(LAUNCHPAD_LOC)
+        launchpad.m_logger.setLevel("WARNING")
+    else:
+        launchpad = launchpad_class(**connection(uri), strm_lvl="WARNING" if quiet else "INFO")
+    _prepare(launchpad)
+    return launchpad
+
+
+def connection(uri: str) -> dict[str, Any]:
+    """How a LaunchPad reaches the campaign database; also the content of my_launchpad.yaml."""
+    options = {"serverSelectionTimeoutMS": _SELECTION_MS}
+    return {"host": uri, "name": Settings().database, "uri_mode": True, "mongoclient_kwargs": options}
+
+
+def _patient_class() -> Any:
+    from fireworks import LaunchPad
+    from pymongo.errors import PyMongoError
+
+    class PatientLaunchPad(LaunchPad):
+        """A ping that finds no database is left out: the next one comes."""
+
+        def ping_launch(self, launch_id: int, ptime: Any = None, checkpoint: Any = None) -> None:
+            with contextlib.suppress(PyMongoError):
+                super().ping_launch(launch_id, ptime, checkpoint)
+
+        @classmethod
+        def from_dict(cls, d: dict[str, Any]) -> Any:
+            return cls(**d)
+
+    return PatientLaunchPad
+
+
+def _prepare(launchpad: Any) -> None:
+    """The counter of ids and the indexes, unless there are some; never resets what is there."""
+    if launchpad.fw_id_assigner.find_one({}) is not None:
+        return
+    launchpad.tuneup(bkground=False)
+    launchpad.fireworks.create_index("spec.campaign")
+    launchpad.launches.create_index("launch_dir")
+    launchpad.launches.create_index("state")
+    for field in ("state", "locked", "metadata.campaign", "metadata.submission"):
+        launchpad.workflows.create_index(field)
+    first = {"$setOnInsert": {"next_fw_id": 1, "next_launch_id": 1}}
+    launchpad.fw_id_assigner.update_one({"_id": "ids"}, first, upsert=True)

@@ -1,0 +1,173 @@
+"""The rockets of one machine: worker processes, kept alive, with what they do on one screen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from config.errors import ConfigError
+from config.settings import Settings
+from launchers.fireworks.files import write_own_settings
+from launchers.fireworks.pad import open_launchpad
+from launchers.fireworks.sweep import hand_back, sweep, unfinished
+from launchers.services import campaign_database, ensure_database
+
+_GRACE_SECONDS = 4.0
+_SWEEP_SECONDS = 3.0
+_TICK_SECONDS = 0.3
+_MAX_CRASHES, _CRASH_SECONDS = 10, 60.0
+Show = Callable[["Rockets", Any], None]
+
+
+class Rockets:
+    """``count`` worker processes, each in a folder of its own; one that dies is replaced."""
+
+    module = "launchers.fireworks.worker"
+
+    def __init__(self, count: int) -> None:
+        self._base = Settings().home.expanduser().resolve() / "rockets"
+        self._folders = [self._base / f"{os.getpid()}-{slot + 1}" for slot in range(count)]
+        self._processes: dict[Path, subprocess.Popen[bytes]] = {}
+        self._crashes: deque[float] = deque(maxlen=_MAX_CRASHES)
+        self.deaths = 0
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where the workers launch, one each."""
+        return self._folders
+
+    def keep_alive(self, launchpad: Any) -> None:
+        """Start workers that are not there, after handing back what the dead ones were running."""
+        for folder in self._folders:
+            process = self._processes.get(folder)
+            if process is not None and process.poll() is None:
+                continue
+            if process is not None:
+                self.deaths += 1
+                self._require_sane(process.returncode)
+                hand_back(launchpad, str(folder))
+            self._processes[folder] = self._start(folder)
+
+    def _require_sane(self, code: int) -> None:
+        """Raises ConfigError where workers end with errors one after the other; killed ones do not count."""
+        if code > 0:
+            self._crashes.append(time.monotonic())
+        if len(self._crashes) == _MAX_CRASHES and self._crashes[-1] - self._crashes[0] < _CRASH_SECONDS:
+            log = self._base.parent / "worker.log"
+            raise ConfigError(f"rockets: workers end with errors as soon as they start; see {log}")
+
+    def stop(self, launchpad: Any) -> int:
+        """End the workers within seconds; jobs that did not finish are handed back. Returns how many."""
+        for process in self._processes.values():
+            process.terminate()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for process in self._processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(deadline - time.monotonic(), 0.0))
+            process.kill()
+            process.wait()
+        return sum(hand_back(launchpad, str(folder)) for folder in self._folders)
+
+    def _start(self, folder: Path) -> subprocess.Popen[bytes]:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", self.module, str(folder), str(os.getpid())]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def fly_rockets(count: int, show: Show, *, forever: bool = False) -> tuple[str, bool]:
+    """Run ``count`` workers until no campaign has work; how it ended, and whether all campaigns ended well.
+
+    Starts the embedded server again where it died. SIGTERM and Ctrl-C raise KeyboardInterrupt, after the
+    running jobs have finished or were handed back.
+    """
+    _configure()
+    rockets = Rockets(count)
+    with _interruptible():
+        launchpad = open_launchpad()
+        try:
+            return _watch(rockets, launchpad, show, forever=forever)
+        finally:
+            ensure_database()
+            rockets.stop(launchpad)
+
+
+def _watch(rockets: Rockets, launchpad: Any, show: Show, *, forever: bool) -> tuple[str, bool]:
+    swept = 0.0
+    while True:
+        ensure_database()
+        with _retrying():
+            rockets.keep_alive(launchpad)
+            show(rockets, launchpad)
+            if time.monotonic() - swept > _SWEEP_SECONDS:
+                with campaign_database() as database:
+                    sweep(launchpad, database)
+                    running = [c.id for c in database.campaigns() if c.state == "running"]
+                swept = time.monotonic()
+                if not forever and not (running and unfinished(launchpad, running)):
+                    return _ending(running)
+        time.sleep(_TICK_SECONDS)
+
+
+def _ending(running: list[str]) -> tuple[str, bool]:
+    if running:
+        return f"nothing left to run, but not finished: {', '.join(running)} (see `niobe rounds`)", False
+    return "every campaign has ended", True
+
+
+@contextmanager
+def _retrying() -> Iterator[None]:
+    """A database that went away is started again by the next turn of the loop."""
+    from pymongo.errors import PyMongoError
+
+    try:
+        yield
+    except PyMongoError as error:
+        print(f"niobe: database lost ({type(error).__name__}); trying again", file=sys.stderr)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends like Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _configure() -> None:
+    """Niobe's FireWorks settings (short pings), where the user has none of their own."""
+    own = [Path.cwd() / "FW_config.yaml", Path("~/.fireworks/FW_config.yaml").expanduser()]
+    found = next((file for file in own if file.exists()), None)
+    if found is None and "FW_CONFIG_FILE" not in os.environ:
+        found = Settings().home.expanduser().resolve() / "rockets" / "FW_config.yaml"
+        write_own_settings(found, Path.cwd())
+    if found is not None:
+        os.environ["FW_CONFIG_FILE"] = str(found)
+
+
+def running_jobs(launchpad: Any, rockets: Rockets) -> dict[str, str]:
+    """What each worker runs, by its number; a dash where it waits."""
+    folders = [str(folder) for folder in rockets.folders]
+    query = {"launch_dir": {"$in": folders}, "state": "RUNNING"}
+    found = {launch["launch_dir"]: launch["fw_id"] for launch in launchpad.launches.find(query)}
+    names = {
+        firework["fw_id"]: firework["name"]
+        for firework in launchpad.fireworks.find(
+            {"fw_id": {"$in": list(found.values())}}, {"fw_id": 1, "name": 1}
+        )
+    }
+    return {str(slot + 1): names.get(found.get(folder), "–") for slot, folder in enumerate(folders)}

@@ -1,0 +1,248 @@
+"""The sweep: finds what killed workers and lost connections left behind, and lets campaigns go on."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from launchers.fireworks.advance import advance, spec_of
+from launchers.fireworks.submission import open_claims
+from launchers.fireworks.workflows import names_of
+from launchers.rounds import note
+
+if TYPE_CHECKING:
+    from loop.database import Database
+    from loop.records import Failure
+
+_LOCK_SECONDS = 3.0
+_RESERVED_SECONDS = 15.0
+_MAX_ERRORS = 2
+_MAX_DEATHS = 20
+_GONE = "spec.given_up"
+_IDS = {"fw_id": 1, "launch_id": 1}
+_ALIVE = {"fw_id": 1, "state": 1, "state_history": 1}
+_OPEN = ["READY", "WAITING", "RESERVED", "RUNNING", "FIZZLED"]
+
+
+def sweep(launchpad: Any, database: Database) -> dict[str, int]:
+    """Heal every running campaign and submit what is due; counts of what was done, by kind.
+
+    Safe beside running workers and beside other sweeps.
+    """
+    done: Counter[str] = Counter()
+    for campaign in database.campaigns():
+        if campaign.state != "running":
+            continue
+        done["locks released"] += _release_locks(launchpad, campaign.id)
+        done["lost runs"] += _find_lost(launchpad, campaign.id)
+        done["reservations released"] += _release_reservations(launchpad, campaign.id)
+        done["workflows mended"] += _mend(launchpad, campaign.id)
+        for firework in _fizzled(launchpad, campaign.id):
+            done[_rerun_or_give_up(launchpad, database, firework)] += 1
+        done["submitted"] += len(advance(launchpad, database, campaign.id))
+    return {kind: count for kind, count in done.items() if count}
+
+
+def unfinished(launchpad: Any, campaigns: Iterable[str]) -> int:
+    """How many fireworks of the campaigns may still run: not those that wait behind one given up."""
+    named = {"spec.campaign": {"$in": list(campaigns)}}
+    given_up = {"state": "FIZZLED", **named, _GONE: True}
+    stuck = [found["fw_id"] for found in launchpad.fireworks.find(given_up, {"fw_id": 1})]
+    nodes = [w["nodes"] for w in launchpad.workflows.find({"nodes": {"$in": stuck}}, {"nodes": 1})]
+    queries: tuple[dict[str, Any], ...] = (
+        {"state": {"$in": ["READY", "RESERVED", "RUNNING"]}, **named},
+        {"state": "WAITING", **named, "fw_id": {"$nin": list(chain.from_iterable(nodes))}},
+        {"state": "FIZZLED", **named, _GONE: {"$exists": False}},
+    )
+    return sum(launchpad.fireworks.count_documents(query) for query in queries) + open_claims(launchpad)
+
+
+def hand_back(launchpad: Any, folder: str) -> int:
+    """Make what a dead worker was running in ``folder`` ready for others; how many jobs that were."""
+    lost = list(launchpad.launches.find({"launch_dir": folder, "state": "RUNNING"}, _IDS))
+    for launch in lost:
+        _release_lock_of(launchpad, launch["fw_id"])
+        launchpad.mark_fizzled(launch["launch_id"])
+        _rerun(launchpad, launch["fw_id"])
+    reserved = {"state": "RESERVED", "fw_id": {"$in": [launch["fw_id"] for launch in lost]}}
+    launchpad.fireworks.update_many(reserved, {"$set": {"state": "READY"}})
+    return len(lost)
+
+
+def rerun_given_up(launchpad: Any, campaign: str) -> int:
+    """Try again what was given up, once its cause is gone; how many jobs that are."""
+    found = list(launchpad.fireworks.find({"state": "FIZZLED", "spec.campaign": campaign}, _IDS))
+    for firework in found:
+        launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$unset": {_GONE: ""}})
+        launchpad.rerun_fw(firework["fw_id"])
+    return len(found)
+
+
+def _release_locks(launchpad: Any, campaign: str) -> int:
+    """Unlock workflows whose lock outlived any update: the same lock seen twice, seconds apart."""
+    query = {"locked": True, "metadata.campaign": campaign}
+    before = _locked(launchpad, query)
+    if not before:
+        return 0
+    time.sleep(_LOCK_SECONDS)
+    stale = [key for key, updated in _locked(launchpad, query).items() if before.get(key) == updated]
+    launchpad.workflows.update_many({"_id": {"$in": stale}}, {"$unset": {"locked": True}})
+    return len(stale)
+
+
+def _locked(launchpad: Any, query: dict[str, Any]) -> dict[Any, Any]:
+    return {found["_id"]: found["updated_on"] for found in launchpad.workflows.find(query, {"updated_on": 1})}
+
+
+def _release_lock_of(launchpad: Any, fw_id: int) -> None:
+    """The lock that a dead worker may have left on the workflow of its job."""
+    launchpad.workflows.update_one({"nodes": fw_id}, {"$unset": {"locked": True}})
+
+
+def _find_lost(launchpad: Any, campaign: str) -> int:
+    """Launches that stopped pinging become fizzled; finished ones whose firework says otherwise are read.
+
+    FireWorks looks through all launches for that; it is asked only where one that should be alive is not.
+    """
+    from fireworks import fw_config
+
+    limit = fw_config.RUN_EXPIRATION_SECS
+    query = {"state": {"$in": ["RUNNING", "RESERVED"]}, "spec.campaign": campaign}
+    open_jobs = [found["fw_id"] for found in launchpad.fireworks.find(query, {"fw_id": 1})]
+    launches = list(launchpad.launches.find({"fw_id": {"$in": open_jobs}}, _ALIVE))
+    alive = {launch["fw_id"] for launch in launches if _is_alive(launch, limit)}
+    suspects = [launch for launch in launches if launch["fw_id"] not in alive]
+    if not suspects:
+        return 0
+    jobs = {"fw_id": {"$in": [launch["fw_id"] for launch in suspects]}}
+    lost, _, torn = launchpad.detect_lostruns(expiration_secs=limit, fizzle=True, refresh=True, query=jobs)
+    return len(lost) + len(torn)
+
+
+def _is_alive(launch: dict[str, Any], limit: float) -> bool:
+    """Whether a launch waits in a queue, or runs and pinged less than ``limit`` seconds ago."""
+    last = launch["state_history"][-1]
+    pinged = last.get("updated_on") or last["created_on"]
+    return launch["state"] == "RESERVED" or (launch["state"] == "RUNNING" and _age(pinged) < limit)
+
+
+def _release_reservations(launchpad: Any, campaign: str) -> int:
+    """Fireworks checked out by a worker that died before it wrote down its launch."""
+    query = {"state": "RESERVED", "spec.campaign": campaign}
+    released = 0
+    for found in list(launchpad.fireworks.find(query, {"fw_id": 1, "updated_on": 1})):
+        queued = launchpad.launches.count_documents({"fw_id": found["fw_id"], "state": "RESERVED"})
+        if not queued and _age(found["updated_on"]) > _RESERVED_SECONDS:
+            same = {"fw_id": found["fw_id"], "state": "RESERVED", "updated_on": found["updated_on"]}
+            released += launchpad.fireworks.update_one(same, {"$set": {"state": "READY"}}).modified_count
+    return released
+
+
+def _age(moment: datetime | str) -> float:
+    """Seconds since a time FireWorks stored, as a date or as text."""
+    then = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
+
+
+def _mend(launchpad: Any, campaign: str) -> int:
+    """Workflows left half written: what fireworks say differs from what their workflow says of them."""
+    query = {"state": {"$in": _OPEN}, "metadata.campaign": campaign, "locked": {"$exists": False}}
+    mended = 0
+    for workflow in list(launchpad.workflows.find(query)):
+        fireworks = launchpad.fireworks.find({"fw_id": {"$in": workflow["nodes"]}}, {"fw_id": 1, "state": 1})
+        states = {firework["fw_id"]: firework["state"] for firework in fireworks}
+        if _is_torn(workflow, states):
+            for fw_id in _parents_first(workflow):
+                launchpad._refresh_wf(fw_id)
+            mended += 1
+    return mended
+
+
+def _is_torn(workflow: dict[str, Any], states: dict[int, str]) -> bool:
+    """Whether a settled firework is not known as such, or a child waits although its parents completed."""
+    known = {int(fw_id): state for fw_id, state in workflow["fw_states"].items()}
+    settled = {fw_id: state for fw_id, state in states.items() if state in ("COMPLETED", "FIZZLED")}
+    if any(known.get(fw_id) != state for fw_id, state in settled.items()):
+        return True
+    return any(
+        states.get(int(child)) == "WAITING" and all(states.get(p) == "COMPLETED" for p in parents)
+        for child, parents in workflow["parent_links"].items()
+    )
+
+
+def _parents_first(workflow: dict[str, Any]) -> list[int]:
+    from graphlib import TopologicalSorter
+
+    parents = {fw_id: workflow["parent_links"].get(str(fw_id), []) for fw_id in workflow["nodes"]}
+    return list(TopologicalSorter(parents).static_order())
+
+
+def _fizzled(launchpad: Any, campaign: str) -> list[dict[str, Any]]:
+    query = {"state": "FIZZLED", "spec.campaign": campaign, _GONE: {"$exists": False}}
+    return list(launchpad.fireworks.find(query))
+
+
+def _rerun_or_give_up(launchpad: Any, database: Database, firework: dict[str, Any]) -> str:
+    errors, deaths = _tries(launchpad, firework["fw_id"])
+    if len(errors) < _MAX_ERRORS and deaths < _MAX_DEATHS:
+        _rerun(launchpad, firework["fw_id"])
+        return "jobs run again"
+    _give_up(launchpad, database, firework, errors[-1] if errors else f"its worker died {deaths} times")
+    return "jobs given up"
+
+
+def _tries(launchpad: Any, fw_id: int) -> tuple[list[str], int]:
+    """Errors a job raised itself, and how often its worker or its database connection was lost."""
+    stored = [
+        launch["action"]["stored_data"].get("_exception", {}).get("_stacktrace", "")
+        for launch in launchpad.launches.find({"fw_id": fw_id, "action": {"$ne": None}})
+    ]
+    errors = [trace.strip().splitlines()[-1] for trace in stored if trace and not _is_connection(trace)]
+    return errors, launchpad.launches.count_documents({"fw_id": fw_id}) - len(errors)
+
+
+def _is_connection(trace: str) -> bool:
+    """Whether it was the way to the database that failed, or a worker that was told to end."""
+    last = trace.strip().splitlines()[-1]
+    return "pymongo.errors." in trace or "no database answers" in last or last.startswith("SystemExit")
+
+
+def _rerun(launchpad: Any, fw_id: int) -> None:
+    """Run a fizzled firework again; one that another sweep has set to run already is left alone."""
+    if launchpad.fireworks.find_one({"fw_id": fw_id, "state": "FIZZLED"}, {"_id": 1}) is not None:
+        launchpad.rerun_fw(fw_id)
+
+
+def _give_up(launchpad: Any, database: Database, firework: dict[str, Any], error: str) -> None:
+    """The job's outcome becomes a failure record, or a note on its round; who can do without it goes on."""
+    from flows.validating import give_up_on
+
+    campaign, number, step, candidate = names_of(firework)
+    spec = spec_of(database, campaign)
+    if candidate:
+        give_up_on(database, spec, candidate, step, _failure(step, error))
+    else:
+        note(database, spec, number, {firework["name"]: error})
+    launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$set": {_GONE: True}})
+    workflow = launchpad.workflows.find_one({"nodes": firework["fw_id"]}, {"links": 1})
+    for child in workflow["links"].get(str(firework["fw_id"]), []):
+        query = {"fw_id": child, "spec.goes_on_without": True}
+        if launchpad.fireworks.update_one(
+            query, {"$set": {"spec._allow_fizzled_parents": True}}
+        ).matched_count:
+            launchpad._refresh_wf(child)
+
+
+def _failure(step: str, error: str) -> Failure:
+    from loop.records import Failure
+
+    return Failure(
+        step="relax" if step == "validate" else step,
+        cause="lost",
+        exception=error.split(":")[0][:80],
+        message=error[:500],
+    )

@@ -1,0 +1,27 @@
+"""The firetask that ends the last jobs of every workflow: submit what the campaign needs next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fireworks import FiretaskBase, FWAction, explicit_serialize
+
+
+@explicit_serialize
+class AdvanceTask(FiretaskBase):
+    """Looks at the database and submits what is due; sweeps when a round has closed."""
+
+    required_params = ("campaign",)
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        """Run by a rocket after the job itself."""
+        from launchers.fireworks.advance import advance
+        from launchers.fireworks.sweep import sweep
+        from loop.database import open_database
+
+        with open_database() as database:
+            if database.round(self["campaign"], fw_spec["round"]).state == "closed":
+                sweep(self.launchpad, database)
+            else:
+                advance(self.launchpad, database, self["campaign"])
+        return FWAction()

@@ -1,0 +1,81 @@
+"""A rocket worker: ``python -m launchers.fireworks.worker FOLDER SUPERVISOR`` flies rockets in FOLDER."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from launchers.executor import job_store, start_worker
+from launchers.fireworks.pad import open_launchpad
+from launchers.services import ensure_database
+
+_IDLE_SECONDS = 0.3
+_LOST_SECONDS = 1.0
+
+
+class Stop:
+    """Set by SIGTERM: no further rocket is launched."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+def fly(folder: Path, stop: Stop) -> None:
+    """Launch one rocket after the other in ``folder`` until told to stop."""
+    from fireworks.core.fworker import FWorker
+    from fireworks.core.rocket_launcher import launch_rocket
+
+    folder.mkdir(parents=True, exist_ok=True)
+    _use_campaign_store()
+    launchpad, fworker = open_launchpad(), FWorker.auto_load()
+    while not stop.asked:
+        os.chdir(folder)
+        if not _launch(launch_rocket, launchpad, fworker, folder):
+            time.sleep(_IDLE_SECONDS)
+
+
+def _launch(launch_rocket: Any, launchpad: Any, fworker: Any, folder: Path) -> bool:
+    """Whether a rocket flew; what a lost connection left of it is handed back."""
+    from pymongo.errors import PyMongoError
+
+    from launchers.fireworks.sweep import hand_back
+
+    try:
+        return launchpad.run_exists(fworker) and bool(launch_rocket(launchpad, fworker, strm_lvl="WARNING"))
+    except (
+        PyMongoError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # what FireWorks raises around a lost connection
+        print(f"rocket lost: {type(error).__name__}: {error}", file=sys.stderr)
+        time.sleep(_LOST_SECONDS)
+        ensure_database()
+        hand_back(launchpad, str(folder))
+        return False
+
+
+def _use_campaign_store() -> None:
+    """jobflow's store in the campaign database, unless the user's own configuration names one."""
+    import jobflow
+
+    named = {"JOBFLOW_CONFIG_FILE", "JOBFLOW_JOB_STORE"} & {name.upper() for name in os.environ}
+    if not named and not Path("~/.jobflow.yaml").expanduser().exists():
+        jobflow.SETTINGS.JOB_STORE = job_store()
+
+
+def run(arguments: list[str]) -> None:
+    """The worker process of ``FOLDER SUPERVISOR``, which ends with its supervisor."""
+    start_worker(int(arguments[2]))
+    fly(Path(arguments[1]), Stop())
+
+
+if __name__ == "__main__":
+    run(sys.argv)

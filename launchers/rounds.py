@@ -1,0 +1,38 @@
+"""What every launcher asks between rounds: which round comes next, or why none does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from config.spec import CampaignSpec
+
+if TYPE_CHECKING:
+    from loop.database import Database
+
+
+def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
+    """The round to work on, and why not to ("" to go on)."""
+    from flows.ranking import spent
+    from loop.policy import oracle_seconds, why_stop
+
+    rounds = database.rounds(spec.id)
+    campaign = database.create_campaign(spec)
+    unfinished = [record.number for record in rounds if record.state == "open"]
+    if unfinished:
+        return unfinished[0], "stopped by the user" if campaign.stop else ""
+    seconds = oracle_seconds(database.records(spec.id))
+    return len(rounds), why_stop(spec, campaign, rounds, spent(database, spec), seconds)
+
+
+def end_campaign(database: Database, spec: CampaignSpec, reason: str) -> None:
+    """Mark a campaign finished, or stopped where a person asked for it."""
+    state = "stopped" if reason == "stopped by the user" else "finished"
+    database.update_campaign(spec.id, state=state, reason=reason)
+
+
+def note(database: Database, spec: CampaignSpec, number: int, errors: Mapping[str, str]) -> None:
+    """Add the jobs that failed to the round's notes."""
+    if errors:
+        notes = database.round(spec.id, number).notes + [f"{name}: {error}" for name, error in errors.items()]
+        database.update_round(spec.id, number, notes=notes)

@@ -1,0 +1,187 @@
+"""What the FireWorks launcher costs: the overhead of the loop, and how it grows with the validations."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.spec import CampaignSpec
+from launchers.embedded import server_status, stop_server
+from launchers.fireworks.launch import launch_campaign
+from launchers.fireworks.pad import open_launchpad
+from launchers.fireworks.rockets import Rockets, fly_rockets
+from launchers.services import campaign_database
+from loop.database import Database
+from loop.records import Status
+from tests.benchmarks.figures import publish
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
+WORKERS = 2
+COMMAND = "python -m pytest -m benchmark tests/benchmarks/test_fireworks.py"
+TRAINING = ("train_surrogate", "train_gan")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name in [name for name in os.environ if name.startswith("NIOBE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NIOBE_HOME", str(tmp_path))
+    monkeypatch.setattr(Rockets, "module", "tests.benchmarks.stand_in")
+    yield tmp_path
+    monkeypatch.delenv("NIOBE_MONGO_URI", raising=False)
+    monkeypatch.delenv("NIOBE_EMBEDDED_URI", raising=False)
+    stop_server(tmp_path / "db")
+
+
+def spec_of(rounds: int, batch: int) -> CampaignSpec:
+    content = {
+        "id": f"stand-in-{rounds * batch}",
+        "elements": ["Cu", "Au"],
+        "limits": {"max_atoms": 16},
+        "budget": {"rounds": rounds, "validations": rounds * batch},
+        "seeds": {"max_prototypes": 0},
+        "generation": {"candidates": batch + batch // 2, "mix": [{"name": "random"}]},
+        "surrogate": {"members": 2},
+        "acquisition": {"function": "greedy", "batch": batch, "control_share": 0.1},
+        "oracle": {"name": "emt"},
+        "launcher": "fireworks",
+    }
+    return CampaignSpec.model_validate(content)
+
+
+def run_campaign(home: Path, spec: CampaignSpec) -> tuple[float, float]:
+    """Wall seconds from launch to end under ``WORKERS`` rockets, and the processor seconds it took."""
+    started = time.monotonic()
+    launchpad = open_launchpad()
+    with campaign_database() as database:
+        launch_campaign(launchpad, database, spec)
+    launchpad.connection.close()
+    before = processor_seconds(home)
+    said, well = fly_rockets(WORKERS, lambda *_: None)
+    assert well, said
+    return time.monotonic() - started, processor_seconds(home) - before
+
+
+def processor_seconds(home: Path) -> float:
+    """Processor time so far of this process, its ended children and the database server."""
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    fields = (
+        Path(f"/proc/{(server_status(home / 'db') or {})['pid']}/stat").read_text(encoding="ascii").split()
+    )
+    server = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    return server + sum(usage.ru_utime + usage.ru_stime for usage in own)
+
+
+def oracle_seconds(database: Database, spec: CampaignSpec) -> tuple[int, float]:
+    found = database.records(spec.id, status=Status.VALIDATED.value)
+    return len(found), sum(sum(record.validation.seconds.values()) for record in found if record.validation)
+
+
+def step_seconds(database: Database, spec: CampaignSpec) -> Counter[str]:
+    seconds: Counter[str] = Counter()
+    for record in database.rounds(spec.id):
+        seconds.update(record.steps)
+    return seconds
+
+
+def until_first_job(database: Database) -> float:
+    """Seconds between the first workflow's submission and its first launch."""
+    from datetime import datetime
+
+    first = database.mongo["launches"].find_one({}, sort=[("launch_id", 1)])
+    workflow = database.mongo["workflows"].find_one({}, sort=[("_id", 1)])
+    assert first is not None
+    assert workflow is not None
+    times = [first["time_start"], workflow["created_on"]]
+    start, made = [datetime.fromisoformat(t) if isinstance(t, str) else t for t in times]
+    return float((start.replace(tzinfo=None) - made.replace(tzinfo=None)).total_seconds())
+
+
+def test_overhead_of_the_loop(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIOBE_STAND_IN_SECONDS", "5.0")
+    spec = spec_of(rounds=2, batch=16)
+    wall, processor = run_campaign(home, spec)
+    with campaign_database() as database:
+        count, oracle = oracle_seconds(database, spec)
+        steps, starting = step_seconds(database, spec), until_first_job(database)
+    training = sum(steps[name] for name in TRAINING)
+    loop = sum(steps.values()) - training
+    overhead = wall - training - oracle / WORKERS
+    split = {
+        f"oracle, {count} validations on {WORKERS} workers": oracle / WORKERS,
+        "training": training,
+        "overhead: starting the workers": starting,
+        "overhead: the loop's own steps (generate, screen, acquire, close, …)": loop,
+        "overhead: FireWorks, database, workers that wait": overhead - starting - loop,
+        "overhead, all of it": overhead,
+        "wall time": wall,
+        "processor time of workers, supervisor and database, training included": processor,
+    }
+    rows = [
+        {
+            "what": what,
+            "bar": "< 10 % of wall" if what == "overhead, all of it" else None,
+            "seconds": round(seconds, 1),
+            "share of wall": f"{100 * seconds / wall:.1f} %",
+        }
+        for what, seconds in split.items()
+    ]
+    publish(
+        "fireworks-overhead",
+        title="FireWorks: overhead of the loop",
+        command=COMMAND + " -k overhead",
+        rows=rows,
+        seconds=wall,
+        seeds=[spec.seed],
+        notes=["The oracle is a stand-in that sleeps 5 s a validation; embedded database; two rounds of 16."],
+    )
+    assert count == 40
+
+
+def test_growth_with_the_validations(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIOBE_STAND_IN_SECONDS", "0.01")
+    started = time.monotonic()
+    rows: list[dict[str, Any]] = []
+    for count in map(int, os.environ.get("NIOBE_BENCHMARK_VALIDATIONS", "100 500 2000").split()):
+        spec = spec_of(rounds=count // 50, batch=50)
+        wall, processor = run_campaign(home, spec)
+        with campaign_database() as database:
+            done, _ = oracle_seconds(database, spec)
+            steps = step_seconds(database, spec)
+        rows.append(_row(done, wall, processor, steps, rows))
+    publish(
+        "fireworks-growth",
+        title="FireWorks: how the loop grows with the validations",
+        command=COMMAND + " -k growth",
+        rows=rows,
+        seconds=time.monotonic() - started,
+        notes=[
+            f"A stand-in oracle of 10 ms, rounds of 50, {WORKERS} workers, embedded database; seeds counted.",
+            "The bar: seconds per validation no higher than at the first row.",
+            "Processor seconds are those of workers, supervisor and database, whatever else the machine did.",
+        ],
+    )
+    assert rows
+
+
+def _row(
+    done: int, wall: float, processor: float, steps: Counter[str], before: list[dict[str, Any]]
+) -> dict[str, Any]:
+    loop = sum(steps.values())
+    each = wall / done
+    return {
+        "validations": done,
+        "wall (s)": round(wall, 1),
+        "in steps of the loop (s)": round(loop, 1),
+        "processor s per validation": round(processor / done, 3),
+        "s per validation": round(each, 3),
+        "bar": f"≤ {before[0]['s per validation']}" if before else None,
+        "slowest steps (s)": ", ".join(f"{name} {value:.0f}" for name, value in steps.most_common(3)),
+    }

@@ -1,0 +1,67 @@
+"""Rockets whose workers write down each oracle call and each stored outcome, in the order they happened.
+
+``python -m tests.end_to_end.audited_worker rockets N`` is `niobe rockets N`; the log is NIOBE_HOME/audit.log.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from config.settings import Settings
+
+
+def write_down(what: str, record: str) -> None:
+    """One line, whole or not at all, also where the process is killed right after."""
+    log = os.open(Settings().home / "audit.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(log, f"{what} {record}\n".encode())
+    os.close(log)
+
+
+def asked_after_stored(log: Path) -> list[str]:
+    """Records whose oracle was asked although their outcome was stored before."""
+    stored: set[str] = set()
+    again = []
+    for line in log.read_text(encoding="utf-8").splitlines():
+        what, record = line.split()
+        if what == "stored":
+            stored.add(record)
+        elif record in stored:
+            again.append(record)
+    return again
+
+
+def audit() -> None:
+    """From here on this process writes down what it asks and stores."""
+    from flows import validating
+    from loop.database import Database
+
+    ask, store = validating.validate_structure, Database.finish_validation
+
+    def asking(spec: Any, oracle: Any, structure: Any, folder: Path) -> Any:
+        write_down("asked", folder.name)
+        return ask(spec, oracle, structure, folder)
+
+    def storing(self: Database, record: str, **fields: Any) -> bool:
+        done = store(self, record, **fields)
+        write_down("stored", record)
+        return done
+
+    validating.validate_structure = asking
+    Database.finish_validation = storing  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "rockets":
+        from launchers.cli import main
+        from launchers.fireworks.rockets import Rockets
+
+        Rockets.module = "tests.end_to_end.audited_worker"
+        main()
+    else:
+        from launchers.fireworks.worker import run
+
+        audit()
+        run(sys.argv)

@@ -1,0 +1,301 @@
+"""Submission that happens once, and the sweep, on a real LaunchPad in a real server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import ConfigError
+from config.loading import load_campaign
+from config.spec import CampaignSpec
+from launchers.fireworks import sweep as sweeping
+from launchers.fireworks.advance import advance
+from launchers.fireworks.launch import launch_campaign
+from launchers.fireworks.pad import open_launchpad
+from launchers.fireworks.submission import submit_once
+from launchers.fireworks.sweep import hand_back, sweep, unfinished
+from launchers.fireworks.workflows import category
+from loop.database import Database
+from loop.records import Status
+from loop.seeding import seed_campaign
+
+SPEC = CampaignSpec.model_validate(
+    {
+        "id": "cu-au",
+        "elements": ["Cu", "Au"],
+        "seeds": {"max_prototypes": 2},
+        "oracle": {"name": "emt"},
+        "launcher": "fireworks",
+    }
+)
+
+
+@pytest.fixture
+def launchpad(database: Database) -> Iterator[Any]:
+    launchpad = open_launchpad()
+    yield launchpad
+    launchpad.connection.close()
+
+
+def together(count: int, call: Any) -> list[Any]:
+    """Results of calls made at the same instant from ``count`` threads."""
+    barrier, results = threading.Barrier(count), []
+
+    def run() -> None:
+        barrier.wait()
+        results.append(call())
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def seeded(launchpad: Any, database: Database, spec: CampaignSpec = SPEC) -> list[str]:
+    """Round 0 as it stands when its seeds are stored and their workflows submitted; the batch."""
+    launch_campaign(launchpad, database, spec)
+    complete(launchpad, "cu-au r0 seed")
+    seed_campaign(database, spec, database.open_round(spec.id, 0))
+    database.update_round(spec.id, 0, steps__seed=0.1)
+    advance(launchpad, database, spec.id)
+    return database.round(spec.id, 0).batch
+
+
+def checkout(launchpad: Any, folder: str = "/nowhere") -> tuple[Any, int]:
+    from fireworks import FWorker
+
+    return launchpad.checkout_fw(FWorker(), folder)
+
+
+def complete(launchpad: Any, name: str) -> None:
+    """Mark a job as done, as a rocket does."""
+    from fireworks import FWAction, FWorker
+
+    fw_id = launchpad.fireworks.find_one({"name": name})["fw_id"]
+    _, launch = launchpad.checkout_fw(FWorker(), "/nowhere", fw_id=fw_id)
+    launchpad.complete_launch(launch, FWAction(), "COMPLETED")
+
+
+def states(launchpad: Any) -> dict[str, str]:
+    return {found["name"]: found["state"] for found in launchpad.fireworks.find({})}
+
+
+def test_two_launches_at_once_submit_once(launchpad: Any, database: Database) -> None:
+    said = together(4, lambda: launch_campaign(launchpad, database, SPEC))
+    assert sum("submitted cu-au r0 prepare" in line for line in said) == 1
+    assert launchpad.workflows.count_documents({}) == 1
+
+
+def test_two_final_jobs_open_one_next_round(launchpad: Any, database: Database) -> None:
+    for identifier in seeded(launchpad, database):
+        database.update_record(identifier, status=Status.FAILED)
+    database.update_round(SPEC.id, 0, state="closed")
+    done = together(4, lambda: advance(launchpad, database, SPEC.id))
+    assert sorted(map(tuple, done)) == [(), (), (), ("cu-au r1 prepare",)]
+    assert [record.number for record in database.rounds(SPEC.id)] == [0, 1]
+    assert launchpad.workflows.count_documents({"metadata.round": 1}) == 1
+
+
+def test_every_candidate_is_a_workflow_that_can_be_asked_for(launchpad: Any, database: Database) -> None:
+    batch = seeded(launchpad, database)
+    assert len(batch) > 3
+    for candidate in batch:
+        query = {"metadata.campaign": "cu-au", "metadata.round": 0, "metadata.candidate": candidate}
+        (workflow,) = list(launchpad.workflows.find(query))
+        assert len(workflow["nodes"]) == 1
+        (firework,) = list(launchpad.fireworks.find({"fw_id": workflow["nodes"][0]}))
+        assert firework["name"] == f"cu-au r0 validate {candidate}"
+        assert firework["spec"]["_category"] == "force-field"
+
+
+@pytest.mark.parametrize(
+    ("kind", "oracle", "wanted"),
+    [
+        ("learning", "vasp", "learning"),
+        ("oracle", "vasp", "vasp"),
+        ("oracle", "7net-0", "force-field"),
+        ("prior", "vasp", "force-field"),
+    ],
+)
+def test_jobs_go_to_the_machines_they_want(kind: str, oracle: str, wanted: str) -> None:
+    assert category(kind, oracle) == wanted
+
+
+def test_half_a_submission_is_made_whole_once_its_claim_expired(launchpad: Any, database: Database) -> None:
+    from flows import stages
+
+    database.create_campaign(SPEC)
+    batch = [f"c{number}" for number in range(4)]
+    flows = lambda: stages.validations(SPEC, 1, batch)  # noqa: E731
+    assert submit_once(launchpad, SPEC, 1, "key", flows)
+    torn, gone = list(launchpad.workflows.find({}))[:2]
+    launchpad.fireworks.delete_many({"fw_id": {"$in": torn["nodes"]}})
+    launchpad.workflows.delete_one({"_id": gone["_id"]})
+    launchpad.fireworks.delete_many({"fw_id": {"$in": gone["nodes"]}})
+    claim = launchpad.db["submissions"]
+    claim.update_one({"_id": "key"}, {"$set": {"state": "claimed", "until": time.time() + 60}})
+    assert not submit_once(launchpad, SPEC, 1, "key", flows)
+    assert unfinished(launchpad, []) == 1
+    claim.update_one({"_id": "key"}, {"$set": {"until": time.time() - 1}})
+    assert sorted(together(3, lambda: submit_once(launchpad, SPEC, 1, "key", flows))) == [False, False, True]
+    wanted = [f"cu-au r1 validate {candidate}" for candidate in batch]
+    assert sorted(found["name"] for found in launchpad.workflows.find({})) == wanted
+    assert sorted(states(launchpad)) == wanted
+
+
+def test_a_lost_run_is_run_again(launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fireworks.fw_config.RUN_EXPIRATION_SECS", 0.0)
+    seeded(launchpad, database)
+    firework, _ = checkout(launchpad)
+    assert states(launchpad)[firework.name] == "RUNNING"
+    assert sweep(launchpad, database) == {"lost runs": 1, "jobs run again": 1}
+    assert states(launchpad)[firework.name] == "READY"
+
+
+def test_a_job_that_died_too_often_becomes_a_failure_record(
+    launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "_MAX_DEATHS", 2)
+    seeded(launchpad, database)
+    candidate = ""
+    for _ in range(2):
+        firework, launch = checkout(launchpad)
+        candidate = firework.spec["candidate"]
+        launchpad.fireworks.update_many({"state": "READY"}, {"$set": {"state": "PAUSED"}})
+        launchpad.mark_fizzled(launch)
+        sweep(launchpad, database)
+    record = database.record(candidate)
+    assert record.status is Status.FAILED
+    assert record.failure is not None
+    assert (record.failure.cause, record.failure.message) == ("lost", "its worker died 2 times")
+    assert sweep(launchpad, database) == {}
+
+
+@pytest.mark.parametrize(
+    ("trace", "outcome"),
+    [
+        ("Traceback\npymongo.errors.AutoReconnect: connection closed", "READY"),
+        ("Traceback\nValueError: the structure is odd", "READY"),
+        ("Traceback\nSystemExit: 1", "READY"),
+    ],
+)
+def test_a_fizzled_job_is_run_again(launchpad: Any, database: Database, trace: str, outcome: str) -> None:
+    seeded(launchpad, database)
+    firework, launch = checkout(launchpad)
+    fizzle(launchpad, launch, trace)
+    assert sweep(launchpad, database) == {"jobs run again": 1}
+    assert states(launchpad)[firework.name] == outcome
+
+
+def fizzle(launchpad: Any, launch: int, trace: str) -> None:
+    from fireworks import FWAction
+
+    action = FWAction(stored_data={"_exception": {"_stacktrace": trace, "_details": None}}, exit=True)
+    launchpad.complete_launch(launch, action, "FIZZLED")
+
+
+def test_a_step_that_fails_twice_is_noted_and_launching_again_tries_it_again(
+    launchpad: Any, database: Database
+) -> None:
+    launch_campaign(launchpad, database, SPEC)
+    for _ in range(2):
+        _, launch = checkout(launchpad)
+        fizzle(launchpad, launch, "Traceback\nValueError: no seeds")
+        sweep(launchpad, database)
+    assert states(launchpad) == {"cu-au r0 seed": "FIZZLED"}
+    assert unfinished(launchpad, ["cu-au"]) == 0
+    assert database.round("cu-au", 0).notes == ["cu-au r0 seed: ValueError: no seeds"]
+    assert "1 jobs that were given up run again" in launch_campaign(launchpad, database, SPEC)
+    assert states(launchpad) == {"cu-au r0 seed": "READY"}
+
+
+def test_a_reservation_without_a_launch_is_released(launchpad: Any, database: Database) -> None:
+    launch_campaign(launchpad, database, SPEC)
+    old = datetime.now(UTC) - timedelta(seconds=60)
+    launchpad.fireworks.update_one({}, {"$set": {"state": "RESERVED", "updated_on": old}})
+    assert sweep(launchpad, database) == {"reservations released": 1}
+    assert states(launchpad) == {"cu-au r0 seed": "READY"}
+
+
+def test_a_lock_left_behind_is_released(launchpad: Any, database: Database) -> None:
+    launch_campaign(launchpad, database, SPEC)
+    launchpad.workflows.update_one({}, {"$set": {"locked": True}})
+    assert sweep(launchpad, database) == {"locks released": 1}
+    assert launchpad.workflows.count_documents({"locked": True}) == 0
+
+
+def test_a_child_left_waiting_by_a_torn_update_is_made_ready(launchpad: Any, database: Database) -> None:
+    spec = SPEC.model_copy(update={"id": "torn"})
+    database.create_campaign(spec)
+    from flows import stages
+
+    submit_once(launchpad, spec, 1, "torn r1 prepare", lambda: [stages.prepare(spec, 1)])
+    database.open_round("torn", 0)
+    complete(launchpad, "torn r1 train_gan")
+    launchpad.fireworks.update_one({"name": "torn r1 generate"}, {"$set": {"state": "WAITING"}})
+    launchpad.workflows.update_one(
+        {}, {"$set": {f"fw_states.{fw_of(launchpad, 'torn r1 train_gan')}": "RUNNING"}}
+    )
+    assert sweep(launchpad, database)["workflows mended"] == 1
+    assert states(launchpad)["torn r1 generate"] == "READY"
+    assert sweep(launchpad, database).get("workflows mended") is None
+
+
+def test_a_workflow_between_two_jobs_is_not_finished(launchpad: Any, database: Database) -> None:
+    from flows import stages
+
+    spec = SPEC.model_copy(update={"id": "between"})
+    database.create_campaign(spec)
+    submit_once(launchpad, spec, 1, "between r1 prepare", lambda: [stages.prepare(spec, 1)])
+    launchpad.fireworks.update_many({"state": "READY"}, {"$set": {"state": "COMPLETED"}})
+    assert set(states(launchpad).values()) == {"COMPLETED", "WAITING"}
+    assert unfinished(launchpad, ["between"]) == 4
+    first = {"fw_id": fw_of(launchpad, "between r1 train_gan")}
+    launchpad.fireworks.update_one(first, {"$set": {"state": "FIZZLED", "spec.given_up": True}})
+    assert unfinished(launchpad, ["between"]) == 0
+
+
+def fw_of(launchpad: Any, name: str) -> int:
+    return int(launchpad.fireworks.find_one({"name": name})["fw_id"])
+
+
+def test_a_dead_workers_job_is_handed_back_and_no_other(launchpad: Any, database: Database) -> None:
+    seeded(launchpad, database)
+    mine, _ = checkout(launchpad, "/rockets/1")
+    other, _ = checkout(launchpad, "/rockets/2")
+    launchpad.workflows.update_one({"nodes": mine.fw_id}, {"$set": {"locked": True}})
+    assert hand_back(launchpad, "/rockets/1") == 1
+    assert states(launchpad)[mine.name] == "READY"
+    assert states(launchpad)[other.name] == "RUNNING"
+
+
+def test_a_batch_waits_for_all_or_for_its_quorum(launchpad: Any, database: Database) -> None:
+    for asynchronous, wanted in ((False, False), (True, True)):
+        spec = SPEC.model_copy(update={"id": f"a{asynchronous}".lower(), "asynchronous": asynchronous})
+        database.create_campaign(spec)
+        database.open_round(spec.id, 0)
+        database.update_round(spec.id, 0, state="closed")
+        seed_campaign(database, spec, database.open_round(spec.id, 1))
+        batch = database.round(spec.id, 1).batch
+        database.update_round(spec.id, 1, steps__acquire=0.1)
+        for place, identifier in enumerate(batch):
+            late = place >= 0.8 * len(batch)
+            status = Status.ACQUIRED if late else Status.FAILED
+            database.update_record(identifier, acquired_round=1, status=status)
+        assert (f"{spec.id} r1 choose phonons" in advance(launchpad, database, spec.id)) is wanted
+
+
+def test_an_asynchronous_campaign_needs_rockets(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("id: a\nelements: [Cu, Au]\nasynchronous: true\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="asynchronous: needs launcher: fireworks"):
+        load_campaign(file)
+    assert load_campaign(file, launcher="fireworks").asynchronous
