@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from config.errors import ConfigError
 from config.settings import Settings
 from config.spec import SCHEMA_VERSION, CampaignSpec
+from loop.entries import SourceEntry
 from loop.records import Status, StructureRecord
 from loop.rounds import CampaignRecord, HullRecord, PhononRecord, RoundRecord
 from loop.searching import INDEXED_FIELDS
@@ -22,6 +24,15 @@ Document = dict[str, Any]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _TIMEOUT_MS = 10_000
 _COUNTED_FIELDS = ("acquired_round", "choice.arm", "verdict.discovery", "verdict.discovery_round")
+
+
+@dataclass
+class Stored:
+    """Ids of entries that were new or changed, and the formulas whose groups they touch."""
+
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    formulas: set[str] = field(default_factory=set)
 
 
 class Database:
@@ -57,6 +68,9 @@ class Database:
         for field in (*INDEXED_FIELDS, *_COUNTED_FIELDS):
             records.create_index([("campaign", 1), (field, 1)])
         records.create_index([("lineage.parents", 1)])
+        entries = self._mongo["entries"]
+        for key in ("formula_reduced", "source", "chemsys", "group"):
+            entries.create_index([(key, 1)])
         self._mongo["rounds"].create_index([("campaign", 1), ("number", 1)], unique=True)
         self._mongo["hulls"].create_index([("campaign", 1), ("round", 1)], unique=True)
 
@@ -179,6 +193,71 @@ class Database:
         """Store the outcome of a validation unless one is stored already; True where this call stored it."""
         query = {"_id": record, "status": {"$nin": [Status.VALIDATED.value, Status.FAILED.value]}}
         return self._mongo["structures"].update_one(query, {"$set": _plain(fields)}).modified_count == 1
+
+    # source entries
+
+    def store_entries(self, entries: Sequence[SourceEntry]) -> Stored:
+        """Add entries, and replace those whose digest differs; the groups of changed ones are opened."""
+        from pymongo import ReplaceOne
+
+        ids = {"_id": {"$in": [entry.id for entry in entries]}}
+        known = {found["_id"]: found["digest"] for found in self._mongo["entries"].find(ids, {"digest": 1})}
+        writing = [entry for entry in entries if known.get(entry.id) != entry.digest]
+        stored = Stored(
+            new=[entry.id for entry in writing if entry.id not in known],
+            changed=[entry.id for entry in writing if entry.id in known],
+            formulas={entry.formula_reduced for entry in writing},
+        )
+        if stored.changed:
+            members = {"group": {"$in": stored.changed}}
+            self._mongo["entries"].update_many(members, {"$set": {"group": ""}})
+        if writing:
+            writes = [ReplaceOne({"_id": entry.id}, _body(entry), upsert=True) for entry in writing]
+            self._mongo["entries"].bulk_write(writes, ordered=False)
+        return stored
+
+    def entries(
+        self,
+        *,
+        formulas: Sequence[str] | None = None,
+        sources: Sequence[str] | None = None,
+        systems: Sequence[str] | None = None,
+    ) -> list[SourceEntry]:
+        """Entries by id: of these formulas (OPTIMADE form), sources and chemical systems, where given."""
+        chosen = {"formula_reduced": formulas, "source": sources, "chemsys": systems}
+        query = {key: {"$in": list(values)} for key, values in chosen.items() if values is not None}
+        return _load(SourceEntry, self._mongo["entries"].find(query, sort=[("_id", 1)]))
+
+    def entry_ids(self, formulas: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Ids of entries alone with their formula, and the formulas that several entries share."""
+        by_formula: dict[str, list[str]] = {}
+        query = {"formula_reduced": {"$in": list(formulas)}}
+        for found in self._mongo["entries"].find(query, {"formula_reduced": 1}):
+            by_formula.setdefault(found["formula_reduced"], []).append(found["_id"])
+        alone = [ids[0] for ids in by_formula.values() if len(ids) == 1]
+        return alone, sorted(formula for formula, ids in by_formula.items() if len(ids) > 1)
+
+    def ungrouped_formulas(self) -> set[str]:
+        """Formulas of entries without a group: those of an ingest that was cut short."""
+        found = self._mongo["entries"].find({"group": ""}, {"formula_reduced": 1})
+        return {document["formula_reduced"] for document in found}
+
+    def store_groups(self, groups: Mapping[str, str]) -> None:
+        """Set the representative's id of each entry."""
+        from pymongo import UpdateOne
+
+        writes = [UpdateOne({"_id": entry}, {"$set": {"group": first}}) for entry, first in groups.items()]
+        if writes:
+            self._mongo["entries"].bulk_write(writes, ordered=False)
+
+    def count_groups(self, source: str) -> int:
+        """How many groups have a member of a source."""
+        return len(self._mongo["entries"].distinct("group", {"source": source}))
+
+    def count_sources(self) -> dict[str, int]:
+        """Entries by source."""
+        names = sorted(self._mongo["entries"].distinct("source"))
+        return {name: self._mongo["entries"].count_documents({"source": name}) for name in names}
 
     # rounds
 
