@@ -307,6 +307,68 @@ class Database:
         document = self._mongo["phonons"].find_one({"_id": record})
         return None if document is None else PhononRecord.model_validate(_without_id(document))
 
+    # whole documents: upgrade, bundles
+
+    def older_documents(self, collection: str, version: int) -> list[Document]:
+        """Documents as stored whose schema version is below ``version``."""
+        return list(self._mongo[collection].find({"schema_version": {"$lt": version}}, sort=[("_id", 1)]))
+
+    def replace_document(self, collection: str, document: Document) -> None:
+        """Put a whole document in the place of the one with its ``_id``."""
+        self._mongo[collection].replace_one({"_id": document["_id"]}, document)
+
+    def dump(self, campaign: str, entries: Sequence[str]) -> Iterator[tuple[str, Iterable[Document]]]:
+        """Every document of a campaign by collection, as stored, and the source entries of these ids."""
+        for name in sorted(self._mongo.list_collection_names()):
+            query = (
+                self._of_campaign(name, campaign) if name != "entries" else {"_id": {"$in": list(entries)}}
+            )
+            if self._mongo[name].count_documents(query):
+                yield name, self._mongo[name].find(query, sort=[("_id", 1)])
+
+    def missing(self, collection: str, documents: Sequence[Document]) -> list[Document]:
+        """Those that are not stored. Raises ConfigError where another is stored under an id."""
+        ids = {"_id": {"$in": [document["_id"] for document in documents]}}
+        known = {document["_id"]: document for document in self._mongo[collection].find(ids)}
+        for document in documents:
+            if known.get(document["_id"], document) != document:
+                raise ConfigError(f"{collection} {document['_id']}: another document is stored under this id")
+        return [document for document in documents if document["_id"] not in known]
+
+    def foreign_ids(self, campaign: str, data: Mapping[str, Sequence[Document]]) -> list[str]:
+        """Ids of a campaign's documents, in the collections of ``data``, that ``data`` does not hold."""
+        foreign = []
+        for name, documents in data.items():
+            if name != "entries":
+                held = {document["_id"] for document in documents}
+                found = self._mongo[name].find(self._of_campaign(name, campaign), {"_id": 1})
+                foreign += [f"{name} {one['_id']}" for one in found if one["_id"] not in held]
+        return foreign
+
+    def restore(self, collection: str, documents: Sequence[Document]) -> None:
+        """Insert documents as they are; the same again changes nothing."""
+        from pymongo import ReplaceOne
+
+        writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
+        if writes:
+            self._mongo[collection].bulk_write(writes, ordered=False)
+
+    def _of_campaign(self, collection: str, campaign: str) -> Document:
+        return {"_id" if collection == "campaigns" else "campaign": campaign}
+
+    def enforce(self, schemas: Mapping[str, Document]) -> bool:
+        """Have the server check documents by ``$jsonSchema``; False where it is the embedded one.
+
+        pydantic checks every document that Niobe itself writes or reads, whatever the server.
+        """
+        if "niobe-embedded" in self._mongo.client.server_info().get("modules", []):
+            return False
+        for collection, schema in schemas.items():
+            if collection not in self._mongo.list_collection_names():
+                self._mongo.create_collection(collection)
+            self._mongo.command("collMod", collection, validator={"$jsonSchema": schema})
+        return True
+
     @property
     def mongo(self) -> MongoDatabase[Document]:
         """The pymongo database underneath, for read-only pages."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from loop.entries import AS_GIVEN
 
@@ -115,4 +115,5 @@ def _charged(structure: Structure) -> Structure:
 def _by_ewald(structure: Structure) -> Structure:
     from pymatgen.transformations.standard_transformations import OrderDisorderedStructureTransformation
 
-    return OrderDisorderedStructureTransformation(algo=0).apply_transformation(structure)
+    transformation = OrderDisorderedStructureTransformation(algo=0)
+    return cast("Structure", transformation.apply_transformation(structure, return_ranked_list=False))

@@ -57,6 +57,52 @@ def sources(as_json: AsJson = False) -> None:
     print_rows([{"source": name, "entries": count} for name, count in counts.items()], as_json)
 
 
+@app.command("import")
+def restore(
+    bundle: Annotated[Path, typer.Argument(help="Folder that `niobe export bundle` wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """Restore a campaign from a bundle into this database."""
+    from launchers.bundles import read_bundle
+    from launchers.services import campaign_database
+
+    with campaign_database() as database:
+        new = read_bundle(database, bundle)
+    print_rows([{"collection": name, "new": count} for name, count in new.items()], as_json)
+
+
+@app.command()
+def upgrade(as_json: AsJson = False) -> None:
+    """Bring documents of an older Niobe to the present schema, and have MongoDB check them."""
+    from launchers.services import campaign_database
+    from loop.schema import DOCUMENTS, mongo_schema
+    from loop.upgrade import upgrade as run
+
+    with campaign_database() as database:
+        done = run(database)
+        checked = database.enforce({name: mongo_schema(name) for name in DOCUMENTS})
+    for line in done.broken:
+        typer.echo(f"left as it was: {line}", err=True)
+    print_rows([{"collection": name, "upgraded": count} for name, count in done.written.items()], as_json)
+    typer.echo(f"documents are checked by {'MongoDB and pydantic' if checked else 'pydantic'}", err=True)
+    if done.broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    collection: Annotated[str, typer.Argument(help="structures or entries.")] = "structures",
+) -> None:
+    """Print the JSON schema of the database's documents."""
+    import json
+
+    from loop.schema import DOCUMENTS, json_schema
+
+    if collection not in DOCUMENTS:
+        raise ConfigError(f"collection {collection!r}: no schema; allowed: {', '.join(DOCUMENTS)}")
+    print(json.dumps(json_schema(collection), indent=1))
+
+
 def _source(text: str, **options: object) -> Source:
     """A Source from ``KIND:AT``, a bare kind, or a path. Raises ConfigError."""
     from typing import get_args

@@ -93,22 +93,23 @@ def serving(provider: Provider) -> Iterator[Provider]:
             if number in provider.before:
                 provider.before[number](provider)
             if provider.key and self.headers.get("X-API-KEY") != provider.key:
-                return self._send(403, b'{"errors": [{"detail": "invalid key"}]}')
-            return self._misbehave(provider.faults.get(number), json.dumps(provider.answer(self.path)).encode())
+                self._send(403, b'{"errors": [{"detail": "invalid key"}]}')
+                return
+            body = json.dumps(provider.answer(self.path)).encode()
+            self._misbehave(provider.faults.get(number), body)
 
         def _misbehave(self, fault: int | str | None, body: bytes) -> None:
-            if fault == "gone":
-                self.close_connection = True
-                return
             if fault == "slow":
                 time.sleep(0.6)
-            if isinstance(fault, int):
-                return self._send(fault, b'{"errors": [{"detail": "as ordered"}]}')
-            if fault == "retry":
-                return self._send(429, b"{}", {"Retry-After": "0"})
-            if fault == "cut":
-                body = body[: len(body) // 2]
-            self._send(200, b"[]" if fault == "list" else body)
+            if fault == "gone":
+                self.close_connection = True
+            elif isinstance(fault, int):
+                self._send(fault, b'{"errors": [{"detail": "as ordered"}]}')
+            elif fault == "retry":
+                self._send(429, b"{}", {"Retry-After": "0"})
+            else:
+                cut = body[: len(body) // 2] if fault == "cut" else body
+                self._send(200, b"[]" if fault == "list" else cut)
 
         def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
             self.send_response(status)

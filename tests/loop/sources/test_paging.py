@@ -47,7 +47,7 @@ def test_what_passes_is_asked_again(tmp_path: Path, fault: int | str) -> None:
 
 @pytest.mark.parametrize("fault", [500, "slow", "cut", 404])
 def test_what_does_not_pass_is_partial_and_goes_on_from_there(tmp_path: Path, fault: int | str) -> None:
-    with serving(Provider(bare(35), faults={number: fault for number in (3, 4, 5)})) as provider:
+    with serving(Provider(bare(35), faults=dict.fromkeys((3, 4, 5), fault))) as provider:
         fetched = read(provider, tmp_path)
         assert fetched.partial
         assert ids(fetched) == [f"e{number}" for number in range(20)]
@@ -152,9 +152,7 @@ def ingested(database: Database, provider: Provider, home: Path, kind: str) -> I
     return ingest(database, source, ("Nb", "O"), Manner(home, QUICK))
 
 
-def test_optimade_entries_become_entries_with_labels_of_their_own(
-    database: Database, tmp_path: Path
-) -> None:
+def test_optimade_entries_become_entries_with_labels_of_their_own(database: Database, tmp_path: Path) -> None:
     stability = {"gga_gga+u": {"formation_energy_per_atom": -2.0, "energy_above_hull": 0.01}}
     entries = [
         optimade_entry("a", nbo(), _mp_stability=stability),
