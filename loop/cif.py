@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _CELL = tuple(f"_cell_{part}" for part in ("length_a", "length_b", "length_c"))
 _ANGLES = tuple(f"_cell_{part}" for part in ("angle_alpha", "angle_beta", "angle_gamma"))
 _FRACTIONS = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
+_OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
+_NAMES = ("_space_group_name_H-M_alt", "_symmetry_space_group_name_H-M")
 _MAX_LENGTH, _MAX_SITES = 1000.0, 5000
 
 
@@ -62,6 +64,9 @@ def _blocks(text: str, file: Path) -> list[Block]:
         document = cif.read_string(text)
         document.check_for_missing_values()
         document.check_for_duplicates()
+    except UnicodeDecodeError:
+        line = next(n for n, line in enumerate(text.splitlines(), 1) if not line.isascii())
+        raise ValueError(f"{file}:{line}: not readable near a letter that is not ASCII") from None
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{file}:{_line_in(str(error))}: {' '.join(str(error).split())[:200]}") from None
     if not len(document):
@@ -82,6 +87,7 @@ def structure_of(block: Block) -> Structure:
 
     _check_cell(block)
     _check_sites(block)
+    _check_symmetry(block)
     from gemmi import cif
 
     alone = cif.Document()
@@ -123,6 +129,26 @@ def _check_sites(block: Block) -> None:
         if not 0 < _number(raw) <= 1.02:
             where = block.at("_atom_site_occupancy")
             raise ValueError(f"{where}: _atom_site_occupancy: {raw!r} in row {row} is not between 0 and 1")
+
+
+def _check_symmetry(block: Block) -> None:
+    """Raises ValueError for an operation that is none, or a list that is not the whole group it names."""
+    import gemmi
+
+    operations = []
+    for tag in _OPERATIONS:
+        for row, raw in enumerate(block.content.find_loop(tag), start=1):
+            try:
+                operations.append(gemmi.Op(gemmi.cif.as_string(raw)))
+            except (RuntimeError, UnicodeDecodeError):
+                raise ValueError(f"{block.at(tag)}: {tag}: {raw!r} in row {row} is no operation") from None
+    named = [gemmi.find_spacegroup_by_name(name) for tag in _NAMES if (name := block.value(tag))]
+    if not operations or None in named or not named:
+        return
+    wanted = len(list(named[0].operations()))
+    if len({operation.wrap().triplet() for operation in operations}) != wanted:
+        where = next(block.at(tag) for tag in _OPERATIONS if block.content.find_loop(tag))
+        raise ValueError(f"{where}: {len(operations)} operations; {named[0].hm} has {wanted}")
 
 
 def _check_against_formula(block: Block, structure: Structure) -> None:

@@ -65,8 +65,8 @@ class Database:
         records = self._mongo["structures"]
         records.create_index([("campaign", 1), ("round", 1)])
         records.create_index([("campaign", 1), ("status", 1)])
-        for field in (*INDEXED_FIELDS, *_COUNTED_FIELDS):
-            records.create_index([("campaign", 1), (field, 1)])
+        for key in (*INDEXED_FIELDS, *_COUNTED_FIELDS):
+            records.create_index([("campaign", 1), (key, 1)])
         records.create_index([("lineage.parents", 1)])
         entries = self._mongo["entries"]
         for key in ("formula_reduced", "source", "chemsys", "group"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_ATOMS = 48
 _MAX_DENOMINATOR = 12
-_TOLERANCE = 0.02
+_TOLERANCE = 0.005
 
 
 @dataclass(frozen=True)
