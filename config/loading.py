@@ -107,7 +107,7 @@ def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
 
 
 def _source_in(folder: Path, source: Source) -> Source:
-    if source.kind not in {"files", "icsd"}:
+    if source.kind not in {"files", "icsd"} and (source.kind != "niobe" or "://" in source.at):
         return source
     path = (folder / source.at).resolve()
     if not path.exists():

@@ -310,12 +310,13 @@ class Database:
     # whole documents: upgrade, bundles
 
     def older_documents(self, collection: str, version: int) -> list[Document]:
-        """Documents as stored whose schema version is below ``version``."""
-        return list(self._mongo[collection].find({"schema_version": {"$lt": version}}, sort=[("_id", 1)]))
+        """Documents of a schema version below ``version``, as their models take them."""
+        older = {"schema_version": {"$lt": version}}
+        return [_from_mongo(document) for document in self._mongo[collection].find(older, sort=[("_id", 1)])]
 
-    def replace_document(self, collection: str, document: Document) -> None:
-        """Put a whole document in the place of the one with its ``_id``."""
-        self._mongo[collection].replace_one({"_id": document["_id"]}, document)
+    def rewrite(self, collection: str, record: CampaignRecord | StructureRecord) -> None:
+        """Store all fields of a record that is there; what is stored beside them stays."""
+        self._mongo[collection].update_one({"_id": record.id}, {"$set": _body(record)})
 
     def dump(self, campaign: str, entries: Sequence[str]) -> Iterator[tuple[str, Iterable[Document]]]:
         """Every document of a campaign by collection, as stored, and the source entries of these ids."""
@@ -407,6 +408,13 @@ def _answered_in_time(seconds: float) -> Iterator[None]:
         raise ConfigError(f"query: takes longer than {seconds:g} s; narrow it by an indexed field") from None
     except OperationFailure as error:
         raise ConfigError(f"query: the database refuses it ({str(error)[:120]})") from None
+
+
+def record_of(line: str) -> StructureRecord:
+    """A structure record from a line of extended JSON, as bundles hold it. Raises ValueError."""
+    from bson import json_util
+
+    return StructureRecord.model_validate(_from_mongo(json_util.loads(line)))
 
 
 def _body(record: BaseModel) -> Document:

@@ -32,11 +32,15 @@ def json_schema(collection: str) -> Schema:
 
 
 def mongo_schema(collection: str) -> Schema:
-    """The same as MongoDB's ``$jsonSchema`` takes it: no references, BSON types, ``_id`` for ``id``."""
+    """The same as MongoDB's ``$jsonSchema`` takes it: no references, BSON types, ``_id`` for ``id``.
+
+    Fields that are stored beside a record, for searches, are allowed.
+    """
     schema = DOCUMENTS[collection].model_json_schema()
     converted = _converted(schema, schema.get("$defs", {}))
     properties = converted["properties"]
     converted["properties"] = {"_id" if key == "id" else key: value for key, value in properties.items()}
+    del converted["additionalProperties"]
     converted["required"] = ["_id" if key == "id" else key for key in converted["required"]]
     return converted
 

@@ -37,19 +37,20 @@ def upgrade(database: Database) -> Upgraded:
             try:
                 upgraded = _upgraded(collection, document, steps)
             except (ValidationError, KeyError) as error:
-                done.broken.append(f"{collection} {document['_id']}: {' '.join(str(error).split())[:200]}")
+                done.broken.append(f"{collection} {document['id']}: {' '.join(str(error).split())[:200]}")
             else:
-                database.replace_document(collection, upgraded)
+                database.rewrite(collection, upgraded)
                 done.written[collection] = done.written.get(collection, 0) + 1
     return done
 
 
-def _upgraded(collection: str, document: Document, steps: dict[int, Step]) -> Document:
+def _upgraded(
+    collection: str, document: Document, steps: dict[int, Step]
+) -> CampaignRecord | StructureRecord:
     for version in range(document.get("schema_version", 1), SCHEMA_VERSION):
         document = steps[version](document) | {"schema_version": version + 1}
-    content = {key: value for key, value in document.items() if key != "_id"} | {"id": document["_id"]}
     model = CampaignRecord if collection == "campaigns" else StructureRecord
-    return model.model_validate(content).model_dump(mode="json", exclude={"id"}) | {"_id": document["_id"]}
+    return model.model_validate(document)
 
 
 def _campaign_from_1(document: Document) -> Document:

@@ -117,7 +117,7 @@ def _source(text: str, **options: object) -> Source:
             kinds = ", ".join(get_args(SourceKind))
             raise ConfigError(f"source {text!r}: no such file, and no KIND:AT; kinds: {kinds}")
         kind, at = "files", str(Path(text).resolve())
-    elif kind in {"files", "icsd"}:
+    elif kind in {"files", "icsd"} or (kind == "niobe" and at and "://" not in at):
         at = str(Path(at).resolve())
     given = {key: value for key, value in options.items() if value not in ("", None)}
     defaults = {"name": _plain_name(Path(at).stem if kind == "files" else kind)}

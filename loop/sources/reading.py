@@ -9,7 +9,7 @@ from pathlib import Path
 from config.errors import ConfigError
 from config.spec import Source
 from loop.entries import Found
-from loop.sources import files, icsd, materials_project, optimade
+from loop.sources import files, icsd, materials_project, niobe, optimade
 from loop.sources.paging import Document, Fetched, fetch
 from loop.sources.web import Patience, Web
 
@@ -57,6 +57,8 @@ def read_source(source: Source, elements: Sequence[str], manner: Manner) -> Read
         return Reading(files.read(Path(source.at), source.name), source.at, licence)
     if source.kind == "icsd":
         return Reading(icsd.read(Path(source.at)), source.at, licence)
+    if source.kind == "niobe" and "://" not in source.at:
+        return Reading(niobe.read(Path(source.at)), source.at, licence)
     if source.kind == "mp":
         return _materials_project(source, elements, manner, licence)
     return _optimade(source, elements, manner, licence)

@@ -95,6 +95,12 @@ def test_a_bundle_restores_an_equal_database(
         assert {name: found for name, found in contents(other).items() if found} == wanted
         assert set(read_bundle(other, bundle).values()) == {0}
         assert (tmp_path / "there/checkpoints/t/round-1/surrogate.json").read_text() == "{}"
+    source = Source(name="bundle", kind="niobe", at=str(bundle), licence="CC BY 4.0")
+    done = ingest(database, source, ("Nb", "O"), Manner(tmp_path))
+    assert (done.new, done.broken) == (4, [])
+    found = database.entries(sources=["bundle"])
+    assert {entry.source_id for entry in found} == {record.id for record in records()}
+    assert {label.fingerprint for entry in found for label in entry.labels} == {"niobe test"}
     licences = (bundle / "LICENCES.md").read_text()
     assert "CC BY 4.0. 1 entries, included" in licences
     assert "1 entries, left out of this bundle" in licences
