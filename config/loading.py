@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from config.errors import ConfigError
-from config.spec import CampaignSpec
+from config.spec import CampaignSpec, Source
 
 
 def load_campaign(path: Path, **overrides: Any) -> CampaignSpec:
@@ -102,4 +102,14 @@ def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
     if corpus and not Path(corpus).is_file():
         raise ConfigError(f"corpus: {corpus}: no such file")
     seeds = spec.seeds.model_copy(update={"files": files})
-    return spec.model_copy(update={"seeds": seeds, "corpus": corpus})
+    sources = tuple(_source_in(folder, source) for source in spec.sources)
+    return spec.model_copy(update={"seeds": seeds, "corpus": corpus, "sources": sources})
+
+
+def _source_in(folder: Path, source: Source) -> Source:
+    if source.kind not in {"files", "icsd"} and (source.kind != "niobe" or "://" in source.at):
+        return source
+    path = (folder / source.at).resolve()
+    if not path.exists():
+        raise ConfigError(f"sources: {source.name}: {path}: no such file or folder")
+    return source.model_copy(update={"at": str(path)})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import combinations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _MAX_ELEMENTS = 5
 _VASP_WALL_TIME = 86400.0
 
@@ -61,6 +62,7 @@ ELEMENTS: tuple[str, ...] = (
 
 OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
+SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
 GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
 AcquisitionName = Literal[
     "p_target", "qlogei", "qlognei", "qlognehvi", "ucb", "thompson", "greedy", "random", "max_uncertainty"
@@ -112,6 +114,37 @@ class Seeds(_Part):
     max_prototypes: Annotated[int, Field(ge=0)] = 16
     files: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+
+
+class Source(_Part):
+    """An open database or files to start from. ``at``: address, folder or file; empty for the kind's own.
+
+    filter: an OPTIMADE filter, instead of the campaign's elements. most: entries at most.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+    kind: SourceKind
+    at: str = ""
+    filter: str = ""
+    licence: str = ""
+    most: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Source:
+        if not self.at and self.kind in {"optimade", "niobe", "files", "icsd"}:
+            raise ValueError(f"kind {self.kind} needs at: an address or a path")
+        return self
+
+
+class Recompute(_Part):
+    """How many structures of the sources become seeds, nearest their own hull first. window in eV/atom.
+
+    learn: whether surrogates also learn from the sources' labels, shifted to the oracle.
+    """
+
+    budget: Annotated[int, Field(ge=0)] = 24
+    window: Annotated[float, Field(ge=0)] = 0.1
+    learn: bool = True
 
 
 class Phonons(_Part):
@@ -220,6 +253,8 @@ class CampaignSpec(_Part):
     limits: Limits = Limits()
     budget: Budget = Budget()
     seeds: Seeds = Seeds()
+    sources: tuple[Source, ...] = ()
+    recompute: Recompute = Recompute()
     corpus: str | None = None
     generation: Generation = Generation()
     prior: Prior | None = None
@@ -232,6 +267,13 @@ class CampaignSpec(_Part):
     asynchronous: bool = False
     policy: Policy = Policy()
     launcher: Literal["local", "fireworks"] = "local"
+
+    @field_validator("sources")
+    @classmethod
+    def _named_once(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        if len({source.name for source in sources}) != len(sources):
+            raise ValueError("names a source twice")
+        return sources
 
     @field_validator("elements")
     @classmethod
@@ -261,6 +303,11 @@ class CampaignSpec(_Part):
     def chemsys(self) -> str:
         """Elements in alphabetical order, joined by hyphens, as pymatgen writes it."""
         return "-".join(self.elements)
+
+    def subsystems(self) -> list[str]:
+        """The chemical systems of all non-empty subsets of the elements."""
+        sizes = range(1, len(self.elements) + 1)
+        return ["-".join(chosen) for size in sizes for chosen in combinations(self.elements, size)]
 
     def digest(self) -> str:
         """SHA-256 over all that decides what the campaign finds (the launcher does not)."""

@@ -13,10 +13,15 @@ import numpy as np
 from config.spec import CampaignSpec
 from flows.steps import checkpoint_folder
 from loop.database import Database
+from loop.entries import SourceEntry
+from loop.fidelity import shifted_labels
 from loop.prior import prior_formation_energies, prior_references
 from loop.records import Stability, Status, StructureRecord
 from loop.rounds import RoundRecord
-from loop.structures import candidate_structure, relaxed_structure
+from loop.seeding import source_entries
+from loop.seeds import excluded_structures
+from loop.similarity import SeenStructures
+from loop.structures import candidate_structure, entry_structure, relaxed_structure
 from surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     from surrogates.models import make_surrogate
 
     structures, targets = training_set(_finished(database, spec), _references(database, spec))
+    structures, targets = with_foreign_labels(structures, targets, _foreign(database, spec))
     model = make_surrogate(spec.surrogate.model, members=spec.surrogate.members, epochs=spec.surrogate.epochs)
     model.fit(structures, targets, seed=spec.derived_seed(round_record.number, "train_surrogate"))
     _write(checkpoint_folder(spec, round_record.number, "surrogate"), model.save)
@@ -78,6 +84,29 @@ def training_set(
     return structures, {name: table[:, i] for i, name in enumerate(_TARGETS)}
 
 
+def with_foreign_labels(
+    structures: list[Structure],
+    targets: dict[str, FloatArray],
+    foreign: Sequence[tuple[SourceEntry, float]],
+) -> tuple[list[Structure], dict[str, FloatArray]]:
+    """The training set and, after it, entries of open databases, labelled by formation energy only."""
+    energies = np.array([energy for _, energy in foreign])
+    unknown = np.full(len(foreign), np.nan)
+    return structures + [entry_structure(entry) for entry, _ in foreign], {
+        name: np.concatenate([labels, energies if name == _TARGETS[0] else unknown])
+        for name, labels in targets.items()
+    }
+
+
+def _foreign(database: Database, spec: CampaignSpec) -> list[tuple[SourceEntry, float]]:
+    """Shifted labels of the campaign's sources; none with a prior, which has not answered for them."""
+    if not spec.recompute.learn or spec.prior is not None:
+        return []
+    shifted = shifted_labels(database.records(spec.id, round=0), source_entries(database, spec))
+    excluded = SeenStructures(excluded_structures(spec)) if shifted else SeenStructures()
+    return [(entry, energy) for entry, energy in shifted if not excluded.find(entry_structure(entry))]
+
+
 def _references(database: Database, spec: CampaignSpec) -> dict[str, float] | None:
     """Elemental energies by the prior, or None without one. Raises RuntimeError where an element has none."""
     if spec.prior is None:
@@ -123,8 +152,6 @@ def _finished(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
 def _corpus(spec: CampaignSpec) -> list[Structure]:
     from loop.generators.prototypes import decorated_prototypes
     from loop.imports import read_structures
-    from loop.seeds import excluded_structures
-    from loop.similarity import SeenStructures
 
     if spec.corpus is None:
         excluded = SeenStructures(excluded_structures(spec))

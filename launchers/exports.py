@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launchers.openformats import write_benchmark_table, write_jsonl
 from loop.records import StructureRecord
 from loop.structures import relaxed_structure
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def export(records: Sequence[StructureRecord], format: str, path: Path) -> Path:
-    """Write records as ``cif`` or ``poscar`` (a folder of files), ``json``, ``csv``, ``extxyz`` or ``asedb``.
+    """Write records as ``cif`` or ``poscar`` (a folder of files), ``json``, ``csv``, ``extxyz``, ``asedb``,
+    ``optimade`` (JSON lines) or ``matbench`` (parquet with a split by round).
 
     Relaxed structures where there are some. What stood at ``path`` is replaced once everything is written.
     Raises ValueError for an unknown format, or a path that is a folder where a file belongs.
@@ -145,4 +147,6 @@ _WRITERS: dict[str, Callable[..., None]] = {
     "csv": _csv,
     "extxyz": _extxyz,
     "asedb": _asedb,
+    "optimade": write_jsonl,
+    "matbench": write_benchmark_table,
 }

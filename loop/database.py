@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from config.errors import ConfigError
 from config.settings import Settings
 from config.spec import SCHEMA_VERSION, CampaignSpec
+from loop.entries import SourceEntry
 from loop.records import Status, StructureRecord
 from loop.rounds import CampaignRecord, HullRecord, PhononRecord, RoundRecord
 from loop.searching import INDEXED_FIELDS
@@ -22,6 +24,15 @@ Document = dict[str, Any]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _TIMEOUT_MS = 10_000
 _COUNTED_FIELDS = ("acquired_round", "choice.arm", "verdict.discovery", "verdict.discovery_round")
+
+
+@dataclass
+class Stored:
+    """Ids of entries that were new or changed, and the formulas whose groups they touch."""
+
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    formulas: set[str] = field(default_factory=set)
 
 
 class Database:
@@ -54,9 +65,12 @@ class Database:
         records = self._mongo["structures"]
         records.create_index([("campaign", 1), ("round", 1)])
         records.create_index([("campaign", 1), ("status", 1)])
-        for field in (*INDEXED_FIELDS, *_COUNTED_FIELDS):
-            records.create_index([("campaign", 1), (field, 1)])
+        for key in (*INDEXED_FIELDS, *_COUNTED_FIELDS):
+            records.create_index([("campaign", 1), (key, 1)])
         records.create_index([("lineage.parents", 1)])
+        entries = self._mongo["entries"]
+        for key in ("formula_reduced", "source", "chemsys", "group"):
+            entries.create_index([(key, 1)])
         self._mongo["rounds"].create_index([("campaign", 1), ("number", 1)], unique=True)
         self._mongo["hulls"].create_index([("campaign", 1), ("round", 1)], unique=True)
 
@@ -185,6 +199,71 @@ class Database:
         query = {"_id": record, "status": {"$nin": [Status.VALIDATED.value, Status.FAILED.value]}}
         return self._mongo["structures"].update_one(query, {"$set": _plain(fields)}).modified_count == 1
 
+    # source entries
+
+    def store_entries(self, entries: Sequence[SourceEntry]) -> Stored:
+        """Add entries, and replace those whose digest differs; the groups of changed ones are opened."""
+        from pymongo import ReplaceOne
+
+        ids = {"_id": {"$in": [entry.id for entry in entries]}}
+        known = {found["_id"]: found["digest"] for found in self._mongo["entries"].find(ids, {"digest": 1})}
+        writing = [entry for entry in entries if known.get(entry.id) != entry.digest]
+        stored = Stored(
+            new=[entry.id for entry in writing if entry.id not in known],
+            changed=[entry.id for entry in writing if entry.id in known],
+            formulas={entry.formula_reduced for entry in writing},
+        )
+        if stored.changed:
+            members = {"group": {"$in": stored.changed}}
+            self._mongo["entries"].update_many(members, {"$set": {"group": ""}})
+        if writing:
+            writes = [ReplaceOne({"_id": entry.id}, _body(entry), upsert=True) for entry in writing]
+            self._mongo["entries"].bulk_write(writes, ordered=False)
+        return stored
+
+    def entries(
+        self,
+        *,
+        formulas: Sequence[str] | None = None,
+        sources: Sequence[str] | None = None,
+        systems: Sequence[str] | None = None,
+    ) -> list[SourceEntry]:
+        """Entries by id: of these formulas (OPTIMADE form), sources and chemical systems, where given."""
+        chosen = {"formula_reduced": formulas, "source": sources, "chemsys": systems}
+        query = {key: {"$in": list(values)} for key, values in chosen.items() if values is not None}
+        return _load(SourceEntry, self._mongo["entries"].find(query, sort=[("_id", 1)]))
+
+    def entry_ids(self, formulas: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Ids of entries alone with their formula, and the formulas that several entries share."""
+        by_formula: dict[str, list[str]] = {}
+        query = {"formula_reduced": {"$in": list(formulas)}}
+        for found in self._mongo["entries"].find(query, {"formula_reduced": 1}):
+            by_formula.setdefault(found["formula_reduced"], []).append(found["_id"])
+        alone = [ids[0] for ids in by_formula.values() if len(ids) == 1]
+        return alone, sorted(formula for formula, ids in by_formula.items() if len(ids) > 1)
+
+    def ungrouped_formulas(self) -> set[str]:
+        """Formulas of entries without a group: those of an ingest that was cut short."""
+        found = self._mongo["entries"].find({"group": ""}, {"formula_reduced": 1})
+        return {document["formula_reduced"] for document in found}
+
+    def store_groups(self, groups: Mapping[str, str]) -> None:
+        """Set the representative's id of each entry."""
+        from pymongo import UpdateOne
+
+        writes = [UpdateOne({"_id": entry}, {"$set": {"group": first}}) for entry, first in groups.items()]
+        if writes:
+            self._mongo["entries"].bulk_write(writes, ordered=False)
+
+    def count_groups(self, source: str) -> int:
+        """How many groups have a member of a source."""
+        return len(self._mongo["entries"].distinct("group", {"source": source}))
+
+    def count_sources(self) -> dict[str, int]:
+        """Entries by source."""
+        names = sorted(self._mongo["entries"].distinct("source"))
+        return {name: self._mongo["entries"].count_documents({"source": name}) for name in names}
+
     # rounds
 
     def open_round(self, campaign: str, number: int) -> RoundRecord:
@@ -233,6 +312,69 @@ class Database:
         document = self._mongo["phonons"].find_one({"_id": record})
         return None if document is None else PhononRecord.model_validate(_without_id(document))
 
+    # whole documents: upgrade, bundles
+
+    def older_documents(self, collection: str, version: int) -> list[Document]:
+        """Documents of a schema version below ``version``, as their models take them."""
+        older = {"schema_version": {"$lt": version}}
+        return [_from_mongo(document) for document in self._mongo[collection].find(older, sort=[("_id", 1)])]
+
+    def rewrite(self, collection: str, record: CampaignRecord | StructureRecord) -> None:
+        """Store all fields of a record that is there; what is stored beside them stays."""
+        self._mongo[collection].update_one({"_id": record.id}, {"$set": _body(record)})
+
+    def dump(self, campaign: str, entries: Sequence[str]) -> Iterator[tuple[str, Iterable[Document]]]:
+        """Every document of a campaign by collection, as stored, and the source entries of these ids."""
+        for name in sorted(self._mongo.list_collection_names()):
+            query = (
+                self._of_campaign(name, campaign) if name != "entries" else {"_id": {"$in": list(entries)}}
+            )
+            if self._mongo[name].count_documents(query):
+                yield name, self._mongo[name].find(query, sort=[("_id", 1)])
+
+    def missing(self, collection: str, documents: Sequence[Document]) -> list[Document]:
+        """Those that are not stored. Raises ConfigError where another is stored under an id."""
+        ids = {"_id": {"$in": [document["_id"] for document in documents]}}
+        known = {document["_id"]: document for document in self._mongo[collection].find(ids)}
+        for document in documents:
+            if known.get(document["_id"], document) != document:
+                raise ConfigError(f"{collection} {document['_id']}: another document is stored under this id")
+        return [document for document in documents if document["_id"] not in known]
+
+    def foreign_ids(self, campaign: str, data: Mapping[str, Sequence[Document]]) -> list[str]:
+        """Ids of a campaign's documents, in the collections of ``data``, that ``data`` does not hold."""
+        foreign = []
+        for name, documents in data.items():
+            if name != "entries":
+                held = {document["_id"] for document in documents}
+                found = self._mongo[name].find(self._of_campaign(name, campaign), {"_id": 1})
+                foreign += [f"{name} {one['_id']}" for one in found if one["_id"] not in held]
+        return foreign
+
+    def restore(self, collection: str, documents: Sequence[Document]) -> None:
+        """Insert documents as they are; the same again changes nothing."""
+        from pymongo import ReplaceOne
+
+        writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
+        if writes:
+            self._mongo[collection].bulk_write(writes, ordered=False)
+
+    def _of_campaign(self, collection: str, campaign: str) -> Document:
+        return {"_id" if collection == "campaigns" else "campaign": campaign}
+
+    def enforce(self, schemas: Mapping[str, Document]) -> bool:
+        """Have the server check documents by ``$jsonSchema``; False where it is the embedded one.
+
+        pydantic checks every document that Niobe itself writes or reads, whatever the server.
+        """
+        if "niobe-embedded" in self._mongo.client.server_info().get("modules", []):
+            return False
+        for collection, schema in schemas.items():
+            if collection not in self._mongo.list_collection_names():
+                self._mongo.create_collection(collection)
+            self._mongo.command("collMod", collection, validator={"$jsonSchema": schema})
+        return True
+
     @property
     def mongo(self) -> MongoDatabase[Document]:
         """The pymongo database underneath, for read-only pages."""
@@ -271,6 +413,13 @@ def _answered_in_time(seconds: float) -> Iterator[None]:
         raise ConfigError(f"query: takes longer than {seconds:g} s; narrow it by an indexed field") from None
     except OperationFailure as error:
         raise ConfigError(f"query: the database refuses it ({str(error)[:120]})") from None
+
+
+def record_of(line: str) -> StructureRecord:
+    """A structure record from a line of extended JSON, as bundles hold it. Raises ValueError."""
+    from bson import json_util
+
+    return StructureRecord.model_validate(_from_mongo(json_util.loads(line)))
 
 
 def _body(record: BaseModel) -> Document:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.errors import ConfigError
+from loop import cif, poscar
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-Row = tuple[str, Callable[[], "Structure"]]
+Fields = dict[str, Any]
+Row = tuple[str, Fields, Callable[[], "Structure"]]
 
 
 @dataclass
@@ -24,23 +28,44 @@ class Imported:
     broken: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class ImportedRow:
+    """One structure of a file and the other columns of its row, or the problem with it."""
+
+    label: str
+    fields: Fields
+    structure: Structure | None = None
+    problem: str = ""
+
+
 def read_structures(path: Path) -> Imported:
-    """Read everything in a file or folder; what is broken is reported with file and row, and skipped.
+    """Read everything in a file or folder; what is broken is reported with file and line, and skipped.
 
     Tables have a column ``cif``, or ``lattice`` (9 floats or 3×3, Å), ``numbers`` or ``species``, and
     ``frac_coords`` or ``coords`` (fractional, 3N floats or N×3). Raises ConfigError where ``path`` is
     missing.
     """
     imported = Imported()
-    for label, build in _rows(path):
+    for row in iterate_structures(path):
+        if row.structure is None:
+            imported.broken.append(f"{row.label}: {row.problem}")
+        elif row.structure.is_ordered:
+            imported.structures.append((row.label, row.structure))
+        else:
+            imported.broken.append(f"{row.label}: sites are partly occupied; `niobe ingest` can order them")
+    return imported
+
+
+def iterate_structures(path: Path) -> Iterator[ImportedRow]:
+    """As read_structures, one by one, partly occupied ones as they are."""
+    for label, fields, build in _rows(path):
         try:
             structure = build()
             _check(structure)
         except Exception as error:  # noqa: BLE001 - parsers raise anything; it is reported, never lost
-            imported.broken.append(f"{label}: {type(error).__name__}: {_one_line(error)}")
+            yield ImportedRow(label, fields, problem=f"{type(error).__name__}: {_one_line(error)}")
         else:
-            imported.structures.append((label, structure))
-    return imported
+            yield ImportedRow(label, fields, structure)
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -56,22 +81,25 @@ def _rows(path: Path) -> Iterator[Row]:
 def _file_rows(file: Path) -> Iterator[Row]:
     suffix = file.suffix.lower()
     readers: dict[str, Callable[[Path], Iterator[Row]]] = {
-        ".csv": _table_rows,
-        ".parquet": _table_rows,
+        ".csv": _csv_rows,
+        ".parquet": _parquet_rows,
         ".xyz": _ase_rows,
         ".extxyz": _ase_rows,
         ".db": _ase_rows,
+        ".cif": _cif_rows,
     }
     if suffix in readers:
         try:
             yield from readers[suffix](file)
         except Exception as error:  # noqa: BLE001 - an unreadable container is one broken entry
-            yield str(file), _raiser(error)
-    elif suffix in {".cif", ".vasp", ".poscar", ".json"} or file.name.startswith(("POSCAR", "CONTCAR")):
-        yield str(file), lambda: _pymatgen_file(file)
+            yield str(file), {}, _raiser(error)
+    elif suffix in {".vasp", ".poscar"} or file.name.startswith(("POSCAR", "CONTCAR")):
+        yield str(file), {}, lambda: poscar.read(file)
+    elif suffix == ".json":
+        yield str(file), {}, lambda: _json_file(file)
     else:
         kinds = ".cif, .vasp, POSCAR*, .json, .csv, .parquet, .xyz, .extxyz, .db"
-        yield str(file), _raiser(ConfigError(f"unknown kind of file; allowed: {kinds}"))
+        yield str(file), {}, _raiser(ConfigError(f"unknown kind of file; allowed: {kinds}"))
 
 
 def _raiser(error: Exception) -> Callable[[], Structure]:
@@ -81,20 +109,24 @@ def _raiser(error: Exception) -> Callable[[], Structure]:
     return build
 
 
-def _pymatgen_file(file: Path) -> Structure:
+def _json_file(file: Path) -> Structure:
     from pymatgen.core import Structure
-    from pymatgen.io.vasp import Poscar
 
-    if file.name.startswith(("POSCAR", "CONTCAR")) or file.suffix.lower() in {".vasp", ".poscar"}:
-        return Poscar.from_file(file, check_for_potcar=False).structure
     return Structure.from_file(file)
+
+
+def _cif_rows(file: Path) -> Iterator[Row]:
+    found = cif.blocks(file)
+    for block in found:
+        label = str(file) if len(found) == 1 else f"{file}:{block.line}"
+        yield label, {}, lambda block=block: cif.structure_of(block)  # type: ignore[misc]
 
 
 def _ase_rows(file: Path) -> Iterator[Row]:
     import ase.io
 
     for number, atoms in enumerate(ase.io.iread(file, index=":"), start=1):
-        yield f"{file}:{number}", lambda atoms=atoms: _from_atoms(atoms)  # type: ignore[misc]
+        yield f"{file}:{number}", dict(atoms.info), lambda atoms=atoms: _from_atoms(atoms)  # type: ignore[misc]
 
 
 def _from_atoms(atoms: Any) -> Structure:
@@ -103,12 +135,52 @@ def _from_atoms(atoms: Any) -> Structure:
     return Structure(atoms.cell[:], atoms.get_chemical_symbols(), atoms.get_scaled_positions())
 
 
-def _table_rows(file: Path) -> Iterator[Row]:
-    import pandas as pd
+def _parquet_rows(file: Path) -> Iterator[Row]:
+    import pyarrow.parquet as parquet
 
-    table = pd.read_csv(file) if file.suffix.lower() == ".csv" else pd.read_parquet(file)
-    for number, row in enumerate(table.to_dict("records"), start=1):
-        yield f"{file}:{number}", lambda row=row: _from_row(row)  # type: ignore[misc]
+    number = 0
+    for batch in parquet.ParquetFile(file).iter_batches(batch_size=1000):
+        for row in batch.to_pandas().to_dict("records"):
+            number += 1
+            yield f"{file}:{number}", row, lambda row=row: _from_row(row)  # type: ignore[misc]
+
+
+def _csv_rows(file: Path) -> Iterator[Row]:
+    """Rows of a table by number; a problem names the line its row starts on."""
+    with file.open(newline="", encoding="utf-8") as opened:
+        reader = csv.reader(opened, strict=True)
+        try:
+            header = next(reader, [])
+            start = reader.line_num + 1
+            for number, values in enumerate((row for row in reader), start=1):
+                if values:
+                    row = _typed(dict(zip(header, values, strict=False)))
+                    build = functools.partial(_csv_structure, row, len(values) - len(header), start)
+                    yield f"{file}:{number}", row, build
+                start = reader.line_num + 1
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"line {reader.line_num + 1}: {error}") from None
+
+
+def _csv_structure(row: Fields, surplus: int, line: int) -> Structure:
+    if surplus:
+        raise ValueError(f"line {line}: {abs(surplus)} fields too {'many' if surplus > 0 else 'few'}")
+    try:
+        return _from_row(row)
+    except Exception as error:  # noqa: BLE001 - whatever it was, its line is added
+        raise ValueError(f"line {line}: {type(error).__name__}: {_one_line(error)}") from None
+
+
+def _typed(row: dict[str, str]) -> Fields:
+    """Text as it is, numbers as numbers, empty fields left out."""
+    return {key: _number_or_text(value) for key, value in row.items() if value != ""}
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _from_row(row: dict[str, Any]) -> Structure:
@@ -116,7 +188,7 @@ def _from_row(row: dict[str, Any]) -> Structure:
     from pymatgen.core import Element, Structure
 
     if isinstance(row.get("cif"), str):
-        return Structure.from_str(row["cif"], fmt="cif")
+        return cif.structure_of(cif.only_block(row["cif"]))
     lattice = _numbers(row, "lattice").reshape(3, 3)
     if "numbers" in row:
         species = [Element.from_Z(int(z)).symbol for z in _numbers(row, "numbers")]
@@ -140,8 +212,6 @@ def _numbers(row: dict[str, Any], key: str) -> Any:
 def _check(structure: Structure) -> None:
     import numpy as np
 
-    if not structure.is_ordered:
-        raise ValueError("sites are partly occupied")
     if not (np.isfinite(structure.lattice.matrix).all() and np.isfinite(structure.frac_coords).all()):
         raise ValueError("lattice or coordinates are not finite")
     if abs(structure.volume) < 1e-3:

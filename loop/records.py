@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.spec import SCHEMA_VERSION
+from loop.formulas import in_optimade_form
 
 
 class Status(StrEnum):
@@ -132,7 +133,11 @@ class Failure(_Part):
 
 
 class StructureRecord(_Part):
-    """One structure of one campaign and round. ``id`` is a hash of campaign, round and content."""
+    """One structure of one campaign and round. ``id`` is a hash of campaign, round and content.
+
+    structure: a pymatgen Structure as its ``as_dict`` gives it. formula: pymatgen's reduced formula;
+    formula_reduced: OPTIMADE's. chemsys: symbols in alphabetical order, joined by hyphens.
+    """
 
     id: str
     schema_version: int = SCHEMA_VERSION
@@ -143,6 +148,8 @@ class StructureRecord(_Part):
     structure: dict[str, Any]
     formula: str
     chemsys: str
+    formula_reduced: str = Field(default_factory=lambda known: in_optimade_form(known["formula"]))
+    nelements: int = Field(default_factory=lambda known: len(known["chemsys"].split("-")))
     n_atoms: int
     spacegroup: int
     fingerprint: str

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from config.spec import CampaignSpec
 from loop.database import Database
+from loop.entries import SourceEntry
+from loop.priority import to_recompute
 from loop.rounds import RoundRecord
 from loop.seeds import seed_records
 
 
 def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Store the seeds of a campaign; what was broken is noted on round 0."""
-    records, broken = seed_records(spec)
+    entries = to_recompute(spec, source_entries(database, spec))
+    records, broken = seed_records(spec, entries)
     database.insert(records)
     batch = [record.id for record in records]
-    database.update_round(spec.id, round_record.number, batch=batch, notes=broken)
+    notes = [f"{len(entries)} structures of the sources are recomputed"] if entries else []
+    database.update_round(spec.id, round_record.number, batch=batch, notes=[*broken, *notes])
+
+
+def source_entries(database: Database, spec: CampaignSpec) -> list[SourceEntry]:
+    """What the campaign's sources hold of its elements and their subsystems."""
+    if not spec.sources:
+        return []
+    return database.entries(sources=[source.name for source in spec.sources], systems=spec.subsystems())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import ConfigError
 from config.spec import CampaignSpec
+from loop.entries import SourceEntry
 from loop.imports import read_structures
 from loop.records import Choice, Lineage, Status, StructureRecord, record_id
 from loop.similarity import SeenStructures, content_hash, spacegroup_number
+from loop.structures import entry_structure
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -40,8 +42,13 @@ def new_record(
     )
 
 
-def seed_records(spec: CampaignSpec) -> tuple[list[StructureRecord], list[str]]:
-    """The seeds, without duplicates and without what is excluded, and a line per broken file."""
+def seed_records(
+    spec: CampaignSpec, entries: Sequence[SourceEntry] = ()
+) -> tuple[list[StructureRecord], list[str]]:
+    """The seeds, without duplicates and without what is excluded, and a line per broken file.
+
+    entries: what the campaign's sources hold, in the order in which they shall be recomputed.
+    """
     from loop.generators.prototypes import elemental_references
 
     excluded, seen = SeenStructures(excluded_structures(spec)), SeenStructures()
@@ -50,6 +57,7 @@ def seed_records(spec: CampaignSpec) -> tuple[list[StructureRecord], list[str]]:
     sources = [
         ("reference", elemental_references(spec.elements)),
         ("file", imported),
+        ("source", [(entry.id, entry_structure(entry)) for entry in entries]),
         ("prototype", _prototypes(spec, excluded)),
     ]
     for source, structures in sources:

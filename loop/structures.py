@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loop.entries import SourceEntry
 from loop.records import StructureRecord
 
 SYMPREC = 1e-2
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+
+
+def entry_structure(entry: SourceEntry) -> Structure:
+    """As the source gave it, or as it was ordered."""
+    from pymatgen.core import Structure
+
+    return Structure.from_dict(entry.structure)
 
 
 def generated_structure(record: StructureRecord) -> Structure:

@@ -11,6 +11,7 @@ from config.errors import ConfigError
 from launchers.cli.shared import AsJson, CampaignId, chosen_records, one_campaign, print_rows, report_of
 
 app = typer.Typer()
+_FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench; or bundle: the whole campaign."
 
 
 @app.command()
@@ -68,18 +69,22 @@ def show(
 
 @app.command()
 def export(
-    format: Annotated[str, typer.Argument(help="cif, poscar, json, csv, extxyz or asedb.")],
-    to: Annotated[Path, typer.Argument(help="File, or folder for cif and poscar.")],
+    format: Annotated[str, typer.Argument(help=_FORMATS)],
+    to: Annotated[Path, typer.Argument(help="File; a folder for cif, poscar and bundle.")],
     campaign: CampaignId = "",
     all: Annotated[
         bool, typer.Option("--all", help="Every validated structure, not only discoveries.")
     ] = False,
 ) -> None:
     """Write structures of a campaign to files."""
+    from launchers.bundles import write_bundle
     from launchers.exports import export as write
     from launchers.services import campaign_database
 
     with campaign_database() as database:
+        if format == "bundle":
+            print(write_bundle(database, one_campaign(database, campaign), to))
+            return
         chosen = chosen_records(database, one_campaign(database, campaign), every=all)
         try:
             print(write(chosen, format, to))

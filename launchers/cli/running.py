@@ -30,6 +30,7 @@ def launch(
     from launchers.local import StepFailedError, run_campaign
     from launchers.progress import CampaignProgress
     from launchers.services import campaign_database
+    from launchers.sources import PartialSourceError, ingest_sources
 
     spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id, launcher=launcher)
     check_machine(spec)
@@ -39,9 +40,10 @@ def launch(
     with campaign_database() as database:
         database.create_campaign(spec)
         try:
+            ingest_sources(database, spec)
             with CampaignProgress(database, spec, console()) as progress:
                 reason = run_campaign(database, spec, progress.tick)
-        except StepFailedError as error:
+        except (StepFailedError, PartialSourceError) as error:
             print(f"niobe: {error}", file=sys.stderr)
             raise typer.Exit(1) from None
         _show_end(database, spec, reason)

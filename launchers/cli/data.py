@@ -1,0 +1,156 @@
+"""Commands that bring data in from elsewhere, restore it, and bring older documents up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.errors import ConfigError
+from launchers.cli.shared import AsJson, print_rows
+
+if TYPE_CHECKING:
+    from config.spec import Source
+    from loop.ingest import Ingested
+
+app = typer.Typer()
+
+
+@app.command()
+def ingest(
+    source: Annotated[
+        str, typer.Argument(help="optimade:URL, niobe:URL, oqmd, mp, icsd:PATH, files:PATH, or a path.")
+    ],
+    name: Annotated[str, typer.Option(help="Name in the database; the file's or kind's if left out.")] = "",
+    elements: Annotated[str, typer.Option(help="Elements such as Nb,O: all made of these only.")] = "",
+    filter: Annotated[str, typer.Option(help="OPTIMADE filter, instead of elements.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the data, kept with each entry.")] = "",
+    most: Annotated[int | None, typer.Option("--most", "-n", min=1, help="Entries at most.")] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask again for what was read before.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring structures of an open database or files in; interrupted, the same command goes on."""
+    from launchers.services import campaign_database
+    from launchers.sources import ingest_with_progress
+
+    chosen = _source(source, name=name, filter=filter, licence=licence, most=most)
+    symbols = [symbol.strip() for symbol in elements.split(",") if symbol.strip()]
+    _check_elements(symbols)
+    with campaign_database() as database:
+        done = ingest_with_progress(database, chosen, symbols, refresh=refresh)
+    for line in done.broken:
+        typer.echo(f"not read: {line}", err=True)
+    print_rows([_row(chosen.name, done)], as_json, title=f"{chosen.name}: {chosen.at or chosen.kind}")
+    if done.partial:
+        typer.echo(f"niobe: {chosen.name} is PARTIAL: {done.partial}; the same command goes on", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def sources(as_json: AsJson = False) -> None:
+    """What was brought in: entries by source."""
+    from launchers.services import campaign_database
+
+    with campaign_database() as database:
+        counts = database.count_sources()
+    print_rows([{"source": name, "entries": count} for name, count in counts.items()], as_json)
+
+
+@app.command("import")
+def restore(
+    bundle: Annotated[Path, typer.Argument(help="Folder that `niobe export bundle` wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """Restore a campaign from a bundle into this database."""
+    from launchers.bundles import read_bundle
+    from launchers.services import campaign_database
+
+    with campaign_database() as database:
+        new = read_bundle(database, bundle)
+    print_rows([{"collection": name, "new": count} for name, count in new.items()], as_json)
+
+
+@app.command()
+def upgrade(as_json: AsJson = False) -> None:
+    """Bring documents of an older Niobe to the present schema, and have MongoDB check them."""
+    from launchers.services import campaign_database
+    from loop.schema import DOCUMENTS, mongo_schema
+    from loop.upgrade import upgrade as run
+
+    with campaign_database() as database:
+        done = run(database)
+        checked = database.enforce({name: mongo_schema(name) for name in DOCUMENTS})
+    for line in done.broken:
+        typer.echo(f"left as it was: {line}", err=True)
+    print_rows([{"collection": name, "upgraded": count} for name, count in done.written.items()], as_json)
+    typer.echo(f"documents are checked by {'MongoDB and pydantic' if checked else 'pydantic'}", err=True)
+    if done.broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    collection: Annotated[str, typer.Argument(help="structures or entries.")] = "structures",
+) -> None:
+    """Print the JSON schema of the database's documents."""
+    import json
+
+    from loop.schema import DOCUMENTS, json_schema
+
+    if collection not in DOCUMENTS:
+        raise ConfigError(f"collection {collection!r}: no schema; allowed: {', '.join(DOCUMENTS)}")
+    print(json.dumps(json_schema(collection), indent=1))
+
+
+def _source(text: str, **options: object) -> Source:
+    """A Source from ``KIND:AT``, a bare kind, or a path. Raises ConfigError."""
+    from typing import get_args
+
+    from pydantic import ValidationError
+
+    from config.spec import Source, SourceKind
+
+    kind, _, at = text.partition(":")
+    if kind not in get_args(SourceKind):
+        if not Path(text).exists():
+            kinds = ", ".join(get_args(SourceKind))
+            raise ConfigError(f"source {text!r}: no such file, and no KIND:AT; kinds: {kinds}")
+        kind, at = "files", str(Path(text).resolve())
+    elif kind in {"files", "icsd"} or (kind == "niobe" and at and "://" not in at):
+        at = str(Path(at).resolve())
+    given = {key: value for key, value in options.items() if value not in ("", None)}
+    defaults = {"name": _plain_name(Path(at).stem if kind == "files" else kind)}
+    try:
+        return Source.model_validate(defaults | {"kind": kind, "at": at} | given)
+    except ValidationError as error:
+        raise ConfigError(
+            f"source {text!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+        ) from None
+
+
+def _plain_name(text: str) -> str:
+    kept = "".join(letter if letter.isalnum() else "_" for letter in text.lower() if letter.isascii())
+    return kept.strip("_")[:32] or "files"
+
+
+def _check_elements(symbols: list[str]) -> None:
+    from config.spec import ELEMENTS
+
+    unknown = [symbol for symbol in symbols if symbol not in ELEMENTS]
+    if unknown:
+        raise ConfigError(f"--elements: unknown element {unknown[0]!r}; allowed: symbols H to Pu")
+
+
+def _row(name: str, done: Ingested) -> dict[str, object]:
+    return {
+        "source": name,
+        "new": done.new,
+        "changed": done.changed,
+        "unchanged": done.unchanged,
+        "set aside": done.set_aside,
+        "groups": done.groups,
+        "not read": len(done.broken),
+        "complete": not done.partial,
+        "notes": "; ".join(done.notes),
+    }

@@ -1,0 +1,86 @@
+"""Structures of a campaign as open databases exchange them: OPTIMADE JSONL, and a table with splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from config.spec import SCHEMA_VERSION
+from loop.records import StructureRecord
+from loop.structures import relaxed_structure
+
+API_VERSION = "1.2.0"
+
+
+def optimade_entry(record: StructureRecord) -> dict[str, Any]:
+    """The record as an OPTIMADE structure; what Niobe says of it under ``_niobe_``."""
+    from optimade.adapters.structures.pymatgen import from_pymatgen
+
+    attributes = json.loads(from_pymatgen(relaxed_structure(record)).model_dump_json(exclude_none=True))
+    attributes["structure_features"] = []
+    attributes["last_modified"] = None
+    attributes |= {f"_niobe_{name}": value for name, value in _figures(record).items() if value is not None}
+    return {"id": record.id, "type": "structures", "attributes": attributes}
+
+
+def _figures(record: StructureRecord) -> dict[str, Any]:
+    validation, verdict = record.validation, record.verdict
+    return {
+        "campaign": record.campaign,
+        "round": record.round,
+        "record": record.id,
+        "generator": record.lineage.generator,
+        "oracle": validation.oracle if validation else None,
+        "energy_per_atom": validation.energy_per_atom if validation else None,
+        "formation_energy_per_atom": verdict.formation_energy_per_atom if verdict else None,
+        "e_above_hull": verdict.e_above_hull_now if verdict else None,
+        "verdict": validation.phonon.outcome.value if validation else None,
+        "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
+        "discovery": verdict.discovery if verdict else None,
+    }
+
+
+def write_jsonl(records: Sequence[StructureRecord], file: Path) -> None:
+    """OPTIMADE JSON lines: a header, then an entry a line, as optimade-python-tools serves them."""
+    header = {"x-optimade": {"meta": {"api_version": API_VERSION}}, "x-niobe": {"schema": SCHEMA_VERSION}}
+    with file.open("w", encoding="utf-8") as output:
+        output.write(json.dumps(header) + "\n")
+        for record in records:
+            output.write(json.dumps(optimade_entry(record)) + "\n")
+
+
+def write_benchmark_table(records: Sequence[StructureRecord], file: Path) -> None:
+    """A parquet table as machine learning benchmarks use it: structures, targets, and a split by round.
+
+    Columns: lattice (9 floats, Å, row-major), numbers, frac_coords (3N floats), targets in eV/atom and THz,
+    ``round``, and ``split``: "train" before the last round, "test" in it, as a model would meet them.
+    """
+    import pandas as pd
+
+    last = max((record.round for record in records), default=0)
+    pd.DataFrame([_benchmark_row(record, last) for record in records]).to_parquet(file, index=False)
+
+
+def _benchmark_row(record: StructureRecord, last: int) -> dict[str, Any]:
+    structure = relaxed_structure(record)
+    figures = _figures(record)
+    return {
+        "material_id": record.id,
+        "formula": record.formula,
+        "nsites": len(structure),
+        "nelements": record.nelements,
+        "spacegroup": record.validation.spacegroup if record.validation else record.spacegroup,
+        "lattice": structure.lattice.matrix.ravel().tolist(),
+        "numbers": list(structure.atomic_numbers),
+        "frac_coords": structure.frac_coords.ravel().tolist(),
+        **{
+            key: figures[key]
+            for key in ("oracle", "energy_per_atom", "formation_energy_per_atom", "e_above_hull")
+        },
+        "dynamics": figures["verdict"],
+        "lowest_phonon_frequency": figures["lowest_phonon_frequency"],
+        "round": record.round,
+        "split": "test" if 0 < record.round == last else "train",
+    }

@@ -1,0 +1,51 @@
+"""Ingest with progress: one source by command, or the sources of a campaign before its round 0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from config.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from config.spec import CampaignSpec, Source
+    from loop.database import Database
+    from loop.ingest import Ingested
+
+
+class PartialSourceError(RuntimeError):
+    """A source could not be read to its end; the same command goes on from there."""
+
+
+def ingest_with_progress(
+    database: Database, source: Source, elements: Sequence[str], *, refresh: bool = False
+) -> Ingested:
+    """Ingest one source under a progress bar on stderr. Raises ConfigError as loop.ingest does."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from loop.ingest import ingest
+    from loop.sources.reading import Manner
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(source.name, total=source.most)
+        manner = Manner(
+            Settings().home / "sources",
+            refresh=refresh,
+            tick=lambda count, total: bar.update(task, completed=count, total=total or source.most),
+            say=lambda line: bar.console.print(f"{source.name}: {line}"),
+        )
+        return ingest(database, source, elements, manner)
+
+
+def ingest_sources(database: Database, spec: CampaignSpec) -> None:
+    """Ingest the sources of a campaign unless its seeds are stored. Raises PartialSourceError."""
+    if any("seed" in record.steps for record in database.rounds(spec.id)):
+        return
+    for source in spec.sources:
+        done = ingest_with_progress(database, source, spec.elements)
+        if done.partial:
+            raise PartialSourceError(
+                f"source {source.name}: {done.partial}; what was read is kept, the same command goes on"
+            )

@@ -1,0 +1,44 @@
+"""A bundle of another Niobe as a source: its validated structures, with its oracle's answers as labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from config.errors import ConfigError
+from loop.database import record_of
+from loop.entries import Found, Label, label
+from loop.records import StructureRecord
+from loop.structures import relaxed_structure
+
+
+def read(bundle: Path) -> Iterator[Found | str]:
+    """Each validated structure as found, or the line that says why it could not be read.
+
+    Raises ConfigError where ``bundle`` is no bundle of ``niobe export``.
+    """
+    file = bundle / "data" / "structures.jsonl"
+    if not file.is_file():
+        raise ConfigError(f"{bundle}: no bundle: {file.relative_to(bundle)} is missing")
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = record_of(line)
+            except (ValueError, KeyError) as error:
+                yield f"{file}:{number}: {' '.join(str(error).split())[:200]}"
+                continue
+            if record.validation is not None:
+                references = {"campaign": record.campaign, "round": str(record.round)}
+                yield Found(record.id, relaxed_structure(record), _labels(record), references)
+
+
+def _labels(record: StructureRecord) -> list[Label]:
+    if record.validation is None:
+        return []
+    fingerprint = f"niobe {record.validation.oracle}"
+    labels = label("energy_per_atom", record.validation.energy_per_atom, fingerprint)
+    if record.verdict is not None:
+        formation, above = record.verdict.formation_energy_per_atom, record.verdict.e_above_hull_now
+        labels += label("formation_energy_per_atom", formation, fingerprint)
+        labels += label("e_above_hull", above, fingerprint)
+    return labels

@@ -1,0 +1,163 @@
+"""Reading a paged source to its end, with every page on disk, so that it goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+
+from loop.sources.web import SourceError, Web
+
+Document = dict[str, Any]
+
+
+class Page(BaseModel):
+    """Entries with an id each, the next page's address, and how many entries the source says it has."""
+
+    ids: list[str]
+    entries: list[Document]
+    next: str | None
+    total: int | None
+
+
+class Query(Protocol):
+    """A question to a paged source: its first address, and how an answer is read."""
+
+    first: str
+
+    def page(self, url: str, answer: Document) -> Page:
+        """Raises ValueError where the answer has not the shape it should have."""
+
+
+@dataclass
+class Fetched:
+    """What was read, page by page on disk; ``partial`` says why it may not be all, "" where it is."""
+
+    folder: Path
+    count: int = 0
+    total: int | None = None
+    partial: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def entries(self) -> Iterator[Document]:
+        """Every entry once, one page in memory at a time."""
+        for page in _stored(self.folder):
+            yield from page.entries
+
+
+def fetch(
+    query: Query,
+    home: Path,
+    web: Web,
+    *,
+    most: int | None = None,
+    refresh: bool = False,
+    tick: Callable[[int, int | None], None] = lambda count, total: None,
+) -> Fetched:
+    """Read a source from where it was left, or what is stored of it where it is complete.
+
+    What was read completely is not asked for again, unless ``refresh``. A source that changed while it was
+    read, pages without end, and errors make it partial.
+    """
+    folder = home / hashlib.sha256(query.first.encode()).hexdigest()[:12]
+    if refresh or _ended_short(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = _Progress.of(folder)
+    fetched = Fetched(folder)
+    url = query.first if progress.pages == 0 else progress.next
+    while url is not None and not fetched.partial and (most is None or len(progress.seen) < most):
+        try:
+            page = _same_host(query, query.page(url, web.json(url)))
+        except (SourceError, ValueError) as error:
+            fetched.partial = str(error)
+            break
+        fresh = _only_new(page, progress.seen)
+        if not fresh.ids and page.next is not None:
+            fetched.partial = f"paging does not end: page {progress.pages + 1} brought nothing new"
+            break
+        _write(folder / f"{progress.pages:06d}.json", fresh)
+        progress.add(fresh)
+        url = page.next
+        tick(len(progress.seen), page.total)
+    fetched.count, fetched.total = len(progress.seen), progress.totals[-1] if progress.totals else None
+    if url is None:
+        fetched.partial, fetched.notes = progress.judge()
+    elif not fetched.partial:
+        fetched.notes.append(f"stopped at the {most} entries asked for")
+    return fetched
+
+
+@dataclass
+class _Progress:
+    """What the pages read so far amount to."""
+
+    pages: int = 0
+    seen: set[str] = field(default_factory=set)
+    totals: list[int] = field(default_factory=list)
+    next: str | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> _Progress:
+        progress = cls()
+        for page in _stored(folder):
+            progress.add(page)
+        return progress
+
+    def add(self, page: Page) -> None:
+        self.pages += 1
+        self.seen |= set(page.ids)
+        self.totals += [] if page.total is None else [page.total]
+        self.next = page.next
+
+    def judge(self) -> tuple[str, list[str]]:
+        """Why the whole may not be there, or "", and notes; asked when the last page was read."""
+        count = len(self.seen)
+        if len(set(self.totals)) > 1:
+            return f"the source changed while it was read ({self.totals[0]} -> {self.totals[-1]} entries)", []
+        if self.totals and count < self.totals[-1]:
+            return f"{count} of {self.totals[-1]} entries: the pages ended early", []
+        if self.totals and count > self.totals[-1]:
+            return "", [f"{count} entries where the source says {self.totals[-1]}"]
+        return "", []
+
+
+def _ended_short(folder: Path) -> bool:
+    """Whether the last page was read but not all entries: only reading from the start can help."""
+    progress = _Progress.of(folder)
+    return progress.pages > 0 and progress.next is None and bool(progress.judge()[0])
+
+
+def _only_new(page: Page, seen: set[str]) -> Page:
+    fresh: dict[str, Document] = {}
+    for identifier, entry in zip(page.ids, page.entries, strict=True):
+        if identifier not in seen:
+            fresh.setdefault(identifier, entry)
+    return page.model_copy(update={"ids": list(fresh), "entries": list(fresh.values())})
+
+
+def _same_host(query: Query, page: Page) -> Page:
+    """Raises ValueError where the next page is on another host than the first."""
+    here, there = urlsplit(query.first).hostname, urlsplit(page.next or query.first).hostname
+    if here != there:
+        raise ValueError(f"the next page is on another host, {there}")
+    return page
+
+
+def _stored(folder: Path) -> Iterator[Page]:
+    for file in sorted(folder.glob("*.json")):
+        yield Page.model_validate(json.loads(file.read_text(encoding="utf-8")))
+
+
+def _write(file: Path, page: Page) -> None:
+    scratch = file.with_suffix(".part")
+    scratch.write_text(page.model_dump_json(), encoding="utf-8")
+    os.replace(scratch, file)  # noqa: PTH105

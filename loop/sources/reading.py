@@ -1,0 +1,109 @@
+"""One way to read any source of a campaign, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.errors import ConfigError
+from config.spec import Source
+from loop.entries import Found
+from loop.sources import files, icsd, materials_project, niobe, optimade
+from loop.sources.paging import Document, Fetched, fetch
+from loop.sources.web import Patience, Web
+
+OQMD = "https://oqmd.org/optimade"
+_LICENCES = {
+    "mp": "CC BY 4.0 (Materials Project)",
+    "oqmd": "CC BY 4.0 (OQMD)",
+    "icsd": "FIZ Karlsruhe, licensed: not to be passed on",
+}
+NOT_STATED = "not stated"
+
+
+@dataclass
+class Reading:
+    """What a source gives: structures and lines about what could not be read.
+
+    partial: why it may not be all, "" where it is. count: entries the source gave.
+    """
+
+    items: Iterable[Found | str]
+    url: str
+    licence: str
+    partial: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How sources are read: where pages are kept, how patiently, whether anew, and who hears of progress."""
+
+    home: Path
+    patience: Patience = field(default_factory=Patience)
+    refresh: bool = False
+    tick: Callable[[int, int | None], None] = lambda count, total: None
+    say: Callable[[str], None] = lambda line: None
+
+
+def read_source(source: Source, elements: Sequence[str], manner: Manner) -> Reading:
+    """Read a source as far as it can be read now.
+
+    Raises ConfigError for a wrong filter, a missing path, key or element list.
+    """
+    licence = source.licence or _LICENCES.get(source.kind, NOT_STATED)
+    if source.kind == "files":
+        return Reading(files.read(Path(source.at), source.name), source.at, licence)
+    if source.kind == "icsd":
+        return Reading(icsd.read(Path(source.at)), source.at, licence)
+    if source.kind == "niobe" and "://" not in source.at:
+        return Reading(niobe.read(Path(source.at)), source.at, licence)
+    if source.kind == "mp":
+        return _materials_project(source, elements, manner, licence)
+    return _optimade(source, elements, manner, licence)
+
+
+def _materials_project(source: Source, elements: Sequence[str], manner: Manner, licence: str) -> Reading:
+    _require_elements(source, elements)
+    query = materials_project.SummaryQuery(source.at, elements)
+    web = Web(manner.patience, materials_project.key_header(), manner.say)
+    fetched = _fetch(query, source, manner, web)
+    url = source.at or materials_project.BASE
+    return _reading(fetched, materials_project.found, url, licence)
+
+
+def _optimade(source: Source, elements: Sequence[str], manner: Manner, licence: str) -> Reading:
+    if not source.filter:
+        _require_elements(source, elements)
+    base = source.at or OQMD
+    query = optimade.OptimadeQuery(base, source.filter or optimade.subsystems_filter(elements))
+    return _reading(
+        _fetch(query, source, manner, Web(manner.patience, say=manner.say)), optimade.found, base, licence
+    )
+
+
+def _fetch(
+    query: optimade.OptimadeQuery | materials_project.SummaryQuery, source: Source, manner: Manner, web: Web
+) -> Fetched:
+    home = manner.home / source.name
+    return fetch(query, home, web, most=source.most, refresh=manner.refresh, tick=manner.tick)
+
+
+def _reading(fetched: Fetched, found: Callable[[Document], Found], url: str, licence: str) -> Reading:
+    items = _parsed(fetched.entries(), found)
+    return Reading(items, url, licence, partial=fetched.partial, notes=fetched.notes)
+
+
+def _parsed(entries: Iterable[Document], found: Callable[[Document], Found]) -> Iterator[Found | str]:
+    for entry in entries:
+        try:
+            yield found(entry)
+        except Exception as error:  # noqa: BLE001 - models raise anything for what others serve; it is reported
+            name = entry.get("id", entry.get("material_id"))
+            yield f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _require_elements(source: Source, elements: Sequence[str]) -> None:
+    if not elements:
+        raise ConfigError(f"source {source.name}: name elements (--elements Nb,O) or an OPTIMADE filter")
