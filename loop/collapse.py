@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FEWEST = 8
 _KINDS = 2.0
 _NOVELTY = 0.05
-_SHORT = 0.25
+_SHORT = 0.5
 _SYMPREC = 1e-2
 
 
@@ -48,7 +48,7 @@ def diversity(
 def why_collapsed(found: Diversity) -> str:
     """What shows that the generator collapsed, or "".
 
-    Fewer than a quarter of the samples asked for, fewer than two space groups or kinds of site in effect
+    Fewer than half of the samples asked for, fewer than two space groups or kinds of site in effect
     (exp of the entropy), or samples that are copies of what is known.
     """
     if found.asked >= _FEWEST and found.drawn < _SHORT * found.asked:

@@ -80,7 +80,7 @@ def _phonon_surrogate(folder: Path, system: str) -> Surrogate:
     """P(dynamically stable) learned from PhononDB, labels below −0.5 THz called unstable."""
     checkpoint = folder / "models" / f"{system}-p_stable"
     if not (checkpoint / "surrogate.json").is_file():
-        structures, labels = _phonon_labels(system)
+        structures, labels = phonon_labels(system)
         model = make_surrogate("gbt", members=4, epochs=60)
         model.fit(structures, {"p_stable": labels}, seed=1)
         checkpoint.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,8 @@ def corpus(system: str) -> tuple[list[Structure], FloatArray]:
     return [_structure(row) for row in table.to_dict("records")], table["e_hull"].to_numpy(float)
 
 
-def _phonon_labels(system: str) -> tuple[list[Structure], FloatArray]:
+def phonon_labels(system: str) -> tuple[list[Structure], FloatArray]:
+    """Structures of PhononDB and whether they are stable, without the system."""
     import pandas as pd
 
     labels = pd.read_parquet(_data("dev_phonon_labels.parquet"))
