@@ -192,7 +192,11 @@ class GeneratorShare(_Part):
 
 
 class Generation(_Part):
-    """How many candidates a round draws, and from which generators in what shares."""
+    """How many candidates a round draws, and from which generators in what shares.
+
+    bandit: shift shares towards generators whose candidates were discoveries. phonon_critic: the GAN draws
+    ``critic_draws`` times as much, kept by the surrogate's P(dynamically stable).
+    """
 
     candidates: Annotated[int, Field(ge=1)] = 120
     mix: tuple[GeneratorShare, ...] = (
@@ -202,6 +206,9 @@ class Generation(_Part):
         GeneratorShare(name="soft_mode", share=0.1),
     )
     gan_epochs: Annotated[int, Field(ge=1)] = 30
+    bandit: bool = False
+    phonon_critic: bool = False
+    critic_draws: Annotated[int, Field(ge=2, le=50)] = 4
 
     @field_validator("mix")
     @classmethod

@@ -2,59 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+from config.settings import Settings
 from config.spec import CampaignSpec
+from flows.oracles.base import Oracle
+from flows.oracles.potentials import UnphysicalAnswerError
+from flows.oracles.registry import make_oracle
+from flows.prior import prior_oracle
 from flows.steps import checkpoint_folder
+from loop.collapse import diversity, why_collapsed
 from loop.database import Database
+from loop.mixing import bandit_shares, counts, without
 from loop.records import Lineage, Stability, Status, StructureRecord
-from loop.rounds import RoundRecord
+from loop.rounds import Diversity, RoundRecord
 from loop.screening import why_invalid
 from loop.seeds import excluded_structures, new_record
 from loop.similarity import SeenStructures
 from loop.structures import candidate_structure, generated_structure, relaxed_structure
-from surrogates.protocols import Generator, SampleBatch, SampleRequest
+from surrogates.protocols import Generator, Sample, SampleBatch, SampleRequest
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_UNTRAINED = ("random", "prototype")
+_BANDIT_DRAWS = 2000
 
 
 def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Draw candidates from every generator of the mix and store them as records."""
-    number, index = round_record.number, 0
-    rejected: dict[str, int] = {}
-    for name, count in shares(spec).items():
-        batch = _sample(database, spec, number, name, count)
-        rejected |= {f"{name}: {reason}": lost for reason, lost in batch.rejected.items()}
-        records = []
-        for sample in batch.samples:
-            origin = dict(sample.origin)
-            parents = [str(origin.pop("parent"))] if "parent" in origin else []
-            lineage = Lineage(
-                generator=name,
-                checkpoint=_checkpoint_name(spec, number, name),
-                parents=parents,
-                origin=origin,
-            )
-            records.append(new_record(spec, number, index, sample.structure, lineage))
-            index += 1
-        database.insert(records)
+    """Draw candidates from every generator of the mix and store them as records.
+
+    Where the GAN has collapsed, its samples are thrown away, a note says so, and the others draw its part.
+    """
+    number = round_record.number
+    mix = _shares(database, spec, number)
+    wanted = counts(mix, spec.generation.candidates)
+    batches = {name: _sample(database, spec, number, name, count) for name, count in wanted.items()}
+    if wanted.get("gan"):
+        found = _diversity(database, spec, number, batches["gan"], wanted["gan"])
+        database.update_round(spec.id, number, metrics__diversity=found)
+        reason = why_collapsed(found)
+        if reason:
+            instead = counts(without(mix, "gan", _UNTRAINED), wanted["gan"])
+            note = f"the GAN collapsed ({reason}); {', '.join(sorted(instead))} drew its {wanted['gan']}"
+            database.update_round(spec.id, number, notes=[*round_record.notes, note])
+            batches = _fall_back(database, spec, number, batches, instead)
+    _store(database, spec, number, batches)
+
+
+def _store(database: Database, spec: CampaignSpec, number: int, batches: dict[str, SampleBatch]) -> None:
+    """Samples become records; ``batches`` are keyed by generator, and by ``generator/fallback``."""
+    drawn = [(key.split("/")[0], sample) for key, batch in batches.items() for sample in batch.samples]
+    records = [
+        new_record(spec, number, index, sample.structure, _lineage(spec, number, name, sample))
+        for index, (name, sample) in enumerate(drawn)
+    ]
+    database.insert(records)
+    rejected = {
+        f"{key}: {why}": lost for key, batch in batches.items() for why, lost in batch.rejected.items()
+    }
     database.update_round(spec.id, number, metrics__rejected_by_generator=rejected)
 
 
-def shares(spec: CampaignSpec) -> dict[str, int]:
-    """Candidates per generator: shares of the total by largest remainder."""
-    total = sum(part.share for part in spec.generation.mix)
-    exact = {part.name: spec.generation.candidates * part.share / total for part in spec.generation.mix}
-    counts: dict[str, int] = {name: int(value) for name, value in exact.items()}
-    by_remainder = sorted(exact, key=lambda name: (counts[name] - exact[name], name))
-    for name in by_remainder[: spec.generation.candidates - sum(counts.values())]:
-        counts[name] += 1
-    return counts
+def _lineage(spec: CampaignSpec, number: int, name: str, sample: Sample) -> Lineage:
+    origin = dict(sample.origin)
+    parents = [str(origin.pop("parent"))] if "parent" in origin else []
+    checkpoint = _checkpoint_name(spec, number, name)
+    return Lineage(generator=name, checkpoint=checkpoint, parents=parents, origin=origin)
 
 
-def _sample(database: Database, spec: CampaignSpec, number: int, name: str, count: int) -> SampleBatch:
+def _shares(database: Database, spec: CampaignSpec, number: int) -> dict[str, float]:
+    """The mix of the campaign file, as its bandit has shifted it by this round."""
+    shares = {part.name: part.share for part in spec.generation.mix}
+    if not spec.generation.bandit:
+        return dict(shares)
+    earlier = [record for record in database.records(spec.id) if record.round < number]
+    seed = spec.derived_seed(number, "generate/bandit")
+    return bandit_shares(shares, earlier, draws=_BANDIT_DRAWS, seed=seed)
+
+
+def _diversity(
+    database: Database, spec: CampaignSpec, number: int, batch: SampleBatch, asked: int
+) -> Diversity:
+    from surrogates.gan import CrystalGAN
+
+    earlier = [record for record in database.records(spec.id) if record.round < number]
+    return diversity(
+        [sample.structure for sample in batch.samples],
+        [relaxed_structure(record) for record in earlier],
+        asked=asked,
+        critic_gap=CrystalGAN.load(checkpoint_folder(spec, number, "gan")).critic_gap,
+    )
+
+
+def _fall_back(
+    database: Database,
+    spec: CampaignSpec,
+    number: int,
+    batches: dict[str, SampleBatch],
+    instead: dict[str, int],
+) -> dict[str, SampleBatch]:
+    """The batches with the GAN's samples counted as rejected, and what is drawn for them."""
+    keys = {f"{name}/fallback": n for name, n in instead.items()}
+    drawn = {key: _sample(database, spec, number, key, n) for key, n in keys.items()}
+    thrown = dict(batches["gan"].rejected) | {"collapsed": len(batches["gan"].samples)}
+    return batches | {"gan": SampleBatch((), thrown)} | drawn
+
+
+def _sample(database: Database, spec: CampaignSpec, number: int, key: str, count: int) -> SampleBatch:
     if count == 0:
         return SampleBatch((), {})
-    generator = _generator(database, spec, number, name)
-    return generator.sample(sample_request(spec), count, seed=spec.derived_seed(number, f"generate/{name}"))
+    generator = _generator(database, spec, number, key.split("/")[0])
+    return generator.sample(sample_request(spec), count, seed=spec.derived_seed(number, f"generate/{key}"))
 
 
 def sample_request(spec: CampaignSpec) -> SampleRequest:
@@ -72,14 +133,45 @@ def _generator(database: Database, spec: CampaignSpec, number: int, name: str) -
     if name == "gan":
         from surrogates.gan import CrystalGAN
 
-        return CrystalGAN.load(checkpoint_folder(spec, number, "gan"))
+        return _guided(spec, number, CrystalGAN.load(checkpoint_folder(spec, number, "gan")))
     from loop import generators
 
     if name == "random":
         return generators.RandomSymmetric()
     if name == "prototype":
         return generators.PrototypeSubstitution()
-    return generators.SoftModes(_soft_parents(database, spec))
+    return generators.SoftModes(_soft_parents(database, spec), _energy(spec))
+
+
+def _guided(spec: CampaignSpec, number: int, gan: Generator) -> Generator:
+    """The GAN as it is, or with the round's surrogate as its phonon critic."""
+    if not spec.generation.phonon_critic:
+        return gan
+    from loop.generators import Guided
+    from surrogates.models import load_surrogate
+
+    surrogate = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
+    return Guided(gan, surrogate, draws=spec.generation.critic_draws)
+
+
+def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
+    """eV/atom of a structure as it stands by the campaign's prior, or its oracle where it has none.
+
+    Infinite where the potential leaves physics.
+    """
+    oracle: Oracle = prior_oracle(spec) if spec.prior else make_oracle(spec.oracle)
+    work = Settings().home.resolve() / "work" / spec.id / "soft_modes"
+
+    def energy(structure: Structure) -> float:
+        try:
+            (answer,) = oracle.static([structure], work)
+        except UnphysicalAnswerError:
+            return float("inf")
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return answer.energy_per_atom
+
+    return energy
 
 
 def _soft_parents(database: Database, spec: CampaignSpec) -> list:  # type: ignore[type-arg]

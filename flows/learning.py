@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from surrogates.protocols import FloatArray
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-_ENERGY_SCALE = 0.1
+_ENERGY_SCALE, _LEAST_WEIGHT = 0.1, 0.02
 _CORPUS_ATOMS = 24
 
 
@@ -58,9 +59,19 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
     gan = CrystalGAN.load(before) if before.is_dir() else CrystalGAN(epochs=spec.generation.gan_epochs)
     if not before.is_dir():
         corpus = _corpus(spec)
-        gan.fit(corpus, np.ones(len(corpus)), seed=spec.derived_seed(number, "train_gan/corpus"))
-    weights = gan_weights(records)
-    gan.fit([relaxed_structure(r) for r in records], weights, seed=spec.derived_seed(number, "train_gan"))
+        gan.fit(
+            corpus,
+            corpus_weights(corpus),
+            seed=spec.derived_seed(number, "train_gan/corpus"),
+            report=_reporter(database, spec, number, "on the corpus"),
+        )
+    gan.fit(
+        [relaxed_structure(record) for record in records],
+        gan_weights(records),
+        seed=spec.derived_seed(number, "train_gan"),
+        report=_reporter(database, spec, number, "on the campaign's records"),
+    )
+    database.update_round(spec.id, number, doing="")
     _write(checkpoint_folder(spec, number, "gan"), gan.save)
 
 
@@ -134,13 +145,32 @@ def _labels(record: StructureRecord) -> list[float]:
     ]
 
 
+def corpus_weights(corpus: Sequence[Structure]) -> FloatArray:
+    """Weight 1 on the hull, falling by e for every 0.1 eV/atom above it; 1 where that is not known. (n,)."""
+    above = np.array([float(structure.properties.get("e_above_hull", 0.0)) for structure in corpus])
+    return np.maximum(np.exp(-np.nan_to_num(above) / _ENERGY_SCALE), _LEAST_WEIGHT)
+
+
+def _reporter(database: Database, spec: CampaignSpec, number: int, what: str) -> Callable[[int, int], None]:
+    """Writes into the round how far training has come, once a second at most."""
+    last = 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 1.0:
+            last = time.monotonic()
+            database.update_round(spec.id, number, doing=f"{what}: {done} of {total} steps")
+
+    return report
+
+
 def gan_weights(records: Sequence[StructureRecord]) -> FloatArray:
     """Weight 1 on the hull, falling by e for every 0.1 eV/atom; unstable ones count half. Shape (n,)."""
     weights = []
     for record in records:
         above = record.verdict.e_above_hull_now if record.verdict else 0.0
         unstable = record.validation is not None and record.validation.phonon.outcome is Stability.UNSTABLE
-        weights.append(max(float(np.exp(-above / _ENERGY_SCALE)), 0.02) * (0.5 if unstable else 1.0))
+        weights.append(max(float(np.exp(-above / _ENERGY_SCALE)), _LEAST_WEIGHT) * (0.5 if unstable else 1.0))
     return np.array(weights)
 
 

@@ -93,7 +93,8 @@ def _value(prediction: Prediction, row: int) -> PredictedValue:
 def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Choose the round's batch: pinned candidates first, then acquisition with its control share."""
     number = round_record.number
-    batch, choices, notes = _choose(database, spec, number)
+    batch, choices, chosen = _choose(database, spec, number)
+    notes = list(dict.fromkeys([*round_record.notes, *chosen]))
     digest = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:12]
     database.update_round(spec.id, number, batch=batch, batch_digest=digest, notes=notes)
     for identifier in batch:

@@ -59,7 +59,8 @@ def _discovery(spec: CampaignSpec, number: int) -> list[Job]:
     campaign = spec.model_dump(mode="json")
     surrogate = steps.train_surrogate(campaign, number)
     gan = steps.train_gan(campaign, number)
-    generated = steps.generate(campaign, number, after=gan.output)
+    needed = [gan, surrogate] if spec.generation.phonon_critic else [gan]
+    generated = steps.generate(campaign, number, after=[job.output for job in needed])
     screened = steps.screen(campaign, number, after=generated.output)
     priors = _prior_jobs(spec, number, screened)
     before = [surrogate, screened, *priors]

@@ -81,6 +81,8 @@ class CampaignProgress:
         for closed in new:
             self._closed.add(closed.number)
             self._console.print(round_line(closed))
+            for note in closed.notes:
+                self._console.print(f"[yellow]round {closed.number}[/yellow] {note}")
 
     def _discoveries(self) -> list[Any]:
         return self._database.records(self._spec.id, verdict__discovery=True)
@@ -93,7 +95,8 @@ def doing(current: Any) -> str:
     missing = [step for step in _STEPS if step not in current.steps]
     if not missing or missing == ["close"]:
         return "validating"
-    return missing[0].replace("_", " ")
+    step: str = missing[0].replace("_", " ")
+    return f"{step} {current.doing}" if current.doing else step
 
 
 def round_line(closed: Any) -> str:

@@ -110,6 +110,7 @@ def round_metrics(
         coverage=float(np.mean(covered)) if covered else None,
         failures_by_cause=dict(failures),
         rejected_by_generator=round_record.metrics.rejected_by_generator,
+        diversity=round_record.metrics.diversity,
         seconds=round_record.steps,
         best_e_above_hull=min((r.verdict.e_above_hull_found for r in validated if r.verdict), default=None),
     )

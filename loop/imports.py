@@ -42,7 +42,8 @@ def read_structures(path: Path) -> Imported:
     """Read everything in a file or folder; what is broken is reported with file and line, and skipped.
 
     Tables have a column ``cif``, or ``lattice`` (9 floats or 3×3, Å), ``numbers`` or ``species``, and
-    ``frac_coords`` or ``coords`` (fractional, 3N floats or N×3). Raises ConfigError where ``path`` is
+    ``frac_coords`` or ``coords`` (fractional, 3N floats or N×3); ``e_above_hull`` or ``e_hull`` (eV/atom)
+    becomes the structure's property ``e_above_hull``. Raises ConfigError where ``path`` is
     missing.
     """
     imported = Imported()
@@ -187,8 +188,11 @@ def _from_row(row: dict[str, Any]) -> Structure:
     import numpy as np
     from pymatgen.core import Element, Structure
 
+    known = _labels(row)
     if isinstance(row.get("cif"), str):
-        return cif.structure_of(cif.only_block(row["cif"]))
+        structure = cif.structure_of(cif.only_block(row["cif"]))
+        structure.properties |= known
+        return structure
     lattice = _numbers(row, "lattice").reshape(3, 3)
     if "numbers" in row:
         species = [Element.from_Z(int(z)).symbol for z in _numbers(row, "numbers")]
@@ -196,7 +200,12 @@ def _from_row(row: dict[str, Any]) -> Structure:
         named = row["species"]
         species = json.loads(named) if isinstance(named, str) else list(named)
     coords = _numbers(row, "frac_coords" if "frac_coords" in row else "coords").reshape(-1, 3)
-    return Structure(np.asarray(lattice), species, coords)
+    return Structure(np.asarray(lattice), species, coords, properties=known)
+
+
+def _labels(row: dict[str, Any]) -> dict[str, float]:
+    above = row.get("e_above_hull", row.get("e_hull"))
+    return {} if above is None else {"e_above_hull": float(above)}
 
 
 def _numbers(row: dict[str, Any], key: str) -> Any:

@@ -115,6 +115,12 @@ def _zone_boundary() -> NDArray[np.float64]:
     return _grid([np.array([0.0, 0.5])] * 3)
 
 
+def _looked_at(phonon: Phonopy) -> NDArray[np.float64]:
+    """Commensurate and zone-boundary q-points, shape (n, 3)."""
+    commensurate = _commensurate(np.asarray(phonon.supercell_matrix))
+    return np.unique(np.vstack([commensurate, _zone_boundary()]), axis=0)
+
+
 def _grid(axes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
@@ -124,9 +130,7 @@ def _lowest(phonon: Phonopy) -> tuple[float, NDArray[np.float64]]:
 
     The three acoustic modes at Γ are zero by the sum rule and are left out.
     """
-    points = np.unique(
-        np.vstack([_commensurate(np.asarray(phonon.supercell_matrix)), _zone_boundary()]), axis=0
-    )
+    points = _looked_at(phonon)
     phonon.run_qpoints(points)
     frequencies = np.array(phonon.get_qpoints_dict()["frequencies"])
     if not np.isfinite(frequencies).all():
@@ -145,25 +149,32 @@ def _without_acoustic(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
     return kept
 
 
-def _imaginary_modes(phonon: Phonopy, tolerance: float, most: int = 4) -> list[dict[str, Any]]:
-    """Softest imaginary modes at Γ and the zone boundary: q, frequency (THz), eigenvector parts (3N)."""
-    half = _zone_boundary()
-    phonon.run_qpoints(half, with_eigenvectors=True)
+def _imaginary_modes(phonon: Phonopy, tolerance: float, most: int = 8) -> list[dict[str, Any]]:
+    """Softest imaginary modes at the q-points the verdict looks at: q, frequency (THz), eigenvector (3N).
+
+    Of the arms of a star, which have the same frequencies and lead to the same children, only the first.
+    """
+    points = _looked_at(phonon)
+    phonon.run_qpoints(points, with_eigenvectors=True)
     answer = phonon.get_qpoints_dict()
-    found = []
-    for index, q in enumerate(half):
-        for branch, frequency in enumerate(answer["frequencies"][index]):
-            if frequency < -tolerance:
-                vector = answer["eigenvectors"][index][:, branch]
-                found.append(
-                    {
-                        "q": [float(value) for value in q],
-                        "frequency": float(frequency),
-                        "real": vector.real.tolist(),
-                        "imag": vector.imag.tolist(),
-                    }
-                )
+    found: list[dict[str, Any]] = []
+    stars: set[tuple[float, ...]] = set()
+    for q, frequencies, vectors in zip(points, answer["frequencies"], answer["eigenvectors"], strict=True):
+        star = tuple(np.round(np.sort(frequencies), 2).tolist())
+        soft = np.flatnonzero(frequencies < -tolerance)
+        if star not in stars:
+            found += [_mode(q, frequencies[branch], vectors[:, branch]) for branch in soft]
+        stars.add(star)
     return sorted(found, key=lambda mode: mode["frequency"])[:most]
+
+
+def _mode(q: NDArray[np.float64], frequency: float, vector: NDArray[np.complex128]) -> dict[str, Any]:
+    return {
+        "q": [float(value) for value in q],
+        "frequency": float(frequency),
+        "real": vector.real.tolist(),
+        "imag": vector.imag.tolist(),
+    }
 
 
 def _bands(phonon: Phonopy) -> dict[str, Any]:

@@ -11,6 +11,23 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Diversity(_Part):
+    """How varied the GAN's samples of a round were. Entropies in nats.
+
+    asked, drawn: samples wanted, and got after repetitions were left out. novelty: median distance to the
+    nearest structure known before, in standard deviations per feature of the descriptor. critic_gap: how far
+    apart the critic held real and made crystals when training ended.
+    """
+
+    asked: int
+    drawn: int
+    compositions: float
+    space_groups: float
+    sites: float
+    novelty: float | None = None
+    critic_gap: float | None = None
+
+
 class RoundMetrics(_Part):
     """Counts of one round, errors in eV/atom, rates and coverage between 0 and 1, seconds by step."""
 
@@ -30,6 +47,7 @@ class RoundMetrics(_Part):
     coverage: float | None = None
     failures_by_cause: dict[str, int] = {}
     rejected_by_generator: dict[str, int] = {}
+    diversity: Diversity | None = None
     seconds: dict[str, float] = {}
     best_e_above_hull: float | None = None
 
@@ -38,7 +56,8 @@ class RoundRecord(_Part):
     """state runs open -> closed; ``batch_digest`` hashes the ids of the validated batch in order.
 
     phonons: ids of those validated structures whose phonons are run in this round.
-    steps: seconds of each finished step; a step named here is not run again.
+    steps: seconds of each finished step; a step named here is not run again. doing: how far the running step
+    has come, in words.
     """
 
     campaign: str
@@ -48,6 +67,7 @@ class RoundRecord(_Part):
     batch_digest: str = ""
     phonons: list[str] = []
     steps: dict[str, float] = {}
+    doing: str = ""
     metrics: RoundMetrics = RoundMetrics()
     notes: list[str] = []
 

@@ -1,24 +1,33 @@
-"""Children of dynamically unstable structures: follow an imaginary mode in the supercell it needs.
+"""Children of dynamically unstable structures: follow an imaginary mode in the smallest cell that holds it.
 
-The displacement of atom j in cell R by the mode (q, e) is Re(e_j exp(2πi q·R)) / √m_j, scaled so that the
-largest is the amplitude.
+The atom at r moves by Re(e exp(2πi q·r)) / √m, the convention of phonopy's eigenvectors (Togo and Tanaka,
+Scr. Mater. 108, 1, 2015), scaled so that the largest move is the amplitude. Smallest commensurate cells after
+Lloyd-Williams and Monserrat, Phys. Rev. B 92, 184301 (2015).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.protocols import Sample, SampleBatch, SampleRequest
+from surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-AMPLITUDES = (0.15, 0.3, 0.5)
+AMPLITUDES = (0.08, 0.15, 0.25, 0.4, 0.6)
+Energy = Callable[["Structure"], float]
+_DEGENERATE = 0.05
+_MIN_DROP = 1e-4
+_LARGEST_DENOMINATOR = 6
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -30,73 +39,176 @@ class SoftParent:
     modes: tuple[dict[str, Any], ...]
 
 
-def follow(structure: Structure, mode: dict[str, Any], amplitude: float) -> Structure:
-    """The structure displaced along one mode (amplitude in Å) in the smallest commensurate supercell.
+@dataclass(frozen=True)
+class Direction:
+    """Where to go from a parent: a mode, or an even mixture of two of equal frequency. frequency: THz.
 
-    ``mode``: q of zeros and halves, and the 3N real and imaginary parts of the mass-weighted eigenvector.
+    vector: mass-weighted eigenvector, complex, shape (3N,).
     """
-    repeats = [2 if abs(component - 0.5) < 1e-6 else 1 for component in mode["q"]]
-    originals = [np.array(site.frac_coords) for site in structure]
-    displacements = _displacements(structure, mode)
+
+    number: str
+    q: tuple[float, float, float]
+    frequency: float
+    vector: NDArray[np.complex128]
+
+
+def commensurate_cell(q: Sequence[float], structure: Structure) -> NDArray[np.int64]:
+    """The smallest supercell S (rows: vectors) with S q integer, of these the most compact. Shape (3, 3).
+
+    Raises ValueError for a component of q that is no fraction with a denominator of at most 6.
+    """
+    cells = [np.array(s) for s in _hermite_normal_forms(_multiplicity(q))]
+    fitting = [s for s in cells if np.abs(s @ q - np.round(s @ q)).max() < _ROUNDING]
+    return min(fitting, key=lambda s: _longest_vector(s @ structure.lattice.matrix))
+
+
+def follow(structure: Structure, direction: Direction, amplitude: float) -> Structure:
+    """The structure displaced along one direction (amplitude in Å), in its smallest commensurate cell."""
     child = structure.copy()
     child.add_site_property("atom", list(range(len(structure))))
-    child.make_supercell(np.diag(repeats), to_unit_cell=False)
-    moves = []
-    for site in child:
-        atom = site.properties["atom"]
-        cell = np.round(site.frac_coords * repeats - originals[atom])
-        moves.append((displacements[atom] * np.exp(2j * np.pi * np.dot(mode["q"], cell))).real)
-    largest = max(np.linalg.norm(move) for move in moves)
-    for index, move in enumerate(moves):
-        child.translate_sites([index], move * amplitude / largest, frac_coords=False)
+    child.make_supercell(commensurate_cell(direction.q, structure), to_unit_cell=False)
+    atoms = np.array(child.site_properties["atom"])
+    places = structure.lattice.get_fractional_coords(child.cart_coords)
     child.remove_site_property("atom")
+    moves = _moves(structure, direction)[atoms] * np.exp(2j * np.pi * (places @ direction.q))[:, None]
+    real = _most_real(moves)
+    real *= amplitude / np.linalg.norm(real, axis=1).max()
+    for index, move in enumerate(real):
+        child.translate_sites([index], move, frac_coords=False)
     return child
 
 
-def _displacements(structure: Structure, mode: dict[str, Any]) -> NDArray[np.complex128]:
-    """Shape (N, 3): the eigenvector divided by the square root of the masses."""
-    vector = (np.array(mode["real"]) + 1j * np.array(mode["imag"])).reshape(-1, 3)
-    phase = np.exp(-1j * np.angle(vector.flat[int(np.abs(vector).argmax())]))
-    masses = np.array([float(site.specie.atomic_mass) for site in structure])
-    return vector * phase / np.sqrt(masses)[:, None]
+def directions(modes: Sequence[dict[str, Any]]) -> list[Direction]:
+    """Each mode, and the sum and difference of each two modes of one q and one frequency; softest first."""
+    alone = [
+        Direction(str(number), _point(mode["q"]), float(mode["frequency"]), _vector(mode))
+        for number, mode in enumerate(modes)
+    ]
+    mixed = [
+        Direction(f"{one.number}{sign}{two.number}", one.q, one.frequency, mixture / math.sqrt(2))
+        for i, one in enumerate(alone)
+        for two in alone[i + 1 :]
+        if one.q == two.q and abs(one.frequency - two.frequency) < _DEGENERATE
+        for sign, mixture in (("+", one.vector + two.vector), ("-", one.vector - two.vector))
+    ]
+    return sorted([*alone, *mixed], key=lambda d: d.frequency)
+
+
+def lowest_child(
+    structure: Structure, direction: Direction, energy: Energy
+) -> tuple[Structure, float, float] | None:
+    """The child of lowest energy over the amplitudes, its amplitude (Å), and its drop (eV/atom).
+
+    None where every child is as high as the parent. ``energy`` answers in eV/atom, infinite where it cannot.
+    """
+    undistorted = energy(structure)
+    children = [(follow(structure, direction, amplitude), amplitude) for amplitude in AMPLITUDES]
+    energies = [energy(child) for child, _ in children]
+    best = int(np.argmin(energies))
+    drop = undistorted - energies[best]
+    return (*children[best], drop) if drop > _MIN_DROP else None
 
 
 class SoftModes:
-    """Candidates from imaginary modes, softest parents first; each carries its parent in its lineage."""
+    """Candidates from imaginary modes, softest parents first; each carries its parent in its lineage.
+
+    energy: eV/atom of a structure as it stands; it chooses the amplitude.
+    """
 
     name = "soft_mode"
 
-    def __init__(self, parents: Sequence[SoftParent]) -> None:
-        self._parents = parents
+    def __init__(self, parents: Sequence[SoftParent], energy: Energy) -> None:
+        self._parents, self._energy = parents, energy
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
-        """At most n children inside the request, one mode of every parent before the next mode of any."""
-        rng = np.random.default_rng(seed)
-        samples: list[Sample] = []
-        rejected = {"size": 0, "composition": 0}
-        for parent, mode, number in self._in_turn():
-            for amplitude in rng.permutation(AMPLITUDES):
-                child = follow(parent.structure, mode, float(amplitude))
-                if len(child) > request.max_atoms:
-                    rejected["size"] += 1
-                elif not request.allows(child.composition.get_el_amt_dict()):
-                    rejected["composition"] += 1
-                elif len(samples) < n:
-                    origin: dict[str, str | int | float] = {
-                        "parent": parent.id,
-                        "mode": number,
-                        "frequency": float(mode["frequency"]),
-                        "q": " ".join(str(component) for component in mode["q"]),
-                        "amplitude": float(amplitude),
-                    }
-                    samples.append(Sample(child, origin))
-        return SampleBatch(tuple(samples), {reason: count for reason, count in rejected.items() if count})
+        """At most n children inside the request, one direction of every parent before the next of any.
 
-    def _in_turn(self) -> list[tuple[SoftParent, dict[str, Any], int]]:
-        deepest = max((len(parent.modes) for parent in self._parents), default=0)
-        return [
-            (parent, parent.modes[depth], depth)
-            for depth in range(deepest)
-            for parent in self._parents
-            if depth < len(parent.modes)
-        ]
+        Parents in turn start at one drawn by ``seed``.
+        """
+        samples: list[Sample] = []
+        rejected: Counter[str] = Counter()
+        for parent, direction in self._in_turn(seed):
+            if len(samples) == n:
+                break
+            reason = _why_outside(parent.structure, direction, request)
+            found = None if reason else lowest_child(parent.structure, direction, self._energy)
+            if found is None:
+                rejected[reason or "no lower energy"] += 1
+            else:
+                samples.append(_sample(parent, direction, *found))
+        return SampleBatch(tuple(samples), dict(rejected))
+
+    def _in_turn(self, seed: int) -> Iterator[tuple[SoftParent, Direction]]:
+        if not self._parents:
+            return
+        start = int(np.random.default_rng(seed).integers(len(self._parents)))
+        turned = [*self._parents[start:], *self._parents[:start]]
+        ways = [(parent, directions(parent.modes)) for parent in turned]
+        for depth in range(max(len(found) for _, found in ways)):
+            yield from ((parent, found[depth]) for parent, found in ways if depth < len(found))
+
+
+def _why_outside(structure: Structure, direction: Direction, request: SampleRequest) -> str:
+    if not request.allows(structure.composition.get_el_amt_dict()):
+        return "composition"
+    atoms = len(structure) * _multiplicity(direction.q)
+    return "" if request.min_atoms <= atoms <= request.max_atoms else "size"
+
+
+def _sample(
+    parent: SoftParent, direction: Direction, child: Structure, amplitude: float, drop: float
+) -> Sample:
+    origin: dict[str, str | int | float] = {
+        "parent": parent.id,
+        "mode": direction.number,
+        "frequency": direction.frequency,
+        "q": " ".join(f"{component:.4g}" for component in direction.q),
+        "amplitude": amplitude,
+        "energy_drop": round(drop, 6),
+    }
+    return Sample(child, origin)
+
+
+def _point(q: Sequence[float]) -> tuple[float, float, float]:
+    x, y, z = (float(component) for component in q)
+    return x, y, z
+
+
+def _vector(mode: dict[str, Any]) -> NDArray[np.complex128]:
+    return np.asarray(np.array(mode["real"]) + 1j * np.array(mode["imag"]))
+
+
+def _multiplicity(q: Sequence[float]) -> int:
+    """Primitive cells in the smallest supercell that holds q."""
+    fractions = [Fraction(float(c)).limit_denominator(_LARGEST_DENOMINATOR) for c in q]
+    if any(abs(float(f) - c) > _ROUNDING for f, c in zip(fractions, q, strict=True)):
+        raise ValueError(f"q {tuple(q)} is not commensurate with up to {_LARGEST_DENOMINATOR} cells an axis")
+    return math.lcm(*(fraction.denominator for fraction in fractions))
+
+
+def _hermite_normal_forms(size: int) -> Iterator[list[list[int]]]:
+    """Every sublattice of index ``size`` once, as an upper triangular matrix."""
+    for a in (a for a in range(1, size + 1) if size % a == 0):
+        for d in (d for d in range(1, size // a + 1) if (size // a) % d == 0):
+            g = size // (a * d)
+            for b in range(d):
+                for c in range(g):
+                    yield from ([[a, b, c], [0, d, f], [0, 0, g]] for f in range(g))
+
+
+def _longest_vector(matrix: FloatArray) -> float:
+    from pymatgen.core import Lattice
+
+    return max(Lattice(matrix).get_lll_reduced_lattice().abc)
+
+
+def _moves(structure: Structure, direction: Direction) -> NDArray[np.complex128]:
+    """The eigenvector divided by the square root of the masses, shape (N, 3)."""
+    masses = np.array([float(site.specie.atomic_mass) for site in structure])
+    return np.asarray(direction.vector.reshape(-1, 3) / np.sqrt(masses)[:, None])
+
+
+def _most_real(moves: NDArray[np.complex128]) -> FloatArray:
+    """The real part at the phase that makes the largest component real."""
+    largest = moves.flat[int(np.abs(moves).argmax())]
+    return np.asarray((moves * np.exp(-1j * np.angle(largest))).real)

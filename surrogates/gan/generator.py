@@ -5,188 +5,296 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surrogates.gan.vectors import condition, from_row, to_row
-from surrogates.gan.wyckoff import SymmetricCrystal, decode, encode
+from surrogates.gan.closeness import Distances, SeenCrystals
+from surrogates.gan.conditions import MAX_ROLES, by_role, condition, without_composition
+from surrogates.gan.point_cloud import PointCloud
+from surrogates.gan.representation import Crystal, IntArray, Representation
+from surrogates.gan.symmetric import SymmetricCrystals
 from surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-    from surrogates.gan.networks import CriticNet, GeneratorNet
+    from surrogates.gan.networks import Critic, Geometry, Skeleton
+    from surrogates.gan.training import Examples, Report
 
-_BATCH = 64
-_MIN_STEPS = 200
+VERSION = 2
+_BATCH = 128
+_MIN_STEPS = 60
+_ANY_SIZE = 10**6
 _CHUNK = 256
-_DRAWS_PER_SAMPLE = 30
-_MIN_DISTANCE = 0.55
+_DRAWS_PER_SAMPLE = 40
+_LATENTS = 8
 _STABLE_WEIGHT = 0.5
+_REPRESENTATIONS: dict[str, Representation] = {
+    "symmetric": SymmetricCrystals(),
+    "point_cloud": PointCloud(),
+}
+
+
+@dataclass
+class _Networks:
+    skeleton: Skeleton
+    geometry: Geometry
+    critic: Critic
+
+    @classmethod
+    def fresh(cls, representation: Representation) -> _Networks:
+        from surrogates.gan.networks import Critic, Geometry, Skeleton
+
+        return cls(Skeleton(representation), Geometry(representation), Critic(representation))
+
+    def named(self) -> dict[str, Any]:
+        return {"skeleton": self.skeleton, "geometry": self.geometry, "critic": self.critic}
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """One skeleton and the geometries drawn for it, the critic's favourite first."""
+
+    tokens: IntArray
+    geometries: FloatArray
+    elements: tuple[str, ...]
 
 
 class CrystalGAN:
-    """A conditional Wasserstein GAN over symmetric crystals. Implements TrainableGenerator."""
+    """A conditional Wasserstein GAN over crystals. Implements TrainableGenerator.
 
-    name = "gan"
+    representation: ``symmetric`` (space group and Wyckoff sites), or ``point_cloud`` as its control.
+    """
 
-    def __init__(self, *, epochs: int) -> None:
+    def __init__(self, *, epochs: int, representation: str = "symmetric") -> None:
         self._epochs = epochs
-        self._networks: tuple[GeneratorNet, CriticNet] | None = None
+        self._representation = _REPRESENTATIONS[representation]
+        self._networks: _Networks | None = None
         self._history: list[dict[str, float]] = []
 
-    def fit(self, structures: Sequence[Structure], weights: FloatArray, *, seed: int) -> None:
-        """Train, or go on training, on structures; every order of the elements is one example each.
+    @property
+    def name(self) -> str:
+        return "gan" if self._representation.name == "symmetric" else self._representation.name
 
-        Raises ValueError where no structure can be written in symmetric form.
+    @property
+    def critic_gap(self) -> float:
+        """How far apart the critic held real and made crystals when training ended. NaN before training."""
+        return self._history[-1]["critic_gap"] if self._history else float("nan")
+
+    def fit(
+        self,
+        structures: Sequence[Structure],
+        weights: FloatArray,
+        *,
+        seed: int,
+        report: Report = lambda done, total: None,
+    ) -> None:
+        """Train, or go on training, on structures; those of weight 1/2 and above teach what stable means.
+
+        ``report`` is told the finished steps and their total. Raises ValueError where no structure can be
+        written in this representation.
         """
         import torch
 
-        from surrogates.gan.networks import CriticNet, GeneratorNet, Trainer
+        from surrogates.gan.training import Trainer
 
-        examples = _examples(structures, weights)
-        if not examples:
-            raise ValueError("no structure to train on has up to 6 Wyckoff orbits and 5 elements")
+        examples = _examples(self._representation, structures, weights)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            if self._networks is None:
-                self._networks = (GeneratorNet(), CriticNet())
-            rows, conditions, shares = (
-                torch.tensor(np.array(column), dtype=torch.float32) for column in zip(*examples, strict=True)
-            )
-            steps = max(_MIN_STEPS, self._epochs * len(examples) // _BATCH)
-            gap = Trainer(*self._networks).run(rows, conditions, shares, steps=steps, batch=_BATCH)
-        self._history.append({"examples": len(examples), "steps": steps, "critic_gap": gap, "seed": seed})
+            networks = self._networks or _Networks.fresh(self._representation)
+            n = len(examples.weights)
+            steps = max(_MIN_STEPS, self._epochs * n // _BATCH)
+            networks.skeleton.train()
+            trainer = Trainer(networks.skeleton, networks.geometry, networks.critic)
+            found = trainer.run(examples, steps=steps, batch=_BATCH, report=report)
+            networks.skeleton.eval()
+        self._networks = networks
+        self._history.append({"examples": n, "steps": steps, "seed": seed, **found})
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
-        """At most n structures inside the request, no two of the same symmetric form; the others are counted.
+        """At most n structures inside the request, no two much alike; the others are counted.
 
-        Raises ValueError before training, or for more than 5 elements.
+        Of the geometries drawn for a skeleton the critic's favourite that has no overlap is kept. Raises
+        ValueError before training, or for more than 5 elements.
         """
         samples: list[Sample] = []
         rejected: Counter[str] = Counter()
-        seen: set[tuple[object, ...]] = set()
-        for draw, (crystal, elements) in enumerate(self._draws(request, n * _DRAWS_PER_SAMPLE, seed)):
+        forms: set[bytes] = set()
+        seen = SeenCrystals()
+        for number, draw in enumerate(self._draws(request, n * _DRAWS_PER_SAMPLE, seed)):
             if len(samples) == n:
                 break
-            structure, reason = _judge(crystal, elements, request, seen)
-            if structure is None:
+            form = self._representation.form(draw.tokens, draw.geometries[0])
+            crystal, reason = (None, "repeated") if form in forms else self._judge(draw, request, seen)
+            if crystal is None:
                 rejected[reason] += 1
             else:
-                samples.append(Sample(structure, {"latent_seed": seed, "draw": draw}))
+                forms.add(form)
+                samples.append(Sample(crystal.structure(), {"latent_seed": seed, "draw": number}))
         return SampleBatch(tuple(samples), dict(rejected))
 
-    def _draws(self, request: SampleRequest, most: int, seed: int) -> Any:
-        """Crystals as the network draws them, each with the order of elements it was drawn for."""
+    def _draws(self, request: SampleRequest, most: int, seed: int) -> Iterator[_Draw]:
+        import torch
+
+        if self._networks is None:
+            raise ValueError("the GAN has not been trained")
+        if len(request.elements) > MAX_ROLES:
+            raise ValueError(f"{len(request.elements)} elements; the GAN takes up to {MAX_ROLES}")
+        noise = torch.Generator().manual_seed(seed)
+        choices = _element_choices(request)
+        for start in range(0, most, _CHUNK):
+            elements = choices[start // _CHUNK % len(choices)]
+            with torch.no_grad():
+                tokens, geometries = self._draw_chunk(self._networks, elements, request, noise)
+            for row, found in zip(tokens, geometries, strict=True):
+                yield _Draw(row, found, elements)
+
+    def _draw_chunk(
+        self, networks: _Networks, elements: tuple[str, ...], request: SampleRequest, noise: Any
+    ) -> tuple[IntArray, FloatArray]:
+        """Skeletons (c, length), and for each its geometries (c, _LATENTS, width) by falling score."""
         import torch
 
         from surrogates.gan.networks import LATENT
 
-        if self._networks is None:
-            raise ValueError("the GAN has not been trained")
-        orders = [tuple(order) for order in itertools.permutations(request.elements)]
-        noise = torch.Generator().manual_seed(seed)
-        for start in range(0, most, _CHUNK):
-            chosen = [orders[(start + i) % len(orders)] for i in range(_CHUNK)]
-            stable = request.target == "stable"
-            given = torch.tensor(
-                np.array([condition(order, stable) for order in chosen]), dtype=torch.float32
-            )
-            latent = torch.randn(_CHUNK, LATENT, generator=noise)
-            with torch.no_grad():
-                rows = self._networks[0](latent, given, noise).double().numpy()
-            for row, order in zip(rows, chosen, strict=True):
-                yield from_row(row), order
+        kind, roles = self._representation, len(elements)
+        row = condition(elements, stable=request.target == "stable", fractions=_asked(elements, request))
+        given = torch.tensor(row, dtype=torch.float32).repeat(_CHUNK, 1)
+
+        def allowed(tokens: torch.Tensor, step: int) -> torch.Tensor:
+            return torch.from_numpy(kind.allowed(tokens.numpy(), step, roles, request.max_atoms))
+
+        drawn = networks.skeleton.draw(given, allowed, noise)
+        tokens = drawn.numpy()
+        latent = torch.randn(_CHUNK * _LATENTS, LATENT, generator=noise)
+        first, given = drawn[:, 0].repeat_interleave(_LATENTS), given.repeat(_LATENTS, 1)
+        features, free = (
+            torch.tensor(part, dtype=torch.float32).repeat_interleave(_LATENTS, dim=0)
+            for part in (kind.features(tokens), kind.free(tokens))
+        )
+        geometry = networks.geometry(latent, first, features, given, free)
+        scores = networks.critic(geometry, first, features, given).reshape(_CHUNK, _LATENTS)
+        order = scores.argsort(dim=1, descending=True)[..., None]
+        ranked = geometry.reshape(_CHUNK, _LATENTS, -1).take_along_dim(order, dim=1)
+        return tokens, ranked.double().numpy()
+
+    def _judge(self, draw: _Draw, request: SampleRequest, seen: SeenCrystals) -> tuple[Crystal | None, str]:
+        """The crystal, or why the draw is thrown away."""
+        reason = "undecodable"
+        for geometry in draw.geometries:
+            crystal = self._representation.decode(draw.tokens, geometry, draw.elements)
+            if crystal is None:
+                continue
+            reason = _why_outside(crystal, request)
+            if reason:
+                return None, reason
+            distances = Distances(crystal)
+            if not distances.overlap():
+                return (crystal, "") if seen.add(crystal, distances) else (None, "repeated")
+            reason = "overlap"
+        return None, reason
 
     def save(self, folder: Path) -> None:
-        """Weights as safetensors, settings and training history as JSON."""
+        """Weights as safetensors, settings and training history as JSON. ValueError before training."""
         from safetensors.torch import save_model
 
         if self._networks is None:
             raise ValueError("the GAN has not been trained")
-        for name, network in zip(("generator", "critic"), self._networks, strict=True):
+        for name, network in self._networks.named().items():
             save_model(network, str(folder / f"{name}.safetensors"))
-        settings = {"epochs": self._epochs, "history": self._history}
+        settings = {
+            "version": VERSION,
+            "representation": self._representation.name,
+            "epochs": self._epochs,
+            "history": self._history,
+        }
         (folder / "gan.json").write_text(json.dumps(settings, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> CrystalGAN:
-        """The GAN a checkpoint folder holds. Raises ValueError where it holds none."""
+        """The GAN a checkpoint folder holds. Raises ValueError for none, or one of another version."""
         from safetensors.torch import load_model
-
-        from surrogates.gan.networks import CriticNet, GeneratorNet
 
         try:
             settings = json.loads((folder / "gan.json").read_text())
         except (OSError, ValueError) as error:
             raise ValueError(f"{folder}: no GAN checkpoint ({error})") from error
-        gan = cls(epochs=settings["epochs"])
+        if settings.get("version") != VERSION:
+            found = settings.get("version", 1)
+            raise ValueError(f"{folder}: a GAN checkpoint of version {found}; this Niobe reads {VERSION}")
+        gan = cls(epochs=settings["epochs"], representation=settings["representation"])
         gan._history = settings["history"]
-        gan._networks = (GeneratorNet(), CriticNet())
-        for name, network in zip(("generator", "critic"), gan._networks, strict=True):
+        gan._networks = _Networks.fresh(gan._representation)
+        for name, network in gan._networks.named().items():
             load_model(network, str(folder / f"{name}.safetensors"))
+            network.eval()
         return gan
 
 
-def _examples(
-    structures: Sequence[Structure], weights: FloatArray
-) -> list[tuple[FloatArray, FloatArray, float]]:
-    examples = []
-    for structure, weight in zip(structures, weights, strict=True):
-        elements = sorted({site.specie.symbol for site in structure})
-        if len(elements) > 5 or weight <= 0:
-            continue
-        for order in itertools.islice(itertools.permutations(elements), 6):
-            crystal = encode(structure, tuple(order))
-            if crystal is not None:
-                stable = bool(weight >= _STABLE_WEIGHT)
-                examples.append((to_row(crystal), condition(order, stable), float(weight)))
-    return examples
+def _examples(kind: Representation, structures: Sequence[Structure], weights: FloatArray) -> Examples:
+    """Structures as tensors. Raises ValueError where none can be written."""
+    import torch
 
+    from surrogates.gan.training import Examples
 
-def _judge(
-    crystal: SymmetricCrystal | None,
-    elements: tuple[str, ...],
-    request: SampleRequest,
-    seen: set[tuple[object, ...]],
-) -> tuple[Structure | None, str]:
-    """The structure, or why it is thrown away."""
-    if crystal is None:
-        return None, "empty"
-    roles = {orbit.role for orbit in crystal.orbits}
-    if request.all_elements and len(roles) != len(elements):
-        return None, "composition"
-    structure = decode(crystal, elements)
-    if structure is None:
-        return None, "undecodable"
-    if not request.allows(structure.composition.get_el_amt_dict()):
-        return None, "composition"
-    if not request.min_atoms <= len(structure) <= request.max_atoms:
-        return None, "size"
-    if _overlaps(structure):
-        return None, "overlap"
-    form = _form(crystal, elements)
-    if form in seen:
-        return None, "repeated"
-    seen.add(form)
-    return structure, ""
-
-
-def _overlaps(structure: Structure) -> bool:
-    """Two sites closer than 0.55 × the sum of their radii, or a lattice vector that short."""
-    radii = np.array([float(site.specie.atomic_radius or 1.5) for site in structure])
-    distances = structure.distance_matrix.copy()
-    np.fill_diagonal(distances, min(structure.lattice.abc))
-    return bool((distances < _MIN_DISTANCE * (radii[:, None] + radii[None, :])).any())
-
-
-def _form(crystal: SymmetricCrystal, elements: tuple[str, ...]) -> tuple[object, ...]:
-    """Equal for crystals that differ by less than about 0.1 in free coordinates."""
-    orbits = sorted(
-        (orbit.letter, elements[orbit.role], tuple(round(x, 1) for x in orbit.free))
-        for orbit in crystal.orbits
+    rows = [_example(kind, s, float(w)) for s, w in zip(structures, weights, strict=True) if w > 0]
+    found = [row for row in rows if row is not None]
+    if not found:
+        raise ValueError(f"no structure to train on fits the {kind.name} representation")
+    tokens, geometry, conditions, kept, roles = (np.array(column) for column in zip(*found, strict=True))
+    allowed = np.empty((len(tokens), kind.length, kind.vocabulary), dtype=bool)
+    for count in np.unique(roles):
+        for step in range(kind.length):
+            rows_of = roles == count
+            allowed[rows_of, step] = kind.allowed(tokens[rows_of], step, int(count), _ANY_SIZE)
+    numbers = (geometry, kind.features(tokens), kind.free(tokens))
+    given = (conditions, without_composition(conditions), kept)
+    geometry_, features, free = (torch.tensor(part, dtype=torch.float32) for part in numbers)
+    condition_, opened, weights_ = (torch.tensor(part, dtype=torch.float32) for part in given)
+    return Examples(
+        tokens=torch.tensor(tokens),
+        geometry=geometry_,
+        features=features,
+        free=free,
+        allowed=torch.tensor(allowed),
+        condition=condition_,
+        opened=opened,
+        weights=weights_,
     )
-    return crystal.space_group, tuple(orbits)
+
+
+def _example(
+    kind: Representation, structure: Structure, weight: float
+) -> tuple[IntArray, FloatArray, FloatArray, float, int] | None:
+    elements = by_role(site.specie.symbol for site in structure)
+    encoded = kind.encode(structure, elements) if len(elements) <= MAX_ROLES else None
+    if encoded is None:
+        return None
+    fractions = [structure.composition.get_atomic_fraction(symbol) for symbol in elements]
+    given = condition(elements, stable=weight >= _STABLE_WEIGHT, fractions=fractions)
+    return *encoded, given, weight, len(elements)
+
+
+def _element_choices(request: SampleRequest) -> list[tuple[str, ...]]:
+    """The element sets a sample may be made of, each in the order of roles, the whole set first."""
+    smallest = len(request.elements) if request.all_elements else 1
+    sizes = range(len(request.elements), smallest - 1, -1)
+    return [by_role(some) for size in sizes for some in itertools.combinations(request.elements, size)]
+
+
+def _asked(elements: tuple[str, ...], request: SampleRequest) -> list[float] | None:
+    """The atomic fractions by role where the request fixes every one, else None."""
+    ranges = [request.fractions.get(symbol, (0.0, 1.0)) for symbol in elements]
+    if any(high - low > 1e-3 for low, high in ranges):
+        return None
+    return [(low + high) / 2 for low, high in ranges]
+
+
+def _why_outside(crystal: Crystal, request: SampleRequest) -> str:
+    if not request.allows(Counter(crystal.symbols)):
+        return "composition"
+    return "" if request.min_atoms <= len(crystal.symbols) <= request.max_atoms else "size"

@@ -1,120 +1,104 @@
-"""Generator and critic, and their Wasserstein training with gradient penalty.
+"""The GAN's three networks: which skeleton, which geometry for it, and how real the two look together.
 
-Sources: Arjovsky et al., ICML 2017; Gulrajani et al., NeurIPS 2017; straight-through Gumbel-softmax
-choices after Jang et al., ICLR 2017. The generator chooses the space group first and then
-only Wyckoff letters that it has.
+A skeleton is drawn token by token (a gated recurrent unit, Cho et al., EMNLP 2014): a critic has no gradient
+to give to discrete choices, and learned by likelihood they do not collapse. Geometry is what the adversarial
+pair learns: a generator conditional on skeleton and request, and a Wasserstein critic.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gumbel_softmax
 
-from surrogates.gan.vectors import CONDITION, GROUPS, MAX_ROLES, NONE, SLOT, WIDTH, valid_letters
-from surrogates.gan.wyckoff import MAX_ORBITS
+from surrogates.gan.conditions import CONDITION
+from surrogates.gan.representation import LATTICE, Representation
 
-LATENT = 64
-HIDDEN = 256
-_PENALTY, _CRITIC_STEPS, _RATE = 10.0, 5, 2e-4
-_FORBIDDEN = -30.0
+LATENT = 32
+_HIDDEN, _EMBEDDED, _DROPOUT = 256, 32, 0.1
+_FORBIDDEN = -1e9
+
+
+class Skeleton(nn.Module):
+    """The probability of each next token, given those before it and the condition."""
+
+    def __init__(self, representation: Representation) -> None:
+        super().__init__()
+        self.length, self.start = representation.length, representation.vocabulary
+        self.embed = nn.Embedding(self.start + 1, 2 * _EMBEDDED)
+        self.first = nn.Linear(CONDITION, _HIDDEN)
+        self.cell = nn.GRU(2 * _EMBEDDED + CONDITION, _HIDDEN, batch_first=True)
+        self.drop = nn.Dropout(_DROPOUT)
+        self.head = nn.Linear(_HIDDEN, representation.vocabulary)
+
+    def likelihood(self, tokens: Tensor, condition: Tensor, allowed: Tensor) -> Tensor:
+        """Log-likelihood of token sequences (n, length), ``allowed`` (n, length, vocabulary). Shape (n,)."""
+        start = torch.full_like(tokens[:, :1], self.start)
+        inputs = self._inputs(torch.cat([start, tokens[:, :-1]], dim=1), condition)
+        hidden, _ = self.cell(inputs, torch.tanh(self.first(condition))[None])
+        logits = self.head(self.drop(hidden)).masked_fill(~allowed, _FORBIDDEN)
+        chosen = logits.log_softmax(dim=-1).gather(-1, tokens[..., None]).squeeze(-1)
+        return chosen.sum(dim=1)
+
+    def draw(
+        self, condition: Tensor, allowed: Callable[[Tensor, int], Tensor], noise: torch.Generator
+    ) -> Tensor:
+        """Sequences (n, length); ``allowed(tokens, step)`` answers with a mask (n, vocabulary)."""
+        tokens = torch.full((len(condition), self.length), self.start)
+        state = torch.tanh(self.first(condition))[None]
+        before = tokens[:, :1]
+        for step in range(self.length):
+            hidden, state = self.cell(self._inputs(before, condition), state)
+            logits = self.head(hidden[:, 0]).masked_fill(~allowed(tokens, step), _FORBIDDEN)
+            before = torch.multinomial(logits.softmax(dim=-1), 1, generator=noise)
+            tokens[:, step] = before[:, 0]
+        return tokens
+
+    def _inputs(self, tokens: Tensor, condition: Tensor) -> Tensor:
+        repeated = condition[:, None, :].expand(-1, tokens.shape[1], -1)
+        return torch.cat([self.drop(self.embed(tokens)), repeated], dim=-1)
+
+
+class Geometry(nn.Module):
+    """Latent (n, LATENT), first token (n,), features and condition to geometry (n, width)."""
+
+    def __init__(self, representation: Representation) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(representation.vocabulary, _EMBEDDED)
+        inputs = LATENT + _EMBEDDED + representation.n_features + CONDITION
+        self.body = _body(inputs, representation.width)
+
+    def forward(
+        self, latent: Tensor, first: Tensor, features: Tensor, condition: Tensor, free: Tensor
+    ) -> Tensor:
+        raw = self.body(torch.cat([latent, self.embed(first), features, condition], dim=1))
+        pairs = nn.functional.normalize(raw[:, LATTICE:].reshape(len(raw), -1, 2), dim=-1)
+        return torch.cat([raw[:, :LATTICE], pairs.flatten(1)], dim=1) * free
+
+
+class Critic(nn.Module):
+    """Geometry (n, width), first token (n,), features and condition to scores (n,)."""
+
+    def __init__(self, representation: Representation) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(representation.vocabulary, _EMBEDDED)
+        inputs = representation.width + _EMBEDDED + representation.n_features + CONDITION
+        self.body = _body(inputs, 1)
+
+    def forward(self, geometry: Tensor, first: Tensor, features: Tensor, condition: Tensor) -> Tensor:
+        given = torch.cat([geometry, self.embed(first), features, condition], dim=1)
+        score: Tensor = self.body(given).squeeze(-1)
+        return score
 
 
 def _body(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(inputs, HIDDEN),
+        nn.Linear(inputs, _HIDDEN),
         nn.LeakyReLU(0.2),
-        nn.Linear(HIDDEN, HIDDEN),
+        nn.Linear(_HIDDEN, _HIDDEN),
         nn.LeakyReLU(0.2),
-        nn.Linear(HIDDEN, outputs),
+        nn.Linear(_HIDDEN, _HIDDEN),
+        nn.LeakyReLU(0.2),
+        nn.Linear(_HIDDEN, outputs),
     )
-
-
-class GeneratorNet(nn.Module):
-    """Latent (n, LATENT) and condition (n, CONDITION) to rows (n, WIDTH)."""
-
-    valid: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.groups = _body(LATENT + CONDITION, GROUPS)
-        self.slots = _body(LATENT + CONDITION + GROUPS, MAX_ORBITS * SLOT + 6)
-        allowed = torch.tensor(valid_letters(), dtype=torch.float32)
-        self.register_buffer("valid", allowed, persistent=False)
-
-    def forward(self, latent: Tensor, condition: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        given = torch.cat([latent, condition], dim=1)
-        group = _choose(self.groups(given), noise)
-        raw = self.slots(torch.cat([given, group], dim=1))
-        slots = raw[:, :-6].reshape(-1, MAX_ORBITS, SLOT)
-        closed = (1 - group @ self.valid)[:, None, :] * _FORBIDDEN
-        letters = _choose(slots[..., : NONE + 1] + closed, noise)
-        present = condition[:, :-1].reshape(len(condition), MAX_ROLES, -1)[:, None, :, -1]
-        roles = _choose(slots[..., NONE + 1 : NONE + 1 + MAX_ROLES] + (1 - present) * _FORBIDDEN, noise)
-        coordinates = torch.tanh(slots[..., -3:]) * 0.5
-        taken = 1 - letters[..., NONE:]
-        orbits = torch.cat([letters, roles * taken, coordinates * taken], dim=-1).flatten(1)
-        return torch.cat([group, orbits, raw[:, -6:]], dim=1)
-
-
-def _choose(logits: Tensor, noise: torch.Generator | None) -> Tensor:
-    """A one-hot choice with straight-through gradients; with a seeded ``noise``, drawn from it."""
-    if noise is None:
-        return gumbel_softmax(logits, hard=True)
-    uniform = torch.rand(logits.shape, generator=noise).clamp(1e-9, 1 - 1e-7)
-    chosen = (logits - torch.log(-torch.log(uniform))).argmax(dim=-1, keepdim=True)
-    return torch.zeros_like(logits).scatter(-1, chosen, 1.0)
-
-
-class CriticNet(nn.Module):
-    """Rows (n, WIDTH) and condition (n, CONDITION) to scores (n,)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = _body(WIDTH + CONDITION, 1)
-
-    def forward(self, rows: Tensor, condition: Tensor) -> Tensor:
-        score: Tensor = self.body(torch.cat([rows, condition], dim=1)).squeeze(-1)
-        return score
-
-
-class Trainer:
-    """Alternates critic and generator steps on weighted draws of the data."""
-
-    def __init__(self, generator: GeneratorNet, critic: CriticNet) -> None:
-        self._generator, self._critic = generator, critic
-        self._generator_step = torch.optim.Adam(generator.parameters(), lr=_RATE, betas=(0.5, 0.9))
-        self._critic_step = torch.optim.Adam(critic.parameters(), lr=_RATE, betas=(0.5, 0.9))
-
-    def run(self, rows: Tensor, conditions: Tensor, weights: Tensor, *, steps: int, batch: int) -> float:
-        """Train for ``steps`` generator steps; returns the critic's last gap between real and made."""
-        gap = 0.0
-        for _ in range(steps):
-            for _ in range(_CRITIC_STEPS):
-                chosen = torch.multinomial(weights, batch, replacement=True)
-                gap = self._train_critic(rows[chosen], conditions[chosen])
-            self._train_generator(conditions[torch.multinomial(weights, batch, replacement=True)])
-        return gap
-
-    def _train_critic(self, real: Tensor, condition: Tensor) -> float:
-        with torch.no_grad():
-            made = self._generator(torch.randn(len(real), LATENT), condition)
-        gap = self._critic(real, condition).mean() - self._critic(made, condition).mean()
-        loss = -gap + _PENALTY * self._gradient_penalty(real, made, condition)
-        self._critic_step.zero_grad()
-        loss.backward()
-        self._critic_step.step()
-        return float(gap.detach())
-
-    def _gradient_penalty(self, real: Tensor, made: Tensor, condition: Tensor) -> Tensor:
-        share = torch.rand(len(real), 1)
-        between = (share * real + (1 - share) * made).requires_grad_()
-        (slope,) = torch.autograd.grad(self._critic(between, condition).sum(), between, create_graph=True)
-        return ((slope.norm(dim=1) - 1) ** 2).mean()
-
-    def _train_generator(self, condition: Tensor) -> None:
-        made = self._generator(torch.randn(len(condition), LATENT), condition)
-        loss = -self._critic(made, condition).mean()
-        self._generator_step.zero_grad()
-        loss.backward()
-        self._generator_step.step()

@@ -10,23 +10,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from surrogates.gan.representation import Crystal
+from surrogates.protocols import FloatArray
 from surrogates.representations.elements import atomic_volume
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-FloatArray = NDArray[np.float64]
 LETTERS = "abcdefghijklmnopqrstuvwxyzA"
-MAX_ORBITS = 6
+MAX_ORBITS = 8
 _ON_SITE = 0.03
 _SYMPREC = 0.02
+_GENERIC = np.array([0.1234, 0.2718, 0.3617])
 
 
 @dataclass(frozen=True)
 class Position:
-    """One Wyckoff position. rotations: (m, 3, 3), translations: (m, 3), mapping free coordinates to sites."""
+    """One Wyckoff position, its sites in one primitive cell.
+
+    rotations: (m, 3, 3), translations: (m, 3), mapping free coordinates to sites in the conventional basis.
+    """
 
     rotations: FloatArray
     translations: FloatArray
@@ -64,7 +68,8 @@ def positions(space_group: int) -> dict[str, Position]:
     for entry in Group(space_group).Wyckoff_positions:
         rotations = np.array([op.rotation_matrix for op in entry.ops], dtype=float)
         translations = np.array([op.translation_vector for op in entry.ops], dtype=float)
-        found[entry.letter] = Position(rotations, translations, bool(not rotations.any()))
+        position = Position(rotations, translations, bool(not rotations.any()))
+        found[entry.letter] = _one_cell(position, space_group)
     return found
 
 
@@ -101,7 +106,7 @@ def encode(structure: Structure, elements: tuple[str, ...]) -> SymmetricCrystal 
     if len(orbits) > MAX_ORBITS:
         return None
     ordered = tuple(sorted(orbits, key=lambda o: (o.letter, o.role, o.free)))
-    return SymmetricCrystal(group, ordered, _lattice_parameters(standard))
+    return SymmetricCrystal(group, ordered, lattice_numbers(standard))
 
 
 def _letters_of_standard(standard: Structure) -> tuple[int, list[str], list[int]] | None:
@@ -128,7 +133,8 @@ def _free_coordinates(position: Position | None, sites: FloatArray) -> tuple[flo
     return x, y, z
 
 
-def _lattice_parameters(structure: Structure) -> tuple[float, ...]:
+def lattice_numbers(structure: Structure) -> tuple[float, ...]:
+    """Log of volume over the atoms' own, log b/a, log c/a and three cosines."""
     lattice = structure.lattice
     own = sum(atomic_volume(site.specie.symbol) for site in structure)
     cosines = np.cos(np.radians(lattice.angles))
@@ -140,50 +146,47 @@ def _lattice_parameters(structure: Structure) -> tuple[float, ...]:
     )
 
 
-def decode(crystal: SymmetricCrystal, elements: tuple[str, ...]) -> Structure | None:
-    """The primitive structure; None where a fixed position is taken twice or the cell closes up."""
-    from pymatgen.core import Lattice, Structure
-
+def decode(crystal: SymmetricCrystal, elements: tuple[str, ...]) -> Crystal | None:
+    """The primitive cell; None where a fixed position is taken twice or the cell closes up."""
     table = positions(crystal.space_group)
     fixed = [orbit.letter for orbit in crystal.orbits if table[orbit.letter].is_fixed]
     if len(set(fixed)) != len(fixed):
         return None
-    species: list[str] = []
-    coords = []
-    for orbit in crystal.orbits:
-        sites = table[orbit.letter].sites(np.array(orbit.free))
-        species += [elements[orbit.role]] * len(sites)
-        coords.append(sites)
-    parameters = _cell(crystal, sum(atomic_volume(symbol) for symbol in species))
-    if parameters is None:
+    sites = [table[orbit.letter].sites(np.array(orbit.free)) for orbit in crystal.orbits]
+    symbols = [elements[orbit.role] for orbit in crystal.orbits]
+    species = tuple(s for symbol, found in zip(symbols, sites, strict=True) for s in [symbol] * len(found))
+    basis = _primitive_basis(crystal.space_group)
+    own = sum(atomic_volume(symbol) for symbol in species) * centring(crystal.space_group)
+    lattice = _cell(crystal, own)
+    if lattice is None:
         return None
-    structure = Structure(Lattice.from_parameters(*parameters), species, np.concatenate(coords))
-    return _primitive(structure, crystal.space_group)
+    return Crystal(basis @ lattice, np.concatenate(sites) @ np.linalg.inv(basis) % 1, species)
 
 
-def _cell(crystal: SymmetricCrystal, own_volume: float) -> tuple[float, ...] | None:
-    """a, b, c (Å) and angles (degrees) with the constraints of the crystal system."""
-    log_volume, log_b, log_c, *cosines = crystal.lattice
+def free_lattice(space_group: int) -> tuple[bool, ...]:
+    """Which of the six lattice numbers the crystal system leaves free."""
+    low, monoclinic = space_group < 3, space_group < 16
+    return True, space_group < 75, space_group < 195, low, monoclinic, low
+
+
+def _cell(crystal: SymmetricCrystal, own_volume: float) -> FloatArray | None:
+    """The conventional lattice (Å, rows) with the constraints of the crystal system."""
+    log_volume, log_b, log_c, ca, cb, cg = np.where(free_lattice(crystal.space_group), crystal.lattice, 0.0)
     b, c = np.exp(np.clip([log_b, log_c], -2, 2))
-    alpha, beta, gamma = np.degrees(np.arccos(np.clip(cosines, -0.7, 0.7)))
-    group = crystal.space_group
-    if group >= 195:
-        b = c = 1.0
-    elif group >= 75:
-        b = 1.0
-    if group >= 16:
-        alpha = beta = gamma = 90.0
-    elif group >= 3:
-        alpha = gamma = 90.0
-    if 143 <= group < 195:
-        gamma = 120.0
-    ca, cb, cg = np.cos(np.radians([alpha, beta, gamma]))
+    ca, cb, cg = np.clip([ca, cb, cg], -0.7, 0.7)
+    if 143 <= crystal.space_group < 195:
+        cg = -0.5
     shape = 1 - ca**2 - cb**2 - cg**2 + 2 * ca * cb * cg
     if shape < 0.05:
         return None
-    volume = own_volume * np.exp(np.clip(log_volume, -0.6, 1.0))
-    a = (volume / (b * c * np.sqrt(shape))) ** (1 / 3)
-    return a, a * b, a * c, float(alpha), float(beta), float(gamma)
+    sine = np.sqrt(1 - cg**2)
+    unit = [
+        [1, 0, 0],
+        [b * cg, b * sine, 0],
+        [c * cb, c * (ca - cb * cg) / sine, c * np.sqrt(shape) / sine],
+    ]
+    volume = own_volume * np.exp(np.clip(log_volume, -0.8, 1.2))
+    return np.array(unit) * (volume / (b * c * np.sqrt(shape))) ** (1 / 3)
 
 
 _CENTRED = {
@@ -197,20 +200,21 @@ _CENTRED = {
 }
 
 
-def _primitive(structure: Structure, space_group: int) -> Structure:
-    """One lattice point's worth of a centred conventional cell."""
-    from pymatgen.core import Lattice, Structure
+@functools.cache
+def _primitive_basis(space_group: int) -> FloatArray:
+    """Rows: primitive vectors in the conventional basis."""
     from pyxtal.symmetry import Group
 
-    count = centring(space_group)
-    if count == 1:
-        return structure
-    basis = _CENTRED[Group(space_group, quick=True).symbol[0]]
-    lattice = Lattice(basis @ structure.lattice.matrix)
-    fractional = lattice.get_fractional_coords(structure.cart_coords) % 1
+    return _CENTRED[Group(space_group, quick=True).symbol[0]]
+
+
+def _one_cell(position: Position, space_group: int) -> Position:
+    """Without the sites that a centring translation makes of others."""
+    inverse = np.linalg.inv(_primitive_basis(space_group))
+    generic = position.sites(_GENERIC) @ inverse
     kept: list[int] = []
-    for index, site in enumerate(fractional):
-        apart = [np.abs((site - fractional[k] + 0.5) % 1 - 0.5).max() for k in kept]
+    for index, site in enumerate(generic):
+        apart = [np.abs((site - generic[k] + 0.5) % 1 - 0.5).max() for k in kept]
         if not apart or min(apart) > 1e-4:
             kept.append(index)
-    return Structure(lattice, [structure[i].specie for i in kept], fractional[kept])
+    return Position(position.rotations[kept], position.translations[kept], position.is_fixed)

@@ -37,3 +37,11 @@ def properties(symbol: str) -> tuple[float, ...]:
         atomic_volume(symbol) / 20,
         block,
     )
+
+
+@functools.cache
+def radius(symbol: str) -> float:
+    """Atomic radius, Å; 1.5 where none is known."""
+    from pymatgen.core import Element
+
+    return float(Element(symbol).atomic_radius or 1.5)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pymatgen.core import Structure
 
-from loop.generators import PrototypeSubstitution, RandomSymmetric, SoftModes, SoftParent
+from loop.generators import Guided, PrototypeSubstitution, RandomSymmetric, SoftModes, SoftParent
 from loop.generators.prototypes import decorated_prototypes
 from loop.similarity import content_hash
 from surrogates.gan import CrystalGAN
-from surrogates.protocols import Generator, SampleRequest
+from surrogates.protocols import Generator, Prediction, SampleRequest
 from tests.loop.factory import nbo, rutile
 
 REQUEST = SampleRequest(elements=("Nb", "O"), max_atoms=12)
@@ -28,12 +29,39 @@ def trained_gan() -> CrystalGAN:
     return gan
 
 
+@functools.cache
+def point_cloud() -> CrystalGAN:
+    corpus = [structure for _, structure in decorated_prototypes(("Nb", "O"), 8)][:30]
+    gan = CrystalGAN(epochs=1, representation="point_cloud")
+    gan.fit(corpus, np.ones(len(corpus)), seed=1)
+    return gan
+
+
 def soft_modes() -> SoftModes:
     modes = [
         {"q": [0.5, 0, 0.5], "frequency": -3.0, "real": np.eye(18)[0].tolist(), "imag": [0.0] * 18},
         {"q": [0, 0, 0], "frequency": -1.0, "real": np.eye(18)[8].tolist(), "imag": [0.0] * 18},
     ]
-    return SoftModes([SoftParent("a", rutile(), (modes[1],)), SoftParent("b", nbo(), tuple(modes))])
+    parents = [SoftParent("a", rutile(), (modes[1],)), SoftParent("b", nbo(), tuple(modes))]
+    return SoftModes(parents, energy=falling)
+
+
+def falling(structure: Structure) -> float:
+    """Lower for every site that left its place, as at a soft mode."""
+    return -float(np.linalg.norm(structure.distance_matrix - np.round(structure.distance_matrix, 3)))
+
+
+class Ranked:
+    """A surrogate that finds oxygen-poor structures stable."""
+
+    def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
+        poor = np.array([s.composition.get_atomic_fraction("O") < 0.5 for s in structures])
+        inside = np.ones(len(structures), dtype=bool)
+        return {"p_stable": Prediction(np.where(poor, 0.9, 0.05), np.zeros(len(structures)), inside)}
+
+
+def guided() -> Guided:
+    return Guided(trained_gan(), Ranked(), draws=4)  # type: ignore[arg-type]
 
 
 GENERATORS: dict[str, Callable[[], Generator]] = {
@@ -41,6 +69,8 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     "prototype": PrototypeSubstitution,
     "soft_mode": soft_modes,
     "gan": trained_gan,
+    "gan with a phonon critic": guided,
+    "point_cloud": point_cloud,
 }
 
 
@@ -49,7 +79,7 @@ def generator(request: pytest.FixtureRequest) -> Generator:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = GENERATORS[request.param]()
-    assert made.name == request.param
+    assert made.name == request.param.split()[0]
     return made
 
 
@@ -76,10 +106,16 @@ def test_the_same_seed_gives_the_same_batch_and_another_another(generator: Gener
     assert [s.origin for s in one] != [s.origin for s in other]
 
 
+def place_of_first_at_origin() -> int:
+    """An atom of NbO on the plane x = 0, where a wave along x is real."""
+    return next(i for i, site in enumerate(nbo()) if abs(site.frac_coords[0]) < 1e-6)
+
+
 def test_a_soft_mode_at_the_zone_boundary_doubles_the_cell_and_alternates() -> None:
-    mode = {"q": [0.5, 0, 0], "frequency": -1.0, "real": np.eye(18)[1].tolist(), "imag": [0.0] * 18}
+    move = np.eye(18)[3 * place_of_first_at_origin() + 1]
+    mode = {"q": [0.5, 0, 0], "frequency": -1.0, "real": move.tolist(), "imag": [0.0] * 18}
     request = SampleRequest(elements=("Nb", "O"), max_atoms=20)
-    batch = SoftModes([SoftParent("p", nbo(), (mode,))]).sample(request, 1, seed=1)
+    batch = SoftModes([SoftParent("p", nbo(), (mode,))], energy=falling).sample(request, 1, seed=1)
     child, parent = batch.samples[0], nbo() * (2, 1, 1)
     shifts = []
     for site in child.structure:
@@ -90,6 +126,17 @@ def test_a_soft_mode_at_the_zone_boundary_doubles_the_cell_and_alternates() -> N
     assert sorted(shifts)[-2:] == pytest.approx([amplitude, amplitude])
     assert sorted(shifts)[:-2] == pytest.approx([0.0] * 10, abs=1e-6)
     assert child.origin["parent"] == "p"
+
+
+def test_the_phonon_critic_keeps_what_the_surrogate_finds_stable() -> None:
+    alone, with_critic = (g.sample(REQUEST, 10, seed=5) for g in (trained_gan(), guided()))
+    poor = [
+        sum(s.structure.composition.get_atomic_fraction("O") < 0.5 for s in batch.samples)
+        for batch in (alone, with_critic)
+    ]
+    assert poor[1] > poor[0]
+    assert with_critic.rejected["phonon critic"] == 30
+    assert with_critic.samples[0].origin["p_stable"] in {0.9, 0.05}
 
 
 def test_the_gan_refuses_to_draw_before_training() -> None:

@@ -1,0 +1,80 @@
+"""How a crystal is written for the networks: a sequence of choices, and numbers that go with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surrogates.protocols import FloatArray
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+LATTICE = 6
+
+
+@dataclass(frozen=True)
+class Crystal:
+    """One primitive cell. lattice: (3, 3) in Å; coordinates: fractional, (n, 3); symbols: n elements."""
+
+    lattice: FloatArray
+    coordinates: FloatArray
+    symbols: tuple[str, ...]
+
+    def structure(self) -> Structure:
+        """The same as a pymatgen structure."""
+        from pymatgen.core import Structure
+
+        return Structure(self.lattice, self.symbols, self.coordinates)
+
+
+class Representation(Protocol):
+    """A skeleton of ``length`` tokens below ``vocabulary``, then ``width`` numbers of geometry.
+
+    geometry: LATTICE numbers, then a cosine and a sine for each periodic coordinate. ``n_features`` numbers
+    describe a skeleton to the networks; its first token they embed.
+    """
+
+    name: str
+    length: int
+    vocabulary: int
+    width: int
+    n_features: int
+
+    def encode(self, structure: Structure, elements: tuple[str, ...]) -> tuple[IntArray, FloatArray] | None:
+        """Tokens (length,) and geometry (width,), elements in the order of roles; None where it has none."""
+
+    def decode(self, tokens: IntArray, geometry: FloatArray, elements: tuple[str, ...]) -> Crystal | None:
+        """The primitive cell; None where the cell closes up."""
+
+    def form(self, tokens: IntArray, geometry: FloatArray) -> bytes:
+        """Equal for crystals that are too much alike to draw twice."""
+
+    def allowed(self, tokens: IntArray, step: int, roles: int, most: int) -> BoolArray:
+        """Which tokens may stand at ``step`` after ``tokens[:, :step]``; at least one. Shape (n, vocabulary).
+
+        roles: how many elements must all be used. most: atoms in the primitive cell, at most.
+        """
+
+    def free(self, tokens: IntArray) -> FloatArray:
+        """1 where a number of the geometry is not fixed by the skeleton. Shape (n, width)."""
+
+    def features(self, tokens: IntArray) -> FloatArray:
+        """Skeletons as numbers. Shape (n, n_features)."""
+
+
+def to_circle(coordinates: FloatArray) -> FloatArray:
+    """Cosine and sine of each fractional coordinate, side by side: periodic without a seam."""
+    angles = 2 * np.pi * np.asarray(coordinates).reshape(-1)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(-1)
+
+
+def from_circle(pairs: FloatArray) -> FloatArray:
+    """Fractional coordinates in [0, 1), shape (n, 3), of cosines and sines."""
+    cosine, sine = pairs.reshape(-1, 2).T
+    return np.asarray(np.arctan2(sine, cosine) / (2 * np.pi) % 1).reshape(-1, 3)

@@ -1,0 +1,1 @@
+"""Generators side by side: the same request, oracle, relaxation and duplicates rule for every arm."""

@@ -1,0 +1,117 @@
+"""``python -m tests.benchmarks.generators``: arms × seeds × systems, resumable, published as far as it is."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+import warnings
+from pathlib import Path
+
+from rich.console import Console
+
+from loop.acceleration import hit_ratio
+from tests.benchmarks.figures import publish
+from tests.benchmarks.generators.arms import ARMS
+from tests.benchmarks.generators.judging import Tally, judge
+from tests.benchmarks.generators.relaxing import relax_references, relax_samples, run_phonons
+from tests.benchmarks.generators.store import Run, stored
+
+SYSTEMS = ("Nb-O", "Ti-N")
+_BARS = {"random": 3.0, "prototype": 1.2, "point_cloud": 2.0}
+
+
+def main() -> None:
+    """Relax what is missing within the seconds given, then phonons of what is S.U.N., then publish."""
+    options = _options()
+    warnings.simplefilter("ignore")
+    runs = [
+        Run(system, arm, seed)
+        for system, seed, arm in itertools.product(options.systems, options.seeds, options.arms)
+    ]
+    until = time.monotonic() + options.seconds
+    for system in options.systems:
+        relax_references(options.folder, system)
+    relax_samples(options.folder, runs, options.samples, until)
+    tallies = judge(options.folder, runs)
+    for run, tally in tallies.items():
+        Console().print(run, f"{len(tally.sun)} of {tally.calls}, {tally.failed} failed:", tally.found)
+        run_phonons(options.folder, run.system, tally.sun, until)
+    if options.publish:
+        _publish(options, tallies)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.generators", description=__doc__)
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--samples", type=int, default=200, help="relaxed samples a run")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop relaxing after this long")
+    parser.add_argument("--folder", type=Path, default=Path("benchmark-generators"), help="where it goes on")
+    parser.add_argument("--publish", action="store_true", help="write docs/benchmarks")
+    return parser.parse_args()
+
+
+def _publish(options: argparse.Namespace, tallies: dict[Run, Tally]) -> None:
+    by_arm = {arm: [(r, t) for r, t in tallies.items() if r.arm == arm] for arm in options.arms}
+    rows = [_row(options.folder, arm, by_arm) for arm in options.arms]
+    samples = {tally.calls for tally in tallies.values()}
+    publish(
+        "generators",
+        title="Generators on the same oracle",
+        command=(
+            f"python -m tests.benchmarks.generators --systems {' '.join(options.systems)} "
+            f"--samples {options.samples} --seeds {' '.join(map(str, options.seeds))} --publish"
+        ),
+        rows=rows,
+        seconds=sum(_seconds(options.folder, run) for run in tallies),
+        seeds=options.seeds,
+        notes=[
+            f"Relaxed so far: {min(samples)} to {max(samples)} samples a run; the issue asks for 200 on two "
+            "systems with three seeds.",
+            "S.U.N.: at most 0.1 eV/atom above the hull of references and all arms together, unique by "
+            "StructureMatcher (0.2, 0.3, 5°), nothing of the system in seeds or corpus. Dynamically stable: "
+            "7net-0, −0.1 THz, of those whose phonons were run.",
+            *[f"{r.system} {r.arm}: {', '.join(t.found) or 'none'}." for r, t in tallies.items()],
+        ],
+        order=30,
+    )
+
+
+def _row(folder: Path, arm: str, by_arm: dict[str, list[tuple[Run, Tally]]]) -> dict[str, object]:
+    calls, hits = _counts(by_arm, arm)
+    ratio = "–"
+    if arm != "gan" and "gan" in by_arm:
+        own_calls, own_hits = _counts(by_arm, "gan")
+        found = hit_ratio(own_hits, own_calls, hits, calls)
+        ratio = f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    stable, judged = _dynamically_stable(by_arm[arm])
+    return {
+        "arm": arm,
+        "relaxed": calls,
+        "failed": sum(tally.failed for _, tally in by_arm[arm]),
+        "S.U.N.": hits,
+        "rate": hits / calls if calls else None,
+        "GAN ÷ arm (90 %)": ratio,
+        "bar": f"≥ {_BARS[arm]}" if arm in _BARS else "–",
+        "dynamically stable": f"{stable} of {judged}",
+    }
+
+
+def _counts(by_arm: dict[str, list[tuple[Run, Tally]]], arm: str) -> tuple[int, int]:
+    return sum(t.calls for _, t in by_arm[arm]), sum(len(t.sun) for _, t in by_arm[arm])
+
+
+def _dynamically_stable(tallies: list[tuple[Run, Tally]]) -> tuple[int, int]:
+    files = [file.with_name(file.name.replace("relaxed", "phonons")) for _, t in tallies for file in t.sun]
+    outcomes = [content["outcome"] for f in files for _, content in stored(f.parent, f.name)]
+    return outcomes.count("stable"), len(outcomes)
+
+
+def _seconds(folder: Path, run: Run) -> float:
+    return sum(content["seconds"] for _, content in stored(run.folder(folder), "relaxed-*.json"))
+
+
+if __name__ == "__main__":
+    main()

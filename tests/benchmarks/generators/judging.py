@@ -1,0 +1,76 @@
+"""Stable, unique and novel: one hull over references and all arms together, one duplicates rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core import Structure
+
+from loop.similarity import SeenStructures
+from tests.benchmarks.generators.relaxing import relaxed
+from tests.benchmarks.generators.store import Run, stored, structure
+
+TOLERANCE = 0.1
+
+
+@dataclass
+class Tally:
+    """What one run's relaxed samples came to. ``sun``: files of the stable, unique and novel ones."""
+
+    calls: int = 0
+    failed: int = 0
+    stable: int = 0
+    sun: list[Path] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return len(self.sun) / self.calls if self.calls else float("nan")
+
+
+def judge(root: Path, runs: list[Run]) -> dict[Run, Tally]:
+    """A tally a run. Nothing of the system was in seeds or corpus, so a known phase counts as novel.
+
+    e_above_hull at most TOLERANCE (eV/atom) after relaxation; unique within the run, by StructureMatcher.
+    """
+    diagrams = {system: _hull(root, system, runs) for system in {run.system for run in runs}}
+    return {run: _tally(root, run, diagrams[run.system]) for run in runs}
+
+
+def _hull(root: Path, system: str, runs: list[Run]) -> PhaseDiagram:
+    answers = [content for _, content in stored(root / system / "references", "*.json")]
+    for run in runs:
+        if run.system == system:
+            answers += [content for _, content in relaxed(root, run)]
+    return PhaseDiagram([_entry(content) for content in answers if "structure" in content])
+
+
+def _entry(content: dict[str, Any]) -> PDEntry:
+    composition = structure(content).composition
+    return PDEntry(composition, content["energy_per_atom"] * composition.num_atoms)
+
+
+def _tally(root: Path, run: Run, diagram: PhaseDiagram) -> Tally:
+    tally, seen = Tally(), SeenStructures()
+    for file, content in relaxed(root, run):
+        tally.calls += 1
+        if "structure" not in content:
+            tally.failed += 1
+            continue
+        above = diagram.get_e_above_hull(_entry(content), allow_negative=True) or 0.0
+        if above > TOLERANCE:
+            continue
+        tally.stable += 1
+        found = structure(content)
+        if seen.find(found) is None:
+            seen.add(file.stem, found)
+            tally.sun.append(file)
+            tally.found.append(_named(found, content["spacegroup"], above))
+    return tally
+
+
+def _named(found: Structure, spacegroup: int, above: float) -> str:
+    return f"{found.composition.reduced_formula} ({spacegroup}) {above:.3f}"

@@ -1,0 +1,220 @@
+"""``python -m tests.benchmarks.generators.soft_modes``: do soft modes lead down, and to stable crystals?
+
+Rutile NbO2 first, then parents that PhononDB calls unstable and 7net-0 does too. Resumable: each parent and
+its children are one file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Structure
+from rich.console import Console
+
+from config.spec import CampaignSpec, Oracle, Phonons
+from flows.oracles.force_field import ForceFieldOracle
+from flows.oracles.potentials import UnphysicalAnswerError
+from flows.validation import phonons, validate_structure
+from loop.generators import SoftModes, SoftParent
+from loop.generators.prototypes import decorated_prototypes
+from loop.records import Failure, Stability
+from surrogates.protocols import SampleRequest
+from tests.benchmarks.figures import publish
+from tests.benchmarks.generators.arms import phonon_labels
+from tests.benchmarks.generators.store import stored, write
+
+_RUTILE = "A2B_tP6_136_f_a O-Nb"
+_LONG_ENOUGH = 9.0  # Å: holds the zone boundary of rutile along its chains exactly
+_PARENT_ATOMS, _CHILD_ATOMS, _CHILDREN = 6, 24, 3
+
+
+def main() -> None:
+    """Follow parents within the seconds given, then publish what there is."""
+    options = _options()
+    warnings.simplefilter("ignore")
+    until = time.monotonic() + options.seconds
+    for label, parent in _parents():
+        done = [content for _, content in stored(options.folder, "*.json") if content["unstable"]]
+        if len(done) >= options.parents + 1 or time.monotonic() > until:
+            break
+        file = options.folder / f"{label}.json"
+        if not file.is_file():
+            write(file, _follow(parent, options.folder / "work"))
+            Console().print(label, _told(stored_one(file)))
+    if options.publish:
+        _publish(options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.generators.soft_modes")
+    parser.add_argument("--parents", type=int, default=20, help="unstable parents besides rutile NbO2")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no parent after this long")
+    parser.add_argument("--folder", type=Path, default=Path("benchmark-soft-modes"), help="where it goes on")
+    parser.add_argument("--publish", action="store_true", help="write docs/benchmarks")
+    return parser.parse_args()
+
+
+def _parents() -> Iterator[tuple[str, Structure]]:
+    """Labels and structures: rutile NbO2, then what PhononDB calls unstable, the smallest first."""
+    yield "00-rutile-NbO2", dict(decorated_prototypes(("Nb", "O"), 6))[_RUTILE]
+    structures, stable = phonon_labels("Nb-O")
+    unstable = [s for s, label in zip(structures, stable, strict=True) if not label]
+    small = [s for s in unstable if len(s) <= _PARENT_ATOMS]
+    for number, structure in enumerate(sorted(small, key=lambda s: (len(s), s.formula)), start=1):
+        yield f"{number:02d}-{structure.composition.reduced_formula}", structure
+
+
+def _follow(parent: Structure, work: Path) -> dict[str, Any]:
+    """Relax, phonons, and for an unstable one its children relaxed and with their phonons."""
+    relaxed = _validate(parent, work)
+    content = {"parent": relaxed, "unstable": relaxed.get("outcome") == Stability.UNSTABLE, "children": []}
+    if content["unstable"]:
+        soft = SoftParent("parent", Structure.from_dict(relaxed["structure"]), tuple(relaxed["modes"]))
+        elements = tuple(sorted(e.symbol for e in parent.composition))
+        request = SampleRequest(elements=elements, max_atoms=_CHILD_ATOMS, min_atoms=1)
+        batch = SoftModes([soft], lambda s: _energy(_spec(parent), s, work)).sample(
+            request, _CHILDREN, seed=1
+        )
+        content["children"] = [
+            _validate(sample.structure, work) | {"origin": dict(sample.origin)} for sample in batch.samples
+        ]
+        content["rejected"] = dict(batch.rejected)
+    return content
+
+
+def _spec(structure: Structure) -> CampaignSpec:
+    oracle = Oracle(name="7net-0", fmax=0.01, max_steps=400, wall_time=900.0, retries=0)
+    elements = tuple(element.symbol for element in structure.composition)
+    phonons_ = Phonons(min_length=_LONG_ENOUGH)
+    return CampaignSpec(id="soft-modes", elements=elements, oracle=oracle, phonons=phonons_)
+
+
+def _energy(spec: CampaignSpec, structure: Structure, work: Path) -> float:
+    try:
+        (answer,) = ForceFieldOracle(spec.oracle).static([structure], work)
+    except UnphysicalAnswerError:
+        return float("inf")
+    return answer.energy_per_atom
+
+
+def _validate(structure: Structure, work: Path) -> dict[str, Any]:
+    spec = _spec(structure)
+    oracle = ForceFieldOracle(spec.oracle)
+    answer = validate_structure(spec, oracle, structure, work)
+    if isinstance(answer, Failure):
+        return {"failed": answer.message}
+    relaxed = Structure.from_dict(answer.structure)
+    found = phonons(spec, oracle, relaxed, work)
+    shutil.rmtree(work, ignore_errors=True)
+    content = {
+        "structure": answer.structure,
+        "energy_per_atom": answer.energy_per_atom,
+        "spacegroup": answer.spacegroup,
+        "n_atoms": len(relaxed),
+        "shortest_pairs": _metal_distances(relaxed),
+    }
+    if isinstance(found, Failure):
+        return content | {"outcome": "undecided", "modes": [], "lowest_frequency": None}
+    verdict = found[0].verdict
+    return content | {
+        "outcome": verdict.outcome.value,
+        "lowest_frequency": verdict.lowest_frequency,
+        "modes": found[0].modes,
+    }
+
+
+def _metal_distances(structure: Structure) -> list[float]:
+    """Distances of Nb to its nearest Nb, Å: short and long ones alternate where chains dimerise."""
+    metal = [site for site in structure if site.specie.symbol == "Nb"]
+    return [
+        round(min(n.nn_distance for n in structure.get_neighbors(s, 6.0) if n.specie == s.specie), 3)
+        for s in metal
+        if any(n.specie == s.specie for n in structure.get_neighbors(s, 6.0))
+    ]
+
+
+def stored_one(file: Path) -> dict[str, Any]:
+    """One parent's file."""
+    return next(content for _, content in stored(file.parent, file.name))
+
+
+def _told(content: dict[str, Any]) -> str:
+    parts = [_line(content["parent"])]
+    parts += [
+        f"→ {_line(child)}, {_drop(content, child):.1f} meV/atom lower" for child in content["children"]
+    ]
+    return "; ".join(parts)
+
+
+def _line(answer: dict[str, Any]) -> str:
+    if "structure" not in answer:
+        return f"failed: {answer['failed'][:60]}"
+    lowest = answer["lowest_frequency"]
+    shown = "–" if lowest is None else f"{lowest:.2f} THz"
+    return f"space group {answer['spacegroup']}, {answer['n_atoms']} atoms, {answer['outcome']} ({shown})"
+
+
+def _drop(content: dict[str, Any], child: dict[str, Any]) -> float:
+    if "energy_per_atom" not in child:
+        return float("nan")
+    return 1e3 * float(content["parent"]["energy_per_atom"] - child["energy_per_atom"])
+
+
+def _publish(options: argparse.Namespace) -> None:
+    found = {file.stem: content for file, content in stored(options.folder, "*.json") if content["unstable"]}
+    rutile = found.pop("00-rutile-NbO2", None)
+    lower = [_best_drop(content) > 0 for content in found.values()]
+    stable = [_reaches_stable(content) for content in found.values()]
+    rows = [
+        {
+            "what": "rutile NbO2: a dimerised child, lower and dynamically stable",
+            "bar": "yes",
+            "figure": "not run" if rutile is None else _told(rutile),
+        },
+        {
+            "what": "parents with a child of lower energy",
+            "bar": "≥ 80 % of ≥ 20",
+            "figure": f"{sum(lower)} of {len(lower)}",
+        },
+        {
+            "what": "parents with a dynamically stable child",
+            "bar": "≥ 30 % of ≥ 20",
+            "figure": f"{sum(stable)} of {len(stable)}",
+        },
+    ]
+    pairs = [] if rutile is None else [child.get("shortest_pairs") for child in rutile["children"]]
+    publish(
+        "soft_modes",
+        title="Soft modes",
+        command=f"python -m tests.benchmarks.generators.soft_modes --parents {options.parents} --publish",
+        rows=rows,
+        seconds=0.0,
+        notes=[
+            f"Nearest Nb–Nb distances in rutile's children, Å: {pairs}.",
+            *[f"{label}: {_told(content)}." for label, content in found.items()],
+        ],
+        order=31,
+    )
+
+
+def _best_drop(content: dict[str, Any]) -> float:
+    drops = [_drop(content, child) for child in content["children"]]
+    return float(np.nanmax(drops)) if drops and not np.isnan(drops).all() else float("-inf")
+
+
+def _reaches_stable(content: dict[str, Any]) -> bool:
+    return any(
+        child.get("outcome") == Stability.STABLE and _drop(content, child) > 0
+        for child in content["children"]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The generate step on a real database: the GAN's part, its alarms, and what happens when it collapses."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import numpy as np
+
+from config.spec import CampaignSpec, Generation, GeneratorShare
+from flows.candidates import generate
+from flows.steps import checkpoint_folder
+from loop.database import Database
+from loop.generators.prototypes import decorated_prototypes
+from surrogates.gan import CrystalGAN
+from surrogates.models import make_surrogate
+from tests.loop.factory import rutile
+
+MIX = (GeneratorShare(name="gan", share=0.75), GeneratorShare(name="random", share=0.25))
+
+
+@functools.cache
+def varied_gan() -> CrystalGAN:
+    corpus = [structure for _, structure in decorated_prototypes(("Nb", "O"), 8)][:40]
+    gan = CrystalGAN(epochs=1)
+    gan.fit(corpus, np.ones(len(corpus)), seed=1)
+    return gan
+
+
+def round_with(database: Database, gan: CrystalGAN, **generation: bool) -> tuple[CampaignSpec, Database]:
+    spec = CampaignSpec(
+        id="g",
+        elements=("Nb", "O"),
+        generation=Generation(candidates=16, mix=MIX, **generation),  # type: ignore[arg-type]
+    )
+    folder = checkpoint_folder(spec, 1, "gan")
+    folder.mkdir(parents=True)
+    gan.save(folder)
+    database.create_campaign(spec)
+    database.open_round(spec.id, 1)
+    return spec, database
+
+
+def test_the_gans_diversity_is_stored_with_the_round(database: Database) -> None:
+    spec, _ = round_with(database, varied_gan())
+    generate(database, spec, database.round("g", 1))
+    found = database.round("g", 1).metrics.diversity
+    assert found is not None
+    assert found.asked == 12
+    assert found.space_groups > 0
+    assert database.round("g", 1).notes == []
+    names = [record.lineage.generator for record in database.records("g", round=1)]
+    assert names.count("gan") == found.drawn
+    assert names.count("random") == 4
+
+
+def test_a_collapsed_gan_is_named_and_others_draw_its_part(database: Database) -> None:
+    """A GAN trained on rutile alone repeats itself."""
+    gan = CrystalGAN(epochs=120)
+    gan.fit([rutile()] * 64, np.ones(64), seed=2)
+    spec, _ = round_with(database, gan)
+    generate(database, spec, database.round("g", 1))
+    (note,) = database.round("g", 1).notes
+    assert note.startswith("the GAN collapsed (")
+    assert note.endswith("random drew its 12")
+    names = [record.lineage.generator for record in database.records("g", round=1)]
+    assert names == ["random"] * len(names)
+    assert len(names) > 12
+    assert database.round("g", 1).metrics.rejected_by_generator["gan: collapsed"] >= 0
+
+
+def test_the_phonon_critic_writes_its_opinion_into_the_lineage(database: Database) -> None:
+    spec, _ = round_with(database, varied_gan(), phonon_critic=True)
+    structures = [structure for _, structure in decorated_prototypes(("Nb", "O"), 8)][:40]
+    labels = np.array([structure.composition["O"] > structure.composition["Nb"] for structure in structures])
+    surrogate = make_surrogate("gbt", members=2, epochs=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        surrogate.fit(structures, {"p_stable": labels.astype(float)}, seed=1)
+    folder = checkpoint_folder(spec, 1, "surrogate")
+    folder.mkdir(parents=True)
+    surrogate.save(folder)
+    generate(database, spec, database.round("g", 1))
+    drawn = [r for r in database.records("g", round=1) if r.lineage.generator == "gan"]
+    assert drawn
+    assert all(0 < float(record.lineage.origin["p_stable"]) <= 1 for record in drawn)
+    assert database.round("g", 1).metrics.rejected_by_generator["gan: phonon critic"] > 0
