@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ LossName = Literal["mae", "huber", "gaussian", "quantile"]
 LOSSES: dict[LossName, int] = {"mae": 1, "huber": 1, "gaussian": 2, "quantile": 3}
 QUANTILES = (0.05, 0.5, 0.95)
 _CLIP = 5.0
+_STEPS = 16
+_MIN_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class _Run:
         done, started = len(self.history.train), time.process_time()
         rng = np.random.default_rng([self.seed, done])
         order = rng.permutation(len(self.rows.items))
-        chunks = np.array_split(order, math.ceil(len(order) / self.settings.batch))
+        chunks = np.array_split(order, math.ceil(len(order) / self._batch()))
         self.network.train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
@@ -143,6 +145,10 @@ class _Run:
             self.history.best = done
             self.best = copy.deepcopy(self.averaged.state_dict())
         self.history.seconds += time.process_time() - started
+
+    def _batch(self) -> int:
+        """The batch asked for, smaller where an epoch would have fewer than 16 steps of 4 rows."""
+        return min(self.settings.batch, max(len(self.rows.items) // _STEPS, _MIN_BATCH))
 
     def _step(self, chunk: NDArray[np.int64], step: int, steps: int) -> float:
         import torch
@@ -309,10 +315,12 @@ def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield items[start : start + size]
 
 
-def outputs(network: nn.Module, encoder: Encoder, items: Sequence[Item], device: str = "cpu") -> torch.Tensor:
-    """The network's rows of outputs for items, (n, outputs), on the CPU."""
+def outputs(
+    network: nn.Module, encoder: Encoder, items: Sequence[Item], device: str = "cpu", *, embed: bool = False
+) -> torch.Tensor:
+    """The network's rows of outputs (or of what its head sees) for items, (n, outputs), on the CPU."""
     import torch
 
+    answer: Any = network.embed if embed else network
     with torch.inference_mode():
-        parts = [network(to_device(encoder.collate(run), device)).cpu() for run in batches(items, 256)]
-    return torch.cat(parts)
+        return torch.cat([answer(to_device(encoder.collate(run), device)).cpu() for run in batches(items, 256)])

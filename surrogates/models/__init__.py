@@ -6,16 +6,19 @@ import json
 from pathlib import Path
 
 from surrogates.models.boosting import BoostedTrees
+from surrogates.models.neural import NeuralSurrogate
+from surrogates.models.recipes import RECIPES
 from surrogates.protocols import Surrogate
 
-_MODELS = {"gbt": BoostedTrees}
+MODELS = ("gbt", *RECIPES)
 
 
 def make_surrogate(name: str, *, members: int, epochs: int) -> Surrogate:
     """An untrained surrogate. Raises ValueError for an unknown name."""
-    if name not in _MODELS:
-        raise ValueError(f"surrogate model {name!r} is unknown; allowed: {', '.join(sorted(_MODELS))}")
-    return _MODELS[name](members=members, epochs=epochs)
+    _require_known(name)
+    if name in RECIPES:
+        return NeuralSurrogate(name, members=members, epochs=epochs)
+    return BoostedTrees(members=members, epochs=epochs)
 
 
 def load_surrogate(folder: Path) -> Surrogate:
@@ -24,4 +27,10 @@ def load_surrogate(folder: Path) -> Surrogate:
         name = json.loads((folder / "surrogate.json").read_text())["model"]
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder}: no surrogate checkpoint ({error})") from error
-    return _MODELS[name].load(folder)
+    _require_known(name)
+    return NeuralSurrogate.load(folder) if name in RECIPES else BoostedTrees.load(folder)
+
+
+def _require_known(name: str) -> None:
+    if name not in MODELS:
+        raise ValueError(f"surrogate model {name!r} is unknown; allowed: {', '.join(sorted(MODELS))}")

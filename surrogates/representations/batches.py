@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from surrogates.representations.composition import fractions, scaled_magpie
 from surrogates.representations.crystal_graph import crystal_graph
+from surrogates.representations.sequence import LETTERS, WyckoffSequence, wyckoff_sequence
 
 if TYPE_CHECKING:
     import torch
@@ -32,21 +33,51 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class RowEncoder:
-    """A fixed-length row a structure: ``rows`` (n, d)."""
+    """A fixed-length row a structure, element fractions unless said otherwise: ``rows`` (n, d)."""
 
-    def rows(self, structures: Sequence[Structure]) -> NDArray[np.float64]:
-        """The rows of structures, shape (n, d)."""
-        return fractions(structures)
+    of: Callable[[Sequence[Structure]], NDArray[np.float64]] = fractions
 
     def encode(self, structures: Sequence[Structure]) -> list[Item]:
         """See Encoder."""
-        return [{"rows": row.astype(np.float32)} for row in self.rows(structures)]
+        return [{"rows": row.astype(np.float32)} for row in self.of(structures)]
 
     def collate(self, items: Sequence[Item]) -> Batch:
         """See Encoder."""
         import torch
 
         return {"rows": torch.from_numpy(np.stack([item["rows"] for item in items]))}
+
+
+@dataclass(frozen=True)
+class SequenceEncoder:
+    """The Wyckoff sequence: group (n,), and, filled up with zeros, elements, letters and shares (n, most sites).
+
+    sites: shape (n,), how many of them are real.
+    """
+
+    def encode(self, structures: Sequence[Structure]) -> list[Item]:
+        """See Encoder."""
+        return [self._item(wyckoff_sequence(structure)) for structure in structures]
+
+    def _item(self, sequence: WyckoffSequence) -> Item:
+        numbers, letters, shares = zip(*sequence.orbits, strict=True)
+        return {
+            "group": np.array(sequence.group),
+            "elements": np.array(numbers, dtype=np.int64),
+            "letters": np.array([LETTERS.index(letter) + 1 for letter in letters], dtype=np.int64),
+            "shares": np.array(shares, dtype=np.float32),
+        }
+
+    def collate(self, items: Sequence[Item]) -> Batch:
+        """See Encoder."""
+        import torch
+
+        tensors = {
+            name: torch.nn.utils.rnn.pad_sequence([torch.from_numpy(i[name]) for i in items], batch_first=True)
+            for name in ("elements", "letters", "shares")
+        }
+        group = torch.tensor([int(item["group"]) for item in items])
+        return tensors | {"group": group, "sites": torch.tensor([len(item["elements"]) for item in items])}
 
 
 @dataclass(frozen=True)

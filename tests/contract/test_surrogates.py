@@ -7,12 +7,11 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from loop.generators import RandomSymmetric
-from surrogates.models import load_surrogate, make_surrogate
+from surrogates.models import MODELS, load_surrogate, make_surrogate
 from surrogates.protocols import SampleRequest, Surrogate
 from tests.loop.factory import nbo
 
 REQUEST = SampleRequest(elements=("Nb", "O"), max_atoms=8)
-MODELS = ["gbt"]
 
 
 def structures(n: int) -> list[Structure]:
