@@ -35,9 +35,10 @@ _MIN_BATCH = 4
 
 @dataclass(frozen=True)
 class Training:
-    """How a network is trained. Rates per step; ``patience`` in epochs (0: never stop early).
+    """How a network is trained. Rates per step.
 
-    average: decay of the averaged weights per step; those are what is kept.
+    patience: epochs without a better one after which training stops, and the best epoch is kept; 0: never, and
+    the last epoch is kept. average: decay of the averaged weights per step; those are what is kept.
     """
 
     epochs: int = 60
@@ -81,7 +82,7 @@ def train(
     folder: Path | None = None,
     tick: Callable[[int, History], bool] | None = None,
 ) -> History:
-    """Train in place; the network ends with the averaged weights of its best epoch on ``valid``.
+    """Train in place; the network ends with the averaged weights of its last epoch, or its best on ``valid``.
 
     binary: which targets are classes (cross entropy instead of the loss). folder: where each epoch's state goes
     and from where an interrupted training goes on. tick: told of each epoch; False ends the training.
@@ -141,7 +142,7 @@ class _Run:
             losses = [self._step(chunk, done * len(chunks) + i, len(chunks)) for i, chunk in enumerate(chunks)]
         self.history.train.append(float(np.mean(losses)))
         self.history.valid.append(self._judge() if len(self.valid.items) else self.history.train[-1])
-        if self.history.valid[-1] <= self.history.valid[self.history.best]:
+        if not self.settings.patience or self.history.valid[-1] <= self.history.valid[self.history.best]:
             self.history.best = done
             self.best = copy.deepcopy(self.averaged.state_dict())
         self.history.seconds += time.process_time() - started
@@ -194,7 +195,10 @@ class _Run:
         return loss_of(network(batch), labels, self.settings.loss, self.binary)
 
     def resume(self, folder: Path) -> None:
-        """Go on from the state in a folder, if it holds one of the same settings and seed."""
+        """Go on from the state in a folder, if any. Raises ValueError where it is of other settings or seed.
+
+        The device and the number of epochs may differ: a training can be moved, lengthened or cut short.
+        """
         from safetensors.torch import load_file
 
         note = folder / "training.json"
@@ -243,7 +247,7 @@ class _Run:
 
     def _identity(self) -> dict[str, object]:
         settings = asdict(self.settings) | {"seed": self.seed, "rows": len(self.rows.items)}
-        return {name: value for name, value in settings.items() if name != "device"}
+        return {name: value for name, value in settings.items() if name not in {"device", "epochs"}}
 
 
 def one_cycle(progress: float, warm: float) -> float:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from surrogates.models.boosting import BoostedTrees
+from surrogates.models.boosting import ROWS, BoostedTrees
 from surrogates.models.neural import NeuralSurrogate
 from surrogates.models.recipes import RECIPES
 from surrogates.protocols import Surrogate
 
-MODELS = ("gbt", *RECIPES)
+MODELS = (*ROWS, *RECIPES)
 
 
-def make_surrogate(name: str, *, members: int, epochs: int) -> Surrogate:
-    """An untrained surrogate. Raises ValueError for an unknown name."""
+def make_surrogate(
+    name: str, *, members: int, epochs: int, options: Mapping[str, Any] | None = None
+) -> Surrogate:
+    """An untrained surrogate; options: of a network and its encoder, such as width, layers or cutoff.
+
+    Raises ValueError for an unknown name or option.
+    """
     _require_known(name)
     if name in RECIPES:
-        return NeuralSurrogate(name, members=members, epochs=epochs)
-    return BoostedTrees(members=members, epochs=epochs)
+        return NeuralSurrogate(name, members=members, epochs=epochs, options=options)
+    if options:
+        raise ValueError(f"option {min(options)!r} is unknown; {name} has none")
+    return BoostedTrees(name, members=members, epochs=epochs)
 
 
 def load_surrogate(folder: Path) -> Surrogate:

@@ -27,7 +27,7 @@ class ElemNet(nn.Module):
             if number in _DROPPED_AFTER:
                 layers.append(nn.Dropout(_DROPPED_AFTER[number]))
             before = width
-        self.hidden = nn.Sequential(*layers)
+        self.hidden = nn.Sequential(*layers).apply(_he)
         self.head = nn.Linear(before, outputs)
 
     def embed(self, batch: dict[str, Tensor]) -> Tensor:
@@ -47,8 +47,8 @@ class PeriodicTableCNN(nn.Module):
         steps: list[nn.Module] = []
         for before, after in zip(widths[:-1], widths[1:], strict=True):
             steps += [nn.Conv2d(before, after, kernel_size=3, padding=1), nn.SiLU()]
-        self.convolutions = nn.Sequential(*steps)
-        self.dense = nn.Sequential(nn.Linear(width * 9 * 18, 2 * width), nn.SiLU())
+        self.convolutions = nn.Sequential(*steps).apply(_he)
+        self.dense = nn.Sequential(nn.Linear(width * 9 * 18, 2 * width), nn.SiLU()).apply(_he)
         self.head = nn.Linear(2 * width, outputs)
 
     def embed(self, batch: dict[str, Tensor]) -> Tensor:
@@ -58,3 +58,11 @@ class PeriodicTableCNN(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         return self.head(self.embed(batch))
+
+
+def _he(module: nn.Module) -> None:
+    """Initial weights that keep the signal's size through many layers. He et al., ICCV 2015."""
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -37,17 +37,17 @@ def wyckoff_sequence(structure: Structure) -> WyckoffSequence:
     from moyopy.interface import MoyoAdapter
 
     require_sound(structure)
-    numbers = structure.atomic_numbers
     try:
-        data = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=_SYMPREC)
+        cell = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=_SYMPREC).prim_std_cell
+        data = MoyoDataset(cell, symprec=_SYMPREC)
     except (RuntimeError, ValueError):
-        return WyckoffSequence(1, tuple((z, "a", 1 / len(numbers)) for z in sorted(numbers)))
+        numbers = sorted(structure.atomic_numbers)
+        return WyckoffSequence(1, tuple((z, "a", 1 / len(numbers)) for z in numbers))
     settings = [
         [position.letter for position in positions]
         for _, positions in data.normalizer_wyckoff_positions().coset_representatives
     ]
-    candidates = [_orbits(numbers, letters, data.orbits) for letters in settings or [data.wyckoffs]]
-    return WyckoffSequence(int(data.number), min(candidates))
+    return WyckoffSequence(int(data.number), min(_orbits(cell.numbers, s, data.orbits) for s in settings))
 
 
 def _orbits(
@@ -55,5 +55,4 @@ def _orbits(
 ) -> tuple[tuple[int, str, float], ...]:
     """Letters and numbers by site, and the first site of each site's orbit."""
     sizes = Counter(orbits)
-    total = len(numbers)
-    return tuple(sorted((numbers[i], letters[i], size / total) for i, size in sizes.items()))
+    return tuple(sorted((numbers[i], letters[i], size / len(numbers)) for i, size in sizes.items()))
