@@ -9,10 +9,11 @@ from typing import Any
 
 from surrogates.models.boosting import ROWS, BoostedTrees
 from surrogates.models.neural import NeuralSurrogate
+from surrogates.models.prior import PRIOR, PriorSurrogate
 from surrogates.models.recipes import RECIPES
 from surrogates.protocols import Surrogate
 
-MODELS = (*ROWS, *RECIPES)
+MODELS = (*ROWS, *RECIPES, PRIOR)
 
 
 def make_surrogate(
@@ -27,6 +28,8 @@ def make_surrogate(
         return NeuralSurrogate(name, members=members, epochs=epochs, options=options)
     if options:
         raise ValueError(f"option {min(options)!r} is unknown; {name} has none")
+    if name == PRIOR:
+        return PriorSurrogate(members=members, epochs=epochs)
     return BoostedTrees(name, members=members, epochs=epochs)
 
 
@@ -37,7 +40,9 @@ def load_surrogate(folder: Path) -> Surrogate:
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder}: no surrogate checkpoint ({error})") from error
     _require_known(name)
-    return NeuralSurrogate.load(folder) if name in RECIPES else BoostedTrees.load(folder)
+    if name in RECIPES:
+        return NeuralSurrogate.load(folder)
+    return PriorSurrogate.load(folder) if name == PRIOR else BoostedTrees.load(folder)
 
 
 def _require_known(name: str) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _FLOOR = 0.02
 _MANY = 2000
-ROWS: dict[str, Callable[[Sequence[Structure]], FloatArray]] = {"gbt": descriptor, "gbt_magpie": magpie}
+RowsOf = Callable[[Sequence["Structure"]], FloatArray]
+ROWS: dict[str, RowsOf] = {"gbt": descriptor, "gbt_magpie": magpie}
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class _Ensemble:
 class BoostedTrees:
     """One bagged ensemble a target; abstains far from all it was trained on and for elements it never saw."""
 
-    def __init__(self, name: str = "gbt", *, members: int, epochs: int) -> None:
+    def __init__(self, name: str = "gbt", *, members: int, epochs: int, rows: RowsOf | None = None) -> None:
         self.name, self._members, self._epochs = name, members, epochs
+        self._rows_of = rows or ROWS[name]
         self._targets: dict[str, FloatArray] = {}
         self._seed = 0
         self._domain: Domain | None = None
@@ -50,10 +52,20 @@ class BoostedTrees:
 
     def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
         """See Surrogate.fit."""
-        known = checked(structures, targets)
-        self._fit_rows(Domain(ROWS[self.name](structures), elements_of(structures)), known, seed)
+        self.fit_rows(structures, self._rows_of(structures), checked(structures, targets), seed=seed)
 
-    def _fit_rows(self, domain: Domain, targets: Mapping[str, FloatArray], seed: int) -> None:
+    def fit_rows(
+        self,
+        structures: Sequence[Structure],
+        rows: FloatArray,
+        targets: Mapping[str, FloatArray],
+        *,
+        seed: int,
+    ) -> None:
+        """``fit`` for structures whose rows (n, d) are known, with checked targets."""
+        self._fit(Domain(rows, elements_of(structures)), targets, seed)
+
+    def _fit(self, domain: Domain, targets: Mapping[str, FloatArray], seed: int) -> None:
         self._domain, self._targets, self._seed = domain, dict(targets), seed
         self._ensembles = {name: self._fit_target(name, labels) for name, labels in targets.items()}
 
@@ -86,13 +98,16 @@ class BoostedTrees:
 
     def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
         """See Surrogate.predict."""
-        rows = ROWS[self.name](structures)
+        return self.predict_rows(structures, self._rows_of(structures))
+
+    def predict_rows(self, structures: Sequence[Structure], rows: FloatArray) -> dict[str, Prediction]:
+        """``predict`` for structures whose rows (n, d) are known."""
         inside = self._known_domain().holds(structures, rows)
         return {name: _predict(name, model, rows, inside) for name, model in self._ensembles.items()}
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
         """The standardised rows."""
-        return self._known_domain().scaled(ROWS[self.name](structures))
+        return self._known_domain().scaled(self._rows_of(structures))
 
     def _known_domain(self) -> Domain:
         if self._domain is None:
@@ -117,16 +132,18 @@ class BoostedTrees:
         (folder / "surrogate.json").write_text(json.dumps(settings, indent=1))
 
     @classmethod
-    def load(cls, folder: Path) -> BoostedTrees:
+    def load(cls, folder: Path, *, rows: RowsOf | None = None) -> BoostedTrees:
         """The surrogate a folder holds."""
         from safetensors.numpy import load_file
 
         settings = json.loads((folder / "surrogate.json").read_text())
         tensors = load_file(str(folder / "surrogate.safetensors"))
-        model = cls(settings["model"], members=settings["members"], epochs=settings["epochs"])
+        model = cls(
+            settings["model"], members=settings["members"], epochs=settings["epochs"], rows=rows
+        )
         domain = Domain(tensors.pop("rows"), frozenset(settings["elements"]))
         targets = {key.removeprefix("target."): tensors[key] for key in sorted(tensors)}
-        model._fit_rows(domain, targets, settings["seed"])
+        model._fit(domain, targets, settings["seed"])
         return model
 
 

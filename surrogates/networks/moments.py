@@ -68,7 +68,7 @@ class MomentNet(nn.Module):
         self.learned = nn.Embedding(len(table), width)
         nn.init.normal_(self.learned.weight, std=0.1)
         self.basis = GaussianBasis(0.5, cutoff, basis)
-        self.layers = nn.ModuleList(MomentLayer(width, basis + 1, channels) for _ in range(layers))
+        self.layers = nn.ModuleList(MomentLayer(width, basis + 1, min(channels, width)) for _ in range(layers))
         self.rows = nn.Linear(N_MAGPIE + 1, width)
         self.atom_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU())
         self.head = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, outputs))
