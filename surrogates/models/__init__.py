@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from surrogates.models.boosting import BoostedTrees
+from surrogates.models.boosting import ROWS, BoostedTrees
+from surrogates.models.neural import NeuralSurrogate
+from surrogates.models.prior import PRIOR, PriorSurrogate
+from surrogates.models.recipes import RECIPES
 from surrogates.protocols import Surrogate
 
-_MODELS = {"gbt": BoostedTrees}
+MODELS = (*ROWS, *RECIPES, PRIOR)
 
 
-def make_surrogate(name: str, *, members: int, epochs: int) -> Surrogate:
-    """An untrained surrogate. Raises ValueError for an unknown name."""
-    if name not in _MODELS:
-        raise ValueError(f"surrogate model {name!r} is unknown; allowed: {', '.join(sorted(_MODELS))}")
-    return _MODELS[name](members=members, epochs=epochs)
+def make_surrogate(
+    name: str, *, members: int, epochs: int, options: Mapping[str, Any] | None = None
+) -> Surrogate:
+    """An untrained surrogate; options: of a network and its encoder, such as width, layers or cutoff.
+
+    Raises ValueError for an unknown name or option.
+    """
+    _require_known(name)
+    if name in RECIPES:
+        return NeuralSurrogate(name, members=members, epochs=epochs, options=options)
+    if options:
+        raise ValueError(f"option {min(options)!r} is unknown; {name} has none")
+    if name == PRIOR:
+        return PriorSurrogate(members=members, epochs=epochs)
+    return BoostedTrees(name, members=members, epochs=epochs)
 
 
 def load_surrogate(folder: Path) -> Surrogate:
@@ -24,4 +39,12 @@ def load_surrogate(folder: Path) -> Surrogate:
         name = json.loads((folder / "surrogate.json").read_text())["model"]
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder}: no surrogate checkpoint ({error})") from error
-    return _MODELS[name].load(folder)
+    _require_known(name)
+    if name in RECIPES:
+        return NeuralSurrogate.load(folder)
+    return PriorSurrogate.load(folder) if name == PRIOR else BoostedTrees.load(folder)
+
+
+def _require_known(name: str) -> None:
+    if name not in MODELS:
+        raise ValueError(f"surrogate model {name!r} is unknown; allowed: {', '.join(sorted(MODELS))}")

@@ -1,12 +1,13 @@
-"""Gradient boosting on the global descriptor: a bagged ensemble, its spread scaled to out-of-bag errors.
+"""Gradient boosting: bagged ensembles on a fixed row a structure, calibrated on out-of-bag errors.
 
-Sources: Friedman, Ann. Statist. 29, 1189 (2001); variance scaling after Kuleshov et al., ICML 2018.
+``gbt`` sees composition and pair distances, ``gbt_magpie`` the composition alone: the baseline that any network
+has to beat. Source: Friedman, Ann. Statist. 29, 1189 (2001).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,166 +15,154 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from surrogates.calibration import Scaling, conformal_scaling
+from surrogates.domain import Domain, elements_of
+from surrogates.models.targets import PROBABILITIES, Constant, checked, constant
 from surrogates.protocols import FloatArray, Prediction
+from surrogates.representations.composition import magpie
 from surrogates.representations.descriptor import descriptor
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-_PROBABILITIES = ("p_stable", "p_failure")
-_MIN_LABELS = 4
 _FLOOR = 0.02
-_NEAREST_FACTOR = 3.0
+_MANY = 2000
+RowsOf = Callable[[Sequence["Structure"]], FloatArray]
+ROWS: dict[str, RowsOf] = {"gbt": descriptor, "gbt_magpie": magpie}
 
 
 @dataclass(frozen=True)
 class _Ensemble:
-    """Members of one target, and the factor that makes their spread honest."""
+    """Members of one target, and what makes their spread honest."""
 
     members: list[Any]
-    scale: float
-    floor: float
-    constant: float | None = None
+    scaling: Scaling
 
 
 class BoostedTrees:
     """One bagged ensemble a target; abstains far from all it was trained on and for elements it never saw."""
 
-    def __init__(self, *, members: int, epochs: int) -> None:
-        self._members, self._epochs = members, epochs
-        self._rows: FloatArray = np.empty((0, 0))
+    def __init__(self, name: str = "gbt", *, members: int, epochs: int, rows: RowsOf | None = None) -> None:
+        self.name, self._members, self._epochs = name, members, epochs
+        self._rows_of = rows or ROWS[name]
         self._targets: dict[str, FloatArray] = {}
-        self._elements: set[str] = set()
         self._seed = 0
-        self._ensembles: dict[str, _Ensemble] = {}
+        self._domain: Domain | None = None
+        self._ensembles: dict[str, _Ensemble | Constant] = {}
 
     def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
         """See Surrogate.fit."""
-        for name, labels in targets.items():
-            if len(labels) != len(structures):
-                raise ValueError(f"target {name}: {len(labels)} labels for {len(structures)} structures")
-        if not targets or all(np.isnan(labels).all() for labels in targets.values()):
-            raise ValueError("no target has a known label")
-        self._elements = {site.specie.symbol for structure in structures for site in structure}
-        self.fit_rows(
-            descriptor(structures), {name: np.asarray(t, float) for name, t in targets.items()}, seed
-        )
+        self.fit_rows(structures, self._rows_of(structures), checked(structures, targets), seed=seed)
 
-    def fit_rows(self, rows: FloatArray, targets: dict[str, FloatArray], seed: int) -> None:
-        """Train on descriptors (n, d) and labels as in ``fit``."""
-        self._rows, self._targets, self._seed = rows, targets, seed
-        self._mean, self._std = rows.mean(0), rows.std(0) + 1e-9
-        known = {name: labels for name, labels in targets.items() if not np.isnan(labels).all()}
-        self._ensembles = {name: self._fit_target(name, labels) for name, labels in known.items()}
-        self._reach = _NEAREST_FACTOR * _typical_gap(self._scaled(rows))
+    def fit_rows(
+        self,
+        structures: Sequence[Structure],
+        rows: FloatArray,
+        targets: Mapping[str, FloatArray],
+        *,
+        seed: int,
+    ) -> None:
+        """``fit`` for structures whose rows (n, d) are known, with checked targets."""
+        self._fit(Domain(rows, elements_of(structures)), targets, seed)
 
-    def _fit_target(self, name: str, labels: FloatArray) -> _Ensemble:
+    def _fit(self, domain: Domain, targets: Mapping[str, FloatArray], seed: int) -> None:
+        self._domain, self._targets, self._seed = domain, dict(targets), seed
+        self._ensembles = {name: self._fit_target(name, labels) for name, labels in targets.items()}
+
+    def _fit_target(self, name: str, labels: FloatArray) -> _Ensemble | Constant:
+        lone = constant(name, labels)
+        if lone is not None:
+            return lone
         known = ~np.isnan(labels)
-        x, y = self._rows[known], labels[known]
-        if name in _PROBABILITIES and len(set(y)) == 1:
-            return _Ensemble([], 1.0, 0.3, constant=float((y.sum() + 1) / (len(y) + 2)))
-        if len(y) < _MIN_LABELS:
-            return _Ensemble([], 1.0, max(float(y.std()), 0.5), constant=float(y.mean()))
+        x, y = self._known_domain().rows[known], labels[known]
         rng = np.random.default_rng(self._seed)
         bags = [rng.integers(0, len(y), len(y)) for _ in range(self._members)]
-        models = [self._tree(rng).fit(x[bag], y[bag]) for bag in bags]
-        return _Ensemble(models, *_calibrate(models, bags, x, y))
+        models = [self._tree(len(y), rng).fit(x[bag], y[bag]) for bag in bags]
+        return _Ensemble(models, _calibrate(models, bags, x, y))
 
-    def _tree(self, rng: np.random.Generator) -> Any:
-        from sklearn.ensemble import GradientBoostingRegressor
+    def _tree(self, rows: int, rng: np.random.Generator) -> Any:
+        """Exact trees for few rows, trees on histograms for many."""
+        from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor
 
+        state, trees = int(rng.integers(2**31)), 3 * self._epochs
+        if rows > _MANY:
+            return HistGradientBoostingRegressor(max_iter=3 * trees, learning_rate=0.06, random_state=state)
         return GradientBoostingRegressor(
-            n_estimators=3 * self._epochs,
+            n_estimators=trees,
             max_depth=4,
             learning_rate=0.06,
             subsample=0.8,
             max_features=0.4,
-            random_state=int(rng.integers(2**31)),
+            random_state=state,
         )
 
     def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
         """See Surrogate.predict."""
-        rows = descriptor(structures)
-        known = np.array(
-            [{site.specie.symbol for site in s} <= self._elements for s in structures], dtype=bool
-        )
-        return self.predict_rows(rows, known & self._near(rows))
+        return self.predict_rows(structures, self._rows_of(structures))
 
-    def predict_rows(self, rows: FloatArray, inside: NDArray[np.bool_]) -> dict[str, Prediction]:
-        """Predict descriptors (n, d); NaN where not ``inside`` (n,)."""
-        return {name: _predict(name, ensemble, rows, inside) for name, ensemble in self._ensembles.items()}
-
-    def _near(self, rows: FloatArray) -> NDArray[np.bool_]:
-        scaled, trained = self._scaled(rows), self._scaled(self._rows)
-        nearest = np.array([np.linalg.norm(trained - row, axis=1).min() for row in scaled])
-        return np.asarray(nearest <= self._reach)
-
-    def _scaled(self, rows: FloatArray) -> FloatArray:
-        return (rows - self._mean) / self._std
+    def predict_rows(self, structures: Sequence[Structure], rows: FloatArray) -> dict[str, Prediction]:
+        """``predict`` for structures whose rows (n, d) are known."""
+        inside = self._known_domain().holds(structures, rows)
+        return {name: _predict(name, model, rows, inside) for name, model in self._ensembles.items()}
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
-        """The standardised descriptor."""
-        return self._scaled(descriptor(structures))
+        """The standardised rows."""
+        return self._known_domain().scaled(self._rows_of(structures))
+
+    def _known_domain(self) -> Domain:
+        if self._domain is None:
+            raise ValueError(f"the {self.name} surrogate has not been trained")
+        return self._domain
 
     def save(self, folder: Path) -> None:
         """Training rows and labels as safetensors; loading refits the same trees from the same seed."""
         from safetensors.numpy import save_file
 
-        tensors = {f"target.{name}": labels for name, labels in self._targets.items()}
-        contiguous = {
-            key: np.ascontiguousarray(value) for key, value in ({"rows": self._rows} | tensors).items()
-        }
+        domain = self._known_domain()
+        tensors = {f"target.{name}": labels for name, labels in self._targets.items()} | {"rows": domain.rows}
+        contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
         save_file(contiguous, str(folder / "surrogate.safetensors"))
         settings = {
-            "model": "gbt",
+            "model": self.name,
             "members": self._members,
             "epochs": self._epochs,
             "seed": self._seed,
-            "elements": sorted(self._elements),
+            "elements": sorted(domain.elements),
         }
         (folder / "surrogate.json").write_text(json.dumps(settings, indent=1))
 
     @classmethod
-    def load(cls, folder: Path) -> BoostedTrees:
+    def load(cls, folder: Path, *, rows: RowsOf | None = None) -> BoostedTrees:
         """The surrogate a folder holds."""
         from safetensors.numpy import load_file
 
         settings = json.loads((folder / "surrogate.json").read_text())
         tensors = load_file(str(folder / "surrogate.safetensors"))
-        model = cls(members=settings["members"], epochs=settings["epochs"])
-        model._elements = set(settings["elements"])
-        targets = {key.removeprefix("target."): tensors[key] for key in sorted(tensors) if key != "rows"}
-        model.fit_rows(tensors["rows"], targets, settings["seed"])
+        model = cls(settings["model"], members=settings["members"], epochs=settings["epochs"], rows=rows)
+        domain = Domain(tensors.pop("rows"), frozenset(settings["elements"]))
+        targets = {key.removeprefix("target."): tensors[key] for key in sorted(tensors)}
+        model._fit(domain, targets, settings["seed"])
         return model
 
 
-def _typical_gap(rows: FloatArray) -> float:
-    """Median distance of a training row to its nearest other row."""
-    if len(rows) < 2:
-        return float("inf")
-    gaps = [np.partition(np.linalg.norm(rows - row, axis=1), 1)[1] for row in rows]
-    return max(float(np.quantile(gaps, 0.9)), 1.0)
-
-
-def _calibrate(models: list[Any], bags: list[Any], x: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """Scale and floor of the spread, from errors on rows outside each member's bag."""
+def _calibrate(models: list[Any], bags: list[NDArray[np.int64]], x: FloatArray, y: FloatArray) -> Scaling:
+    """From errors on rows outside each member's bag."""
     answers = np.array([model.predict(x) for model in models])
     outside = np.array([~np.isin(np.arange(len(y)), bag) for bag in bags])
     judged = outside.any(axis=0)
-    if judged.sum() < _MIN_LABELS:
-        return 1.0, max(float(y.std()), _FLOOR)
     held = np.where(outside, answers, np.nan)[:, judged]
     errors = np.nanmean(held, axis=0) - y[judged]
-    spread = answers.std(axis=0)[judged] + _FLOOR
-    return float(np.clip(np.sqrt(np.mean((errors / spread) ** 2)), 0.5, 20.0)), _FLOOR
+    return conformal_scaling(errors, answers.std(axis=0)[judged], fallback=max(float(y.std()), _FLOOR))
 
 
-def _predict(name: str, ensemble: _Ensemble, rows: FloatArray, inside: NDArray[np.bool_]) -> Prediction:
-    if ensemble.constant is not None:
-        mean, std = np.full(len(rows), ensemble.constant), np.full(len(rows), ensemble.floor)
+def _predict(
+    name: str, model: _Ensemble | Constant, rows: FloatArray, inside: NDArray[np.bool_]
+) -> Prediction:
+    if isinstance(model, Constant):
+        mean, std = np.full(len(rows), model.mean), np.full(len(rows), model.std)
     else:
-        answers = np.array([member.predict(rows) for member in ensemble.members])
-        mean, std = answers.mean(0), ensemble.scale * (answers.std(0) + ensemble.floor)
-    if name in _PROBABILITIES:
+        answers = np.array([member.predict(rows) for member in model.members])
+        mean, std = answers.mean(0), model.scaling(answers.std(0))
+    if name in PROBABILITIES:
         mean = np.clip(mean, 0.02, 0.98)
     return Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)

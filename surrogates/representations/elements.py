@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 MOLECULAR_GASES = ("H", "N", "O", "F", "Cl", "Br", "I")
 N_PROPERTIES = 6
@@ -45,3 +48,17 @@ def radius(symbol: str) -> float:
     from pymatgen.core import Element
 
     return float(Element(symbol).atomic_radius or 1.5)
+
+
+@functools.cache
+def cgcnn_table() -> NDArray[np.float64]:
+    """CGCNN's 92 one-hot element features by atomic number, as matminer carries them, shape (101, 92).
+
+    Source: Xie and Grossman, PRL 120, 145301 (2018), supplement. Row 0 is zero.
+    """
+    import matminer.utils.data
+
+    folder = Path(matminer.utils.data.__file__).parent / "data_files"
+    stored = json.loads((folder / "cgcnn_atom_feature.json").read_text())
+    rows = [stored[str(number)] for number in range(1, len(stored) + 1)]
+    return np.vstack([np.zeros(len(rows[0])), np.array(rows, dtype=float)])

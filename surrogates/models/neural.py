@@ -1,0 +1,290 @@
+"""Deep ensembles of any network, calibrated on a held part; they abstain outside their domain.
+
+Source: Lakshminarayanan et al., NeurIPS 2017.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
+from surrogates.domain import Domain, elements_of
+from surrogates.models.recipes import RECIPES, Recipe
+from surrogates.models.targets import PROBABILITIES, Baseline, Constant, checked, constant
+from surrogates.protocols import FloatArray, Prediction
+from surrogates.representations.batches import Item
+from surrogates.representations.composition import fractions
+from surrogates.training import LOSSES, History, Rows, Training, outputs, train
+
+if TYPE_CHECKING:
+    import torch
+    from pymatgen.core import Structure
+    from torch import nn
+
+_HELD = 0.1
+_MIN_HELD = 4
+_MAX_HELD = 600
+_CERTAIN = 0.02
+
+
+@dataclass(frozen=True)
+class _Head:
+    """One learned target: its baseline and what calibrates it."""
+
+    baseline: Baseline
+    scaling: Scaling
+    sharpness: Sharpness
+
+
+class NeuralSurrogate:
+    """An ensemble of networks of one recipe; all targets share a network. Implements Surrogate.
+
+    options: arguments of the network (width, layers, …) and of its encoder. training: how, ``epochs`` aside.
+    work: a folder in which an interrupted ``fit`` goes on. Raises ValueError for an unknown recipe or option.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        members: int,
+        epochs: int,
+        options: Mapping[str, Any] | None = None,
+        training: Training | None = None,
+        work: Path | None = None,
+    ) -> None:
+        self.name, self._members, self._options, self._work = name, members, dict(options or {}), work
+        self._recipe: Recipe = RECIPES[name].with_options(self._options)
+        self._training = replace(training or self._recipe.training, epochs=epochs)
+        self._networks: list[nn.Module] = []
+        self._heads: dict[str, _Head] = {}
+        self._constants: dict[str, Constant] = {}
+        self._domain: Domain | None = None
+        self.histories: list[History] = []
+
+    def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
+        """See Surrogate.fit. A tenth of the rows is held back for calibration."""
+        known = checked(structures, targets)
+        constants = {name: constant(name, labels) for name, labels in known.items()}
+        self._constants = {name: answer for name, answer in constants.items() if answer is not None}
+        learned = {name: labels for name, labels in known.items() if constants[name] is None}
+        items, shares = self._recipe.encoder.encode(structures), fractions(structures)
+        held = held_rows(len(items), seed)
+        self._train(items, shares, learned, held, seed)
+        self._calibrate([items[i] for i in held], shares[held], {n: t[held] for n, t in learned.items()})
+        self._domain = Domain(self._embed(items), elements_of(structures))
+
+    def _train(
+        self,
+        items: Sequence[Item],
+        shares: FloatArray,
+        learned: Mapping[str, FloatArray],
+        held: FloatArray,
+        seed: int,
+    ) -> None:
+        kept = np.setdiff1d(np.arange(len(items)), held)
+        bases = {name: Baseline.fit(name, shares[kept], labels[kept]) for name, labels in learned.items()}
+        self._heads = {name: _Head(b, Scaling(1.0, b.scale), Sharpness()) for name, b in bases.items()}
+        reduced = [bases[name].reduced(shares, labels) for name, labels in learned.items()]
+        table = np.stack(reduced, axis=1) if reduced else np.empty((len(items), 0))
+        parts = [Rows([items[i] for i in part], table[part]) for part in (kept, held)]
+        self._networks, self.histories = [], []
+        for member in range(self._members):
+            network = self._untrained(seed + member)
+            if learned:
+                history = self._train_member(network, *parts, seed + member, member)
+                self.histories.append(history)
+            self._networks.append(network.eval())
+
+    def _train_member(self, network: nn.Module, rows: Rows, valid: Rows, seed: int, member: int) -> History:
+        return train(
+            network,
+            self._recipe.encoder,
+            rows,
+            valid,
+            self._training,
+            seed=seed,
+            binary=[name in PROBABILITIES for name in self._heads],
+            folder=self._work / f"member-{member}" if self._work else None,
+        )
+
+    def _untrained(self, seed: int) -> nn.Module:
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self._recipe.network(max(len(self._heads), 1) * LOSSES[self._training.loss])
+
+    def _calibrate(self, items: Sequence[Item], shares: FloatArray, labels: Mapping[str, FloatArray]) -> None:
+        answers = self._answers(items, shares)
+        for name, truth in labels.items():
+            mean, spread = answers[name]
+            known, head = ~np.isnan(truth), self._heads[name]
+            if name in PROBABILITIES:
+                head = replace(head, sharpness=platt_scaling(mean[known], truth[known]))
+            else:
+                errors = mean[known] - truth[known]
+                scaling = conformal_scaling(errors, spread[known], fallback=head.baseline.scale)
+                head = replace(head, scaling=scaling)
+            self._heads[name] = head
+
+    def _answers(self, items: Sequence[Item], shares: FloatArray) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """Mean and uncalibrated spread by learned target, each (n,)."""
+        raw = np.stack([self._outputs(network, items) for network in self._networks])
+        return {
+            name: combined(raw[:, :, column], name, head.baseline, shares)
+            for column, (name, head) in enumerate(self._heads.items())
+        }
+
+    def _outputs(self, network: nn.Module, items: Sequence[Item]) -> FloatArray:
+        """Shape (n, targets, outputs a target)."""
+        found = outputs(network, self._recipe.encoder, items, self._training.device).double().numpy()
+        return found.reshape(len(items), -1, LOSSES[self._training.loss])
+
+    def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
+        """See Surrogate.predict."""
+        if not structures:
+            empty = np.empty(0)
+            names = [*self._heads, *self._constants]
+            return {name: Prediction(empty, empty, np.empty(0, dtype=bool)) for name in names}
+        items = self._recipe.encoder.encode(structures)
+        inside = self._known_domain().holds(structures, self._embed(items))
+        found = {
+            n: (np.full(len(items), c.mean), np.full(len(items), c.std)) for n, c in self._constants.items()
+        }
+        if self._heads:
+            for name, (mean, spread) in self._answers(items, fractions(structures)).items():
+                found[name] = self._honest(name, mean, spread)
+        return {
+            name: Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)
+            for name, (mean, std) in found.items()
+        }
+
+    def _honest(self, name: str, mean: FloatArray, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+        head = self._heads[name]
+        if name in PROBABILITIES:
+            return np.clip(head.sharpness(mean), _CERTAIN, 1 - _CERTAIN), spread + _CERTAIN
+        return mean, head.scaling(spread)
+
+    def member_means(self, structures: Sequence[Structure]) -> dict[str, FloatArray]:
+        """Each member's own prediction by learned target, (members, n), uncalibrated."""
+        items, shares = self._recipe.encoder.encode(structures), fractions(structures)
+        raw = np.stack([self._outputs(network, items) for network in self._networks])
+        return {
+            name: np.stack([combined(one[None, :, c], name, head.baseline, shares)[0] for one in raw])
+            for c, (name, head) in enumerate(self._heads.items())
+        }
+
+    def features(self, structures: Sequence[Structure]) -> FloatArray:
+        """The first member's representation, standardised."""
+        return self._known_domain().scaled(self._embed(self._recipe.encoder.encode(structures)))
+
+    def _embed(self, items: Sequence[Item]) -> FloatArray:
+        return (
+            outputs(self._networks[0], self._recipe.encoder, items, self._training.device, embed=True)
+            .double()
+            .numpy()
+        )
+
+    def _known_domain(self) -> Domain:
+        if self._domain is None:
+            raise ValueError(f"the {self.name} surrogate has not been trained")
+        return self._domain
+
+    def save(self, folder: Path) -> None:
+        """Weights and training representation as safetensors, the rest as JSON."""
+        from safetensors.numpy import save_file
+        from safetensors.torch import save_model
+
+        domain = self._known_domain()
+        for member, network in enumerate(self._networks):
+            save_model(network, str(folder / f"member-{member}.safetensors"))
+        arrays = {f"weights.{name}": head.baseline.weights for name, head in self._heads.items()}
+        save_file(
+            {"domain": np.ascontiguousarray(domain.rows)} | arrays, str(folder / "surrogate.safetensors")
+        )
+        settings = {
+            "model": self.name,
+            "members": self._members,
+            "options": self._options,
+            "training": asdict(self._training),
+            "elements": sorted(domain.elements),
+            "constants": {name: asdict(answer) for name, answer in self._constants.items()},
+            "heads": {name: _head_note(head) for name, head in self._heads.items()},
+            "level": LEVEL,
+        }
+        (folder / "surrogate.json").write_text(json.dumps(settings, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> NeuralSurrogate:
+        """The surrogate a folder holds."""
+        from safetensors.numpy import load_file
+        from safetensors.torch import load_model
+
+        settings = json.loads((folder / "surrogate.json").read_text())
+        arrays = load_file(str(folder / "surrogate.safetensors"))
+        training = Training(**settings["training"])
+        model = cls(
+            settings["model"],
+            members=settings["members"],
+            epochs=training.epochs,
+            options=settings["options"],
+            training=training,
+        )
+        model._constants = {name: Constant(**answer) for name, answer in settings["constants"].items()}
+        model._heads = {
+            name: _head(note, arrays[f"weights.{name}"]) for name, note in settings["heads"].items()
+        }
+        model._domain = Domain(arrays["domain"], frozenset(settings["elements"]))
+        for member in range(settings["members"]):
+            network = model._untrained(0)
+            load_model(network, str(folder / f"member-{member}.safetensors"))
+            model._networks.append(network.eval())
+        return model
+
+
+def held_rows(rows: int, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Indices held back for calibration and early stopping: a tenth, from 4 to 600, at most a third."""
+    count = min(max(int(_HELD * rows), _MIN_HELD), _MAX_HELD, rows // 3)
+    return np.sort(np.random.default_rng([seed, 1]).permutation(rows)[:count])
+
+
+def combined(
+    raw: FloatArray, name: str, baseline: Baseline, shares: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and spread, each (n,), of members' outputs (members, n, outputs a target).
+
+    A member's own variance (Gaussian loss) or interval (quantile loss) is added to the members' variance.
+    """
+    if name in PROBABILITIES:
+        chance = 1 / (1 + np.exp(-raw[:, :, 0]))
+        return chance.mean(0), chance.std(0)
+    middle = raw[:, :, 1] if raw.shape[2] == 3 else raw[:, :, 0]
+    own = {1: lambda: 0.0, 2: lambda: np.exp(raw[:, :, 1]).mean(0), 3: lambda: _from_quantiles(raw)}
+    spread = np.sqrt(middle.var(0) + own[raw.shape[2]]()) * baseline.scale
+    return baseline.restored(shares, middle).mean(0), spread
+
+
+def _from_quantiles(raw: FloatArray) -> FloatArray:
+    """Variance of a normal distribution whose 5 % and 95 % quantiles lie as far apart."""
+    return np.asarray((((raw[:, :, 2] - raw[:, :, 0]) / (2 * 1.645)) ** 2).mean(0))
+
+
+def _head_note(head: _Head) -> dict[str, Any]:
+    return {
+        "offset": head.baseline.offset,
+        "scale": head.baseline.scale,
+        "scaling": asdict(head.scaling),
+        "sharpness": asdict(head.sharpness),
+    }
+
+
+def _head(note: Mapping[str, Any], weights: FloatArray) -> _Head:
+    baseline = Baseline(weights, note["offset"], note["scale"])
+    return _Head(baseline, Scaling(**note["scaling"]), Sharpness(**note["sharpness"]))

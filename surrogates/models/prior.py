@@ -1,0 +1,113 @@
+"""A small universal potential as the mean, and a learned correction: delta learning.
+
+Source: Ramakrishnan et al., J. Chem. Theory Comput. 11, 2087 (2015); the potential is CHGNet (Deng et al., Nat.
+Mach. Intell. 5, 1031 (2023)), which was trained on Materials Project calculations: figures on such data say
+nothing about systems that it has not seen.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from surrogates.models.boosting import BoostedTrees
+from surrogates.models.targets import Baseline, checked
+from surrogates.protocols import FloatArray, Prediction
+from surrogates.representations.composition import fractions, magpie
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+PRIOR = "mlip_prior"
+ENERGY = "formation_energy_per_atom"
+_BATCH = 16
+
+
+class PriorSurrogate:
+    """Boosted trees on Magpie and the potential's own representation, over its energy. Implements Surrogate.
+
+    The elements' reference energies are fitted, so that any energy convention of the labels will do.
+    """
+
+    def __init__(self, *, members: int, epochs: int) -> None:
+        self._correction = BoostedTrees(PRIOR, members=members, epochs=epochs, rows=potential_rows)
+        self._references: Baseline | None = None
+
+    def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
+        """See Surrogate.fit."""
+        known = checked(structures, targets)
+        rows = potential_rows(structures)
+        if ENERGY in known:
+            shares, over = fractions(structures), known[ENERGY] - rows[:, 0]
+            self._references = Baseline.fit(ENERGY, shares, over)
+            known[ENERGY] = over - self._references.restored(shares, np.zeros(len(rows)))
+        self._correction.fit_rows(structures, rows, known, seed=seed)
+
+    def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
+        """See Surrogate.predict."""
+        rows = potential_rows(structures)
+        found = self._correction.predict_rows(structures, rows)
+        if self._references is not None and structures:
+            mean = rows[:, 0] + self._references.restored(fractions(structures), np.zeros(len(rows)))
+            found[ENERGY] = replace(found[ENERGY], mean=found[ENERGY].mean + mean)
+        return found
+
+    def features(self, structures: Sequence[Structure]) -> FloatArray:
+        """The standardised rows."""
+        return self._correction.features(structures)
+
+    def save(self, folder: Path) -> None:
+        """The correction's checkpoint, and the references beside it."""
+        from safetensors.numpy import save_file
+
+        self._correction.save(folder)
+        if self._references is not None:
+            tensors = {
+                "weights": self._references.weights,
+                "offset": np.array([self._references.offset, self._references.scale]),
+            }
+            save_file(tensors, str(folder / "references.safetensors"))
+
+    @classmethod
+    def load(cls, folder: Path) -> PriorSurrogate:
+        """The surrogate a folder holds."""
+        from safetensors.numpy import load_file
+
+        model = cls(members=1, epochs=1)
+        model._correction = BoostedTrees.load(folder, rows=potential_rows)
+        file = folder / "references.safetensors"
+        if file.is_file():
+            held = load_file(str(file))
+            model._references = Baseline(held["weights"], *map(float, held["offset"]))
+        return model
+
+
+def potential_rows(structures: Sequence[Structure]) -> FloatArray:
+    """Energy (eV/atom), the potential's 64 crystal features, and Magpie: shape (n, 197).
+
+    Raises ValueError where CHGNet is not installed or a structure is not sound.
+    """
+    composition = magpie(structures)
+    if not structures:
+        return np.empty((0, 65 + composition.shape[1]))
+    answers = _potential().predict_structure(
+        list(structures), task="e", return_crystal_feas=True, batch_size=_BATCH
+    )
+    own = [
+        np.append(float(answer["e"]), np.asarray(answer["crystal_fea"], dtype=float)) for answer in answers
+    ]
+    return np.hstack([np.array(own), composition])
+
+
+@functools.cache
+def _potential() -> Any:
+    try:
+        from chgnet.model import CHGNet
+    except ImportError:
+        raise ValueError(f"surrogate model {PRIOR} needs CHGNet: pip install 'niobe[chgnet]'") from None
+    return CHGNet.load(use_device="cpu", verbose=False)

@@ -1,0 +1,46 @@
+"""Calibration: intervals hold what they claim, and the area says when they don't."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from surrogates.calibration import conformal_scaling, coverage, miscalibration_area, platt_scaling
+
+
+@given(seed=st.integers(0, 10_000), size=st.floats(0.01, 10), bias=st.floats(0.1, 10))
+def test_scaled_intervals_hold_nine_tenths_of_the_errors_they_were_fitted_to(
+    seed: int, size: float, bias: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    spread = size * rng.uniform(0.5, 2, 400)
+    errors = bias * spread * rng.standard_normal(400)
+    scaling = conformal_scaling(errors, spread, fallback=1.0)
+    assert 0.9 <= coverage(errors, scaling(spread)) <= 0.91
+
+
+def test_too_few_errors_say_that_nothing_is_known() -> None:
+    scaling = conformal_scaling(np.array([0.1]), np.array([0.0]), fallback=2.5)
+    assert scaling(np.zeros(2)) == pytest.approx([2.5, 2.5])
+
+
+def test_area_is_zero_for_honest_stds_and_large_for_boasting_ones() -> None:
+    errors = np.random.default_rng(0).standard_normal(20_000)
+    std = np.ones(20_000)
+    assert miscalibration_area(errors, std) < 0.005
+    assert miscalibration_area(errors, 1e-6 * std) == pytest.approx(0.5, abs=0.01)
+    assert miscalibration_area(errors, 1e6 * std) == pytest.approx(0.5, abs=0.01)
+
+
+def test_platt_scaling_corrects_an_overconfident_classifier() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(size=4000)
+    labels = (rng.uniform(size=4000) < truth).astype(float)
+    boasting = 1 / (1 + (truth / (1 - truth)) ** -3.0)
+    scaled = platt_scaling(boasting, labels)(boasting)
+    assert np.mean((scaled - truth) ** 2) < 0.1 * np.mean((boasting - truth) ** 2)
+
+
+def test_one_class_is_left_as_it_is() -> None:
+    chances = np.array([0.2, 0.7, 0.9, 0.4])
+    assert platt_scaling(chances, np.ones(4))(chances) == pytest.approx(chances)
