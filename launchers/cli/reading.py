@@ -52,6 +52,20 @@ def best(
 
 
 @app.command()
+def rediscoveries(campaign: CampaignId = "", as_json: AsJson = False) -> None:
+    """What was kept out of the seeds, and how many oracle calls it took to find it again."""
+    from config.spec import CampaignSpec
+    from launchers.services import campaign_database
+    from launchers.tables import rediscovery_rows
+
+    with campaign_database() as database:
+        name = one_campaign(database, campaign)
+        found = database.campaign(name)
+        spec = CampaignSpec.model_validate(found.spec if found else {})
+        print_rows(rediscovery_rows(spec, database.records(name)), as_json)
+
+
+@app.command()
 def show(
     record: Annotated[str, typer.Argument(help="Structure record id.")], as_json: AsJson = False
 ) -> None:

@@ -37,7 +37,9 @@ def fit(name: str, split: str, work: Path, *, members: int, epochs: int) -> Neur
     others, truth = data.at(test)
     answer = model.predict(others)[TARGET]
     errors = np.abs(model.member_means(others)[TARGET] - truth).mean(1)
-    print(f"{name} {split}: members {errors.round(4)}, ensemble {np.nanmean(np.abs(answer.mean - truth)):.4f}")
+    print(
+        f"{name} {split}: members {errors.round(4)}, ensemble {np.nanmean(np.abs(answer.mean - truth)):.4f}"
+    )
     return model
 
 

@@ -1,7 +1,6 @@
 """Acquisition against closed forms and its promises."""
 
 import math
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -170,25 +169,3 @@ def test_expected_seconds_recover_a_power_law() -> None:
     fitted = expected_seconds(atoms, groups, seconds.tolist())
     assert fitted([5, 20], [62, 1]) == pytest.approx([2.0 * 5**1.5 / 8**0.5, 2.0 * 20**1.5], rel=0.05)
     assert expected_seconds([], [], [])([3], [1]) == pytest.approx([1.0])
-
-
-@pytest.mark.benchmark
-@pytest.mark.timeout(300)
-def test_a_pool_of_100000_is_ranked_in_a_minute() -> None:
-    rng = np.random.default_rng(0)
-    n, known = 100_000, np.ones(100_000, dtype=bool)
-    above = Prediction(rng.uniform(0, 1, n), rng.uniform(0.05, 0.3, n), known)
-    large = Pool(
-        tuple(map(str, range(n))),
-        rng.normal(size=(n, 89)),
-        above,
-        above,
-        novelty=above.mean,
-        p_target=above.mean,
-    )
-    for function in EVERY:
-        started = time.monotonic()
-        picks = choose_batch(function, large, batch=16, control_share=0.1, seed=1).picks
-        print(function, round(time.monotonic() - started, 1), "s")
-        assert len(picks) == 16
-        assert time.monotonic() - started < 60
