@@ -55,12 +55,7 @@ def _run_server(folder: DatabaseFolder, options: list[str]) -> tuple[int, str]:
     with folder.log.open("ab") as output:
         start = output.tell()
         code = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            timeout=_START_SECONDS,
-            check=False,
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
         ).returncode
     said = folder.log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
     return code, said[-1] if said else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from launchers.embedded.errors import CommandError
 Document = dict[str, Any]
 _BATCH_BYTES = 12_000_000
 _MOST_OPEN = 1_000
+_IDLE_SECONDS = 600.0
 
 
 class _OpenCursor:
@@ -22,6 +24,7 @@ class _OpenCursor:
         self.namespace = namespace
         self._documents = documents
         self._ahead: RawBSONDocument | None = None
+        self.used = time.monotonic()
         self._advance()
 
     def _advance(self) -> None:
@@ -33,6 +36,7 @@ class _OpenCursor:
         return self._ahead is None
 
     def batch(self, count: int | None) -> list[RawBSONDocument]:
+        self.used = time.monotonic()
         taken: list[RawBSONDocument] = []
         size = 0
         while self._ahead is not None and (count is None or len(taken) < count):
@@ -45,7 +49,7 @@ class _OpenCursor:
 
 
 class Cursors:
-    """The cursors clients left open; the oldest is forgotten when there are too many."""
+    """The cursors clients left open. Those not asked for in ten minutes are forgotten, as MongoDB does."""
 
     def __init__(self) -> None:
         self._open: dict[int, _OpenCursor] = {}
@@ -59,6 +63,8 @@ class Cursors:
         return {"cursor": {"firstBatch": batch, "id": Int64(identifier), "ns": namespace}}
 
     def _keep(self, cursor: _OpenCursor) -> int:
+        oldest = time.monotonic() - _IDLE_SECONDS
+        self._open = {key: kept for key, kept in self._open.items() if kept.used > oldest}
         if len(self._open) >= _MOST_OPEN:
             self._open.pop(next(iter(self._open)))
         identifier = next(self._identifiers)

@@ -27,15 +27,17 @@ class Engine:
 
     def __init__(self, file: DatabaseFile) -> None:
         self.file = file
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         with storage_errors(str(file.path)):
             self.store = StoredServer(file.connection)
         self.cursors = Cursors()
+        self._is_closed = False
         self._forget()
 
     def close(self) -> None:
         """Close the file once the running command is done."""
-        with self._lock:
+        with self.lock:
+            self._is_closed = True
             self.file.close()
 
     def run(self, command: Document) -> Document:
@@ -54,13 +56,20 @@ class Engine:
         refuse_options(command)
         if name != "insert":
             refuse_operators(command)
-        if not _is_write(name, command):
-            with self._lock, storage_errors(str(self.file.path)):
-                return handler(self, command)
-        with self._lock:
-            answer = self._write(handler, command)
-        self.file.settle()
+        if name in _HANDSHAKE:
+            return handler(self, command)
+        is_write = _is_write(name, command)
+        with self.lock:
+            if self._is_closed:
+                raise CommandError(11600, "the database is stopping")
+            answer = self._write(handler, command) if is_write else self._read(handler, command)
+        if is_write:
+            self.file.settle()
         return answer
+
+    def _read(self, handler: _Handler, command: Document) -> Document:
+        with storage_errors(str(self.file.path)):
+            return handler(self, command)
 
     def _write(self, handler: _Handler, command: Document) -> Document:
         try:
@@ -127,16 +136,19 @@ def nothing(engine: Engine, command: Document) -> Document:
 
 _Handler = Callable[[Engine, Document], Document]
 _WRITES = writes.WRITES | catalog.WRITES
-_HANDLERS: dict[str, _Handler] = {
-    **reads.READS,
-    **catalog.READS,
-    **_WRITES,
+_HANDSHAKE: dict[str, _Handler] = {  # answered at once: clients give up a server that leaves them waiting
     "hello": hello,
     "isMaster": hello,
     "buildInfo": build_info,
-    "compact": compact,
     "ping": nothing,
     "endSessions": nothing,
+}
+_HANDLERS: dict[str, _Handler] = {
+    **_HANDSHAKE,
+    **reads.READS,
+    **catalog.READS,
+    **_WRITES,
+    "compact": compact,
 }
 _CASE_FREE = {name.lower(): name for name in _HANDLERS}
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from config.errors import ConfigError
+
 _LONGEST_SOCKET_PATH = 100
 _USER = "niobe"
 
@@ -40,8 +42,11 @@ class DatabaseFolder:
         self._lock, self._info = self.path / "server.lock", self.path / "server.json"
 
     def make(self) -> None:
-        """Make the folder, for its owner only."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder and the socket's, for their owner only. Raises ConfigError where not ours."""
+        for folder in (self.path, self.socket.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_uid != os.getuid():
+                raise ConfigError(f"{folder}: belongs to another user")
 
     @property
     def socket(self) -> Path:

@@ -44,19 +44,18 @@ class Login:
         Raises CommandError: 13 before a login, 18 for a wrong user, password or message.
         """
         name = next(iter(command)).lower()
-        if name == "saslstart":
-            return self._start(command)
-        if name == "saslcontinue":
-            return self._finish(command)
+        if name in ("saslstart", "saslcontinue"):
+            payload = command.get("payload")
+            message = payload.decode(errors="replace") if isinstance(payload, bytes) else ""
+            return self._start(command, message) if name == "saslstart" else self._finish(message)
         if not self.is_known and name not in _OPEN:
             raise CommandError(13, f"command {name} requires authentication")
         return None
 
-    def _start(self, command: Document) -> Document:
+    def _start(self, command: Document, message: str) -> Document:
         self.is_known = False
         if command.get("mechanism") != MECHANISM:
             raise CommandError(18, f"mechanism not supported; use {MECHANISM}")
-        message = bytes(command["payload"]).decode()
         fields = _fields(message.removeprefix("n,,"))
         if not message.startswith("n,,") or not fields.get("r"):
             raise CommandError(18, "Authentication failed.")
@@ -67,10 +66,9 @@ class Login:
         self._first = f"{message.removeprefix('n,,')},{reply}"
         return {"conversationId": 1, "done": False, "payload": reply.encode()}
 
-    def _finish(self, command: Document) -> Document:
+    def _finish(self, message: str) -> Document:
         if self.is_known:
             return {"conversationId": 1, "done": True, "payload": b""}
-        message = bytes(command["payload"]).decode()
         fields = _fields(message)
         signed = f"{self._first},{message.rpartition(',p=')[0]}".encode()
         if not self._first or fields.get("r") != self._nonce or not self._proves(fields.get("p", ""), signed):

@@ -105,7 +105,7 @@ class _Connection(socketserver.BaseRequestHandler):
 def _run(engine: Engine, request: Request, login: Login | None) -> dict[str, object]:
     try:
         answered = login.answer(request.command) if login else None
-    except (CommandError, ValueError, KeyError, TypeError) as error:
+    except CommandError as error:
         return as_answer(error)
     if answered is not None:
         return {**answered, "ok": 1.0}
@@ -192,7 +192,6 @@ def _listen(
     folder: DatabaseFolder, service: Service, keeper: SnapshotKeeper, port: int | None, idle_minutes: float
 ) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    folder.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.socket.unlink(missing_ok=True)
     with contextlib.ExitStack() as listeners:
         listeners.callback(folder.socket.unlink, missing_ok=True)

@@ -213,6 +213,15 @@ def test_a_snapshot_can_be_taken_while_others_write(folder: Path) -> None:
             copy.close()
 
 
+def test_a_long_command_does_not_make_the_server_look_dead(stopped: DatabaseFolder) -> None:
+    """A client's monitor gives up a server, and what runs on it, where hello is not answered."""
+    with contextlib.closing(Engine(DatabaseFile(stopped.file))) as engine, engine.lock:
+        thread = threading.Thread(target=engine.run, args=({"hello": 1, "$db": "admin"},))
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
 def test_no_room_is_a_clear_error_and_keeps_what_was_there(tmp_path: Path) -> None:
     file = DatabaseFile(tmp_path / "small.sqlite")
     file.connection.execute("PRAGMA max_page_count = 60")
