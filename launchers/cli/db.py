@@ -17,7 +17,9 @@ _MEGABYTE = 1_000_000
 
 @app.command()
 def start(
-    tcp: Annotated[int | None, typer.Option(help="Listen on 127.0.0.1 too, at this port (0: any).")] = None,
+    tcp: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Listen on 127.0.0.1 too (0: any port).")
+    ] = None,
     idle_minutes: Annotated[float, typer.Option(min=0, help="Stop after so long without a client.")] = 0.0,
 ) -> None:
     """Start the server, or find the one that runs."""

@@ -132,7 +132,8 @@ class SnapshotKeeper:
     def stop(self) -> None:
         """Take the last one and end."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._keep()
 
     def _work(self) -> None:

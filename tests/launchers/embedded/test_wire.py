@@ -16,6 +16,7 @@ import pymongo
 import pytest
 from pymongo.errors import OperationFailure, PyMongoError
 
+from config.errors import ConfigError
 from launchers.embedded import ensure_server, server_status
 from launchers.embedded.folder import DatabaseFolder
 from launchers.embedded.wire import Memory, ProtocolError, read_header, read_request
@@ -164,6 +165,14 @@ def test_tcp_asks_for_a_login_and_tells_no_secrets(folder: Path) -> None:
     shown = [place.log.read_text(), (folder / "server.json").read_text(), str(info)]
     shown += psutil.Process(info.pid).cmdline()
     assert not any(password in text for text in shown)
+
+
+def test_a_port_that_is_taken_is_a_clear_error(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"port {port} on 127\.0\.0\.1: Address already in use"):
+            ensure_server(folder, port=port)
+    assert not DatabaseFolder(folder).is_locked()
 
 
 def test_before_the_login_nothing_runs(folder: Path) -> None:
