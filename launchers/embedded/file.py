@@ -28,6 +28,7 @@ CREATE TABLE fields (
     PRIMARY KEY (collection, field, value, seq)) WITHOUT ROWID;
 CREATE INDEX fields_of ON fields (seq);
 """
+_SCAN_INDEX = "CREATE INDEX IF NOT EXISTS by_collection ON documents (collection)"  # not in the first files
 
 
 def seal(body: bytes) -> bytes:
@@ -93,6 +94,7 @@ class DatabaseFile:
                 "dump it with that one and restore the dump here"
             )
         check_structure(self.connection, self.path)
+        self.connection.execute(_SCAN_INDEX)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

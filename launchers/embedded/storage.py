@@ -245,7 +245,8 @@ class StoredCollection(CollectionStore):
     def _rows(self) -> Iterator[tuple[int, bytes]]:
         last = 0
         while page := self._connection.execute(
-            "SELECT seq, body FROM documents WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?",
+            "SELECT seq, body FROM documents INDEXED BY by_collection "
+            "WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?",
             (self._id, last, _PAGE),
         ).fetchall():
             yield from page

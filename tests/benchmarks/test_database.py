@@ -42,7 +42,7 @@ def record(number: int, chance: random.Random) -> dict[str, Any]:
         "status": chance.choice(["new", "screened", "validated", "failed"]),
         "e_above_hull": chance.random(),
         "structure": {"lattice": [chance.random() for _ in range(9)], "sites": sites},
-        "lineage": {"generator": "gan", "parents": [f"p{chance.randrange(99)}"], "note": "x" * 600},
+        "lineage": {"generator": "gan", "parents": [f"p{chance.randrange(99)}"], "note": "x" * 1_100},
     }
 
 
