@@ -104,8 +104,8 @@ def test_verdicts_equal_those_of_the_potential_itself(place: Path) -> None:
         seconds=spent,
         seeds=[campaign["seed"]],
         notes=[
-            "config/campaigns/nb-o.yaml with `--oracle vasp` on mock-vasp and mock-vasp-serve 7net-0, at most "
-            "6 atoms, 5 Å supercells; 2 rounds of 4.",
+            "config/campaigns/nb-o.yaml with `--oracle vasp` on mock-vasp and mock-vasp-serve 7net-0, at "
+            "most 6 atoms, 5 Å supercells; 2 rounds of 4.",
             f"Bars: 1 meV/atom and 0.1 THz. Largest differences: {max(energies):.2f} meV/atom, "
             f"{max(lowest, default=float('nan')):.3f} THz.",
             f"Failed validations: {', '.join(failed) or 'none'}.",

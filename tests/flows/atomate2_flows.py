@@ -114,7 +114,7 @@ def _answer(outputs: list[Any]) -> str:
     """The figure a flow is run for."""
     last = outputs[-1]
     if getattr(last, "phonon_bandstructure", None) is not None:
-        frequencies = np.array(last.phonon_bandstructure.frequencies)
+        frequencies = np.array(last.phonon_bandstructure.bands)
         return f"frequencies {frequencies.min():.2f} to {frequencies.max():.2f} THz"
     if getattr(last, "derived_properties", None) is not None:
         return f"bulk modulus {last.derived_properties.k_vrh:.0f} GPa"
