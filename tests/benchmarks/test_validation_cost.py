@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from config.spec import CampaignSpec, Oracle
+from config.spec import CampaignSpec, Oracle, OracleName
 from flows.oracles.force_field import ForceFieldOracle
 from flows.oracles.mock_vasp.inputs import Cell
 from flows.oracles.mock_vasp.potential import LocalPotential, Response
@@ -31,7 +32,7 @@ from tests.flows.mock_vasp.machine import COMMAND
 from tests.loop.factory import nbo
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3000)]
-NAME = "7net-0"
+NAME: OracleName = "7net-0"
 SPEC = CampaignSpec(id="cost", elements=("Nb", "O"), oracle=Oracle(name="vasp", wall_time=3000))
 REPEATS = 2
 
@@ -159,11 +160,11 @@ def test_cost_of_one_validation(tmp_path: Path, use_mock: UseMock, monkeypatch: 
     for repeat in range(REPEATS):
         folder = tmp_path / str(repeat)
         folder.mkdir()
-        hand.append(_timed(lambda: by_hand(nbo(4.3))))
-        field.append(_timed(lambda f=folder: by_oracle(ForceFieldOracle(Oracle(name=NAME)), f, nbo(4.3))))
+        hand.append(_timed(partial(by_hand, nbo(4.3))))
+        field.append(_timed(partial(by_oracle, ForceFieldOracle(Oracle(name=NAME)), folder, nbo(4.3))))
         clock = Clock()
         with monkeypatch.context() as patch:
-            mock.append(_timed(lambda f=folder, c=clock, p=patch: clocked_mock_path(f, c, use_mock, p)))
+            mock.append(_timed(partial(clocked_mock_path, folder, clock, use_mock, patch)))
         clock.seconds["program"] = sum(
             int(line) / 1e9 for line in (folder / "nanoseconds").read_text(encoding="utf-8").split()
         )
