@@ -31,7 +31,7 @@ CHANGES: dict[str, Any] = {
     "id": "nb-o-vasp",
     "budget": {"rounds": 2, "validations": 8},
     "limits": {"min_atoms": 2, "max_atoms": 6, "fractions": {"O": [0.45, 0.75]}},
-    "generation": {"candidates": 24, "gan_epochs": 3, "mix": [{"name": "gan"}, {"name": "random"}]},
+    "generation": {"candidates": 12, "gan_epochs": 3, "mix": [{"name": "gan"}, {"name": "random"}]},
     "acquisition": {"batch": 4, "control_share": 0.25},
     "oracle": {"name": "vasp", "wall_time": 1800},
     "phonons": {"window": 5.0, "min_length": 5.0},
@@ -39,7 +39,7 @@ CHANGES: dict[str, Any] = {
 
 
 def seeds_of(campaign: dict[str, Any]) -> dict[str, Any]:
-    return campaign["seeds"] | {"max_prototypes": 2}
+    return campaign["seeds"] | {"max_prototypes": 0}
 
 
 def compare(record: StructureRecord, folder: Path) -> dict[str, Any]:
