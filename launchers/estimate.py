@@ -1,4 +1,4 @@
-"""What a campaign would cost, from figures measured on two cores (docs/benchmarks.md)."""
+"""What a campaign would cost, from figures measured on two cores (docs/benchmarks.md); vasp is a guess."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -235,7 +236,7 @@ def check_machine(spec: CampaignSpec) -> None:
 
 def _check_potcars(spec: CampaignSpec) -> None:
     from pymatgen.core import SETTINGS
-    from pymatgen.io.vasp.inputs import PotcarSingle
+    from pymatgen.io.vasp.inputs import PotcarSingle, UnknownPotcarWarning
     from pymatgen.io.vasp.sets import MPRelaxSet
 
     folder = SETTINGS.get("PMG_VASP_PSP_DIR")
@@ -246,7 +247,8 @@ def _check_potcars(spec: CampaignSpec) -> None:
         if element not in names:
             raise ConfigError(f"oracle vasp: MPRelaxSet names no POTCAR for {element}")
         try:
-            PotcarSingle.from_symbol_and_functional(names[element], "PBE")
+            with warnings.catch_warnings(action="ignore", category=UnknownPotcarWarning):
+                PotcarSingle.from_symbol_and_functional(names[element], "PBE")
         except OSError:
             wanted = f"POTCAR of {names[element]} (PBE)"
             raise ConfigError(

@@ -51,6 +51,8 @@ class Hull:
 
         bound = lowest <= _FLAT
         points = np.column_stack([self._points[bound], lowest[bound]])
+        if points.shape[1] == 1:  # one element: nothing to mix
+            return lowest
         if points[:, -1].min() > -_FLAT:
             return np.zeros(len(lowest))
         facets = ConvexHull(points).equations

@@ -22,11 +22,11 @@ CAMPAIGN = {
     "elements": ["Cu"],
     "seed": 3,
     "limits": {"max_atoms": 3, "min_atoms": 1},
-    "budget": {"rounds": 1, "validations": 2},
+    "budget": {"rounds": 1, "validations": 1},
     "seeds": {"max_prototypes": 0},
     "generation": {"candidates": 6, "mix": [{"name": "random"}]},
     "surrogate": {"members": 2, "epochs": 2},
-    "acquisition": {"batch": 2, "control_share": 0.5},
+    "acquisition": {"batch": 1},
     "oracle": {"name": "vasp", "fmax": 0.05, "wall_time": 200},
     "phonons": {"min_length": 2.5},
 }

@@ -16,7 +16,7 @@ from flows.oracles.mock_vasp.faults import KINDS, FaultsError, read_faults
 from flows.oracles.vasp import VaspOracle
 from flows.validation import validate_structure
 from loop.records import Failure
-from tests.flows.conftest import UseMock
+from tests.flows.mock_vasp.fixtures import UseMock
 from tests.flows.test_vasp_oracle import SPEC, pytestmark, swapped
 
 assert pytestmark

@@ -17,7 +17,7 @@ from flows.oracles.registry import check_machine, make_oracle
 from flows.oracles.vasp import VaspOracle, corrected_energy, require_converged
 from flows.validation import phonons, validate_structure
 from loop.records import Validation
-from tests.flows.conftest import UseMock
+from tests.flows.mock_vasp.fixtures import UseMock
 from tests.flows.mock_vasp.machine import RELAX, cuau, prepare, run_here
 
 pytestmark = [

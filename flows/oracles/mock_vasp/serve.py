@@ -15,7 +15,9 @@ from config.errors import ConfigError
 from flows.oracles.mock_vasp.potential import LocalPotential, Potential, PotentialError, answer_to
 
 
-class _Server(socketserver.ThreadingUnixStreamServer):
+class PotentialServer(socketserver.ThreadingUnixStreamServer):
+    """Answers on the Unix socket ``path``, one question at a time."""
+
     daemon_threads = True
     request_queue_size = 64
 
@@ -26,7 +28,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 
 class _Connection(socketserver.StreamRequestHandler):
-    server: _Server
+    server: PotentialServer
     _BAD: ClassVar = (KeyError, TypeError, ValueError)
 
     def handle(self) -> None:
@@ -48,7 +50,7 @@ def serve(name: str, path: Path) -> None:
     path.unlink(missing_ok=True)
     before = os.umask(0o177)
     try:
-        server = _Server(path, potential)
+        server = PotentialServer(path, potential)
     finally:
         os.umask(before)
     with server:
