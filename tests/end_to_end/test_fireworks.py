@@ -117,11 +117,11 @@ def shoot(place: Path, process: subprocess.Popen[str], shots: list[str], pause: 
     for shot in shots:
         time.sleep(rng.uniform(0.2, pause))
         while process.poll() is None:
-            status = server_status(place / "home" / "db") or {}
-            targets = [status["pid"]] if shot == "server" and "pid" in status else []
-            targets = workers(process.pid) if shot == "worker" else targets
+            status = server_status(place / "home" / "db")
+            servers = [status.pid] if status else []
+            targets = workers(process.pid) if shot == "worker" else servers
             if targets:
-                os.kill(int(rng.choice(targets)), signal.SIGKILL)
+                os.kill(rng.choice(targets), signal.SIGKILL)
                 done += 1
                 break
             time.sleep(0.05)
