@@ -6,7 +6,7 @@ database: the candidates are known by then, and no workflow grows with the batch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jobflow import Flow, Job
 
@@ -22,11 +22,7 @@ def prepare(spec: CampaignSpec, number: int) -> Flow:
 
 def validations(spec: CampaignSpec, number: int, batch: Sequence[str]) -> list[Flow]:
     """One workflow for each candidate of the batch."""
-    campaign = spec.model_dump(mode="json")
-    return [
-        _of_candidate(steps.validate(campaign, number, slot, len(batch)), spec, number, "validate", candidate)
-        for slot, candidate in enumerate(batch)
-    ]
+    return _one_each(steps.validate, spec, number, "validate", batch)
 
 
 def phonon_choice(spec: CampaignSpec, number: int) -> Flow:
@@ -36,11 +32,7 @@ def phonon_choice(spec: CampaignSpec, number: int) -> Flow:
 
 def phonons(spec: CampaignSpec, number: int, chosen: Sequence[str]) -> list[Flow]:
     """One workflow for each structure that gets phonons."""
-    campaign = spec.model_dump(mode="json")
-    return [
-        _of_candidate(steps.phonons(campaign, number, slot, len(chosen)), spec, number, "phonons", candidate)
-        for slot, candidate in enumerate(chosen)
-    ]
+    return _one_each(steps.phonons, spec, number, "phonons", chosen)
 
 
 def closing(spec: CampaignSpec, number: int) -> Flow:
@@ -48,6 +40,12 @@ def closing(spec: CampaignSpec, number: int) -> Flow:
     return labelled_flow([steps.close(spec.model_dump(mode="json"), number)], spec, number)
 
 
-def _of_candidate(job: Job, spec: CampaignSpec, number: int, step: str, candidate: str) -> Flow:
-    job.name = f"{step} {candidate}"
-    return labelled_flow([job], spec, number, candidate=candidate, step=step)
+def _one_each(
+    make: Callable[..., Job], spec: CampaignSpec, number: int, step: str, candidates: Sequence[str]
+) -> list[Flow]:
+    campaign, flows = spec.model_dump(mode="json"), []
+    for slot, candidate in enumerate(candidates):
+        job = make(campaign, number, slot, len(candidates))
+        job.name = f"{step} {candidate}"
+        flows.append(labelled_flow([job], spec, number, candidate=candidate, step=step))
+    return flows

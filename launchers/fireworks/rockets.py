@@ -98,6 +98,7 @@ def fly_rockets(count: int, show: Show, *, forever: bool = False) -> tuple[str, 
         finally:
             ensure_database()
             rockets.stop(launchpad)
+            launchpad.connection.close()
 
 
 def _watch(rockets: Rockets, launchpad: Any, show: Show, *, forever: bool) -> tuple[str, bool]:

@@ -42,14 +42,16 @@ def place(tmp_path: Path) -> Iterator[Path]:
     stop_server(tmp_path / "home" / "db")
 
 
-def niobe(place: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def niobe(
+    place: Path, *arguments: str, check: bool = True, timeout: float = 280
+) -> subprocess.CompletedProcess[str]:
     """Run the command as a user would, in a folder of its own."""
     return subprocess.run(
         [*NIOBE, *arguments],
         capture_output=True,
         text=True,
         check=check,
-        timeout=280,
+        timeout=timeout,
         cwd=place,
         env=environment(place),
     )

@@ -42,7 +42,7 @@ class Local:
         if key not in self._found:
             place = self._folder / str(len(self._found))
             place.mkdir()
-            niobe(place, "launch", campaign_file(place, **changes))
+            niobe(place, "launch", campaign_file(place, **changes), timeout=1500)
             self._found[key] = [content(record) for record in records(place)]
             stop_server(place / "home" / "db")
         return self._found[key]
@@ -116,13 +116,15 @@ def shoot(place: Path, process: subprocess.Popen[str], shots: list[str], pause: 
     rng.shuffle(shots)
     for shot in shots:
         time.sleep(rng.uniform(0.2, pause))
-        if process.poll() is not None:
-            break
-        status = server_status(place / "home" / "db") or {}
-        targets = [status.get("pid", 0)] if shot == "server" else workers(process.pid)
-        if targets and targets[0]:
-            os.kill(int(rng.choice(targets)), signal.SIGKILL)
-            done += 1
+        while process.poll() is None:
+            status = server_status(place / "home" / "db")
+            servers = [status.pid] if status else []
+            targets = workers(process.pid) if shot == "worker" else servers
+            if targets:
+                os.kill(rng.choice(targets), signal.SIGKILL)
+                done += 1
+                break
+            time.sleep(0.05)
     return done
 
 
