@@ -28,7 +28,10 @@ def test_cgcnn_has_the_published_number_of_parameters() -> None:
 
 def test_elemnet_has_17_dense_layers() -> None:
     layers = [m for m in ElemNet(1).modules() if isinstance(m, torch.nn.Linear)]
-    assert [m.out_features for m in layers] == [1024] * 4 + [512] * 3 + [256] * 3 + [128] * 3 + [64] * 2 + [32, 1]
+    assert [m.out_features for m in layers] == [1024] * 4 + [512] * 3 + [256] * 3 + [128] * 3 + [64] * 2 + [
+        32,
+        1,
+    ]
 
 
 def test_the_gated_convolution_equals_a_slow_loop() -> None:

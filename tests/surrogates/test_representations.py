@@ -105,7 +105,9 @@ def test_the_wyckoff_sequence_of_perovskite() -> None:
 
 
 BAD = {
-    "without volume": Structure(Lattice([[3, 0, 0], [0, 3, 0], [3, 3, 1e-4]]), ["Nb", "O"], [[0] * 3, [0.5] * 3]),
+    "without volume": Structure(
+        Lattice([[3, 0, 0], [0, 3, 0], [3, 3, 1e-4]]), ["Nb", "O"], [[0] * 3, [0.5] * 3]
+    ),
     "not finite": Structure(Lattice.cubic(4), ["Nb", "O"], [[0, 0, 0], [np.nan, 0.5, 0.5]]),
     "partial occupancy": Structure(Lattice.cubic(4), [{"Nb": 0.5}], [[0, 0, 0]]),
     "allowed: 1 to": Structure(Lattice.cubic(40), ["O"] * 1001, np.random.default_rng(0).random((1001, 3))),
