@@ -200,11 +200,3 @@ def _written(file: Path, text: str) -> Path:
 def test_two_hundred_mutated_files(tmp_path: Path) -> None:
     outcomes = fuzz(tmp_path, 200, seed=1)
     assert outcomes["right"] > 50 and outcomes["reported"] > 50
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.filterwarnings(SPGLIB)
-def test_two_thousand_mutated_files(tmp_path: Path) -> None:
-    outcomes = fuzz(tmp_path, 2000, seed=2)
-    assert outcomes["right"] > 500 and outcomes["reported"] > 500
