@@ -23,7 +23,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 def alloys() -> list[Structure]:
     cubic = Lattice.cubic(3.9)
-    corners = [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
+    corners: list[list[float]] = [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
     return [
         Structure(cubic, species, corners) for species in (["Cu", "Cu", "Au", "Au"], ["Au", "Cu", "Cu", "Cu"])
     ]
