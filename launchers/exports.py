@@ -9,9 +9,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from launchers.openformats import write_benchmark_table, write_jsonl
+from launchers.summary import summary
 from loop.records import StructureRecord
 from loop.structures import relaxed_structure
 
@@ -49,27 +50,6 @@ def as_text(record: StructureRecord, format: str) -> str:
         written = export([record], format, Path(scratch) / "structure")
         file = next(written.iterdir()) if written.is_dir() else written
         return file.read_text(encoding="utf-8")
-
-
-def summary(record: StructureRecord) -> dict[str, Any]:
-    """The figures of a record in one flat row; energies in eV/atom, frequency in THz."""
-    validation, verdict = record.validation, record.verdict
-    return {
-        "id": record.id,
-        "formula": record.formula,
-        "round": record.round,
-        "generator": record.lineage.generator,
-        "status": record.status.value,
-        "spacegroup": validation.spacegroup if validation else record.spacegroup,
-        "n_atoms": record.n_atoms,
-        "oracle": validation.oracle if validation else None,
-        "energy_per_atom": validation.energy_per_atom if validation else None,
-        "formation_energy_per_atom": verdict.formation_energy_per_atom if verdict else None,
-        "e_above_hull": verdict.e_above_hull_now if verdict else None,
-        "dynamics": validation.phonon.outcome.value if validation else None,
-        "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
-        "discovery": verdict.discovery if verdict else False,
-    }
 
 
 def _folder_of(suffix: str, write: Callable[[StructureRecord, Path], None]) -> Callable[..., None]:

@@ -8,10 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from config.spec import SCHEMA_VERSION
+from launchers.summary import summary
 from loop.records import StructureRecord
 from loop.structures import relaxed_structure
 
 API_VERSION = "1.2.0"
+_FIGURES = (
+    "oracle",
+    "energy_per_atom",
+    "formation_energy_per_atom",
+    "e_above_hull",
+    "lowest_phonon_frequency",
+)
+_NIOBE_FIELDS = {
+    **{name: name for name in ("campaign", "record", "round", "generator", "discovery", *_FIGURES)},
+    "verdict": "dynamics",
+}
 
 
 def optimade_entry(record: StructureRecord) -> dict[str, Any]:
@@ -21,25 +33,11 @@ def optimade_entry(record: StructureRecord) -> dict[str, Any]:
     attributes = json.loads(from_pymatgen(relaxed_structure(record)).model_dump_json(exclude_none=True))
     attributes["structure_features"] = []
     attributes["last_modified"] = None
-    attributes |= {f"_niobe_{name}": value for name, value in _figures(record).items() if value is not None}
-    return {"id": record.id, "type": "structures", "attributes": attributes}
-
-
-def _figures(record: StructureRecord) -> dict[str, Any]:
-    validation, verdict = record.validation, record.verdict
-    return {
-        "campaign": record.campaign,
-        "round": record.round,
-        "record": record.id,
-        "generator": record.lineage.generator,
-        "oracle": validation.oracle if validation else None,
-        "energy_per_atom": validation.energy_per_atom if validation else None,
-        "formation_energy_per_atom": verdict.formation_energy_per_atom if verdict else None,
-        "e_above_hull": verdict.e_above_hull_now if verdict else None,
-        "verdict": validation.phonon.outcome.value if validation else None,
-        "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
-        "discovery": verdict.discovery if verdict else None,
+    figures = summary(record) | {"campaign": record.campaign, "record": record.id}
+    attributes |= {
+        f"_niobe_{name}": figures[key] for name, key in _NIOBE_FIELDS.items() if figures[key] is not None
     }
+    return {"id": record.id, "type": "structures", "attributes": attributes}
 
 
 def write_jsonl(records: Sequence[StructureRecord], file: Path) -> None:
@@ -64,23 +62,16 @@ def write_benchmark_table(records: Sequence[StructureRecord], file: Path) -> Non
 
 
 def _benchmark_row(record: StructureRecord, last: int) -> dict[str, Any]:
-    structure = relaxed_structure(record)
-    figures = _figures(record)
+    structure, figures = relaxed_structure(record), summary(record)
     return {
         "material_id": record.id,
         "formula": record.formula,
         "nsites": len(structure),
         "nelements": record.nelements,
-        "spacegroup": record.validation.spacegroup if record.validation else record.spacegroup,
         "lattice": structure.lattice.matrix.ravel().tolist(),
         "numbers": list(structure.atomic_numbers),
         "frac_coords": structure.frac_coords.ravel().tolist(),
-        **{
-            key: figures[key]
-            for key in ("oracle", "energy_per_atom", "formation_energy_per_atom", "e_above_hull")
-        },
-        "dynamics": figures["verdict"],
-        "lowest_phonon_frequency": figures["lowest_phonon_frequency"],
+        **{key: figures[key] for key in ("spacegroup", "dynamics", *_FIGURES)},
         "round": record.round,
         "split": "test" if 0 < record.round == last else "train",
     }

@@ -132,23 +132,25 @@ def _check_sites(block: Block) -> None:
 
 
 def _check_symmetry(block: Block) -> None:
-    """Raises ValueError for an operation that is none, or a list that is not the whole group it names."""
+    """Raises ValueError for an operation that is none, or a list that is no group or not the one named."""
     import gemmi
 
-    operations = []
-    for tag in _OPERATIONS:
-        for row, raw in enumerate(block.content.find_loop(tag), start=1):
-            try:
-                operations.append(gemmi.Op(gemmi.cif.as_string(raw)))
-            except (RuntimeError, UnicodeDecodeError):
-                raise ValueError(f"{block.at(tag)}: {tag}: {raw!r} in row {row} is no operation") from None
-    named = [gemmi.find_spacegroup_by_name(name) for tag in _NAMES if (name := block.value(tag))]
-    if not operations or None in named or not named:
+    tag = next((tag for tag in _OPERATIONS if block.content.find_loop(tag)), None)
+    if tag is None:
         return
-    wanted = len(list(named[0].operations()))
-    if len({operation.wrap().triplet() for operation in operations}) != wanted:
-        where = next(block.at(tag) for tag in _OPERATIONS if block.content.find_loop(tag))
-        raise ValueError(f"{where}: {len(operations)} operations; {named[0].hm} has {wanted}")
+    operations = []
+    for row, raw in enumerate(block.content.find_loop(tag), start=1):
+        try:
+            operations.append(gemmi.Op(gemmi.cif.as_string(raw)).wrap())
+        except (RuntimeError, UnicodeDecodeError):
+            raise ValueError(f"{block.at(tag)}: {tag}: {raw!r} in row {row} is no operation") from None
+    listed = {operation.triplet() for operation in operations}
+    for row, one in enumerate(operations, start=1):
+        if not all((one * other).wrap().triplet() in listed for other in operations):
+            raise ValueError(f"{block.at(tag)}: {tag}: row {row} makes no group with the other rows")
+    named = [gemmi.find_spacegroup_by_name(name) for tag in _NAMES if (name := block.value(tag))]
+    if named and named[0] is not None and len(listed) != len(list(named[0].operations())):
+        raise ValueError(f"{block.at(tag)}: {len(listed)} operations are not those of {named[0].hm}")
 
 
 def _check_against_formula(block: Block, structure: Structure) -> None:

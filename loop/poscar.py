@@ -52,7 +52,7 @@ def _check(lines: list[str]) -> None:
             raise _LineError(number, f"{lines[number - 1].strip()!r} is no lattice vector")
     symbols = _symbols(lines)
     counts = _counts(lines, len(symbols))
-    selective = _line(lines, 8).lstrip()[:1] in {"s", "S"} and 1
+    selective = int(_line(lines, 8).lstrip()[:1] in {"s", "S"})
     kind = _line(lines, 8 + selective).strip()
     if kind.lower() not in {"d", "direct", "c", "cartesian", "k"}:
         raise _LineError(8 + selective, f"{kind!r} is neither Direct nor Cartesian")

@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 for group in (running, fireworks, reading, data, bench, serve, steering):
     app.add_typer(group.app)
+db.app.command()(data.upgrade)
 app.add_typer(db.app, name="db")
 
 

@@ -71,7 +71,6 @@ def restore(
     print_rows([{"collection": name, "new": count} for name, count in new.items()], as_json)
 
 
-@app.command()
 def upgrade(as_json: AsJson = False) -> None:
     """Bring documents of an older Niobe to the present schema, and have MongoDB check them."""
     from launchers.services import campaign_database

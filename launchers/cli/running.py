@@ -30,7 +30,6 @@ def launch(
     from launchers.local import StepFailedError, run_campaign
     from launchers.progress import CampaignProgress
     from launchers.services import campaign_database
-    from launchers.sources import PartialSourceError, ingest_sources
 
     spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id, launcher=launcher)
     check_machine(spec)
@@ -39,11 +38,11 @@ def launch(
         return
     with campaign_database() as database:
         database.create_campaign(spec)
+        _bring_in(database, spec)
         try:
-            ingest_sources(database, spec)
             with CampaignProgress(database, spec, console()) as progress:
                 reason = run_campaign(database, spec, progress.tick)
-        except (StepFailedError, PartialSourceError) as error:
+        except StepFailedError as error:
             print(f"niobe: {error}", file=sys.stderr)
             raise typer.Exit(1) from None
         _show_end(database, spec, reason)
@@ -59,6 +58,17 @@ def check(file: CampaignFile, as_json: AsJson = False) -> None:
     print_rows([estimate(spec)], as_json, title=f"{file} is a valid campaign")
 
 
+def _bring_in(database: Database, spec: CampaignSpec) -> None:
+    """Ingest the campaign's sources; ends with code 1 where one of them is partial."""
+    from launchers.sources import PartialSourceError, ingest_sources
+
+    try:
+        ingest_sources(database, spec)
+    except PartialSourceError as error:
+        print(f"niobe: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
 def _submit(spec: CampaignSpec) -> None:
     from launchers.fireworks.launch import launch_campaign
     from launchers.fireworks.pad import open_launchpad
@@ -66,6 +76,7 @@ def _submit(spec: CampaignSpec) -> None:
 
     launchpad = open_launchpad()
     with campaign_database() as database:
+        _bring_in(database, spec)
         said = launch_campaign(launchpad, database, spec)
     console().print(f"campaign [bold]{spec.id}[/bold]: {said}", soft_wrap=True)
 

@@ -71,29 +71,37 @@ def fetch(
     if refresh or _ended_short(folder):
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    progress = _Progress.of(folder)
-    fetched = Fetched(folder)
-    url = query.first if progress.pages == 0 else progress.next
-    while url is not None and not fetched.partial and (most is None or len(progress.seen) < most):
+    progress, fetched = _Progress.of(folder), Fetched(folder)
+    while progress.pages == 0 or progress.next is not None:
+        if most is not None and len(progress.seen) >= most:
+            fetched.notes.append(f"stopped at the {most} entries asked for")
+            break
         try:
-            page = _same_host(query, query.page(url, web.json(url)))
+            page = _next_page(query, web, progress)
         except (SourceError, ValueError) as error:
             fetched.partial = str(error)
             break
-        fresh = _only_new(page, progress.seen)
-        if not fresh.ids and page.next is not None:
-            fetched.partial = f"paging does not end: page {progress.pages + 1} brought nothing new"
-            break
-        _write(folder / f"{progress.pages:06d}.json", fresh)
-        progress.add(fresh)
-        url = page.next
+        _write(folder / f"{progress.pages:06d}.json", page)
+        progress.add(page)
         tick(len(progress.seen), page.total)
-    fetched.count, fetched.total = len(progress.seen), progress.totals[-1] if progress.totals else None
-    if url is None:
+    else:
         fetched.partial, fetched.notes = progress.judge()
-    elif not fetched.partial:
-        fetched.notes.append(f"stopped at the {most} entries asked for")
+    fetched.count, fetched.total = len(progress.seen), progress.totals[-1] if progress.totals else None
     return fetched
+
+
+def _next_page(query: Query, web: Web, progress: _Progress) -> Page:
+    """What is new on the next page. Raises SourceError, or ValueError where it should not be read."""
+    url = progress.next or query.first
+    page = query.page(url, web.json(url))
+    _require_same_host(query, page)
+    fresh: dict[str, Document] = {}
+    for identifier, entry in zip(page.ids, page.entries, strict=True):
+        if identifier not in progress.seen:
+            fresh.setdefault(identifier, entry)
+    if not fresh and page.next is not None:
+        raise ValueError(f"paging does not end: page {progress.pages + 1} brought nothing new")
+    return page.model_copy(update={"ids": list(fresh), "entries": list(fresh.values())})
 
 
 @dataclass
@@ -136,20 +144,10 @@ def _ended_short(folder: Path) -> bool:
     return progress.pages > 0 and progress.next is None and bool(progress.judge()[0])
 
 
-def _only_new(page: Page, seen: set[str]) -> Page:
-    fresh: dict[str, Document] = {}
-    for identifier, entry in zip(page.ids, page.entries, strict=True):
-        if identifier not in seen:
-            fresh.setdefault(identifier, entry)
-    return page.model_copy(update={"ids": list(fresh), "entries": list(fresh.values())})
-
-
-def _same_host(query: Query, page: Page) -> Page:
-    """Raises ValueError where the next page is on another host than the first."""
+def _require_same_host(query: Query, page: Page) -> None:
     here, there = urlsplit(query.first).hostname, urlsplit(page.next or query.first).hostname
     if here != there:
         raise ValueError(f"the next page is on another host, {there}")
-    return page
 
 
 def _stored(folder: Path) -> Iterator[Page]:

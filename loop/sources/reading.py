@@ -26,7 +26,7 @@ NOT_STATED = "not stated"
 class Reading:
     """What a source gives: structures and lines about what could not be read.
 
-    partial: why it may not be all, "" where it is. count: entries the source gave.
+    partial: why it may not be all, "" where it is.
     """
 
     items: Iterable[Found | str]

@@ -1,4 +1,4 @@
-"""`niobe ingest`, `upgrade`, `schema`, `import` as a person calls them."""
+"""`niobe ingest`, `db upgrade`, `schema`, `import` as a person calls them."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def test_bad_input_is_one_clear_line(database: Database, arguments: list[str], p
 
 
 def test_upgrade_and_schema(database: Database) -> None:
-    assert rows("upgrade") == []
+    assert rows("db", "upgrade") == []
     result = RUN.invoke(app, ["schema", "structures"])
     assert json.loads(result.stdout)["$id"].startswith("niobe:structures:")

@@ -1,7 +1,7 @@
 """Mutated CIF, POSCAR and CSV files: each is read as it stands, or reported with file and line; no crash.
 
 What is read is right where it is the original, or where a reader that shares no code with Niobe's finds
-the same atoms in the mutated file: gemmi for CIF, a few lines here for POSCAR and CSV.
+the same sites in the mutated file: gemmi for CIF, a few lines here for POSCAR and CSV.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from loop.imports import iterate_structures
 from tests.loop.factory import element, nbo, rocksalt, rutile
 
 SPGLIB = "ignore:Set OLD_ERROR_HANDLING:DeprecationWarning"
-Sites = tuple[float, Counter[str]]
+Sites = tuple[float, list[tuple[str, np.ndarray]]]
 JUNK = (
     "",
     "nan",
@@ -117,52 +117,69 @@ ACCIDENTS: list[Callable[[str, np.random.Generator], str]] = [
 
 
 def sites_of(structure: Structure) -> Sites:
-    return round(structure.volume, 2), Counter(str(site.specie.symbol) for site in structure)
+    return structure.volume, [(str(site.specie.symbol), site.frac_coords) for site in structure]
 
 
 def by_gemmi(text: str) -> Sites:
-    """Volume (Å³) and atoms of the cell, from gemmi's own expansion by symmetry."""
+    """Volume (Å³) and sites (symbol, fractions) of the cell, from gemmi's own expansion by symmetry."""
     import gemmi
 
     small = gemmi.make_small_structure_from_block(gemmi.cif.read_string(text).sole_block())
-    atoms: Counter[str] = Counter()
-    for site in small.get_all_unit_cell_sites():
-        atoms[site.element.name] += 1
-    return round(small.cell.volume, 2), atoms
+    sites = small.get_all_unit_cell_sites()
+    return small.cell.volume, [(site.element.name, np.array(site.fract.tolist())) for site in sites]
 
 
 def by_lines(text: str) -> Sites:
-    """Volume (Å³) and atoms of a POSCAR."""
+    """Volume (Å³) and sites of a POSCAR."""
     lines = text.splitlines()
     scale = float(lines[1])
     matrix = np.array([[float(x) for x in line.split()] for line in lines[2:5]])
     volume = abs(float(np.linalg.det(matrix)))
-    volume = -scale if scale < 0 else volume * scale**3
-    symbols = [word.split("_")[0].split("/")[0] for word in lines[5].split()]
-    return round(volume, 2), Counter(dict(zip(symbols, map(int, lines[6].split()), strict=True)))
+    factor = (-scale / volume) ** (1 / 3) if scale < 0 else scale
+    counts = zip(lines[5].split(), map(int, lines[6].split()), strict=True)
+    symbols = [word.split("_")[0].split("/")[0] for word, count in counts for _ in range(count)]
+    first = 8 if lines[7].strip()[0] in "dDcCkK" else 9
+    rows = [[float(x) for x in line.split()[:3]] for line in lines[first : first + len(symbols)]]
+    cartesian = lines[first - 1].strip()[0] in "cCkK"
+    coords = np.array(rows) @ np.linalg.inv(matrix) if cartesian else np.array(rows)
+    return volume * factor**3, list(zip(symbols, coords, strict=True))
 
 
 def by_rows(text: str) -> list[Sites]:
-    """Volume (Å³) and atoms of each readable row of a table."""
+    """Volume (Å³) and sites of each readable row of a table."""
     found = []
     for row in csv.DictReader(io.StringIO(text, newline="")):
         try:
             matrix = np.ravel(json.loads(row["lattice"])).astype(float).reshape(3, 3)
-            found.append((round(abs(float(np.linalg.det(matrix))), 2), Counter(json.loads(row["species"]))))
+            coords = np.ravel(json.loads(row["coords"])).astype(float).reshape(-1, 3)
+            sites = list(zip(json.loads(row["species"]), coords, strict=True))
+            found.append((abs(float(np.linalg.det(matrix))), sites))
         except (KeyError, TypeError, ValueError):
             continue
     return found
 
 
+def same(one: Sites, other: Sites) -> bool:
+    """Whether volumes agree to 1 % and every site has its own of the same element within 0.002 fractions."""
+    left = list(other[1])
+    if abs(one[0] - other[0]) > 0.01 * other[0] or len(one[1]) != len(left):
+        return False
+    for symbol, coords in one[1]:
+        apart = [np.abs((coords - c + 0.5) % 1 - 0.5).max() if s == symbol else 1.0 for s, c in left]
+        if min(apart) > 0.002:
+            return False
+        left.pop(int(np.argmin(apart)))
+    return True
+
+
 def is_right(name: str, text: str, original: Structure | None, structure: Structure) -> bool:
     """Whether a structure is what the original was, or what another reader finds in the mutated file."""
     have = sites_of(structure)
-    if original is not None and have == sites_of(original):
+    if original is not None and same(have, sites_of(original)):
         return True
     if name.endswith(".csv"):
-        return have in by_rows(text)
-    other = by_gemmi(text) if name.endswith(".cif") else by_lines(text)
-    return other[1] == have[1] and abs(other[0] - have[0]) < 0.02 * max(other[0], 1.0)
+        return any(same(have, row) for row in by_rows(text))
+    return same(have, by_gemmi(text) if name.endswith(".cif") else by_lines(text))
 
 
 def fuzz(folder: Path, count: int, seed: int) -> Counter[str]:
@@ -200,11 +217,3 @@ def _written(file: Path, text: str) -> Path:
 def test_two_hundred_mutated_files(tmp_path: Path) -> None:
     outcomes = fuzz(tmp_path, 200, seed=1)
     assert outcomes["right"] > 50 and outcomes["reported"] > 50
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.filterwarnings(SPGLIB)
-def test_two_thousand_mutated_files(tmp_path: Path) -> None:
-    outcomes = fuzz(tmp_path, 2000, seed=2)
-    assert outcomes["right"] > 500 and outcomes["reported"] > 500

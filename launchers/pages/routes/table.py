@@ -14,8 +14,8 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import Field
 
 from config.errors import ConfigError
-from launchers.exports import summary
 from launchers.pages.routes.shared import Allowed, Campaign, Db, page, spec_of
+from launchers.summary import summary
 from loop.database import Database
 from loop.records import Status, StructureRecord
 from loop.rounds import CampaignRecord
