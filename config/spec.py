@@ -220,9 +220,14 @@ class Generation(_Part):
 
 
 class SurrogateChoice(_Part):
-    """Which registered model ranks candidates, and how many members its ensemble has."""
+    """Which registered model ranks candidates, and how many members its ensemble has.
+
+    model: ``auto`` takes each round the one with the lowest cross-validated error. options: of a network, as
+    `niobe tune` writes them.
+    """
 
     model: str = "gbt"
+    options: dict[str, int | float | str] = {}
     members: Annotated[int, Field(ge=2, le=50)] = 4
     epochs: Annotated[int, Field(ge=1)] = 60
 

@@ -28,7 +28,10 @@ def test_cgcnn_has_the_published_number_of_parameters() -> None:
 
 def test_elemnet_has_17_dense_layers() -> None:
     layers = [m for m in ElemNet(1).modules() if isinstance(m, torch.nn.Linear)]
-    assert [m.out_features for m in layers] == [1024] * 4 + [512] * 3 + [256] * 3 + [128] * 3 + [64] * 2 + [32, 1]
+    assert [m.out_features for m in layers] == [1024] * 4 + [512] * 3 + [256] * 3 + [128] * 3 + [64] * 2 + [
+        32,
+        1,
+    ]
 
 
 def test_the_gated_convolution_equals_a_slow_loop() -> None:
@@ -52,7 +55,8 @@ def test_a_forward_pass_of_cgcnn_computed_by_hand() -> None:
         for parameter in network.parameters():
             parameter.zero_()
         network.embedding.bias.fill_(0.5)
-        convolution = network.convolutions[0]
+        convolution = network.get_submodule("convolutions.0")
+        assert isinstance(convolution, GatedConvolution)
         convolution.full.weight[:, 0] = torch.tensor([2.0, 1.0])
         for norm in (convolution.norm_pairs, convolution.norm_atoms):
             norm.weight.fill_(float(np.sqrt(1 + norm.eps)))

@@ -23,7 +23,9 @@ def network() -> torch.nn.Module:
     return ElemNet(1, shrink=32)
 
 
-def run(net: torch.nn.Module, settings: Training, folder: Path | None = None, stop_after: int = 0) -> torch.nn.Module:
+def run(
+    net: torch.nn.Module, settings: Training, folder: Path | None = None, stop_after: int = 0
+) -> torch.nn.Module:
     rows, valid = Rows(ITEMS[:24], LABELS[:24]), Rows(ITEMS[24:], LABELS[24:])
     tick = (lambda epoch, _: epoch < stop_after) if stop_after else None
     train(net, ENCODER, rows, valid, settings, seed=5, binary=[False], folder=folder, tick=tick)
