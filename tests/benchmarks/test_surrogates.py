@@ -72,7 +72,7 @@ def judged(split: str, members: int) -> dict[str, Any]:
 @pytest.mark.parametrize("split", ["hash", "year"])
 def test_formation_energy(split: str) -> None:
     started = time.monotonic()
-    found = judged(split, MEMBERS if split == "hash" else 1)
+    found = judged(split, MEMBERS)
     best, baseline = float(found["members"].min()), found["magpie"]
     train, test = found["rows"]
     bar = "≤ 0.060" if split == "hash" else "–"
