@@ -64,6 +64,19 @@ OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
 SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
 GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
+SurrogateName = Literal[
+    "auto",
+    "gbt",
+    "gbt_magpie",
+    "elemnet",
+    "ptable_cnn",
+    "wyckoff_rnn",
+    "cgcnn",
+    "schnet",
+    "physnet",
+    "moments",
+    "mlip_prior",
+]
 AcquisitionName = Literal[
     "p_target", "qlogei", "qlognei", "qlognehvi", "ucb", "thompson", "greedy", "random", "max_uncertainty"
 ]
@@ -226,7 +239,7 @@ class SurrogateChoice(_Part):
     `niobe tune` writes them.
     """
 
-    model: str = "gbt"
+    model: SurrogateName = "gbt"
     options: dict[str, int | float | str] = {}
     members: Annotated[int, Field(ge=2, le=50)] = 4
     epochs: Annotated[int, Field(ge=1)] = 60

@@ -2,11 +2,13 @@
 
 import functools
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from config.spec import SurrogateName
 from loop.generators import RandomSymmetric
 from surrogates.models import MODELS, load_surrogate, make_surrogate
 from surrogates.protocols import SampleRequest, Surrogate
@@ -130,6 +132,10 @@ def test_an_unknown_label_is_left_out_and_an_infinite_one_refused() -> None:
         model.fit(TRAIN, {"log_volume": np.where(np.arange(len(TRAIN)) == 4, np.inf, OXYGEN)}, seed=1)
     with pytest.raises(ValueError, match="labels must be 0, 1 or NaN"):
         model.fit(TRAIN, {"p_stable": 2 * OXYGEN}, seed=1)
+
+
+def test_a_campaign_may_name_every_registered_model() -> None:
+    assert set(get_args(SurrogateName)) == {"auto", *MODELS}
 
 
 def test_an_unknown_option_is_refused() -> None:
