@@ -64,6 +64,19 @@ OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
 SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
 GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
+SurrogateName = Literal[
+    "auto",
+    "gbt",
+    "gbt_magpie",
+    "elemnet",
+    "ptable_cnn",
+    "wyckoff_rnn",
+    "cgcnn",
+    "schnet",
+    "physnet",
+    "moments",
+    "mlip_prior",
+]
 AcquisitionName = Literal[
     "p_target", "qlogei", "qlognei", "qlognehvi", "ucb", "thompson", "greedy", "random", "max_uncertainty"
 ]
@@ -220,9 +233,14 @@ class Generation(_Part):
 
 
 class SurrogateChoice(_Part):
-    """Which registered model ranks candidates, and how many members its ensemble has."""
+    """Which registered model ranks candidates, and how many members its ensemble has.
 
-    model: str = "gbt"
+    model: ``auto`` takes each round the one with the lowest cross-validated error. options: of a network, as
+    `niobe tune` writes them.
+    """
+
+    model: SurrogateName = "gbt"
+    options: dict[str, int | float | str] = {}
     members: Annotated[int, Field(ge=2, le=50)] = 4
     epochs: Annotated[int, Field(ge=1)] = 60
 

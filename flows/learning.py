@@ -6,12 +6,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from config.spec import CampaignSpec
+from config.spec import CampaignSpec, SurrogateChoice
 from flows.steps import checkpoint_folder
 from loop.database import Database
 from loop.entries import SourceEntry
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _ENERGY_SCALE, _LEAST_WEIGHT = 0.1, 0.02
 _CORPUS_ATOMS = 24
+_MIN_JUDGED = 24
+_FOLDS = 3
 
 
 def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -38,9 +41,37 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
 
     structures, targets = training_set(_finished(database, spec), _references(database, spec))
     structures, targets = with_foreign_labels(structures, targets, _foreign(database, spec))
-    model = make_surrogate(spec.surrogate.model, members=spec.surrogate.members, epochs=spec.surrogate.epochs)
-    model.fit(structures, targets, seed=spec.derived_seed(round_record.number, "train_surrogate"))
+    seed = spec.derived_seed(round_record.number, "train_surrogate")
+    name, chosen = spec.surrogate.model, spec.surrogate
+    if name == "auto":
+        name, why = choose_model(chosen, structures, targets["formation_energy_per_atom"], seed=seed)
+        database.update_round(spec.id, round_record.number, notes=[*round_record.notes, why])
+    model = make_surrogate(name, members=chosen.members, epochs=chosen.epochs, options=chosen.options)
+    model.fit(structures, targets, seed=seed)
     _write(checkpoint_folder(spec, round_record.number, "surrogate"), model.save)
+
+
+def choose_model(
+    choice: SurrogateChoice, structures: Sequence[Structure], labels: FloatArray, *, seed: int
+) -> tuple[str, str]:
+    """The model of lowest cross-validated error on rows with a label (eV/atom), and the reason in words.
+
+    With too few rows to judge by it is the first of those considered.
+    """
+    from surrogates.evaluation import AUTOMATIC, compared
+    from surrogates.models import make_surrogate
+
+    known = np.flatnonzero(~np.isnan(labels)).tolist()
+    if len(known) < _MIN_JUDGED:
+        return AUTOMATIC[0], f"surrogate {AUTOMATIC[0]}: {len(known)} labels are too few to choose by"
+    makers = {
+        name: partial(make_surrogate, name, members=choice.members, epochs=choice.epochs)
+        for name in AUTOMATIC
+    }
+    rows = [structures[i] for i in known]
+    scores = compared(makers, rows, "energy", labels[known], folds=_FOLDS, seed=seed)
+    listed = ", ".join(f"{score.model} {score.mae:.3f}" for score in scores)
+    return scores[0].model, f"surrogate {scores[0].model} of {listed} eV/atom (cross-validated)"
 
 
 def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:

@@ -49,6 +49,7 @@ def round_row(record: RoundRecord) -> Row:
         "control": m.control_hit_rate,
         "MAE eV/atom": m.mae,
         "coverage": m.coverage,
+        "miscalibration": m.miscalibration,
         "failures": m.failures_by_cause,
         "seconds": round(sum(m.seconds.values()), 1),
         "notes": record.notes,

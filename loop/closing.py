@@ -14,8 +14,8 @@ from loop.records import Failure, Stability, Status, StructureRecord, Verdict
 from loop.rounds import HullRecord, RoundMetrics, RoundRecord
 from loop.similarity import SeenStructures
 from loop.structures import relaxed_structure
-
-_INTERVAL_90 = 1.645
+from surrogates.calibration import coverage, miscalibration_area
+from surrogates.protocols import FloatArray
 
 
 def close_round(
@@ -92,7 +92,7 @@ def round_metrics(
     validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]
     stable = [r for r in validated if r.verdict and r.verdict.e_above_hull_found <= spec.hull_tolerance]
     failures = Counter(_cause(record.failure) for record in batch if record.failure)
-    errors, covered = _prediction_errors(validated)
+    errors, stds = _prediction_errors(validated)
     return RoundMetrics(
         generated=len(drawn),
         invalid=status[Status.INVALID],
@@ -106,8 +106,9 @@ def round_metrics(
         displaced=sum(_displaced_in(record, round_record.number) for record in records),
         hit_rate=_hit_rate(batch, "acquired"),
         control_hit_rate=_hit_rate(batch, "control"),
-        mae=float(np.mean(errors)) if errors else None,
-        coverage=float(np.mean(covered)) if covered else None,
+        mae=float(np.mean(np.abs(errors))) if len(errors) else None,
+        coverage=coverage(errors, stds) if len(errors) else None,
+        miscalibration=miscalibration_area(errors, stds) if len(errors) else None,
         failures_by_cause=dict(failures),
         rejected_by_generator=round_record.metrics.rejected_by_generator,
         diversity=round_record.metrics.diversity,
@@ -120,17 +121,16 @@ def _cause(failure: Failure) -> str:
     return failure.cause if failure.step == "relax" else f"{failure.step}: {failure.cause}"
 
 
-def _prediction_errors(validated: Sequence[StructureRecord]) -> tuple[list[float], list[bool]]:
-    """Absolute errors of predicted formation energy (eV/atom), and whether the 90 % interval held it."""
-    errors, covered = [], []
+def _prediction_errors(validated: Sequence[StructureRecord]) -> tuple[FloatArray, FloatArray]:
+    """Errors of predicted formation energy and the stds they came with, eV/atom, each (n,)."""
+    rows = []
     for record in validated:
         predicted = record.prediction.get("formation_energy_per_atom")
         if predicted is None or predicted.mean is None or predicted.std is None or record.verdict is None:
             continue
-        error = abs(predicted.mean - record.verdict.formation_energy_per_atom)
-        errors.append(error)
-        covered.append(error <= _INTERVAL_90 * predicted.std)
-    return errors, covered
+        rows.append((predicted.mean - record.verdict.formation_energy_per_atom, predicted.std))
+    table = np.array(rows, dtype=float).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
 
 
 def _dynamically_stable(record: StructureRecord) -> bool:

@@ -29,7 +29,10 @@ class Diversity(_Part):
 
 
 class RoundMetrics(_Part):
-    """Counts of one round, errors in eV/atom, rates and coverage between 0 and 1, seconds by step."""
+    """Counts of one round, errors in eV/atom, rates and coverage between 0 and 1, seconds by step.
+
+    miscalibration: area between expected and observed coverage of all central intervals, 0 to 0.5.
+    """
 
     generated: int = 0
     invalid: int = 0
@@ -45,6 +48,7 @@ class RoundMetrics(_Part):
     control_hit_rate: float | None = None
     mae: float | None = None
     coverage: float | None = None
+    miscalibration: float | None = None
     failures_by_cause: dict[str, int] = {}
     rejected_by_generator: dict[str, int] = {}
     diversity: Diversity | None = None

@@ -1,7 +1,8 @@
 """Making a spread honest: split conformal scaling, calibrated probabilities, and how far off calibration is.
 
-Sources: Lei et al., J. Am. Stat. Assoc. 113, 1094 (2018) for normalised conformal intervals; Platt, Advances in
-Large Margin Classifiers (1999); Tran et al., Mach. Learn.: Sci. Technol. 1, 025006 (2020) for the area.
+Sources: Lei et al., J. Am. Stat. Assoc. 113, 1094 (2018) for normalised conformal intervals; Platt,
+Advances in Large Margin Classifiers (1999); Tran et al., Mach. Learn.: Sci. Technol. 1, 025006 (2020) for
+the area.
 """
 
 from __future__ import annotations

@@ -31,14 +31,15 @@ QUANTILES = (0.05, 0.5, 0.95)
 _CLIP = 5.0
 _STEPS = 16
 _MIN_BATCH = 4
+_INFERENCE_BATCH = 32
 
 
 @dataclass(frozen=True)
 class Training:
     """How a network is trained. Rates per step.
 
-    patience: epochs without a better one after which training stops, and the best epoch is kept; 0: never, and
-    the last epoch is kept. average: decay of the averaged weights per step; those are what is kept.
+    patience: epochs without a better one after which training stops, and the best epoch is kept; 0: never,
+    and the last epoch is kept. average: decay of the averaged weights per step; those are what is kept.
     """
 
     epochs: int = 60
@@ -84,8 +85,8 @@ def train(
 ) -> History:
     """Train in place; the network ends with the averaged weights of its last epoch, or its best on ``valid``.
 
-    binary: which targets are classes (cross entropy instead of the loss). folder: where each epoch's state goes
-    and from where an interrupted training goes on. tick: told of each epoch; False ends the training.
+    binary: which targets are classes (cross entropy instead of the loss). folder: where each epoch's state
+    goes and from where an interrupted training goes on. tick: told of each epoch; False ends the training.
     """
     run = _Run(network, encoder, rows, valid, settings, seed, list(binary))
     if folder is not None:
@@ -186,7 +187,7 @@ class _Run:
 
         self.averaged.eval()
         with torch.no_grad():
-            chunks = np.array_split(np.arange(len(self.valid.items)), math.ceil(len(self.valid.items) / 256))
+            chunks = np.array_split(np.arange(len(self.valid.items)), math.ceil(len(self.valid.items) / 64))
             losses = [float(self._loss(self.averaged, self.valid, c)) * len(c) for c in chunks]
         return sum(losses) / len(self.valid.items)
 
@@ -262,7 +263,7 @@ def one_cycle(progress: float, warm: float) -> float:
 
 
 def loss_of(outputs: Tensor, labels: Tensor, loss: LossName, binary: Sequence[bool]) -> Tensor:
-    """Mean loss over known labels. outputs: (n, targets × LOSSES[loss]); labels: (n, targets), NaN unknown."""
+    """Mean loss over known labels. outputs: (n, targets × LOSSES[loss]); labels: (n, targets)."""
     import torch
 
     shaped = outputs.reshape(len(labels), labels.shape[1], LOSSES[loss])
@@ -323,14 +324,14 @@ def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield items[start : start + size]
 
 
-def outputs(
-    network: nn.Module, encoder: Encoder, items: Sequence[Item], device: str = "cpu", *, embed: bool = False
+def embeddings(
+    network: nn.Module, encoder: Encoder, items: Sequence[Item], device: str = "cpu"
 ) -> torch.Tensor:
-    """The network's rows of outputs (or of what its head sees) for items, (n, outputs), on the CPU."""
+    """What the network's head sees for items, (n, d), on the CPU."""
     import torch
 
-    answer: Any = network.embed if embed else network
+    embed: Any = network.embed
     with torch.inference_mode():
         return torch.cat(
-            [answer(to_device(encoder.collate(run), device)).cpu() for run in batches(items, 256)]
+            [embed(to_device(encoder.collate(run), device)).cpu() for run in batches(items, _INFERENCE_BATCH)]
         )

@@ -17,15 +17,23 @@ MODELS = (*ROWS, *RECIPES, PRIOR)
 
 
 def make_surrogate(
-    name: str, *, members: int, epochs: int, options: Mapping[str, Any] | None = None
+    name: str,
+    *,
+    members: int,
+    epochs: int,
+    options: Mapping[str, Any] | None = None,
+    work: Path | None = None,
 ) -> Surrogate:
-    """An untrained surrogate; options: of a network and its encoder, such as width, layers or cutoff.
+    """An untrained surrogate.
+
+    options: of a network and its encoder, such as width, layers or cutoff, and the training's rate.
+    work: where a network's interrupted training goes on.
 
     Raises ValueError for an unknown name or option.
     """
     _require_known(name)
     if name in RECIPES:
-        return NeuralSurrogate(name, members=members, epochs=epochs, options=options)
+        return NeuralSurrogate(name, members=members, epochs=epochs, options=options, work=work)
     if options:
         raise ValueError(f"option {min(options)!r} is unknown; {name} has none")
     if name == PRIOR:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
 from surrogates.domain import Domain, elements_of
@@ -20,13 +21,13 @@ from surrogates.models.targets import PROBABILITIES, Baseline, Constant, checked
 from surrogates.protocols import FloatArray, Prediction
 from surrogates.representations.batches import Item
 from surrogates.representations.composition import fractions
-from surrogates.training import LOSSES, History, Rows, Training, outputs, train
+from surrogates.training import LOSSES, History, Rows, Training, embeddings, train
 
 if TYPE_CHECKING:
-    import torch
     from pymatgen.core import Structure
     from torch import nn
 
+Indices = NDArray[np.int64]
 _HELD = 0.1
 _MIN_HELD = 4
 _MAX_HELD = 600
@@ -45,8 +46,9 @@ class _Head:
 class NeuralSurrogate:
     """An ensemble of networks of one recipe; all targets share a network. Implements Surrogate.
 
-    options: arguments of the network (width, layers, …) and of its encoder. training: how, ``epochs`` aside.
-    work: a folder in which an interrupted ``fit`` goes on. Raises ValueError for an unknown recipe or option.
+    options: arguments of the network (width, layers, …) and of its encoder, and the ``rate``. training:
+    how, ``epochs`` aside. work: a folder in which an interrupted ``fit`` goes on. Raises ValueError for an
+    unknown recipe or option.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class NeuralSurrogate:
         work: Path | None = None,
     ) -> None:
         self.name, self._members, self._options, self._work = name, members, dict(options or {}), work
-        self._recipe: Recipe = RECIPES[name].with_options(self._options)
-        self._training = replace(training or self._recipe.training, epochs=epochs)
+        shape = {option: value for option, value in self._options.items() if option != "rate"}
+        self._recipe: Recipe = RECIPES[name].with_options(shape)
+        chosen = training or self._recipe.training
+        self._training = replace(chosen, epochs=epochs, rate=self._options.get("rate", chosen.rate))
         self._networks: list[nn.Module] = []
         self._heads: dict[str, _Head] = {}
         self._constants: dict[str, Constant] = {}
@@ -77,39 +81,37 @@ class NeuralSurrogate:
         items, shares = self._recipe.encoder.encode(structures), fractions(structures)
         held = held_rows(len(items), seed)
         self._train(items, shares, learned, held, seed)
-        self._calibrate([items[i] for i in held], shares[held], {n: t[held] for n, t in learned.items()})
-        self._domain = Domain(self._embed(items), elements_of(structures))
+        embedded = self._embedded(items)
+        held_labels = {name: labels[held] for name, labels in learned.items()}
+        self._calibrate([rows[held] for rows in embedded], shares[held], held_labels)
+        self._domain = Domain(embedded[0], elements_of(structures))
 
     def _train(
         self,
         items: Sequence[Item],
         shares: FloatArray,
         learned: Mapping[str, FloatArray],
-        held: FloatArray,
+        held: Indices,
         seed: int,
     ) -> None:
         kept = np.setdiff1d(np.arange(len(items)), held)
         bases = {name: Baseline.fit(name, shares[kept], labels[kept]) for name, labels in learned.items()}
         self._heads = {name: _Head(b, Scaling(1.0, b.scale), Sharpness()) for name, b in bases.items()}
-        reduced = [bases[name].reduced(shares, labels) for name, labels in learned.items()]
-        table = np.stack(reduced, axis=1) if reduced else np.empty((len(items), 0))
-        parts = [Rows([items[i] for i in part], table[part]) for part in (kept, held)]
-        self._networks, self.histories = [], []
-        for member in range(self._members):
-            network = self._untrained(seed + member)
-            if learned:
-                history = self._train_member(network, *parts, seed + member, member)
-                self.histories.append(history)
-            self._networks.append(network.eval())
+        self._networks = [self._untrained(seed + member) for member in range(self._members)]
+        if learned:
+            reduced = [bases[name].reduced(shares, labels) for name, labels in learned.items()]
+            table = np.stack(reduced, axis=1)
+            rows, valid = (Rows([items[i] for i in part], table[part]) for part in (kept, held))
+            self.histories = [self._train_member(m, rows, valid, seed) for m in range(self._members)]
 
-    def _train_member(self, network: nn.Module, rows: Rows, valid: Rows, seed: int, member: int) -> History:
+    def _train_member(self, member: int, rows: Rows, valid: Rows, seed: int) -> History:
         return train(
-            network,
+            self._networks[member],
             self._recipe.encoder,
             rows,
             valid,
             self._training,
-            seed=seed,
+            seed=seed + member,
             binary=[name in PROBABILITIES for name in self._heads],
             folder=self._work / f"member-{member}" if self._work else None,
         )
@@ -119,13 +121,15 @@ class NeuralSurrogate:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self._recipe.network(max(len(self._heads), 1) * LOSSES[self._training.loss])
+            network = self._recipe.network(max(len(self._heads), 1) * LOSSES[self._training.loss])
+        return network.eval()
 
-    def _calibrate(self, items: Sequence[Item], shares: FloatArray, labels: Mapping[str, FloatArray]) -> None:
-        answers = self._answers(items, shares)
-        for name, truth in labels.items():
-            mean, spread = answers[name]
-            known, head = ~np.isnan(truth), self._heads[name]
+    def _calibrate(
+        self, embedded: Sequence[FloatArray], shares: FloatArray, labels: Mapping[str, FloatArray]
+    ) -> None:
+        for name, (mean, spread) in self._answers(embedded, shares).items():
+            truth, head = labels[name], self._heads[name]
+            known = ~np.isnan(truth)
             if name in PROBABILITIES:
                 head = replace(head, sharpness=platt_scaling(mean[known], truth[known]))
             else:
@@ -134,18 +138,31 @@ class NeuralSurrogate:
                 head = replace(head, scaling=scaling)
             self._heads[name] = head
 
-    def _answers(self, items: Sequence[Item], shares: FloatArray) -> dict[str, tuple[FloatArray, FloatArray]]:
+    def _embedded(self, items: Sequence[Item]) -> list[FloatArray]:
+        """What each member's head sees, (n, d) each."""
+        encoder, device = self._recipe.encoder, self._training.device
+        return [embeddings(network, encoder, items, device).numpy() for network in self._networks]
+
+    def _outputs(self, embedded: Sequence[FloatArray]) -> FloatArray:
+        """Shape (members, n, targets, outputs a target)."""
+        import torch
+
+        with torch.inference_mode():
+            heads = [network.get_submodule("head") for network in self._networks]
+            given = [torch.from_numpy(rows).to(self._training.device) for rows in embedded]
+            found = [head(rows).cpu() for head, rows in zip(heads, given, strict=True)]
+        raw = torch.stack(found).double().numpy()
+        return raw.reshape(len(found), len(raw[0]), -1, LOSSES[self._training.loss])
+
+    def _answers(
+        self, embedded: Sequence[FloatArray], shares: FloatArray
+    ) -> dict[str, tuple[FloatArray, FloatArray]]:
         """Mean and uncalibrated spread by learned target, each (n,)."""
-        raw = np.stack([self._outputs(network, items) for network in self._networks])
+        raw = self._outputs(embedded)
         return {
             name: combined(raw[:, :, column], name, head.baseline, shares)
             for column, (name, head) in enumerate(self._heads.items())
         }
-
-    def _outputs(self, network: nn.Module, items: Sequence[Item]) -> FloatArray:
-        """Shape (n, targets, outputs a target)."""
-        found = outputs(network, self._recipe.encoder, items, self._training.device).double().numpy()
-        return found.reshape(len(items), -1, LOSSES[self._training.loss])
 
     def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
         """See Surrogate.predict."""
@@ -153,14 +170,14 @@ class NeuralSurrogate:
             empty = np.empty(0)
             names = [*self._heads, *self._constants]
             return {name: Prediction(empty, empty, np.empty(0, dtype=bool)) for name in names}
-        items = self._recipe.encoder.encode(structures)
-        inside = self._known_domain().holds(structures, self._embed(items))
+        embedded = self._embedded(self._recipe.encoder.encode(structures))
+        inside = self._known_domain().holds(structures, embedded[0])
         found = {
-            n: (np.full(len(items), c.mean), np.full(len(items), c.std)) for n, c in self._constants.items()
+            name: (np.full(len(structures), answer.mean), np.full(len(structures), answer.std))
+            for name, answer in self._constants.items()
         }
-        if self._heads:
-            for name, (mean, spread) in self._answers(items, fractions(structures)).items():
-                found[name] = self._honest(name, mean, spread)
+        for name, (mean, spread) in self._answers(embedded, fractions(structures)).items():
+            found[name] = self._honest(name, mean, spread)
         return {
             name: Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)
             for name, (mean, std) in found.items()
@@ -174,8 +191,8 @@ class NeuralSurrogate:
 
     def member_means(self, structures: Sequence[Structure]) -> dict[str, FloatArray]:
         """Each member's own prediction by learned target, (members, n), uncalibrated."""
-        items, shares = self._recipe.encoder.encode(structures), fractions(structures)
-        raw = np.stack([self._outputs(network, items) for network in self._networks])
+        raw = self._outputs(self._embedded(self._recipe.encoder.encode(structures)))
+        shares = fractions(structures)
         return {
             name: np.stack([combined(one[None, :, c], name, head.baseline, shares)[0] for one in raw])
             for c, (name, head) in enumerate(self._heads.items())
@@ -183,14 +200,8 @@ class NeuralSurrogate:
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
         """The first member's representation, standardised."""
-        return self._known_domain().scaled(self._embed(self._recipe.encoder.encode(structures)))
-
-    def _embed(self, items: Sequence[Item]) -> FloatArray:
-        return (
-            outputs(self._networks[0], self._recipe.encoder, items, self._training.device, embed=True)
-            .double()
-            .numpy()
-        )
+        items = self._recipe.encoder.encode(structures)
+        return self._known_domain().scaled(self._embedded(items)[0])
 
     def _known_domain(self) -> Domain:
         if self._domain is None:
@@ -245,11 +256,11 @@ class NeuralSurrogate:
         for member in range(settings["members"]):
             network = model._untrained(0)
             load_model(network, str(folder / f"member-{member}.safetensors"))
-            model._networks.append(network.eval())
+            model._networks.append(network)
         return model
 
 
-def held_rows(rows: int, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def held_rows(rows: int, seed: int) -> Indices:
     """Indices held back for calibration and early stopping: a tenth, from 4 to 600, at most a third."""
     count = min(max(int(_HELD * rows), _MIN_HELD), _MAX_HELD, rows // 3)
     return np.sort(np.random.default_rng([seed, 1]).permutation(rows)[:count])

@@ -1,13 +1,14 @@
 """A small universal potential as the mean, and a learned correction: delta learning.
 
-Source: Ramakrishnan et al., J. Chem. Theory Comput. 11, 2087 (2015); the potential is CHGNet (Deng et al., Nat.
-Mach. Intell. 5, 1031 (2023)), which was trained on Materials Project calculations: figures on such data say
-nothing about systems that it has not seen.
+Source: Ramakrishnan et al., J. Chem. Theory Comput. 11, 2087 (2015); the potential is CHGNet (Deng et al.,
+Nat. Mach. Intell. 5, 1031 (2023)), which was trained on Materials Project calculations: figures on such
+data say nothing about systems that it has not seen.
 """
 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -88,19 +89,21 @@ class PriorSurrogate:
 
 
 def potential_rows(structures: Sequence[Structure]) -> FloatArray:
-    """Energy (eV/atom), the potential's 64 crystal features, and Magpie: shape (n, 197).
+    """Energy (eV/atom), its mean atomic features (64), and Magpie: shape (n, 197).
 
     Raises ValueError where CHGNet is not installed or a structure is not sound.
     """
     composition = magpie(structures)
     if not structures:
         return np.empty((0, 65 + composition.shape[1]))
-    answers = _potential().predict_structure(
-        list(structures), task="e", return_crystal_feas=True, batch_size=_BATCH
-    )
-    own = [
-        np.append(float(answer["e"]), np.asarray(answer["crystal_fea"], dtype=float)) for answer in answers
-    ]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad", UserWarning)
+        found = _potential().predict_structure(
+            list(structures), task="e", return_crystal_feas=True, batch_size=_BATCH
+        )
+    answers = [found] if len(structures) == 1 else found
+    pooled = [np.asarray(a["crystal_fea"], float) / len(s) for a, s in zip(answers, structures, strict=True)]
+    own = [np.append(float(answer["e"]), row) for answer, row in zip(answers, pooled, strict=True)]
     return np.hstack([np.array(own), composition])
 
 

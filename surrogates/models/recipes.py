@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """module: gives the network's class (torch is imported no earlier). options: its arguments but outputs."""
+    """module: gives the network's class (torch is imported no earlier). options: its arguments."""
 
     module: Callable[[], type[nn.Module]]
     encoder: Encoder

@@ -1,4 +1,4 @@
-"""CGCNN as published: Xie and Grossman, Phys. Rev. Lett. 120, 145301 (2018), Eq. 5 and the supplement's widths.
+"""CGCNN as published: Xie and Grossman, Phys. Rev. Lett. 120, 145301 (2018), Eq. 5.
 
 The published sum runs over 12 neighbours; here it runs over whole shells of at least 12.
 """
@@ -41,6 +41,8 @@ class GatedConvolution(nn.Module):
 
 class Cgcnn(nn.Module):
     """92 element features, 3 convolutions of width 64 and one hidden layer of 128, as published."""
+
+    table: Tensor
 
     def __init__(
         self, outputs: int, *, width: int = 64, layers: int = 3, hidden: int = 128, cutoff: float = 8.0

@@ -1,6 +1,8 @@
-"""Networks that see the composition only: ElemNet's dense layers, and a CNN on the periodic table as an image."""
+"""Networks that see the composition only: ElemNet, and a CNN on an image of the periodic table."""
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -39,13 +41,13 @@ class ElemNet(nn.Module):
 
 
 class PeriodicTableCNN(nn.Module):
-    """Convolutions over the periodic table with one channel a block. Zheng et al., Chem. Sci. 9, 8426 (2018)."""
+    """Convolutions over the periodic table, a channel a block. Zheng et al., Chem. Sci. 9, 8426 (2018)."""
 
     def __init__(self, outputs: int, *, width: int = 48, layers: int = 3) -> None:
         super().__init__()
         widths = [4, *[width] * layers]
         steps: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in itertools.pairwise(widths):
             steps += [nn.Conv2d(before, after, kernel_size=3, padding=1), nn.SiLU()]
         self.convolutions = nn.Sequential(*steps).apply(_he)
         self.dense = nn.Sequential(nn.Linear(width * 9 * 18, 2 * width), nn.SiLU()).apply(_he)

@@ -66,6 +66,8 @@ class SchNet(nn.Module):
 class ExponentialBasis(nn.Module):
     """PhysNet's radial functions, Gaussians in e^-r, times its polynomial cutoff: (e,) Å -> (e, size)."""
 
+    centers: Tensor
+
     def __init__(self, cutoff: float, size: int) -> None:
         super().__init__()
         self.cutoff = cutoff
@@ -94,33 +96,32 @@ class Residual(nn.Module):
 
 
 class PhysNetModule(nn.Module):
-    """PhysNet's module: attention-masked messages, residual blocks, and an output of its own."""
+    """PhysNet's module: attention-masked messages, residual blocks, and a reading of its own."""
 
-    def __init__(self, width: int, basis: int, outputs: int) -> None:
+    def __init__(self, width: int, basis: int) -> None:
         super().__init__()
         self.mask = nn.Linear(basis, width, bias=False)
         self.own, self.other = nn.Linear(width, width), nn.Linear(width, width)
         self.gate = nn.Parameter(torch.ones(width))
         self.refine, self.mix = Residual(width), nn.Linear(width, width)
         self.after, self.reading = Residual(width), Residual(width)
-        self.head = nn.Linear(width, outputs)
         self.activation = ShiftedSoftplus()
 
-    def forward(self, atoms: Tensor, batch: dict[str, Tensor], edges: Tensor) -> Tensor:
-        """atoms: (n, width); edges: (e, basis) -> (n, width)."""
+    def forward(self, atoms: Tensor, batch: dict[str, Tensor], edges: Tensor) -> tuple[Tensor, Tensor]:
+        """atoms: (n, width); edges: (e, basis) -> refined atoms and their readings, (n, width) each."""
         seen = self.activation(atoms)
         sent = self.activation(self.other(seen)).index_select(0, batch["neighbour"]) * self.mask(edges)
         message = self.activation(self.own(seen)) + sum_by(sent, batch["center"], len(atoms))
         mixed = self.mix(self.activation(self.refine(message)))
-        return self.after(self.gate * atoms + mixed)
-
-    def read(self, atoms: Tensor) -> Tensor:
-        """This module's share of each atom's outputs."""
-        return self.head(self.activation(self.reading(atoms)))
+        refined = self.after(self.gate * atoms + mixed)
+        return refined, self.activation(self.reading(refined))
 
 
 class PhysNet(nn.Module):
-    """Modules in a row whose atomwise outputs add up; averaged over atoms, since targets are per atom."""
+    """Modules in a row whose atomwise outputs add up; averaged over atoms, since targets are per atom.
+
+    The modules' output layers are one layer on their readings side by side, which is the same sum.
+    """
 
     def __init__(
         self, outputs: int, *, width: int = 64, layers: int = 3, cutoff: float = 6.0, basis: int = 32
@@ -128,20 +129,17 @@ class PhysNet(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(N_ELEMENTS + 1, width)
         self.basis = ExponentialBasis(cutoff, basis)
-        self.modules_in_row = nn.ModuleList(PhysNetModule(width, basis, outputs) for _ in range(layers))
-
-    def _atoms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Final atoms (n, width) and summed outputs (n, outputs)."""
-        atoms, edges = self.embedding(batch["numbers"]), self.basis(batch["distances"])
-        answers = []
-        for module in self.modules_in_row:
-            atoms = module(atoms, batch, edges)
-            answers.append(module.read(atoms))
-        return atoms, torch.stack(answers).sum(0)
+        self.modules_in_row = nn.ModuleList(PhysNetModule(width, basis) for _ in range(layers))
+        self.head = nn.Linear(layers * width, outputs)
 
     def embed(self, batch: dict[str, Tensor]) -> Tensor:
-        """Mean of the final atoms, (structures, width)."""
-        return mean_by_structure(self._atoms(batch)[0], batch)
+        """Mean readings of every module, (structures, layers × width)."""
+        atoms, edges = self.embedding(batch["numbers"]), self.basis(batch["distances"])
+        readings = []
+        for module in self.modules_in_row:
+            atoms, reading = module(atoms, batch, edges)
+            readings.append(reading)
+        return mean_by_structure(torch.cat(readings, dim=1), batch)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        return mean_by_structure(self._atoms(batch)[1], batch)
+        return self.head(self.embed(batch))

@@ -27,6 +27,8 @@ def fade(distances: Tensor, cutoff: float) -> Tensor:
 class GaussianBasis(nn.Module):
     """Gaussians on a grid of distances: (edges,) Å -> (edges, size)."""
 
+    centers: Tensor
+
     def __init__(self, start: float, stop: float, size: int, width: float | None = None) -> None:
         super().__init__()
         self.register_buffer("centers", torch.linspace(start, stop, size))
@@ -37,7 +39,7 @@ class GaussianBasis(nn.Module):
 
 
 def harmonics(vectors: Tensor) -> Tensor:
-    """Real spherical harmonics of degree 1 and 2 of directions, each normalised to sum of squares 1: (e, 8)."""
+    """Real harmonics of degree 1 and 2 of directions, squares of each adding to 1: (e, 3) -> (e, 8)."""
     x, y, z = torch.nn.functional.normalize(vectors, dim=1).unbind(1)
     root3 = math.sqrt(3.0)
     second = [

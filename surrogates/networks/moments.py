@@ -1,9 +1,9 @@
-"""Moment network: gated graph convolutions that also see angles, through moments of the neighbours' directions.
+"""Moment network: gated graph convolutions that see angles through moments of directions.
 
-The gate is CGCNN's (Xie and Grossman, PRL 120, 145301 (2018)) without the second nonlinearity. The moments are
-sums of spherical harmonics over neighbours, whose squared lengths hold three-body information at the cost of
-pairs (the density trick of Drautz, PRB 99, 014104 (2019)). Magpie's element properties enter atoms, its
-composition statistics the readout.
+The gate is CGCNN's (Xie and Grossman, PRL 120, 145301 (2018)) without the second nonlinearity. The moments
+are sums of spherical harmonics over neighbours, whose squared lengths hold three-body information at the
+cost of pairs (the density trick of Drautz, PRB 99, 014104 (2019)). Magpie's element properties enter atoms,
+its composition statistics the readout.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from surrogates.networks.graphs import GaussianBasis, fade, harmonics, mean_by_s
 from surrogates.representations.composition import N_MAGPIE, element_table
 
 _DEGREES = (3, 5)
+ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU, "relu": nn.ReLU}
+READOUTS = ("mean", "attention")
 
 
 class MomentLayer(nn.Module):
     """One convolution: (atoms, width) -> (atoms, width)."""
 
-    def __init__(self, width: int, basis: int, channels: int) -> None:
+    def __init__(self, width: int, basis: int, channels: int, activation: str) -> None:
         super().__init__()
         self.channels = channels
         self.center = nn.Linear(width, 2 * width)
         self.neighbour = nn.Linear(width, 2 * width, bias=False)
         self.edge = nn.Linear(basis, 2 * width, bias=False)
         self.update = nn.Sequential(
-            nn.Linear(2 * width + 2 * channels, width), nn.SiLU(), nn.Linear(width, width)
+            nn.Linear(2 * width + 2 * channels, width), ACTIVATIONS[activation](), nn.Linear(width, width)
         )
         self.norm = nn.LayerNorm(width)
 
@@ -54,6 +56,8 @@ class MomentLayer(nn.Module):
 class MomentNet(nn.Module):
     """Graph, composition and volume to ``outputs`` numbers a structure."""
 
+    properties: Tensor
+
     def __init__(
         self,
         outputs: int,
@@ -63,8 +67,15 @@ class MomentNet(nn.Module):
         cutoff: float = 6.0,
         basis: int = 24,
         channels: int = 16,
+        readout: str = "mean",
+        activation: str = "silu",
     ) -> None:
         super().__init__()
+        if readout not in READOUTS or activation not in ACTIVATIONS:
+            allowed = f"{', '.join(READOUTS)}; {', '.join(ACTIVATIONS)}"
+            raise ValueError(
+                f"readout {readout!r} or activation {activation!r} is unknown; allowed: {allowed}"
+            )
         table = torch.tensor(element_table(), dtype=torch.float32)
         self.cutoff = cutoff
         self.register_buffer("properties", table)
@@ -73,10 +84,11 @@ class MomentNet(nn.Module):
         nn.init.normal_(self.learned.weight, std=0.1)
         self.basis = GaussianBasis(0.5, cutoff, basis)
         self.layers = nn.ModuleList(
-            MomentLayer(width, basis + 1, min(channels, width)) for _ in range(layers)
+            MomentLayer(width, basis + 1, min(channels, width), activation) for _ in range(layers)
         )
         self.rows = nn.Linear(N_MAGPIE + 1, width)
         self.atom_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU())
+        self.weight = nn.Linear(width, 1) if readout == "attention" else None
         self.head = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, outputs))
 
     def embed(self, batch: dict[str, Tensor]) -> Tensor:
@@ -87,8 +99,16 @@ class MomentNet(nn.Module):
         sphere = harmonics(batch["vectors"])
         for layer in self.layers:
             atoms = layer(atoms, batch, edges, sphere)
-        pooled = mean_by_structure(self.atom_head(atoms), batch)
+        pooled = self._pool(self.atom_head(atoms), batch)
         return torch.cat([pooled, nn.functional.silu(self.rows(batch["rows"]))], dim=1)
+
+    def _pool(self, atoms: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Atoms (n, width) to structures: their mean, or weighted by a learned positive weight."""
+        if self.weight is None:
+            return mean_by_structure(atoms, batch)
+        weights = self.weight(atoms).clamp(-10, 10).exp()
+        total = sum_by(weights, batch["owner"], len(batch["atoms"]))
+        return sum_by(weights * atoms, batch["owner"], len(batch["atoms"])) / total
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         return self.head(self.embed(batch))

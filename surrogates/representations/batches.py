@@ -50,7 +50,7 @@ class RowEncoder:
 
 @dataclass(frozen=True)
 class SequenceEncoder:
-    """The Wyckoff sequence: group (n,), and, filled up with zeros, elements, letters and shares (n, most sites).
+    """The Wyckoff sequence: group (n,), and elements, letters and shares (n, most sites) with zeros after.
 
     sites: shape (n,), how many of them are real.
     """

@@ -86,6 +86,6 @@ def _property_table() -> FloatArray:
 
 @functools.cache
 def element_table() -> FloatArray:
-    """The 22 Magpie properties of each element by atomic number, standardised, shape (104, 22); row 0 is 0."""
+    """The 22 Magpie properties of each element by atomic number, standardised: (104, 22), row 0 is 0."""
     table = _property_table()
     return np.vstack([np.zeros(table.shape[1]), (table - table.mean(0)) / table.std(0)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,9 @@ _SPARE = 2.5
 class CrystalGraph:
     """A crystal as atoms and directed edges.
 
-    numbers: shape (n,), atomic numbers. center, neighbour: shape (e,), atoms an edge joins; edges are sorted by
-    center. images: shape (e, 3), the neighbour's cell. vectors: shape (e, 3), from center to neighbour, Å.
-    distances: shape (e,), Å. volume: of the cell, Å³.
+    numbers: shape (n,), atomic numbers. center, neighbour: shape (e,), atoms an edge joins; edges are
+    sorted by center. images: shape (e, 3), the neighbour's cell. vectors: shape (e, 3), from center to
+    neighbour, Å. distances: shape (e,), Å. volume: of the cell, Å³.
     """
 
     numbers: NDArray[np.int64]
@@ -44,8 +44,8 @@ class CrystalGraph:
 def crystal_graph(structure: Structure, *, cutoff: float, neighbours: int) -> CrystalGraph:
     """The graph of a structure: at least ``neighbours`` nearest (whole shells), none beyond ``cutoff`` Å.
 
-    An atom with nobody within the cutoff has no edge. Raises ValueError for a cell without volume, coordinates
-    that are not finite, or a cell too large.
+    An atom with nobody within the cutoff has no edge. Raises ValueError for a cell without volume,
+    coordinates that are not finite, or a cell too large.
     """
     require_sound(structure)
     lattice = np.ascontiguousarray(structure.lattice.matrix)
@@ -75,7 +75,7 @@ def _first_reach(structure: Structure, neighbours: int) -> float:
     return float((_SPARE * (neighbours + 1) * per_atom * 3 / (4 * np.pi)) ** (1 / 3))
 
 
-def _pairs(positions: FloatArray, lattice: FloatArray, cutoff: float) -> tuple[NDArray[np.int64], ...]:
+def _pairs(positions: FloatArray, lattice: FloatArray, cutoff: float) -> tuple[NDArray[Any], ...]:
     """Pairs within the cutoff sorted by center, then distance."""
     from vesin import NeighborList
 

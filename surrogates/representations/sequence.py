@@ -1,7 +1,8 @@
-"""The Wyckoff sequence: space group, then (element, letter, share of atoms) of every orbit, in canonical order.
+"""The Wyckoff sequence: space group, then element, letter and share of atoms of every orbit.
 
-Of the settings that the Euclidean normalizer leaves equal the lexicographically smallest is taken, as proposed by
-Goodall et al., Sci. Adv. 8, eabn4117 (2022). Symmetry by moyopy. It holds no lattice and no free coordinates.
+Of the settings that the Euclidean normalizer leaves equal the lexicographically smallest is taken, as
+proposed by Goodall et al., Sci. Adv. 8, eabn4117 (2022). Symmetry by moyopy. It holds no lattice and no
+free coordinates.
 """
 
 from __future__ import annotations

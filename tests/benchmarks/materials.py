@@ -1,4 +1,4 @@
-"""Materials Project structures for benchmarks, and how they are split; skipped with a word where not there."""
+"""Materials Project structures for benchmarks, and how they are split; skipped where they are not."""
 
 from __future__ import annotations
 

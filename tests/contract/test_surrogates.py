@@ -2,11 +2,13 @@
 
 import functools
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from config.spec import SurrogateName
 from loop.generators import RandomSymmetric
 from surrogates.models import MODELS, load_surrogate, make_surrogate
 from surrogates.protocols import SampleRequest, Surrogate
@@ -100,3 +102,44 @@ def test_bad_input_is_refused() -> None:
         model.fit(TRAIN[:2], {"log_volume": np.array([np.nan, np.nan])}, seed=1)
     with pytest.raises(ValueError, match="unknown; allowed"):
         make_surrogate("oracle", members=2, epochs=5)
+
+
+def test_a_cell_without_volume_is_refused(fitted: Surrogate) -> None:
+    flat = Structure(
+        Lattice(np.array([[3, 0, 0], [0, 3, 0], [3, 3, 1e-4]])), ["Nb", "O"], np.array([[0, 0, 0], [0.5] * 3])
+    )
+    with pytest.raises(ValueError, match="cell without volume"):
+        fitted.predict([flat])
+
+
+def test_one_atom_and_five_hundred_get_a_number_or_an_abstention(fitted: Surrogate) -> None:
+    lone = Structure(Lattice.cubic(3.3), ["Nb"], np.zeros((1, 3)))
+    large = nbo() * (4, 4, 5)
+    assert len(large) >= 480
+    answer = fitted.predict([lone, large, nbo()])["formation_energy_per_atom"]
+    assert (np.isfinite(answer.mean) == answer.in_domain).all()
+    assert (np.isfinite(answer.std) == answer.in_domain).all()
+    if answer.in_domain[1:].all():
+        assert answer.mean[1] == pytest.approx(answer.mean[2], abs=100 * SINGLE)
+
+
+def test_an_unknown_label_is_left_out_and_an_infinite_one_refused() -> None:
+    labels = np.where(np.arange(len(TRAIN)) % 3 == 0, np.nan, OXYGEN)
+    model = make_surrogate("wyckoff_rnn", members=2, epochs=2)
+    model.fit(TRAIN, {"log_volume": labels}, seed=1)
+    assert "log_volume" in model.predict(TRAIN[:2])
+    with pytest.raises(ValueError, match="label 4 is infinite"):
+        model.fit(TRAIN, {"log_volume": np.where(np.arange(len(TRAIN)) == 4, np.inf, OXYGEN)}, seed=1)
+    with pytest.raises(ValueError, match="labels must be 0, 1 or NaN"):
+        model.fit(TRAIN, {"p_stable": 2 * OXYGEN}, seed=1)
+
+
+def test_a_campaign_may_name_every_registered_model() -> None:
+    assert set(get_args(SurrogateName)) == {"auto", *MODELS}
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(ValueError, match="option 'depth' is unknown; allowed: cutoff, hidden, layers"):
+        make_surrogate("cgcnn", members=2, epochs=5, options={"depth": 3})
+    with pytest.raises(ValueError, match="gbt has none"):
+        make_surrogate("gbt", members=2, epochs=5, options={"depth": 3})

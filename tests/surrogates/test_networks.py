@@ -55,7 +55,8 @@ def test_a_forward_pass_of_cgcnn_computed_by_hand() -> None:
         for parameter in network.parameters():
             parameter.zero_()
         network.embedding.bias.fill_(0.5)
-        convolution = network.convolutions[0]
+        convolution = network.get_submodule("convolutions.0")
+        assert isinstance(convolution, GatedConvolution)
         convolution.full.weight[:, 0] = torch.tensor([2.0, 1.0])
         for norm in (convolution.norm_pairs, convolution.norm_atoms):
             norm.weight.fill_(float(np.sqrt(1 + norm.eps)))

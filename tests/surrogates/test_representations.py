@@ -25,7 +25,7 @@ def moved(structure: Structure, angle: float, shift: float, seed: int) -> Struct
     """Rotated, translated, with its sites in another order, in a doubled and sheared cell."""
     other = structure.copy()
     other.translate_sites(range(len(other)), [shift, 2 * shift, -shift])
-    other.apply_operation(SymmOp.from_axis_angle_and_translation([1, 2, 3], angle))
+    other.apply_operation(SymmOp.from_axis_angle_and_translation(np.array([1, 2, 3]), angle))
     other = other.make_supercell([[1, 1, 0], [0, 1, 0], [0, 0, 2]])
     order = np.random.default_rng(seed).permutation(len(other))
     return Structure.from_sites([other[i] for i in order])
@@ -106,10 +106,10 @@ def test_the_wyckoff_sequence_of_perovskite() -> None:
 
 BAD = {
     "without volume": Structure(
-        Lattice([[3, 0, 0], [0, 3, 0], [3, 3, 1e-4]]), ["Nb", "O"], [[0] * 3, [0.5] * 3]
+        Lattice(np.array([[3, 0, 0], [0, 3, 0], [3, 3, 1e-4]])), ["Nb", "O"], np.zeros((2, 3))
     ),
-    "not finite": Structure(Lattice.cubic(4), ["Nb", "O"], [[0, 0, 0], [np.nan, 0.5, 0.5]]),
-    "partial occupancy": Structure(Lattice.cubic(4), [{"Nb": 0.5}], [[0, 0, 0]]),
+    "not finite": Structure(Lattice.cubic(4), ["Nb", "O"], np.array([[0, 0, 0], [np.nan, 0.5, 0.5]])),
+    "partial occupancy": Structure(Lattice.cubic(4), [{"Nb": 0.5}], np.zeros((1, 3))),
     "allowed: 1 to": Structure(Lattice.cubic(40), ["O"] * 1001, np.random.default_rng(0).random((1001, 3))),
 }
 

@@ -1,0 +1,250 @@
+"""Commands about surrogates: fit, judge, tune and extrapolate them on a table of structures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from config.errors import ConfigError
+from launchers.cli.shared import AsJson, console, print_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pymatgen.core import Structure
+
+    from surrogates.protocols import Surrogate
+    from surrogates.tuning import Trial
+
+app = typer.Typer()
+models = typer.Typer(no_args_is_help=True, help="Fit and compare surrogate models on a table of structures.")
+representations = typer.Typer(
+    no_args_is_help=True, help="What the representations of a crystal can and cannot do."
+)
+app.add_typer(models, name="models")
+app.add_typer(representations, name="representations")
+
+Table = Annotated[Path, typer.Argument(help="CSV or parquet with structures (as for seeds.files).")]
+Column = Annotated[str, typer.Option("--target", "-t", help="Column of labels, each a finite number.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="A registered surrogate; see `niobe models list`.")]
+Members = Annotated[int, typer.Option(min=1, help="Members of an ensemble.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Epochs of training (trees: 3 an epoch).")]
+Seed = Annotated[int, typer.Option(min=0)]
+Rows = Annotated[
+    int | None, typer.Option(min=12, help="Use so many rows, drawn by the seed; all if left out.")
+]
+_ENERGY = "formation_energy_per_atom"
+
+
+@models.command("list")
+def names(as_json: AsJson = False) -> None:
+    """Registered models, and which options each takes."""
+    from surrogates.models import MODELS
+    from surrogates.tuning import SPACES
+
+    print_rows([{"model": m, "options": ", ".join(SPACES.get(m, {})) or None} for m in MODELS], as_json)
+
+
+@models.command()
+def fit(
+    file: Table,
+    to: Annotated[Path, typer.Argument(help="Folder of the checkpoint; a training in it goes on.")],
+    target: Column,
+    model: Model = "moments",
+    members: Members = 3,
+    epochs: Epochs = 60,
+    seed: Seed = 0,
+    rows: Rows = None,
+) -> None:
+    """Train a surrogate on a table and write its checkpoint."""
+    structures, labels = _labelled(file, target, rows, seed)
+    with _bad_input():
+        surrogate = _maker(model, members, epochs, to / "training")()
+        surrogate.fit(structures, {_ENERGY: labels}, seed=seed)
+    to.mkdir(parents=True, exist_ok=True)
+    surrogate.save(to)
+    console().print(f"{model} trained on {len(labels)} rows: {to}", soft_wrap=True)
+
+
+@models.command()
+def compare(
+    file: Table,
+    target: Column,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="Again for each; all if none.")
+    ] = None,
+    members: Members = 2,
+    epochs: Epochs = 30,
+    folds: Annotated[int, typer.Option(min=2)] = 3,
+    seed: Seed = 0,
+    rows: Rows = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cross-validated error, calibration, training seconds and structures a second of models, best first."""
+    from surrogates.evaluation import compared
+    from surrogates.models import MODELS
+
+    structures, labels = _labelled(file, target, rows, seed)
+    makers = {name: _maker(name, members, epochs) for name in model or MODELS}
+    with _bad_input():
+        scores = compared(makers, structures, _ENERGY, labels, folds=folds, seed=seed)
+    print_rows([dataclasses.asdict(score) for score in scores], as_json)
+
+
+@app.command("learning-curve")
+def learning_curve(
+    file: Table,
+    target: Column,
+    model: Model = "gbt",
+    members: Members = 2,
+    epochs: Epochs = 30,
+    repeats: Annotated[int, typer.Option(min=2)] = 3,
+    points: Annotated[int, typer.Option(min=3, help="Numbers of records, doubling up to all.")] = 4,
+    aim: Annotated[float, typer.Option(min=0, help="Error to reach, in the target's unit.")] = 0.02,
+    seed: Seed = 0,
+    rows: Rows = None,
+    as_json: AsJson = False,
+) -> None:
+    """Error against records, its power law, and how many more records the aimed error would take."""
+    from surrogates.evaluation import learning_curve as measure
+    from surrogates.evaluation import power_law
+
+    structures, labels = _labelled(file, target, rows, seed)
+    most = len(labels) - len(labels) // 5
+    sizes = sorted({most // 2**power for power in range(points)})
+    with _bad_input():
+        curve = measure(
+            _maker(model, members, epochs),
+            structures,
+            _ENERGY,
+            labels,
+            sizes=sizes,
+            repeats=repeats,
+            seed=seed,
+        )
+        law = power_law(curve, seed=seed)
+    needed = law.records_for(aim) if aim else (float("inf"),) * 3
+    found = [
+        {"records": int(n), "error": float(e.mean()), "spread": float(e.std()), "law": law.error(n)}
+        for n, e in zip(curve.sizes, curve.errors.T, strict=True)
+    ]
+    print_rows(found, as_json)
+    if not as_json:
+        console().print(_extrapolation(law.exponent, law.interval(), aim, needed, len(labels)))
+
+
+def _extrapolation(
+    exponent: float, interval: tuple[float, float], aim: float, needed: tuple[float, float, float], have: int
+) -> str:
+    more = [f"{max(n - have, 0):,.0f}" if n < 1e12 else "more than anyone has" for n in needed]
+    return (
+        f"error ~ records^{exponent:.2f} (90 % between {interval[0]:.2f} and {interval[1]:.2f}); "
+        f"for {aim:g}: {more[0]} more records (90 % between {more[1]} and {more[2]})"
+    )
+
+
+@app.command()
+def tune(
+    file: Table,
+    to: Annotated[Path, typer.Argument(help="Folder of the study; an interrupted one goes on.")],
+    target: Column,
+    model: Model = "moments",
+    search: Annotated[str, typer.Option(help="grid, random or nas.")] = "nas",
+    trials: Annotated[int, typer.Option(min=1)] = 20,
+    epochs: Epochs = 20,
+    seed: Seed = 0,
+    rows: Rows = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search architectures with pruning; write a table, a plot and the winner for a campaign to name."""
+    from launchers.tuned import write_study
+    from surrogates.tuning import SEARCHES
+    from surrogates.tuning import tune as run
+
+    kind = next((known for known in SEARCHES if known == search), None)
+    if kind is None:
+        raise ConfigError(f"--search {search!r} is unknown; allowed: {', '.join(SEARCHES)}")
+    structures, labels = _labelled(file, target, rows, seed)
+    to.mkdir(parents=True, exist_ok=True)
+    with _bad_input():
+        found = run(
+            model,
+            structures,
+            _ENERGY,
+            labels,
+            search=kind,
+            trials=trials,
+            epochs=epochs,
+            seed=seed,
+            storage=to / "study.log",
+            tick=None if as_json else _tell,
+        )
+    write_study(to, model, found, epochs)
+    print_rows([_trial_row(trial) for trial in found], as_json)
+
+
+@representations.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(help="File or folder of structures.")],
+    most: Annotated[int, typer.Option("--most", "-n", min=2, help="Structures to measure on.")] = 30,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Invariance, degeneracy, smoothness and the way back, measured for every representation."""
+    from loop.imports import read_structures
+    from surrogates.representations.report import REPRESENTATIONS
+    from surrogates.representations.report import check as measure
+
+    imported = read_structures(file)
+    if imported.broken:
+        raise ConfigError(f"{imported.broken[0]} ({len(imported.broken)} such rows)")
+    structures = [structure for _, structure in imported.structures[:most]]
+    with _bad_input():
+        found = [measure(name, structures, seed=seed) for name in REPRESENTATIONS]
+    print_rows([dataclasses.asdict(properties) for properties in found], as_json)
+
+
+@contextmanager
+def _bad_input() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _labelled(file: Path, target: str, rows: int | None, seed: int) -> tuple[list[Structure], NDArray[Any]]:
+    import numpy as np
+
+    from loop.labelled import labelled_structures
+
+    structures, labels = labelled_structures(file, target)
+    if rows is None or rows >= len(labels):
+        return structures, labels
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:rows])
+    return [structures[i] for i in chosen], labels[chosen]
+
+
+def _maker(name: str, members: int, epochs: int, work: Path | None = None) -> Callable[[], Surrogate]:
+    from surrogates.models import make_surrogate
+
+    return lambda: make_surrogate(name, members=members, epochs=epochs, work=work)
+
+
+def _trial_row(trial: Trial) -> dict[str, Any]:
+    options = ", ".join(f"{name} {value}" for name, value in trial.options.items())
+    return {
+        "trial": trial.number,
+        "error": trial.error,
+        "state": trial.state,
+        "epochs": trial.epochs,
+        "rate": trial.rate,
+        "options": options,
+    }
+
+
+def _tell(trial: Trial) -> None:
+    console().print(f"trial {trial.number}: {trial.error:.4f} {trial.state}", soft_wrap=True)

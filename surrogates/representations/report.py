@@ -1,0 +1,178 @@
+"""Four properties of every representation, measured on given structures.
+
+The properties are those asked of a representation by Damewood et al., Annu. Rev. Mater. Res. 53, 399
+(2023), and Musil et al., Chem. Rev. 121, 9759 (2021): the same crystal has one code, different crystals
+have different ones, small moves make small changes, and the code leads back.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surrogates.representations.composition import N_ELEMENTS, fractions, magpie
+from surrogates.representations.crystal_graph import crystal_graph, to_structure
+from surrogates.representations.descriptor import descriptor
+from surrogates.representations.image import fractions_of, images
+from surrogates.representations.sequence import LETTERS, wyckoff_sequence
+from surrogates.representations.soap import soap
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+FloatArray = NDArray[np.float64]
+_CUTOFF, _NEIGHBOURS = 6.0, 12
+_SAME = 1e-5
+_STEP = 1e-3
+_STEPS = 20
+_STILL = 1e-9
+
+
+@dataclass(frozen=True)
+class Representation:
+    """row: one structure to numbers. back: how far the way back to it misses, where there is one."""
+
+    row: Callable[[Structure], FloatArray]
+    back: Callable[[Structure], float] | None = None
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What was measured, for each change of description the largest relative change of the code.
+
+    degenerate: pairs of distinct structures with one code, of all pairs. jump: the largest change of the
+    code in one step of 0.001 Å over the median one, as an atom moves; about 1 is smooth, 0 says that
+    nothing changes and infinity that it stays and then jumps. back: largest error of the way back (Å, or of
+    a fraction for codes of composition); None where there is none.
+    """
+
+    name: str
+    rotation: float
+    translation: float
+    permutation: float
+    cell: float
+    supercell: float
+    degenerate: int
+    pairs: int
+    jump: float
+    back: float | None
+
+
+def _graph_row(structure: Structure) -> FloatArray:
+    """Per pair of elements a histogram of edges per atom, smeared by 0.1 Å: what a graph network can know."""
+    graph = crystal_graph(structure, cutoff=_CUTOFF, neighbours=_NEIGHBOURS)
+    grid = np.linspace(0.5, _CUTOFF, 56)
+    smeared = np.exp(-(((graph.distances[:, None] - grid) / 0.1) ** 2))
+    pair = graph.numbers[graph.center] * 131 + graph.numbers[graph.neighbour] * 17
+    row = np.zeros((64, len(grid)))
+    np.add.at(row, pair % 64, smeared / len(graph.numbers))
+    return np.append(row.ravel(), fractions([structure])[0])
+
+
+def _graph_back(structure: Structure) -> float:
+    again = to_structure(crystal_graph(structure, cutoff=_CUTOFF, neighbours=_NEIGHBOURS))
+    return float(np.abs(again.distance_matrix - structure.distance_matrix).max())
+
+
+def _sequence_row(structure: Structure) -> FloatArray:
+    sequence = wyckoff_sequence(structure)
+    row = np.zeros((N_ELEMENTS + 1, len(LETTERS)))
+    for number, letter, share in sequence.orbits:
+        row[number, LETTERS.index(letter)] += share
+    return np.append(row.ravel(), sequence.group / 230)
+
+
+def _fractions_back(structure: Structure) -> float:
+    return float(np.abs(fractions_of(images([structure])[0]) - fractions([structure])[0]).max())
+
+
+REPRESENTATIONS = {
+    "crystal graph": Representation(_graph_row, _graph_back),
+    "fractions": Representation(lambda s: fractions([s])[0], lambda _: 0.0),
+    "magpie": Representation(lambda s: magpie([s])[0]),
+    "pair descriptor": Representation(lambda s: descriptor([s])[0]),
+    "soap": Representation(lambda s: soap([s])[0]),
+    "wyckoff sequence": Representation(_sequence_row),
+    "periodic-table image": Representation(lambda s: images([s])[0].ravel(), _fractions_back),
+}
+
+
+def check(name: str, structures: Sequence[Structure], *, seed: int) -> Properties:
+    """Measure one representation. Raises KeyError for an unknown name, ValueError for no structures."""
+    if not structures:
+        raise ValueError("no structure to measure on")
+    kind, rng = REPRESENTATIONS[name], np.random.default_rng(seed)
+    rows = [kind.row(structure) for structure in structures]
+    changes = {
+        change: max(_far(row, kind.row(make(s, rng))) for row, s in zip(rows, structures, strict=True))
+        for change, make in CHANGES.items()
+    }
+    pairs = [(i, j) for i in range(len(rows)) for j in range(i)]
+    return Properties(
+        name,
+        **changes,
+        degenerate=sum(_far(rows[i], rows[j]) < _SAME for i, j in pairs),
+        pairs=len(pairs),
+        jump=max(_jump(kind, structure, rng) for structure in structures),
+        back=max(kind.back(structure) for structure in structures) if kind.back else None,
+    )
+
+
+def _far(one: FloatArray, other: FloatArray) -> float:
+    """Largest difference over the largest number."""
+    return float(np.abs(one - other).max() / max(np.abs(one).max(), 1e-12))
+
+
+def _rotated(structure: Structure, rng: np.random.Generator) -> Structure:
+    from pymatgen.core.operations import SymmOp
+
+    operation = SymmOp.from_axis_angle_and_translation(rng.normal(size=3), float(rng.uniform(10, 170)))
+    return structure.copy().apply_operation(operation)
+
+
+def _translated(structure: Structure, rng: np.random.Generator) -> Structure:
+    return structure.copy().translate_sites(range(len(structure)), rng.uniform(size=3))
+
+
+def _permuted(structure: Structure, rng: np.random.Generator) -> Structure:
+    from pymatgen.core import Structure
+
+    return Structure.from_sites([structure[i] for i in rng.permutation(len(structure))])
+
+
+def _sheared(structure: Structure, rng: np.random.Generator) -> Structure:
+    """The same lattice by other vectors."""
+    return structure.copy().make_supercell([[1, 1, 0], [0, 1, 0], [0, int(rng.integers(1, 3)), 1]])
+
+
+def _doubled(structure: Structure, rng: np.random.Generator) -> Structure:
+    return structure.copy().make_supercell([2 if axis == rng.integers(3) else 1 for axis in range(3)])
+
+
+CHANGES: dict[str, Callable[[Structure, np.random.Generator], Structure]] = {
+    "rotation": _rotated,
+    "translation": _translated,
+    "permutation": _permuted,
+    "cell": _sheared,
+    "supercell": _doubled,
+}
+
+
+def _jump(kind: Representation, structure: Structure, rng: np.random.Generator) -> float:
+    """The largest change of the code over the median one, in steps of one atom by 0.001 Å."""
+    direction = rng.normal(size=3)
+    moving, rows = structure.copy(), [kind.row(structure)]
+    for _ in range(_STEPS):
+        step = _STEP * direction / np.linalg.norm(direction)
+        moving = moving.copy().translate_sites([0], step, frac_coords=False)
+        rows.append(kind.row(moving))
+    steps = [float(np.linalg.norm(b - a)) for a, b in itertools.pairwise(rows)]
+    usual = float(np.median(steps))
+    if max(steps) < _STILL:
+        return 0.0
+    return max(steps) / usual if usual > _STILL else float("inf")

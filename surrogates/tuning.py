@@ -1,0 +1,163 @@
+"""Tuning a network: grid, random or architecture search with pruning, by Optuna; interrupted studies go on.
+
+Pruning by successive medians (Golovin et al., KDD 2017); architecture search by a tree-structured Parzen
+estimator (Bergstra et al., NeurIPS 2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from surrogates.models.neural import held_rows
+from surrogates.models.recipes import RECIPES
+from surrogates.models.targets import Baseline, checked
+from surrogates.protocols import FloatArray
+from surrogates.representations.composition import fractions
+from surrogates.training import History, Rows, train
+
+if TYPE_CHECKING:
+    import optuna
+    from pymatgen.core import Structure
+
+Search = Literal["grid", "random", "nas"]
+SEARCHES: tuple[Search, ...] = ("grid", "random", "nas")
+_GRAPH: dict[str, list[Any]] = {
+    "width": [32, 64, 96],
+    "layers": [2, 3, 4],
+    "cutoff": [5.0, 6.0, 8.0],
+    "neighbours": [8, 12, 16],
+}
+SPACES: dict[str, dict[str, list[Any]]] = {
+    "elemnet": {"shrink": [1, 2, 4, 8, 16]},
+    "ptable_cnn": {"width": [16, 32, 48, 64], "layers": [1, 2, 3, 4]},
+    "wyckoff_rnn": {"width": [32, 64, 96], "layers": [1, 2]},
+    "cgcnn": _GRAPH | {"hidden": [32, 64, 128]},
+    "schnet": _GRAPH,
+    "physnet": _GRAPH,
+    "moments": _GRAPH | {"readout": ["mean", "attention"], "activation": ["silu", "gelu", "relu"]},
+}
+_RATES = [5e-4, 1e-3, 2e-3, 4e-3]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One architecture: its options, training rate, error (the target's unit) and epochs it was given.
+
+    state: complete, pruned or failed.
+    """
+
+    number: int
+    options: dict[str, Any]
+    rate: float
+    error: float
+    epochs: int
+    state: str
+
+
+def tune(
+    model: str,
+    structures: Sequence[Structure],
+    target: str,
+    labels: FloatArray,
+    *,
+    search: Search,
+    trials: int,
+    epochs: int,
+    seed: int,
+    storage: Path,
+    tick: Callable[[Trial], None] | None = None,
+) -> list[Trial]:
+    """Run the study in ``storage`` (a journal file) up to ``trials`` trials; all of them, best first.
+
+    Raises ValueError for a model without a search space or a study of another kind.
+    """
+    if model not in SPACES:
+        raise ValueError(f"{model!r} has nothing to tune; allowed: {', '.join(sorted(SPACES))}")
+    study = _study(storage, f"{model}/{target}/{search}", search, SPACES[model], seed)
+    objective = _objective(model, structures, target, labels, epochs, seed)
+    while len(study.trials) < trials and not _exhausted(study, search):
+        study.optimize(objective, n_trials=1, catch=())
+        if tick is not None:
+            tick(_trial(study.trials[-1]))
+    found = [_trial(trial) for trial in study.trials if trial.state.is_finished()]
+    return sorted(found, key=lambda trial: (trial.state != "complete", trial.error))
+
+
+def _study(storage: Path, name: str, search: Search, space: dict[str, list[Any]], seed: int) -> optuna.Study:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    samplers: dict[Search, Callable[[], Any]] = {
+        "grid": lambda: optuna.samplers.GridSampler(space | {"rate": _RATES}, seed=seed),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+        "nas": lambda: optuna.samplers.TPESampler(seed=seed),
+    }
+    journal = optuna.storages.journal.JournalFileBackend(str(storage))
+    study = optuna.create_study(
+        storage=optuna.storages.JournalStorage(journal),
+        study_name=name,
+        sampler=samplers[search](),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+        load_if_exists=True,
+    )
+    for trial in study.trials:
+        if not trial.state.is_finished():
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    return study
+
+
+def _exhausted(study: optuna.Study, search: Search) -> bool:
+    return search == "grid" and study.sampler.is_exhausted(study)
+
+
+def _objective(
+    model: str,
+    structures: Sequence[Structure],
+    target: str,
+    labels: FloatArray,
+    epochs: int,
+    seed: int,
+) -> Callable[[optuna.Trial], float]:
+    known, shares = checked(structures, {target: labels})[target], fractions(structures)
+    held = held_rows(len(structures), seed)
+    kept = np.setdiff1d(np.arange(len(structures)), held)
+    baseline = Baseline.fit(target, shares[kept], known[kept])
+    reduced = baseline.reduced(shares, known)[:, None]
+
+    def objective(trial: optuna.Trial) -> float:
+        import optuna
+        import torch
+
+        options = {name: trial.suggest_categorical(name, values) for name, values in SPACES[model].items()}
+        recipe = RECIPES[model].with_options(options)
+        rate = trial.suggest_categorical("rate", _RATES)
+        items = recipe.encoder.encode(structures)
+        rows, valid = (Rows([items[i] for i in part], reduced[part]) for part in (kept, held))
+
+        def tick(epoch: int, history: History) -> bool:
+            trial.report(history.valid[-1] * baseline.scale, epoch)
+            return not trial.should_prune()
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = recipe.network(1)
+        settings = replace(recipe.training, epochs=epochs, rate=rate)
+        history = train(network, recipe.encoder, rows, valid, settings, seed=seed, binary=[False], tick=tick)
+        if len(history.valid) < epochs:
+            raise optuna.TrialPruned
+        return history.valid[-1] * baseline.scale
+
+    return objective
+
+
+def _trial(trial: optuna.trial.FrozenTrial) -> Trial:
+    options = dict(trial.params)
+    rate = options.pop("rate", float("nan"))
+    last = trial.intermediate_values.get(trial.last_step, float("nan")) if trial.last_step else float("nan")
+    error = trial.value if trial.value is not None else last
+    return Trial(trial.number, options, rate, float(error), trial.last_step or 0, trial.state.name.lower())

@@ -1,0 +1,100 @@
+"""Cross-validation, learning curves and tuning."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymatgen.core import Structure
+
+from surrogates.evaluation import LearningCurve, compared, learning_curve, power_law
+from surrogates.models import make_surrogate
+from surrogates.protocols import FloatArray
+from surrogates.tuning import Trial, tune
+from tests.contract.test_surrogates import OXYGEN, TRAIN
+
+TARGET = "formation_energy_per_atom"
+LABELS = -6 * OXYGEN * (1 - OXYGEN)
+
+
+def test_models_are_judged_on_rows_they_have_not_seen() -> None:
+    noise = np.random.default_rng(0).normal(size=len(TRAIN))
+    makers = {"gbt": lambda: make_surrogate("gbt_magpie", members=3, epochs=10)}
+    (learnable,) = compared(makers, TRAIN, TARGET, LABELS, folds=3, seed=1)
+    (unlearnable,) = compared(makers, TRAIN, TARGET, noise, folds=3, seed=1)
+    assert learnable.mae < 0.5 * LABELS.std()
+    assert unlearnable.mae > 0.6 * noise.std()
+    assert learnable.seconds > 0 and learnable.per_second > 0
+
+
+def test_too_few_rows_to_cross_validate_are_refused() -> None:
+    makers = {"gbt": lambda: make_surrogate("gbt", members=2, epochs=2)}
+    with pytest.raises(ValueError, match="5 rows; cross-validation needs at least 12"):
+        compared(makers, TRAIN[:5], TARGET, LABELS[:5], folds=3, seed=1)
+
+
+def test_a_power_law_is_found_again_and_extrapolated() -> None:
+    sizes = np.array([100, 200, 400, 800])
+    noise = 1 + 0.02 * np.random.default_rng(0).standard_normal((5, 4))
+    law = power_law(LearningCurve(sizes, 2.0 * sizes**-0.5 * noise), seed=1)
+    low, high = law.interval()
+    assert law.exponent == pytest.approx(-0.5, abs=0.03)
+    assert low < law.exponent < high and high - low < 0.1
+    best, fewest, most = law.records_for(0.02)
+    assert fewest < best < most
+    assert best == pytest.approx(10_000, rel=0.3)
+
+
+def test_an_error_that_does_not_fall_is_never_reached() -> None:
+    law = power_law(LearningCurve(np.array([10, 20, 40]), np.full((2, 3), 0.3)), seed=1)
+    assert law.records_for(0.02)[0] > 1e12
+
+
+def test_a_learning_curve_asks_for_no_more_than_there_is() -> None:
+    with pytest.raises(ValueError, match="24 are left to train on"):
+        curve(TRAIN, [12, 28])
+
+
+def test_a_learning_curve_falls_for_a_learnable_label() -> None:
+    errors = curve(TRAIN, [6, 24]).errors.mean(0)
+    assert errors[1] < errors[0]
+
+
+def curve(structures: Sequence[Structure], sizes: list[int]) -> LearningCurve:
+    return learning_curve(
+        lambda: make_surrogate("gbt_magpie", members=2, epochs=10),
+        structures,
+        TARGET,
+        LABELS,
+        sizes=sizes,
+        repeats=3,
+        seed=1,
+    )
+
+
+def study(folder: Path, trials: int, labels: FloatArray = LABELS) -> list[Trial]:
+    return tune(
+        "wyckoff_rnn",
+        TRAIN,
+        TARGET,
+        labels,
+        search="random",
+        trials=trials,
+        epochs=3,
+        seed=1,
+        storage=folder / "study.log",
+    )
+
+
+def test_a_study_goes_on_where_it_was_and_the_best_is_first(tmp_path: Path) -> None:
+    first = study(tmp_path, 2)
+    both = study(tmp_path, 5)
+    assert len(first) == 2 and len(both) == 5
+    assert {trial.number: trial.error for trial in first}.items() <= {t.number: t.error for t in both}.items()
+    done = [trial.error for trial in both if trial.state == "complete"]
+    assert done == sorted(done) and both[0].error == min(done)
+
+
+def test_what_cannot_be_tuned_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to tune; allowed: cgcnn"):
+        tune("gbt", TRAIN, TARGET, LABELS, search="nas", trials=1, epochs=1, seed=1, storage=tmp_path / "s")
