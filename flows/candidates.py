@@ -75,9 +75,9 @@ def _lineage(spec: CampaignSpec, number: int, name: str, sample: Sample) -> Line
 
 def _shares(database: Database, spec: CampaignSpec, number: int) -> dict[str, float]:
     """The mix of the campaign file, as its bandit has shifted it by this round."""
-    shares = {part.name: part.share for part in spec.generation.mix}
+    shares: dict[str, float] = {part.name: part.share for part in spec.generation.mix}
     if not spec.generation.bandit:
-        return dict(shares)
+        return shares
     earlier = [record for record in database.records(spec.id) if record.round < number]
     seed = spec.derived_seed(number, "generate/bandit")
     return bandit_shares(shares, earlier, draws=_BANDIT_DRAWS, seed=seed)

@@ -21,10 +21,7 @@ class Guided:
 
     def __init__(self, generator: Generator, surrogate: Surrogate, *, draws: int) -> None:
         self._generator, self._surrogate, self._draws = generator, surrogate, draws
-
-    @property
-    def name(self) -> str:
-        return self._generator.name
+        self.name = generator.name
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
         """At most n samples in drawing order, each with its ``p_stable`` in its lineage.

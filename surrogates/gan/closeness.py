@@ -7,11 +7,13 @@ from collections import defaultdict
 from math import gcd
 
 import numpy as np
+from numpy.typing import NDArray
 
-from surrogates.gan.representation import Crystal
+from surrogates.gan.representation import BoolArray, Crystal
 from surrogates.protocols import FloatArray
 from surrogates.representations.elements import radius
 
+StrArray = NDArray[np.str_]
 _MIN_DISTANCE = 0.55
 _IMAGES = np.array(list(itertools.product((-1, 0, 1), repeat=3)), dtype=float)
 _ITSELF = (_IMAGES == 0).all(axis=1)
@@ -52,7 +54,7 @@ class Distances:
         return np.concatenate(rows) / len(symbols)
 
 
-def _either(first: np.ndarray, second: np.ndarray, one: str, other: str) -> np.ndarray:  # type: ignore[type-arg]
+def _either(first: StrArray, second: StrArray, one: str, other: str) -> BoolArray:
     return ((first == one) & (second == other)) | ((first == other) & (second == one))
 
 

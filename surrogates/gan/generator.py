@@ -73,12 +73,9 @@ class CrystalGAN:
     def __init__(self, *, epochs: int, representation: str = "symmetric") -> None:
         self._epochs = epochs
         self._representation = _REPRESENTATIONS[representation]
+        self.name = "gan" if representation == "symmetric" else representation
         self._networks: _Networks | None = None
         self._history: list[dict[str, float]] = []
-
-    @property
-    def name(self) -> str:
-        return "gan" if self._representation.name == "symmetric" else self._representation.name
 
     @property
     def critic_gap(self) -> float:

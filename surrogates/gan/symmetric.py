@@ -7,6 +7,7 @@ Geometry: lattice, then the three coordinates of each orbit; what the letter fix
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from surrogates.gan.wyckoff import (
     LETTERS,
     MAX_ORBITS,
     Orbit,
+    Position,
     SymmetricCrystal,
     decode,
     encode,
@@ -183,7 +185,7 @@ def _free_lattice() -> FloatArray:
     return np.array([free_lattice(number) for number in range(1, GROUPS + 1)], dtype=float)
 
 
-def _all_positions():  # type: ignore[no-untyped-def]
+def _all_positions() -> Iterator[tuple[int, int, Position]]:
     for number in range(1, GROUPS + 1):
         for name, position in positions(number).items():
             yield number - 1, LETTERS.index(name), position

@@ -37,8 +37,16 @@ class Examples:
         rows = torch.multinomial(self.weights, n, replacement=True)
         open_ = torch.rand(n, 1) < 0.5
         condition = torch.where(open_, self.opened[rows], self.condition[rows])
-        parts = (self.tokens, self.geometry, self.features, self.free, self.allowed)
-        return Examples(*(part[rows] for part in parts), condition, condition, self.weights[rows])
+        return Examples(
+            tokens=self.tokens[rows],
+            geometry=self.geometry[rows],
+            features=self.features[rows],
+            free=self.free[rows],
+            allowed=self.allowed[rows],
+            condition=condition,
+            opened=self.opened[rows],
+            weights=self.weights[rows],
+        )
 
 
 class Trainer:

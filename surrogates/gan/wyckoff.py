@@ -155,12 +155,12 @@ def decode(crystal: SymmetricCrystal, elements: tuple[str, ...]) -> Crystal | No
     sites = [table[orbit.letter].sites(np.array(orbit.free)) for orbit in crystal.orbits]
     symbols = [elements[orbit.role] for orbit in crystal.orbits]
     species = tuple(s for symbol, found in zip(symbols, sites, strict=True) for s in [symbol] * len(found))
-    basis = _primitive_basis(crystal.space_group)
+    basis, inverse = _primitive_basis(crystal.space_group)
     own = sum(atomic_volume(symbol) for symbol in species) * centring(crystal.space_group)
     lattice = _cell(crystal, own)
     if lattice is None:
         return None
-    return Crystal(basis @ lattice, np.concatenate(sites) @ np.linalg.inv(basis) % 1, species)
+    return Crystal(basis @ lattice, np.concatenate(sites) @ inverse % 1, species)
 
 
 def free_lattice(space_group: int) -> tuple[bool, ...]:
@@ -201,16 +201,17 @@ _CENTRED = {
 
 
 @functools.cache
-def _primitive_basis(space_group: int) -> FloatArray:
-    """Rows: primitive vectors in the conventional basis."""
+def _primitive_basis(space_group: int) -> tuple[FloatArray, FloatArray]:
+    """Primitive vectors in the conventional basis, as rows, and the inverse."""
     from pyxtal.symmetry import Group
 
-    return _CENTRED[Group(space_group, quick=True).symbol[0]]
+    basis = _CENTRED[Group(space_group, quick=True).symbol[0]]
+    return basis, np.linalg.inv(basis)
 
 
 def _one_cell(position: Position, space_group: int) -> Position:
     """Without the sites that a centring translation makes of others."""
-    inverse = np.linalg.inv(_primitive_basis(space_group))
+    _, inverse = _primitive_basis(space_group)
     generic = position.sites(_GENERIC) @ inverse
     kept: list[int] = []
     for index, site in enumerate(generic):

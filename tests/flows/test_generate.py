@@ -31,7 +31,7 @@ def round_with(database: Database, gan: CrystalGAN, **generation: bool) -> tuple
     spec = CampaignSpec(
         id="g",
         elements=("Nb", "O"),
-        generation=Generation(candidates=16, mix=MIX, **generation),  # type: ignore[arg-type]
+        generation=Generation(candidates=16, mix=MIX, **generation),
     )
     folder = checkpoint_folder(spec, 1, "gan")
     folder.mkdir(parents=True)

@@ -74,7 +74,11 @@ def _parents() -> Iterator[tuple[str, Structure]]:
 def _follow(parent: Structure, work: Path) -> dict[str, Any]:
     """Relax, phonons, and for an unstable one its children relaxed and with their phonons."""
     relaxed = _validate(parent, work)
-    content = {"parent": relaxed, "unstable": relaxed.get("outcome") == Stability.UNSTABLE, "children": []}
+    content: dict[str, Any] = {
+        "parent": relaxed,
+        "unstable": relaxed.get("outcome") == Stability.UNSTABLE,
+        "children": [],
+    }
     if content["unstable"]:
         soft = SoftParent("parent", Structure.from_dict(relaxed["structure"]), tuple(relaxed["modes"]))
         elements = tuple(sorted(e.symbol for e in parent.composition))

@@ -1,5 +1,6 @@
 """The representations are exact, skeletons obey their rules, and checkpoints carry the GAN."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -24,6 +25,16 @@ from tests.loop.factory import nbo, rutile
 ELEMENTS = ("Nb", "O")
 PROTOTYPES = decorated_prototypes(ELEMENTS, 10)[::4]
 REPRESENTATIONS: list[Representation] = [SymmetricCrystals(), PointCloud()]
+
+
+@functools.cache
+def trained() -> tuple[CrystalGAN, list[tuple[int, int]]]:
+    """A GAN trained a little, and what its training reported."""
+    gan = CrystalGAN(epochs=1)
+    done: list[tuple[int, int]] = []
+    structures = [structure for _, structure in PROTOTYPES]
+    gan.fit(structures, np.ones(len(structures)), seed=2, report=lambda *step: done.append(step))
+    return gan, done
 
 
 def crystal_of(structure: Structure) -> Crystal:
@@ -129,10 +140,7 @@ def test_a_site_too_near_its_own_image_overlaps() -> None:
 
 
 def test_a_checkpoint_draws_the_same_samples(tmp_path: Path) -> None:
-    gan = CrystalGAN(epochs=1)
-    structures = [structure for _, structure in PROTOTYPES]
-    done: list[tuple[int, int]] = []
-    gan.fit(structures, np.ones(len(structures)), seed=2, report=lambda *step: done.append(step))
+    gan, done = trained()
     assert done[-1][0] == done[-1][1] == len(done)
     assert np.isfinite(gan.critic_gap)
     gan.save(tmp_path)
@@ -153,11 +161,9 @@ def test_training_teaches_what_the_corpus_holds() -> None:
 
 
 def test_a_composition_asked_for_exactly_is_met_exactly() -> None:
-    gan = CrystalGAN(epochs=1)
-    structures = [structure for _, structure in PROTOTYPES]
-    gan.fit(structures, np.ones(len(structures)), seed=2)
     fractions = {"Nb": (1 / 3, 1 / 3), "O": (2 / 3, 2 / 3)}
-    batch = gan.sample(SampleRequest(elements=ELEMENTS, max_atoms=12, fractions=fractions), 5, seed=1)
+    request = SampleRequest(elements=ELEMENTS, max_atoms=12, fractions=fractions)
+    batch = trained()[0].sample(request, 5, seed=1)
     assert batch.samples
     assert {s.structure.composition.reduced_formula for s in batch.samples} == {"NbO2"}
 
