@@ -42,7 +42,8 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     structures, targets = training_set(_finished(database, spec), _references(database, spec))
     structures, targets = with_foreign_labels(structures, targets, _foreign(database, spec))
     seed = spec.derived_seed(round_record.number, "train_surrogate")
-    name, chosen = spec.surrogate.model, spec.surrogate
+    chosen = spec.surrogate
+    name: str = chosen.model
     if name == "auto":
         name, why = choose_model(chosen, structures, targets["formation_energy_per_atom"], seed=seed)
         database.update_round(spec.id, round_record.number, notes=[*round_record.notes, why])
