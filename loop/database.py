@@ -138,7 +138,8 @@ class Database:
 
     def count(self, campaign: str, **equal: Any) -> int:
         """How many records of a campaign have fields equal to what is given."""
-        return self._mongo["structures"].count_documents({"campaign": campaign} | equal)
+        query = {"campaign": campaign} | {key.replace("__", "."): value for key, value in equal.items()}
+        return self._mongo["structures"].count_documents(query)
 
     def page(
         self,
@@ -161,21 +162,29 @@ class Database:
             limit=limit,
             max_time_ms=_milliseconds(seconds),
             batch_size=limit,
+            hint=[("campaign", 1), (sort[0], 1)],
         )
         with _answered_in_time(seconds):
             return _load(StructureRecord, found)
 
-    def count_matching(self, campaign: str, query: Mapping[str, Any], *, seconds: float) -> int:
-        """How many records of a campaign match a query. Raises ConfigError where it takes longer."""
+    def count_matching(self, campaign: str, query: Mapping[str, Any], *, indexed: str, seconds: float) -> int:
+        """How many records of a campaign match a query. Raises ConfigError where it takes longer.
+
+        indexed: the field whose index is used.
+        """
         with _answered_in_time(seconds):
             return self._mongo["structures"].count_documents(
-                _within(campaign, query), maxTimeMS=_milliseconds(seconds)
+                _within(campaign, query),
+                maxTimeMS=_milliseconds(seconds),
+                hint=[("campaign", 1), (indexed, 1)],
             )
 
-    def discovered(self, campaign: str, rounds: int) -> list[StructureRecord]:
-        """What was a discovery in any of the first ``rounds`` rounds, displaced ones included."""
-        query = {"campaign": campaign, "verdict.discovery_round": {"$in": list(range(rounds + 1))}}
-        return _load(StructureRecord, self._mongo["structures"].find(query, sort=[("round", 1)]))
+    def discovered(self, campaign: str) -> list[StructureRecord]:
+        """What was a discovery in any round, displaced ones included, by round."""
+        field = "verdict.discovery_round"
+        query = {"campaign": campaign, field: {"$gte": 0}}
+        found = self._mongo["structures"].find(query, sort=[(field, 1)], hint=[("campaign", 1), (field, 1)])
+        return _load(StructureRecord, found)
 
     def children(self, record: str) -> list[StructureRecord]:
         """Records made from this one."""

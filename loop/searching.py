@@ -81,10 +81,9 @@ class Filter(BaseModel):
 
 
 def sorted_query(query: Query, sort: SortKey) -> Query:
-    """The query, narrowed to records that have what they are sorted by."""
-    if sort in {"round", "formula", "n_atoms"} or SORT_FIELDS[sort] in query:
-        return query
-    return {"$and": [query, {SORT_FIELDS[sort]: _FINITE}]} if query else {SORT_FIELDS[sort]: _FINITE}
+    """The query, narrowed to records that have what they are sorted by, as an index needs it."""
+    bound = {"$gte": ""} if sort == "formula" else _FINITE
+    return {"$and": [query, {SORT_FIELDS[sort]: bound}]} if query else {SORT_FIELDS[sort]: bound}
 
 
 def systems_with(wanted: Sequence[str], elements: Sequence[str]) -> list[str]:
