@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
@@ -188,33 +189,42 @@ def _check_value(value: Any) -> None:
     for part in value if isinstance(value, list) else [value]:
         if isinstance(part, dict | list):
             raise ConfigError("query: compare with numbers, words, true, false or null, or a list of them")
-        if isinstance(part, int | float) and not -_LARGEST <= part <= _LARGEST and isinstance(part, int):
+        if isinstance(part, int | float) and not -_LARGEST <= part <= _LARGEST:
             raise ConfigError(f"query: {part} is too large")
         if isinstance(part, str) and ("\0" in part or not part.isprintable()):
             raise ConfigError("query: a word holds characters that cannot be printed")
 
 
 def facets(record: StructureRecord) -> dict[str, Any]:
-    """What other programs search by, as OPTIMADE 1.2 names it: elements, their shares and formulas."""
+    """What other programs search by, as OPTIMADE 1.2 names it: elements, their shares and formulas.
+
+    Ratios are of an element's atoms to all; a reduced formula is alphabetical and has no common divisor.
+    """
     from pymatgen.core import Composition
 
     composition = Composition(record.formula)
-    counts = dict(sorted(composition.get_el_amt_dict().items()))
+    amounts = {symbol: round(amount) for symbol, amount in composition.get_el_amt_dict().items()}
+    divisor = math.gcd(*amounts.values())
+    counts = {symbol: amounts[symbol] // divisor for symbol in sorted(amounts)}
     total = sum(counts.values())
     return {
+        "id": record.id,
         "elements": list(counts),
         "nelements": len(counts),
         "elements_ratios": [count / total for count in counts.values()],
         "chemical_formula_reduced": _formula(counts),
         "chemical_formula_anonymous": _anonymous(counts),
         "chemical_formula_descriptive": record.formula,
+        "nperiodic_dimensions": 3,
+        "dimension_types": [1, 1, 1],
+        "structure_features": [],
     }
 
 
-def _formula(counts: dict[str, float]) -> str:
-    return "".join(symbol + ("" if count == 1 else str(round(count))) for symbol, count in counts.items())
+def _formula(counts: dict[str, int]) -> str:
+    return "".join(symbol + ("" if count == 1 else str(count)) for symbol, count in counts.items())
 
 
-def _anonymous(counts: dict[str, float]) -> str:
+def _anonymous(counts: dict[str, int]) -> str:
     descending = sorted(counts.values(), reverse=True)
     return _formula(dict(zip("ABCDE", descending, strict=False)))
