@@ -1,4 +1,4 @@
-"""What a person may ask of the records: filters by hand, and a query language that lets nothing harmful through."""
+"""What a person may ask of the records: filters, and a query language that lets nothing harmful through."""
 
 from __future__ import annotations
 
