@@ -43,11 +43,11 @@ class Filter(BaseModel):
 
     elements: Annotated[str, Field(max_length=60, pattern=r"^[A-Za-z ,\-]*$")] = ""
     formula: Annotated[str, Field(max_length=60, pattern=r"^[A-Za-z0-9]*$")] = ""
-    status: str = Field("", pattern=r"^[a-z]*$", max_length=20)
+    status: Annotated[str, Field(pattern=r"^[a-z]*$", max_length=20)] = ""
     dynamics: Stability | Literal[""] = ""
     discovery: bool = False
     round: Annotated[int, Field(ge=0, le=10**6)] | None = None
-    generator: str = Field("", pattern=r"^[a-z_]*$", max_length=40)
+    generator: Annotated[str, Field(pattern=r"^[a-z_]*$", max_length=40)] = ""
     source: Literal["", "seed", "generated"] = ""
     max_above: Annotated[float, Field(ge=0, le=1000)] | None = None
     query: Annotated[str, Field(max_length=_MOST_CHARACTERS)] = ""

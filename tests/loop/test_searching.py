@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from config.errors import ConfigError
+from loop.records import Stability
 from loop.searching import OPERATORS, Filter, facets, parse_query, sorted_query, systems_with
 from tests.loop.factory import element, rutile, validated
 
 
 def test_a_form_becomes_the_query_one_would_write() -> None:
-    asked = Filter(elements="o", dynamics="stable", max_above=0.05, source="generated", discovery=True)
+    asked = Filter(
+        elements="o", dynamics=Stability.STABLE, max_above=0.05, source="generated", discovery=True
+    )
     assert asked.to_query(("Nb", "O")) == {
         "chemsys": {"$in": ["O", "Nb-O"]},
         "validation.phonon.outcome": "stable",
@@ -24,7 +27,7 @@ def test_a_form_becomes_the_query_one_would_write() -> None:
         "round": {"$gte": 1},
         "verdict.e_above_hull_now": {"$lte": 0.05},
     }
-    assert Filter(round="", max_above="").to_query(("Nb", "O")) == {}  # type: ignore[arg-type]
+    assert Filter.model_validate({"round": "", "max_above": ""}).to_query(("Nb", "O")) == {}
 
 
 def test_systems_hold_what_is_wanted_and_nothing_foreign() -> None:

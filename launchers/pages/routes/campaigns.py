@@ -118,6 +118,7 @@ def rounds(
         rates=plots.rate_figure(found),
         funnel=plots.funnel_figure(found),
         times=plots.time_figure(found),
+        diversity=plots.diversity_figure(found) if any(r.metrics.diversity for r in found) else None,
         notes=[(r.number, note) for r in found for note in r.notes],
         rejected=views.rejected_rows(found),
         **_compared(database, campaign.id, found, before, after),
