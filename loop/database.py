@@ -25,7 +25,7 @@ Document = dict[str, Any]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _TIMEOUT_MS = 10_000
 _BESIDE = {"facets", "modified"}
-_HAS_FACETS = "facets.nelements"
+_HAS_FACETS = "facets.nperiodic_dimensions"
 _COUNTED_FIELDS = ("acquired_round", "choice.arm", "verdict.discovery", "verdict.discovery_round")
 
 
@@ -70,7 +70,7 @@ class Database:
         records.create_index([("campaign", 1), ("status", 1)])
         for key in (*INDEXED_FIELDS, *_COUNTED_FIELDS):
             records.create_index([("campaign", 1), (key, 1)])
-        for key in ("lineage.parents", "facets.id", _HAS_FACETS):
+        for key in ("lineage.parents", "facets.id", "nelements", _HAS_FACETS):
             records.create_index([(key, 1)])
         entries = self._mongo["entries"]
         for key in ("formula_reduced", "source", "chemsys", "group"):
@@ -128,10 +128,7 @@ class Database:
     def complete(self) -> None:
         """Add what searches need to records that an earlier Niobe stored without it."""
         everything = self._mongo["structures"].count_documents({})
-        if (
-            self._mongo["structures"].count_documents({_HAS_FACETS: {"$in": list(range(1, 12))}})
-            == everything
-        ):
+        if self._mongo["structures"].count_documents({_HAS_FACETS: 3}) == everything:
             return
         for document in self._mongo["structures"].find({_HAS_FACETS: None}):
             record = StructureRecord.model_validate(_from_mongo(document))

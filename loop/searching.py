@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
@@ -33,6 +32,7 @@ _MOST_CHARACTERS, _DEEPEST, _MOST_PARTS = 4_000, 10, 200
 _FIELD = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _LITERAL = re.compile(r"\^?[\w \-]*\$?")
 _LARGEST = 2**63 - 1
+_COUNT = re.compile(r"([A-Z][a-z]?)(\d*)")
 _FINITE = {"$gte": -1e300, "$lte": 1e300}
 
 
@@ -196,35 +196,22 @@ def _check_value(value: Any) -> None:
 
 
 def facets(record: StructureRecord) -> dict[str, Any]:
-    """What other programs search by, as OPTIMADE 1.2 names it: elements, their shares and formulas.
+    """What other programs search by besides the record's own fields, as OPTIMADE 1.2 names it.
 
-    Ratios are of an element's atoms to all; a reduced formula is alphabetical and has no common divisor.
+    Ratios are of an element's atoms to all, elements in alphabetical order.
     """
-    from pymatgen.core import Composition
-
-    composition = Composition(record.formula)
-    amounts = {symbol: round(amount) for symbol, amount in composition.get_el_amt_dict().items()}
-    divisor = math.gcd(*amounts.values())
-    counts = {symbol: amounts[symbol] // divisor for symbol in sorted(amounts)}
-    total = sum(counts.values())
+    amounts = {symbol: int(count or 1) for symbol, count in _COUNT.findall(record.formula_reduced)}
+    total = sum(amounts.values())
     return {
         "id": record.id,
-        "elements": list(counts),
-        "nelements": len(counts),
-        "elements_ratios": [count / total for count in counts.values()],
-        "chemical_formula_reduced": _formula(counts),
-        "chemical_formula_anonymous": _anonymous(counts),
-        "chemical_formula_descriptive": record.formula,
+        "elements": list(amounts),
+        "elements_ratios": [amount / total for amount in amounts.values()],
+        "chemical_formula_anonymous": _anonymous(sorted(amounts.values(), reverse=True)),
         "nperiodic_dimensions": 3,
         "dimension_types": [1, 1, 1],
         "structure_features": [],
     }
 
 
-def _formula(counts: dict[str, int]) -> str:
-    return "".join(symbol + ("" if count == 1 else str(count)) for symbol, count in counts.items())
-
-
-def _anonymous(counts: dict[str, int]) -> str:
-    descending = sorted(counts.values(), reverse=True)
-    return _formula(dict(zip("ABCDE", descending, strict=False)))
+def _anonymous(amounts: Sequence[int]) -> str:
+    return "".join(letter + ("" if n == 1 else str(n)) for letter, n in zip("ABCDE", amounts, strict=False))

@@ -25,15 +25,8 @@ if TYPE_CHECKING:
 PREFIX = "/optimade"
 _SERVED = {"status": Status.VALIDATED.value}
 _FACETS = (
-    *(
-        "id",
-        "elements",
-        "nelements",
-        "elements_ratios",
-        "chemical_formula_reduced",
-        "chemical_formula_anonymous",
-    ),
-    *("chemical_formula_descriptive", "nperiodic_dimensions", "dimension_types", "structure_features"),
+    *("id", "elements", "elements_ratios", "chemical_formula_anonymous"),
+    *("nperiodic_dimensions", "dimension_types", "structure_features"),
 )
 _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
     "campaign": ("campaign", "string", None, "The campaign that found the structure."),
@@ -84,7 +77,9 @@ class RecordMapper(StructureMapper):
         structure = Structure.from_dict(doc["validation"]["structure"])
         structure.unset_charge()
         attributes = from_pymatgen(structure.remove_oxidation_states()).model_dump(mode="json")
-        attributes |= {key: value for key, value in doc["facets"].items() if key != "id"}
+        attributes |= {facet: doc["facets"][facet] for facet in _FACETS if facet != "id"}
+        attributes["chemical_formula_reduced"] = doc["formula_reduced"]
+        attributes["chemical_formula_descriptive"] = doc["formula"]
         attributes["space_group_it_number"] = doc["validation"]["spacegroup"]
         attributes["last_modified"] = f"{doc['modified'].isoformat()}Z"
         attributes |= {f"_niobe_{name}": _at(doc, path) for name, (path, *_) in _FIELDS.items()}
@@ -134,7 +129,10 @@ def optimade_app(database: Database, uri: str) -> FastAPI:
 
 def _config(database: Database, uri: str) -> ServerConfig:
     aliases = {
+        "nelements": "nelements",
         "nsites": "n_atoms",
+        "chemical_formula_reduced": "formula_reduced",
+        "chemical_formula_descriptive": "formula",
         "species_at_sites": "facets.elements",
         "space_group_it_number": "validation.spacegroup",
         "last_modified": "modified",
