@@ -24,7 +24,7 @@ def status_row(database: Database, campaign: CampaignRecord) -> Row:
         "records": database.count(campaign.id),
         "validated": database.count(campaign.id, status=Status.VALIDATED.value),
         "failed": database.count(campaign.id, status=Status.FAILED.value),
-        "discoveries": len(database.records(campaign.id, verdict__discovery=True)),
+        "discoveries": database.count(campaign.id, verdict__discovery=True),
         "reason": campaign.reason,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
@@ -15,7 +16,7 @@ from config.spec import SCHEMA_VERSION, CampaignSpec
 from loop.entries import SourceEntry
 from loop.records import Status, StructureRecord
 from loop.rounds import CampaignRecord, HullRecord, PhononRecord, RoundRecord
-from loop.searching import INDEXED_FIELDS
+from loop.searching import INDEXED_FIELDS, facets
 
 if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _TIMEOUT_MS = 10_000
+_BESIDE = {"facets", "modified"}
+_HAS_FACETS = "facets.nperiodic_dimensions"
 _COUNTED_FIELDS = ("acquired_round", "choice.arm", "verdict.discovery", "verdict.discovery_round")
 
 
@@ -67,7 +70,8 @@ class Database:
         records.create_index([("campaign", 1), ("status", 1)])
         for key in (*INDEXED_FIELDS, *_COUNTED_FIELDS):
             records.create_index([("campaign", 1), (key, 1)])
-        records.create_index([("lineage.parents", 1)])
+        for key in ("lineage.parents", "facets.id", "nelements", _HAS_FACETS):
+            records.create_index([(key, 1)])
         entries = self._mongo["entries"]
         for key in ("formula_reduced", "source", "chemsys", "group"):
             entries.create_index([(key, 1)])
@@ -118,9 +122,17 @@ class Database:
     def insert(self, records: Iterable[StructureRecord]) -> None:
         """Add records that are not there yet; records that are stay as they are."""
         for record in records:
-            self._mongo["structures"].update_one(
-                {"_id": record.id}, {"$setOnInsert": _body(record)}, upsert=True
-            )
+            document = _body(record) | _derived(record)
+            self._mongo["structures"].update_one({"_id": record.id}, {"$setOnInsert": document}, upsert=True)
+
+    def complete(self) -> None:
+        """Add what searches need to records that an earlier Niobe stored without it."""
+        everything = self._mongo["structures"].count_documents({})
+        if self._mongo["structures"].count_documents({_HAS_FACETS: 3}) == everything:
+            return
+        for document in self._mongo["structures"].find({_HAS_FACETS: None}):
+            record = StructureRecord.model_validate(_from_mongo(document))
+            self._mongo["structures"].update_one({"_id": record.id}, {"$set": _derived(record)})
 
     def record(self, record: str) -> StructureRecord:
         """The record of that id. Raises ConfigError where there is none."""
@@ -138,7 +150,8 @@ class Database:
 
     def count(self, campaign: str, **equal: Any) -> int:
         """How many records of a campaign have fields equal to what is given."""
-        return self._mongo["structures"].count_documents({"campaign": campaign} | equal)
+        query = {"campaign": campaign} | {key.replace("__", "."): value for key, value in equal.items()}
+        return self._mongo["structures"].count_documents(query)
 
     def page(
         self,
@@ -161,21 +174,29 @@ class Database:
             limit=limit,
             max_time_ms=_milliseconds(seconds),
             batch_size=limit,
+            hint=[("campaign", 1), (sort[0], 1)],
         )
         with _answered_in_time(seconds):
             return _load(StructureRecord, found)
 
-    def count_matching(self, campaign: str, query: Mapping[str, Any], *, seconds: float) -> int:
-        """How many records of a campaign match a query. Raises ConfigError where it takes longer."""
+    def count_matching(self, campaign: str, query: Mapping[str, Any], *, indexed: str, seconds: float) -> int:
+        """How many records of a campaign match a query. Raises ConfigError where it takes longer.
+
+        indexed: the field whose index is used.
+        """
         with _answered_in_time(seconds):
             return self._mongo["structures"].count_documents(
-                _within(campaign, query), maxTimeMS=_milliseconds(seconds)
+                _within(campaign, query),
+                maxTimeMS=_milliseconds(seconds),
+                hint=[("campaign", 1), (indexed, 1)],
             )
 
-    def discovered(self, campaign: str, rounds: int) -> list[StructureRecord]:
-        """What was a discovery in any of the first ``rounds`` rounds, displaced ones included."""
-        query = {"campaign": campaign, "verdict.discovery_round": {"$in": list(range(rounds + 1))}}
-        return _load(StructureRecord, self._mongo["structures"].find(query, sort=[("round", 1)]))
+    def discovered(self, campaign: str) -> list[StructureRecord]:
+        """What was a discovery in any round, displaced ones included, by round."""
+        field = "verdict.discovery_round"
+        query = {"campaign": campaign, field: {"$gte": 0}}
+        found = self._mongo["structures"].find(query, sort=[(field, 1)], hint=[("campaign", 1), (field, 1)])
+        return _load(StructureRecord, found)
 
     def children(self, record: str) -> list[StructureRecord]:
         """Records made from this one."""
@@ -192,12 +213,14 @@ class Database:
 
     def update_record(self, record: str, **fields: Any) -> None:
         """Set fields of one record in one atomic write. Models are stored as plain documents."""
-        self._mongo["structures"].update_one({"_id": record}, {"$set": _plain(fields)})
+        self._mongo["structures"].update_one({"_id": record}, {"$set": _plain(fields) | _now()})
 
     def finish_validation(self, record: str, **fields: Any) -> bool:
         """Store the outcome of a validation unless one is stored already; True where this call stored it."""
         query = {"_id": record, "status": {"$nin": [Status.VALIDATED.value, Status.FAILED.value]}}
-        return self._mongo["structures"].update_one(query, {"$set": _plain(fields)}).modified_count == 1
+        return (
+            self._mongo["structures"].update_one(query, {"$set": _plain(fields) | _now()}).modified_count == 1
+        )
 
     # source entries
 
@@ -426,6 +449,15 @@ def _body(record: BaseModel) -> Document:
     return record.model_dump(mode="json", exclude={"id"})
 
 
+def _derived(record: StructureRecord) -> Document:
+    """What is stored beside a record for searches, and is no part of it."""
+    return {"facets": facets(record)} | _now()
+
+
+def _now() -> Document:
+    return {"modified": datetime.now(UTC).replace(microsecond=0)}
+
+
 def _plain(fields: dict[str, Any]) -> Document:
     return {key: _plain_value(value) for key, value in fields.items()}
 
@@ -443,7 +475,8 @@ def _without_id(document: Document) -> Document:
 
 
 def _from_mongo(document: Document) -> Document:
-    return _without_id(document) | {"id": document["_id"]}
+    kept = {key: value for key, value in document.items() if key not in _BESIDE}
+    return _without_id(kept) | {"id": document["_id"]}
 
 
 def _load(model: type[ModelT], cursor: Iterable[Document]) -> list[ModelT]:

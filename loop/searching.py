@@ -32,6 +32,7 @@ _MOST_CHARACTERS, _DEEPEST, _MOST_PARTS = 4_000, 10, 200
 _FIELD = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _LITERAL = re.compile(r"\^?[\w \-]*\$?")
 _LARGEST = 2**63 - 1
+_COUNT = re.compile(r"([A-Z][a-z]?)(\d*)")
 _FINITE = {"$gte": -1e300, "$lte": 1e300}
 
 
@@ -42,11 +43,11 @@ class Filter(BaseModel):
 
     elements: Annotated[str, Field(max_length=60, pattern=r"^[A-Za-z ,\-]*$")] = ""
     formula: Annotated[str, Field(max_length=60, pattern=r"^[A-Za-z0-9]*$")] = ""
-    status: str = Field("", pattern=r"^[a-z]*$", max_length=20)
+    status: Annotated[str, Field(pattern=r"^[a-z]*$", max_length=20)] = ""
     dynamics: Stability | Literal[""] = ""
     discovery: bool = False
     round: Annotated[int, Field(ge=0, le=10**6)] | None = None
-    generator: str = Field("", pattern=r"^[a-z_]*$", max_length=40)
+    generator: Annotated[str, Field(pattern=r"^[a-z_]*$", max_length=40)] = ""
     source: Literal["", "seed", "generated"] = ""
     max_above: Annotated[float, Field(ge=0, le=1000)] | None = None
     query: Annotated[str, Field(max_length=_MOST_CHARACTERS)] = ""
@@ -81,10 +82,9 @@ class Filter(BaseModel):
 
 
 def sorted_query(query: Query, sort: SortKey) -> Query:
-    """The query, narrowed to records that have what they are sorted by."""
-    if sort in {"round", "formula", "n_atoms"} or SORT_FIELDS[sort] in query:
-        return query
-    return {"$and": [query, {SORT_FIELDS[sort]: _FINITE}]} if query else {SORT_FIELDS[sort]: _FINITE}
+    """The query, narrowed to records that have what they are sorted by, as an index needs it."""
+    bound = {"$gte": ""} if sort == "formula" else _FINITE
+    return {"$and": [query, {SORT_FIELDS[sort]: bound}]} if query else {SORT_FIELDS[sort]: bound}
 
 
 def systems_with(wanted: Sequence[str], elements: Sequence[str]) -> list[str]:
@@ -189,33 +189,29 @@ def _check_value(value: Any) -> None:
     for part in value if isinstance(value, list) else [value]:
         if isinstance(part, dict | list):
             raise ConfigError("query: compare with numbers, words, true, false or null, or a list of them")
-        if isinstance(part, int | float) and not -_LARGEST <= part <= _LARGEST and isinstance(part, int):
+        if isinstance(part, int | float) and not -_LARGEST <= part <= _LARGEST:
             raise ConfigError(f"query: {part} is too large")
         if isinstance(part, str) and ("\0" in part or not part.isprintable()):
             raise ConfigError("query: a word holds characters that cannot be printed")
 
 
 def facets(record: StructureRecord) -> dict[str, Any]:
-    """What other programs search by, as OPTIMADE 1.2 names it: elements, their shares and formulas."""
-    from pymatgen.core import Composition
+    """What other programs search by besides the record's own fields, as OPTIMADE 1.2 names it.
 
-    composition = Composition(record.formula)
-    counts = dict(sorted(composition.get_el_amt_dict().items()))
-    total = sum(counts.values())
+    Ratios are of an element's atoms to all, elements in alphabetical order.
+    """
+    amounts = {symbol: int(count or 1) for symbol, count in _COUNT.findall(record.formula_reduced)}
+    total = sum(amounts.values())
     return {
-        "elements": list(counts),
-        "nelements": len(counts),
-        "elements_ratios": [count / total for count in counts.values()],
-        "chemical_formula_reduced": _formula(counts),
-        "chemical_formula_anonymous": _anonymous(counts),
-        "chemical_formula_descriptive": record.formula,
+        "id": record.id,
+        "elements": list(amounts),
+        "elements_ratios": [amount / total for amount in amounts.values()],
+        "chemical_formula_anonymous": _anonymous(sorted(amounts.values(), reverse=True)),
+        "nperiodic_dimensions": 3,
+        "dimension_types": [1, 1, 1],
+        "structure_features": [],
     }
 
 
-def _formula(counts: dict[str, float]) -> str:
-    return "".join(symbol + ("" if count == 1 else str(round(count))) for symbol, count in counts.items())
-
-
-def _anonymous(counts: dict[str, float]) -> str:
-    descending = sorted(counts.values(), reverse=True)
-    return _formula(dict(zip("ABCDE", descending, strict=False)))
+def _anonymous(amounts: Sequence[int]) -> str:
+    return "".join(letter + ("" if n == 1 else str(n)) for letter, n in zip("ABCDE", amounts, strict=False))

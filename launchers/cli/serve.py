@@ -27,7 +27,7 @@ def serve(
     from config.settings import Settings
     from launchers.pages.access import LOOPBACK, Access
     from launchers.pages.serving import run_pages
-    from launchers.services import campaign_database
+    from launchers.services import campaign_database, ensure_database
 
     with campaign_database() as database:
         guarded = host not in LOOPBACK
@@ -37,7 +37,8 @@ def serve(
         if token is not None:
             print(f"token: in {Settings().home / _TOKEN_FILE}, to be given at http://{host}:{port}/login")
         try:
-            run_pages(database, access, host, port)
+            database.complete()
+            run_pages(database, access, ensure_database(), host, port)
         except OSError as error:
             raise ConfigError(f"serve: {host}:{port}: {error.strerror or error}") from None
 

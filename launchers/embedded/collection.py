@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -13,6 +15,7 @@ from mongomock_ng.collection import Collection
 from mongomock_ng.filtering import filter_applies, resolve_sort_key
 from pymongo.errors import DuplicateKeyError, WriteError
 
+from launchers.embedded.errors import CommandError
 from launchers.embedded.indexing import Condition, conditions, exact_conditions, index_key
 from launchers.embedded.storage import StoredCollection
 from launchers.embedded.wire import CODEC
@@ -23,6 +26,8 @@ Sort = Sequence[tuple[str, int]]
 
 class IndexedCollection(Collection):
     """Narrows an equality filter to candidates by index; mongomock-ng decides which of them match."""
+
+    deadline = math.inf
 
     @property
     def stored(self) -> StoredCollection:
@@ -52,8 +57,16 @@ class IndexedCollection(Collection):
         """The first document that matches, or None."""
         return next(self.select(filter, sort=sort, limit=1), None)
 
-    def count_matching(self, filter: Document) -> int:
+    def hinted(self, filter: Document, sort: Sort, skip: int, limit: int) -> Iterator[Document] | None:
+        """One page of a query that the indexes answer alone, or None where they cannot."""
+        seqs = self.stored.index.page(filter, list(sort), skip, limit)
+        return None if seqs is None else iter(self.stored.in_order(seqs))
+
+    def count_matching(self, filter: Document, *, hinted: bool = False) -> int:
         """How many documents match; from the indexes alone where the filter allows it."""
+        known = self.stored.index.count(filter, hinted=hinted)
+        if known is not None:
+            return known
         exact = exact_conditions(filter)
         if exact is not None and all(self._is_indexed(condition) for condition in exact):
             return self.stored.count(exact)
@@ -68,9 +81,12 @@ class IndexedCollection(Collection):
 
     def _iter_documents(self, filter: Document) -> Iterator[Document]:
         useful = [condition for condition in conditions(filter) if self._is_indexed(condition)]
+        deadline = self.deadline
         is_known = False
         for document in self.stored.meeting(useful):
             is_known = True
+            if time.monotonic() > deadline:
+                raise CommandError(50, "operation exceeded time limit")
             if filter_applies(filter, document):
                 yield document
         if not is_known:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -99,6 +101,8 @@ class Engine:
                 database, name=name, _db_store=self.store[command["$db"]]
             )
             database._collection_accesses[name] = self._collections[key]
+        limit = command.get("maxTimeMS")
+        self._collections[key].deadline = time.monotonic() + limit / 1000 if limit else math.inf
         return self._collections[key]
 
 

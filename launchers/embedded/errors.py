@@ -19,6 +19,7 @@ CODE_NAMES = {
     27: "IndexNotFound",
     43: "CursorNotFound",
     48: "NamespaceExists",
+    50: "MaxTimeMSExpired",
     59: "CommandNotFound",
     73: "InvalidNamespace",
     238: "NotImplemented",

@@ -20,14 +20,14 @@ _COUNT_STAGE = {"$group": {"_id": 1, "n": {"$sum": 1}}}
 
 def find(engine: Engine, command: Document) -> Document:
     """find with filter, projection, sort, skip, limit and batches."""
-    limit = abs(command.get("limit") or 0)
-    found = engine.collection(command).select(
-        command.get("filter") or {},
-        projection=command.get("projection") or None,
-        sort=list((command.get("sort") or {}).items()),
-        skip=command.get("skip") or 0,
-        limit=limit or None,
-    )
+    collection, filter = engine.collection(command), command.get("filter") or {}
+    sort, skip = list((command.get("sort") or {}).items()), command.get("skip") or 0
+    limit, projection = abs(command.get("limit") or 0), command.get("projection") or None
+    found = None
+    if "hint" in command and not projection:
+        found = collection.hinted(filter, sort, skip, limit)
+    if found is None:
+        found = collection.select(filter, projection=projection, sort=sort, skip=skip, limit=limit or None)
     size, only = command.get("batchSize", _FIRST_BATCH), command.get("singleBatch", False)
     return engine.cursors.first(
         f"{command['$db']}.{command['find']}", found, limit if only else size, only=only
@@ -42,16 +42,18 @@ def aggregate(engine: Engine, command: Document) -> Document:
         raise CommandError(40573, "change streams need a replica set; use a real MongoDB")
     collection, pipeline = engine.collection(command), command["pipeline"]
     size = (command.get("cursor") or {}).get("batchSize", _FIRST_BATCH)
-    found = _run_pipeline(collection, pipeline)
+    found = _run_pipeline(collection, pipeline, hinted="hint" in command)
     return engine.cursors.first(f"{command['$db']}.{collection.name}", found, size, only=False)
 
 
-def _run_pipeline(collection: IndexedCollection, pipeline: list[Document]) -> Iterator[Document]:
+def _run_pipeline(
+    collection: IndexedCollection, pipeline: list[Document], *, hinted: bool
+) -> Iterator[Document]:
     filter, rest = {}, pipeline
     if pipeline and list(pipeline[0]) == ["$match"]:
         filter, rest = pipeline[0]["$match"], pipeline[1:]
     if rest == [_COUNT_STAGE]:
-        number = collection.count_matching(filter)
+        number = collection.count_matching(filter, hinted=hinted)
         return iter([{"_id": 1, "n": number}] if number else [])
     fields = _fields_needed(rest[0]) if rest else None
     documents = (_trimmed(document, fields) for document in collection.select(filter))

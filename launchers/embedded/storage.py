@@ -12,6 +12,7 @@ from mongomock_ng.store import CollectionStore, DatabaseStore, ServerStore
 
 from launchers.embedded.file import seal, unseal
 from launchers.embedded.indexing import Condition, index_key, values_at
+from launchers.embedded.ordering import Index
 from launchers.embedded.wire import CODEC
 
 Document = dict[str, Any]
@@ -241,6 +242,19 @@ class StoredCollection(CollectionStore):
             ).fetchall()
             for (sealed,) in found:
                 yield _decode(sealed)
+
+    def in_order(self, seqs: Sequence[int]) -> list[Document]:
+        """Documents by sequence number, in the order given."""
+        marks = ",".join("?" * len(seqs))
+        found = dict(
+            self._connection.execute(f"SELECT seq, body FROM documents WHERE seq IN ({marks})", list(seqs))
+        )
+        return [_decode(found[seq]) for seq in seqs]
+
+    @property
+    def index(self) -> Index:
+        """The equality index, for queries that it answers alone."""
+        return Index(self._connection, self._id, self.indexed)
 
     def _rows(self) -> Iterator[tuple[int, bytes]]:
         last = 0

@@ -5,6 +5,7 @@ Pages read; only with ``Access.steering`` may they pin, veto and stop.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 _YEAR = "public, max-age=31536000"
 
 
-def create_app(database: Database, access: Access) -> FastAPI:
-    """The application over one database."""
+def create_app(database: Database, access: Access, uri: str) -> FastAPI:
+    """The application over one database, which is at ``uri`` for those that connect themselves."""
     app = FastAPI(title="Niobe", docs_url=None, redoc_url=None)
     app.state.database, app.state.access = database, access
     app.add_middleware(Gate, access=access)
@@ -35,11 +36,19 @@ def create_app(database: Database, access: Access) -> FastAPI:
     app.add_api_route("/login", _ask_token, methods=["GET"], response_class=HTMLResponse)
     app.add_api_route("/login", _login, methods=["POST"], response_class=RedirectResponse)
     app.add_api_route("/static/plotly.js", _plotly, methods=["GET"], include_in_schema=False)
+    app.mount("/optimade", _optimade(database, uri))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(ConfigError, _mistake)
     return app
+
+
+def _optimade(database: Database, uri: str) -> FastAPI:
+    logging.getLogger("optimade").addHandler(logging.NullHandler())  # its import would log to /var/log
+    from launchers.pages.optimade import optimade_app
+
+    return optimade_app(database, uri)
 
 
 def _ask_token(request: Request) -> HTMLResponse:

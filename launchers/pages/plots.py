@@ -329,6 +329,21 @@ def rate_figure(rounds: Sequence[RoundRecord]) -> Figure:
     return figure
 
 
+def diversity_figure(rounds: Sequence[RoundRecord]) -> Figure:
+    """How varied the GAN's samples were: a fall of the entropies is a collapse."""
+    from plotly import graph_objects as go
+
+    varied = [(r.number, r.metrics.diversity) for r in rounds if r.metrics.diversity]
+    figure = go.Figure()
+    for name in ("compositions", "space_groups", "sites"):
+        y = [getattr(diversity, name) for _, diversity in varied]
+        figure.add_scatter(x=[n for n, _ in varied], y=y, name=name.replace("_", " "), mode="lines+markers")
+    figure.update_yaxes(rangemode="tozero")
+    _styled(figure, "round", "entropy (nats)")
+    figure.update_xaxes(dtick=1 if len(varied) <= 20 else None)
+    return figure
+
+
 def time_figure(rounds: Sequence[RoundRecord]) -> Figure:
     """Seconds of each round by step."""
     from plotly import graph_objects as go

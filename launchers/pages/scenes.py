@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.generators.soft_modes import follow
+from loop.generators.soft_modes import Direction, directions, follow
 from loop.records import StructureRecord
 from loop.structures import relaxed_structure
 
@@ -25,13 +25,13 @@ def structure_scene(record: StructureRecord, modes: list[dict[str, Any]] | None 
     ``xyz``: atoms, those on a face repeated on the opposite one; ``edges``: pairs of points; all in Å.
     """
     structure = relaxed_structure(record)
-    scene = {"xyz": _xyz([_with_images(structure)]), "edges": _edges(structure), "mode": None}
+    scene: dict[str, Any] = {"xyz": _xyz([_with_images(structure)]), "edges": _edges(structure), "mode": None}
     if modes:
-        scene["mode"] = _mode(structure, modes[0])
+        scene["mode"] = _mode(structure, directions(modes)[0])
     return scene
 
 
-def _mode(structure: Structure, mode: dict[str, Any]) -> dict[str, Any]:
+def _mode(structure: Structure, mode: Direction) -> dict[str, Any]:
     """One period of a mode in the supercell it needs."""
     phases = np.sin(2 * np.pi * np.arange(_FRAMES) / _FRAMES)
     still = follow(structure, mode, 0.0)
@@ -45,8 +45,8 @@ def _mode(structure: Structure, mode: dict[str, Any]) -> dict[str, Any]:
     return {
         "xyz": _xyz(frames),
         "edges": _edges(still),
-        "frequency": mode["frequency"],
-        "q": mode["q"],
+        "frequency": mode.frequency,
+        "q": list(mode.q),
     }
 
 

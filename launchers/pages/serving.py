@@ -16,10 +16,10 @@ _GRACE_SECONDS = 2
 _MOST_CONNECTIONS = 200
 
 
-def run_pages(database: Database, access: Access, host: str, port: int) -> None:
+def run_pages(database: Database, access: Access, uri: str, host: str, port: int) -> None:
     """Serve until Ctrl-C. Raises OSError where the address cannot be had."""
     with listen(host, port) as bound:
-        pages_server(database, access).run(sockets=[bound])
+        pages_server(database, access, uri).run(sockets=[bound])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -36,14 +36,14 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def pages_server(database: Database, access: Access) -> Server:
+def pages_server(database: Database, access: Access, uri: str) -> Server:
     """uvicorn over the application, quiet but for what goes wrong."""
     from uvicorn import Config, Server
 
     from launchers.pages.app import create_app
 
     config = Config(
-        create_app(database, access),
+        create_app(database, access, uri),
         log_level="warning",
         access_log=False,
         server_header=False,

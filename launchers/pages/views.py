@@ -44,7 +44,7 @@ def snapshot(database: Database, campaign: CampaignRecord) -> Values:
         "stopping": campaign.stop and campaign.state == "running",
         "round": current.number if current else (rounds[-1].number if rounds else 0),
         "doing": doing(current) if current else "between rounds",
-        "discoveries": database.count(campaign.id, **{"verdict.discovery": True}),
+        "discoveries": database.count(campaign.id, verdict__discovery=True),
         "records": database.count(campaign.id),
         "spent": spent + (done.total() if current and current.number > 0 else 0),
         "failed": sum(r.metrics.failed for r in rounds if r.state == "closed") + done[Status.FAILED.value],
@@ -75,7 +75,7 @@ def acceleration(database: Database, campaign: str, discovered: Sequence[Structu
     """The acceleration with its interval, in words, from counts alone."""
     hits = Counter(r.choice.arm for r in discovered if r.choice)
     calls = {
-        arm: sum(database.count(campaign, **{"choice.arm": arm}, status=status) for status in _DONE)
+        arm: sum(database.count(campaign, choice__arm=arm, status=status) for status in _DONE)
         for arm in ("acquired", "control")
     }
     return acceleration_text(hits["acquired"], calls["acquired"], hits["control"], calls["control"])
@@ -105,7 +105,7 @@ def difference(before: RoundRecord, after: RoundRecord, hulls: Sequence[HullReco
     rows = []
     for field in RoundMetrics.model_fields:
         old, new = getattr(before.metrics, field), getattr(after.metrics, field)
-        if isinstance(old, dict):
+        if not all(value is None or isinstance(value, int | float) for value in (old, new)):
             continue
         change = new - old if old is not None and new is not None else None
         rows.append({"what": field.replace("_", " "), "before": old, "after": new, "change": change})

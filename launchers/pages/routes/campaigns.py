@@ -39,7 +39,7 @@ def campaigns(database: Db, access: Allowed) -> HTMLResponse:
 def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
     """State and progress of the running round, budget, discoveries, failures by cause."""
     rounds = database.rounds(campaign.id)
-    found = database.discovered(campaign.id, len(rounds))
+    found = database.discovered(campaign.id)
     current = [record for record in found if record.verdict and record.verdict.discovery]
     return page(
         "campaign.html",
@@ -105,7 +105,7 @@ def rounds(
         limit=_MOST_POINTS,
         seconds=_SECONDS,
     )
-    discovered = database.discovered(campaign.id, len(found))
+    discovered = database.discovered(campaign.id)
     return page(
         "rounds.html",
         access,
@@ -118,6 +118,7 @@ def rounds(
         rates=plots.rate_figure(found),
         funnel=plots.funnel_figure(found),
         times=plots.time_figure(found),
+        diversity=plots.diversity_figure(found) if any(r.metrics.diversity for r in found) else None,
         notes=[(r.number, note) for r in found for note in r.notes],
         rejected=views.rejected_rows(found),
         **_compared(database, campaign.id, found, before, after),
@@ -146,7 +147,7 @@ def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
     spec, hulls = spec_of(campaign), database.hulls(campaign.id)
     known = [
         *database.records(campaign.id, round=0),
-        *database.discovered(campaign.id, len(hulls)),
+        *database.discovered(campaign.id),
     ]
     by_id = {record.id: record for record in known}
     nearest = sorted(hulls[-1].entries, key=lambda e: e.e_above_hull)[:_NEAREST] if hulls else []

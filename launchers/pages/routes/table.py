@@ -55,7 +55,9 @@ def table(database: Db, access: Allowed, campaign: Campaign, asked: Asked) -> HT
     error, total, records = "", 0, list[StructureRecord]()
     try:
         question = asked.asked(campaign)
-        total = database.count_matching(campaign.id, question["query"], seconds=_SECONDS)
+        total = database.count_matching(
+            campaign.id, question["query"], indexed=question["sort"][0], seconds=_SECONDS
+        )
         records = database.page(
             campaign.id, **question, skip=_PAGE * (asked.page - 1), limit=_PAGE, seconds=_SECONDS
         )

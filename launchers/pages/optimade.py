@@ -1,0 +1,172 @@
+"""OPTIMADE over the campaign database: every validated structure, by optimade-python-tools.
+
+Searches run on the records themselves: by ``facets``, which are stored beside each of them, and by the
+record's own fields. Positions and species are made from the relaxed structure as it is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optimade.adapters.structures.pymatgen import from_pymatgen
+from optimade.models import StructureResource
+from optimade.server.config import ServerConfig
+from optimade.server.create_app import create_app
+from optimade.server.entry_collections.mongo import MongoCollection
+from optimade.server.mappers import StructureMapper
+
+from loop.records import Status
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from loop.database import Database
+
+PREFIX = "/optimade"
+_SERVED = {"status": Status.VALIDATED.value}
+_FACETS = (
+    *("id", "elements", "elements_ratios", "chemical_formula_anonymous"),
+    *("nperiodic_dimensions", "dimension_types", "structure_features"),
+)
+_FIELDS: dict[str, tuple[str, str, str | None, str]] = {
+    "campaign": ("campaign", "string", None, "The campaign that found the structure."),
+    "round": ("round", "integer", None, "The round in which it was generated; 0 for seeds."),
+    "generator": ("lineage.generator", "string", None, "What drew it: gan, random, prototype, soft_mode, …"),
+    "oracle": ("validation.oracle", "string", None, "Fingerprint of what answered for energies and forces."),
+    "energy_per_atom": ("validation.energy_per_atom", "float", "eV", "Energy of the oracle, per atom."),
+    "formation_energy_per_atom": (
+        "verdict.formation_energy_per_atom",
+        "float",
+        "eV",
+        "Formation energy against the oracle's own elements, per atom.",
+    ),
+    "e_above_hull": (
+        "verdict.e_above_hull_now",
+        "float",
+        "eV",
+        "Energy above the newest convex hull of the campaign's own structures, per atom.",
+    ),
+    "lowest_phonon_frequency": (
+        "validation.phonon.lowest_frequency",
+        "float",
+        "THz",
+        "Lowest phonon frequency; negative where the mode is imaginary.",
+    ),
+    "verdict": (
+        "validation.phonon.outcome",
+        "string",
+        None,
+        "Dynamical verdict: stable, unstable or undecided.",
+    ),
+    "discovery": (
+        "verdict.discovery",
+        "boolean",
+        None,
+        "Near the hull, unique, novel against the seeds and dynamically stable.",
+    ),
+}
+
+
+class RecordMapper(StructureMapper):
+    """From a stored structure record to an OPTIMADE structure."""
+
+    def map_back(self, doc: dict[str, Any]) -> dict[str, Any]:
+        """Facets as stored, positions and species from the relaxed structure, and Niobe's own fields."""
+        from pymatgen.core import Structure
+
+        structure = Structure.from_dict(doc["validation"]["structure"])
+        structure.unset_charge()
+        attributes = from_pymatgen(structure.remove_oxidation_states()).model_dump(mode="json")
+        attributes |= {facet: doc["facets"][facet] for facet in _FACETS if facet != "id"}
+        attributes["chemical_formula_reduced"] = doc["formula_reduced"]
+        attributes["chemical_formula_descriptive"] = doc["formula"]
+        attributes["space_group_it_number"] = doc["validation"]["spacegroup"]
+        attributes["last_modified"] = f"{doc['modified'].isoformat()}Z"
+        attributes |= {f"_niobe_{name}": _at(doc, path) for name, (path, *_) in _FIELDS.items()}
+        return {"id": doc["_id"], "type": "structures", "attributes": attributes}
+
+
+class ValidatedStructures(MongoCollection):
+    """The structure records that an oracle answered for."""
+
+    def __len__(self) -> int:
+        return self.collection.count_documents(_SERVED)
+
+    def count(self, **kwargs: Any) -> int | None:
+        """How many match within the time allowed, or None."""
+        return super().count(**({"filter": _SERVED} | kwargs))
+
+    def handle_query_params(self, params: Any) -> dict[str, Any]:
+        """The query of a request, for validated records alone; whole records are read."""
+        criteria = super().handle_query_params(params)
+        criteria["filter"] = {"$and": [_SERVED, criteria["filter"]]} if criteria["filter"] else _SERVED
+        criteria["projection"] = {}
+        criteria["max_time_ms"] = _MILLISECONDS
+        return criteria
+
+    def _run_db_query(
+        self, criteria: dict[str, Any], single_entry: bool = False
+    ) -> tuple[list[dict[str, Any]], int | None, bool]:
+        return super()._run_db_query({**criteria, "projection": None}, single_entry)
+
+
+_MILLISECONDS = 5_000
+
+
+def optimade_app(database: Database, uri: str) -> FastAPI:
+    """The OPTIMADE server as an application to be mounted at ``PREFIX``."""
+    config = _config(database, uri)
+    app = create_app(config)
+    config.root_path = PREFIX
+    app.state.entry_collections["structures"] = ValidatedStructures(
+        name=config.structures_collection,
+        resource_cls=StructureResource,
+        resource_mapper=RecordMapper(config),
+        config=config,
+    )
+    return app
+
+
+def _config(database: Database, uri: str) -> ServerConfig:
+    aliases = {
+        "nelements": "nelements",
+        "nsites": "n_atoms",
+        "chemical_formula_reduced": "formula_reduced",
+        "chemical_formula_descriptive": "formula",
+        "species_at_sites": "facets.elements",
+        "space_group_it_number": "validation.spacegroup",
+        "last_modified": "modified",
+    }
+    aliases |= {facet: f"facets.{facet}" for facet in _FACETS}
+    aliases |= {f"_niobe_{name}": path for name, (path, *_) in _FIELDS.items()}
+    return ServerConfig(
+        insert_test_data=False,
+        database_backend="mongodb",
+        mongo_uri=uri,
+        mongo_database=database.mongo.name,
+        structures_collection="structures",
+        links_collection="optimade_links",
+        references_collection="optimade_references",
+        page_limit_max=100,
+        provider={
+            "prefix": "niobe",
+            "name": "Niobe",
+            "description": "Crystals found, relaxed and judged by a Niobe campaign",
+            "homepage": None,
+        },
+        provider_fields={
+            "structures": [
+                {"name": f"_niobe_{name}", "type": kind, "description": description}
+                | ({"unit": unit} if unit else {})
+                for name, (_, kind, unit, description) in _FIELDS.items()
+            ]
+        },
+        aliases={"structures": aliases},
+    )
+
+
+def _at(document: dict[str, Any], path: str) -> Any:
+    value: Any = document
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,85 @@
+"""A database worth looking at, and the pages over it on a real socket."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from launchers.pages.access import Access
+from launchers.pages.serving import listen, pages_server
+from loop.closing import close_round
+from loop.database import Database
+from loop.hull import build_hull
+from loop.records import Lineage, PredictedValue, Stability, Status, StructureRecord
+from loop.rounds import PhononRecord
+from loop.seeds import new_record
+from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
+
+EVIL = "<script>alert(1)</script>"
+
+
+def fill(database: Database) -> dict[str, StructureRecord]:
+    """A campaign of one closed round and one that is open, by hand; records by name."""
+    database.create_campaign(SPEC)
+    seeds = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -4.5, index=1)]
+    found = [
+        validated(nbo(), -9.2, round_number=1),
+        validated(rutile(), -8.0, round_number=1, index=1, outcome=Stability.UNSTABLE),
+    ]
+    database.insert([*seeds, *found])
+    for number, batch in ((0, seeds), (1, found)):
+        database.open_round("t", number)
+        database.update_round("t", number, state="closed", batch=[record.id for record in batch])
+        known = [*seeds, *found][: 2 * (number + 1)]
+        hull, verdicts = close_round(SPEC, number, known)
+        database.store_hull(hull)
+        for identifier, verdict in verdicts.items():
+            database.update_record(identifier, verdict=verdict)
+    value = PredictedValue(mean=-1.5, std=0.1, in_domain=True)
+    database.update_record(found[0].id, prediction={"formation_energy_per_atom": value}, note=EVIL)
+    database.store_phonons(_soft(found[1]))
+    child = new_record(SPEC, 2, 0, rocksalt(), Lineage(generator="soft_mode", parents=[found[1].id]))
+    waiting = child.model_copy(update={"status": Status.SCREENED})
+    database.insert([waiting])
+    database.open_round("t", 2)
+    assert build_hull("t", 1, SPEC.elements, [*seeds, *found]).entries
+    return {"seed": seeds[0], "discovery": found[0], "unstable": found[1], "waiting": waiting}
+
+
+def _soft(record: StructureRecord) -> PhononRecord:
+    """Two bands that dip below zero, and a mode at the zone boundary."""
+    atoms = record.n_atoms
+    mode = {
+        "q": [0.5, 0.0, 0.0],
+        "frequency": -3.0,
+        "real": [1.0] + [0.0] * (3 * atoms - 1),
+        "imag": [0.0] * (3 * atoms),
+    }
+    return PhononRecord(
+        record_id=record.id,
+        campaign=record.campaign,
+        distances=[0.0, 0.5, 0.5, 1.0],
+        frequencies=[[0.0, 5.0], [-3.0, 5.5], [-3.0, 5.5], [1.0, 6.0]],
+        ticks=[(0.0, "$\\Gamma$"), (0.5, "X|$\\mathrm{Y_2}$"), (1.0, "M")],
+        dos_frequencies=[-3.0, 0.0, 6.0],
+        dos=[0.1, 0.0, 1.0],
+        supercell_matrix=[[2, 0, 0], [0, 2, 0], [0, 0, 2]],
+        modes=[mode],
+    )
+
+
+@contextmanager
+def served(database: Database, uri: str, access: Access | None = None) -> Iterator[str]:
+    """The pages on a free port of loopback; gives their address."""
+    with listen("127.0.0.1", 0) as bound:
+        server = pages_server(database, access or Access(), uri)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(30)
