@@ -107,8 +107,8 @@ def test_replay() -> None:
 NOTES = [
     "bar: the full loop at least 4 × random and at least 1.3 × greedy; full is the last step of the ladder, "
     "'+ potential as prior'",
-    "that arm's prior, CHGNet on the structures as they stand, was trained on Materials Project data, from which "
-    "these labels come; '+ retraining' is the best that uses nothing but revealed labels",
+    "that arm's prior, CHGNet on the structures as they stand, was trained on Materials Project data, from "
+    "which these labels come; '+ retraining' is the best that uses nothing but revealed labels",
     "arms with the prior rank from the first call on; the others share their first calls, drawn at random",
     "a table whose targets are a share s of it has a ceiling of 1/s on any acceleration",
 ]

@@ -141,8 +141,8 @@ def test_overhead_of_the_loop(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
         seconds=wall,
         seeds=[spec.seed],
         notes=[
-            "The oracle is a stand-in that sleeps 5 s a validation; embedded database; 8 seeds, a round of 32.",
-            "The load of other work stretches every step but the oracle's sleep: processor time does not change.",
+            "The oracle is a stand-in that sleeps 5 s; embedded database; 8 seeds, a round of 32.",
+            "Other work stretches every step but the oracle's sleep: processor time does not change.",
         ],
     )
     assert count == 40
