@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 VERSION = 2
 _BATCH = 128
-_MIN_STEPS = 60
+_MIN_STEPS = 40
 _ANY_SIZE = 10**6
 _CHUNK = 256
 _DRAWS_PER_SAMPLE = 40
@@ -104,10 +104,11 @@ class CrystalGAN:
             torch.manual_seed(seed)
             networks = self._networks or _Networks.fresh(self._representation)
             n = len(examples.weights)
-            steps = max(_MIN_STEPS, self._epochs * n // _BATCH)
+            batch = min(_BATCH, n)
+            steps = max(_MIN_STEPS, self._epochs * n // batch)
             networks.skeleton.train()
             trainer = Trainer(networks.skeleton, networks.geometry, networks.critic)
-            found = trainer.run(examples, steps=steps, batch=_BATCH, report=report)
+            found = trainer.run(examples, steps=steps, batch=batch, report=report)
             networks.skeleton.eval()
         self._networks = networks
         self._history.append({"examples": n, "steps": steps, "seed": seed, **found})
