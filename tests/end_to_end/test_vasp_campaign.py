@@ -45,7 +45,7 @@ def on_mock_vasp(folder: Path, potential: str = "lj", **more: str) -> dict[str, 
 
 
 def launch(
-    folder: Path, campaign: dict[str, Any], settings: dict[str, str], seconds: float = 280
+    folder: Path, campaign: dict[str, Any], settings: dict[str, str], seconds: float = 560
 ) -> subprocess.CompletedProcess[str]:
     (folder / "v.yaml").write_text(yaml.safe_dump(campaign), encoding="utf-8")
     return subprocess.run(
@@ -59,6 +59,7 @@ def launch(
     )
 
 
+@pytest.mark.timeout(600)
 def test_a_campaign_runs_on_mock_vasp(place: Path) -> None:
     answer = launch(place, CAMPAIGN, on_mock_vasp(place))
     assert answer.returncode == 0, answer.stderr
