@@ -152,7 +152,7 @@ def test_growth_with_the_validations(home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("NIOBE_STAND_IN_SECONDS", "0.01")
     started = time.monotonic()
     rows: list[dict[str, Any]] = []
-    for count in map(int, os.environ.get("NIOBE_BENCHMARK_VALIDATIONS", "100 500 2000").split()):
+    for count in map(int, os.environ.get("BENCHMARK_VALIDATIONS", "100 500 2000").split()):
         spec = spec_of(rounds=count // 50, batch=50)
         wall, processor = run_campaign(home, spec)
         with campaign_database() as database:
