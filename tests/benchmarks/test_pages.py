@@ -19,7 +19,7 @@ from tests.benchmarks.figures import publish
 from tests.launchers.pages.serving import served
 from tests.loop.factory import SPEC, rutile, validated
 
-RECORDS, BATCH, ROUNDS, ASKED, BAR = 100_000, 2_000, 100, 15, 0.200
+RECORDS, BATCH, ROUNDS, ASKED, BAR = 100_000, 2_000, 100, 9, 0.200
 STATUSES = ("screened", "duplicate", "invalid", "screened", "screened", "duplicate", "screened", "failed")
 PAGES = {
     "campaign": "/campaigns/t",
