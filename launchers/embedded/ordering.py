@@ -15,7 +15,7 @@ from typing import Any
 from launchers.embedded.indexing import index_key
 
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-_FEW, _LARGEST = 20_000, 1e300
+_FEW, _LARGEST = 2_000, 1e300
 _NUMBER = "CAST(CAST(substr({0}.value, 2) AS TEXT) AS REAL)"
 
 
@@ -48,7 +48,8 @@ class Index:
         own = [bound for bound in bounds if bound.field == field]
         if not own:
             return None
-        where, values = self._where(own, self._narrowing([b for b in bounds if b.field != field]))
+        others = self._narrowing([bound for bound in bounds if bound.field != field])
+        where, values = self._where(own, others, self._size(own[0], 2 * _FEW))
         order = "DESC" if direction < 0 else "ASC"
         number = f"CASE WHEN f.value < x'6f' AND f.value >= x'6e' THEN {_NUMBER.format('f')} END"
         found = self.connection.execute(
@@ -67,32 +68,43 @@ class Index:
         kept = self._narrowing(bounds)
         if not kept:
             return self._documents()
-        lead = kept[0][1].field
+        fewest, lead = kept[0][0], kept[0][1].field
         own = [bound for _, bound in kept if bound.field == lead]
-        where, values = self._where(own, [pair for pair in kept if pair[1].field != lead])
+        where, values = self._where(own, [pair for pair in kept if pair[1].field != lead], fewest)
         what = "*" if hinted else "DISTINCT f.seq"
         found = self.connection.execute(f"SELECT COUNT({what}) FROM fields f WHERE {where}", values)
         return int(found.fetchone()[0])
 
-    def _where(self, own: list[Bound], others: list[tuple[int, Bound]]) -> tuple[str, list[Any]]:
-        """Conditions on rows ``f`` of the field that leads, and on the same documents' other fields."""
+    def _where(self, own: list[Bound], others: list[tuple[int, Bound]], rows: int) -> tuple[str, list[Any]]:
+        """Conditions on the ``rows`` rows ``f`` of one field, and on the same documents' other fields.
+
+        Where another field leaves fewer, SQLite goes through those; else it looks each of ``f`` up.
+        """
         parts, values = ["f.collection = ? AND f.field = ?"], [self.collection, own[0].field]
         for bound in own:
             parts.append(bound.sql.format("f"))
             values += bound.values
         for size, bound in others:
-            rows = f"FROM fields g WHERE g.collection = ? AND g.field = ? AND {bound.sql.format('g')}"
-            few = size <= _FEW
+            entries = f"FROM fields g WHERE g.collection = ? AND g.field = ? AND {bound.sql.format('g')}"
+            fewer = size < min(rows // 2, _FEW)
             parts.append(
-                f"f.seq IN (SELECT g.seq {rows})" if few else f"EXISTS (SELECT 1 {rows} AND g.seq = f.seq)"
+                f"f.seq IN (SELECT g.seq {entries})"
+                if fewer
+                else f"EXISTS (SELECT 1 {entries} AND g.seq = f.seq)"
             )
             values += [self.collection, bound.field, *bound.values]
         return " AND ".join(parts), values
 
     def _narrowing(self, bounds: list[Bound]) -> list[tuple[int, Bound]]:
-        """Those that leave some document out with how many they keep, the fewest first."""
+        """Those that leave some document out with how many they keep, the fewest first.
+
+        Where one keeps few, the others are kept too: looking those few up is cheaper than counting.
+        """
+        sizes = sorted((self._size(bound, _FEW), place) for place, bound in enumerate(bounds))
+        if sizes and sizes[0][0] < _FEW:
+            return [(size, bounds[place]) for size, place in sizes]
         everything = self._documents()
-        sizes = [(self._size(bound), place) for place, bound in enumerate(bounds)]
+        sizes = [(self._size(bound, everything), place) for place, bound in enumerate(bounds)]
         return [(size, bounds[place]) for size, place in sorted(sizes) if size < everything]
 
     def _documents(self) -> int:
@@ -101,11 +113,12 @@ class Index:
         )
         return int(found.fetchone()[0])
 
-    def _size(self, bound: Bound) -> int:
+    def _size(self, bound: Bound, most: int) -> int:
+        """How many rows of its field are within a bound, counted up to ``most``."""
         found = self.connection.execute(
-            "SELECT COUNT(*) FROM fields f "
-            f"WHERE f.collection = ? AND f.field = ? AND {bound.sql.format('f')}",
-            (self.collection, bound.field, *bound.values),
+            "SELECT COUNT(*) FROM (SELECT 1 FROM fields f "
+            f"WHERE f.collection = ? AND f.field = ? AND {bound.sql.format('f')} LIMIT ?)",
+            (self.collection, bound.field, *bound.values, most),
         )
         return int(found.fetchone()[0])
 

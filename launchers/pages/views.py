@@ -105,7 +105,7 @@ def difference(before: RoundRecord, after: RoundRecord, hulls: Sequence[HullReco
     rows = []
     for field in RoundMetrics.model_fields:
         old, new = getattr(before.metrics, field), getattr(after.metrics, field)
-        if not all(value is None or isinstance(value, int | float) for value in (old, new)):
+        if not any(isinstance(value, int | float) for value in (old, new)):
             continue
         change = new - old if old is not None and new is not None else None
         rows.append({"what": field.replace("_", " "), "before": old, "after": new, "change": change})
