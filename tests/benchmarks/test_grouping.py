@@ -18,9 +18,9 @@ SEED = 7
 COMMAND = "python -m pytest -m benchmark -s tests/benchmarks/test_grouping.py"
 DATA = "Structures: ../shared/data/dev_mp_structures.parquet. Times: processor seconds of one process."
 LIMIT = (
-    "Where many structures share a composition, the time left is StructureMatcher's own: a reduction for "
-    "each structure and a fit for each pair of one composition and size. Leaving out pairs by volume or "
-    "symmetry would be faster and was not done: both would change groups."
+    "Where many share a composition, the time left is StructureMatcher's own: a reduction of each "
+    "structure and a fit for each pair of one composition and size. Leaving out pairs by volume or symmetry "
+    "would be faster and was not done: both would change groups."
 )
 Labelled = list[tuple[str, Structure]]
 Row = dict[str, str]

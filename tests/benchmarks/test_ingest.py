@@ -74,7 +74,8 @@ def test_ingest_of_a_real_table(tmp_path: Path) -> None:
         ],
         seconds=time.monotonic() - started,
         notes=[
-            "../shared/data/dev_mp_structures.parquet into a new embedded database: a process and its server."
+            "../shared/data/dev_mp_structures.parquet into a new embedded database, by one process.",
+            "Time passes with the load named above; the processor time is what the command itself needs.",
         ],
     )
     assert (first["new"], second["new"], second["changed"], second["unchanged"]) == (14_590, 0, 0, 14_590)

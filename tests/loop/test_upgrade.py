@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from bson import json_util
 
-from config.spec import SCHEMA_VERSION
+from config.spec import SCHEMA_VERSION, CampaignSpec
 from loop.database import Database
 from loop.formulas import in_optimade_form, optimade_formula
 from loop.schema import DOCUMENTS, json_schema, mongo_schema
 from loop.upgrade import upgrade
-from tests.loop.factory import SPEC, nbo, rutile, validated
+from tests.loop.factory import nbo, rutile, validated
 
 DUMP = Path(__file__).parents[1] / "data" / "database_v1.jsonl"
 
@@ -40,7 +40,10 @@ def test_a_stored_version_1_becomes_the_present_one_and_stays_so(database: Datab
     for identifier, document in before.items():
         kept = {key: value for key, value in document.items() if key != "schema_version"}
         assert kept.items() <= after[identifier].items()
-    assert database.create_campaign(SPEC).schema_version == SCHEMA_VERSION
+    campaign = database.campaign("t")
+    assert campaign is not None
+    spec = CampaignSpec.model_validate(campaign.spec)
+    assert database.create_campaign(spec).schema_version == SCHEMA_VERSION
     assert upgrade(database).written == {}
 
 
