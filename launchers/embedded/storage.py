@@ -16,9 +16,9 @@ from launchers.embedded.ordering import Index
 from launchers.embedded.wire import CODEC
 
 Document = dict[str, Any]
-_PAGE = 256
+_FIRST_PAGE, _PAGE = 4, 256
 _NOWHERE = -1
-_COUNTED = 1_000
+_COUNTED = 256
 
 
 def _document_key(key: Any) -> bytes:
@@ -233,9 +233,13 @@ class StoredCollection(CollectionStore):
         )
 
     def _with_seqs(self, seqs: list[int]) -> Iterator[Document]:
-        """Documents that are still there, a page of rows at a time: other commands may run in between."""
-        remaining = iter(seqs)
-        while page := list(islice(remaining, _PAGE)):
+        """Documents that are still there, in pages that grow: often the first is all that is asked for.
+
+        Other commands may run between pages.
+        """
+        remaining, size = iter(seqs), _FIRST_PAGE
+        while page := list(islice(remaining, size)):
+            size = min(4 * size, _PAGE)
             marks = ",".join("?" * len(page))
             found = self._connection.execute(
                 f"SELECT body FROM documents WHERE seq IN ({marks}) ORDER BY seq", page
