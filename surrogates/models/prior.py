@@ -98,6 +98,7 @@ def potential_rows(structures: Sequence[Structure]) -> FloatArray:
         return np.empty((0, 65 + composition.shape[1]))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad", UserWarning)
+        warnings.filterwarnings("ignore", "No Pauling electronegativity", UserWarning)
         found = _potential().predict_structure(
             list(structures), task="e", return_crystal_feas=True, batch_size=_BATCH
         )
