@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PRIOR = "mlip_prior"
 ENERGY = "formation_energy_per_atom"
 _BATCH = 16
+_REFERENCES_RIDGE = 1e-7
 
 
 class PriorSurrogate:
@@ -45,7 +46,7 @@ class PriorSurrogate:
         rows = potential_rows(structures)
         if ENERGY in known:
             shares, over = fractions(structures), known[ENERGY] - rows[:, 0]
-            self._references = Baseline.fit(ENERGY, shares, over)
+            self._references = Baseline.fit(ENERGY, shares, over, ridge=_REFERENCES_RIDGE)
             known[ENERGY] = over - self._references.restored(shares, np.zeros(len(rows)))
         self._correction.fit_rows(structures, rows, known, seed=seed)
 
@@ -98,6 +99,7 @@ def potential_rows(structures: Sequence[Structure]) -> FloatArray:
         return np.empty((0, 65 + composition.shape[1]))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad", UserWarning)
+        warnings.filterwarnings("ignore", "No Pauling electronegativity", UserWarning)
         found = _potential().predict_structure(
             list(structures), task="e", return_crystal_feas=True, batch_size=_BATCH
         )

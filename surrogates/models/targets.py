@@ -59,14 +59,14 @@ class Baseline:
     scale: float
 
     @classmethod
-    def fit(cls, name: str, rows: FloatArray, labels: FloatArray) -> Baseline:
-        """From fractions (n, 103) and labels (n,), NaN unknown; classes get none."""
+    def fit(cls, name: str, rows: FloatArray, labels: FloatArray, *, ridge: float = _RIDGE) -> Baseline:
+        """From fractions (n, 103) and labels (n,), NaN unknown; ``ridge`` a row. Classes get none."""
         from sklearn.linear_model import Ridge
 
         if name in PROBABILITIES:
             return cls(np.zeros(rows.shape[1]), 0.0, 1.0)
         known = ~np.isnan(labels)
-        fitted = Ridge(_RIDGE * known.sum()).fit(rows[known], labels[known])
+        fitted = Ridge(ridge * known.sum()).fit(rows[known], labels[known])
         left = labels[known] - fitted.predict(rows[known])
         return cls(np.asarray(fitted.coef_), float(fitted.intercept_), max(float(left.std()), 1e-6))
 

@@ -31,7 +31,7 @@ MEMBERS = int(os.environ.get("NIOBE_BENCHMARK_MEMBERS", "2"))
 EPOCHS = int(os.environ.get("NIOBE_BENCHMARK_EPOCHS", "14"))
 COMMAND = "python -m pytest tests/benchmarks/test_surrogates.py -m benchmark"
 TITLES = {"hash": "Formation energy, test part by hash", "year": "Formation energy, trained by 2003"}
-PRIOR_TRAIN, PRIOR_TEST = 1500, 500
+PRIOR_TRAIN, PRIOR_TEST = 400, 250
 
 
 def row(what: str, bar: str, figure: object) -> dict[str, object]:
