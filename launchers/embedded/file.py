@@ -86,7 +86,8 @@ class DatabaseFile:
         self.connection.execute("PRAGMA synchronous = NORMAL")
         self.connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         version = self.connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
+        tables = self.connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        if version == 0 and not tables:
             self.connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         elif version != _SCHEMA_VERSION:
             raise StorageError(

@@ -103,12 +103,14 @@ def test_a_second_server_refuses_and_names_the_first(folder: Path) -> None:
     assert ensure_server(folder).startswith("mongodb://")
 
 
-def test_a_file_of_another_layout_is_refused(folder: Path) -> None:
+@pytest.mark.parametrize("version", [0, 99])
+def test_a_file_of_another_layout_is_refused(folder: Path, version: int) -> None:
     folder.mkdir()
     with sqlite3.connect(folder / "niobe.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 99")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("CREATE TABLE collections (id INTEGER PRIMARY KEY)")
     connection.close()
-    with pytest.raises(ConfigError, match=r"layout \(99"):
+    with pytest.raises(ConfigError, match=rf"layout \({version},"):
         ensure_server(folder)
 
 
