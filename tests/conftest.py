@@ -1,4 +1,8 @@
-"""A campaign database for tests: the embedded server, or the MongoDB that NIOBE_TEST_MONGO_URI names."""
+"""A campaign database for tests: the embedded server, or the MongoDB that NIOBE_TEST_MONGO_URI names.
+
+Numerical libraries get one thread: the suite already has a process for each core. Examples of hypothesis have
+no deadline: a loaded machine is no failure.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from loop.database import Database
+
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+settings.register_profile("niobe", deadline=None)
+settings.load_profile("niobe")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loop.acceleration import (
@@ -41,6 +41,7 @@ def test_enhancement_and_area() -> None:
     assert area_under_curve(FAST) == pytest.approx(20 / 36)
 
 
+@settings(max_examples=20)
 @given(st.lists(st.floats(0.1, 9), min_size=2, max_size=30))
 def test_an_interval_holds_its_estimate(values: list[float]) -> None:
     interval = bootstrap(values)
