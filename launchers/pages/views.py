@@ -74,11 +74,14 @@ def _candidates(database: Database, campaign: str, number: int) -> dict[str, int
 def acceleration(database: Database, campaign: str, discovered: Sequence[StructureRecord]) -> str:
     """The acceleration with its interval, in words, from counts alone."""
     hits = Counter(r.choice.arm for r in discovered if r.choice)
-    calls = {
-        arm: sum(database.count(campaign, choice__arm=arm, status=status) for status in _DONE)
-        for arm in ("acquired", "control")
-    }
-    return acceleration_text(hits["acquired"], calls["acquired"], hits["control"], calls["control"])
+    chosen, drawn = (_finished_of(database, campaign, arm) for arm in ("acquired", "control"))
+    return acceleration_text(hits["acquired"], chosen, hits["control"], drawn)
+
+
+def _finished_of(database: Database, campaign: str, arm: str) -> int:
+    """Finished validations of an arm: whatever was chosen and no longer waits. Few wait, so it is quick."""
+    waiting = database.count(campaign, choice__arm=arm, status=Status.ACQUIRED.value)
+    return database.count(campaign, choice__arm=arm) - waiting
 
 
 def failures(rounds: Sequence[RoundRecord]) -> dict[str, int]:
