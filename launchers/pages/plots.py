@@ -227,15 +227,9 @@ def discovery_figure(records: Iterable[StructureRecord], rounds: Sequence[RoundR
     line = {"color": ACCENT, "shape": "hv", "width": 2}
     figure = go.Figure(go.Scatter(x=np.arange(len(curve)), y=curve, mode="lines", line=line))
     ends = np.cumsum([len(closed.batch) for closed in rounds if closed.number > 0])
-    figure.update_layout(shapes=[_upright(float(end)) for end in ends[:-1]])
-    figure.update_yaxes(rangemode="tozero", tickformat="d")
+    figure.update_xaxes(showgrid=False, minor={"tickvals": ends[:-1], "showgrid": True, "gridcolor": GRID})
+    figure.update_yaxes(rangemode="tozero", tickformat="d", dtick=1 if curve[-1] < 8 else None)
     return _styled(figure, "validations", "discoveries ever", height=280)
-
-
-def _upright(x: float) -> dict[str, Any]:
-    """A line across the height; plotly's own ``add_vline`` checks all earlier ones each time."""
-    line = {"color": GRID, "width": 1}
-    return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line}
 
 
 def parity_figure(records: Iterable[StructureRecord]) -> Figure:

@@ -29,10 +29,9 @@ _ON_HULL = 1e-6
 _DONE = (Status.VALIDATED.value, Status.FAILED.value)
 
 
-def snapshot(database: Database, campaign: CampaignRecord) -> Values:
+def snapshot(database: Database, campaign: CampaignRecord, rounds: Sequence[RoundRecord]) -> Values:
     """The state of a campaign as its page shows it live; cheap enough to ask for once a second."""
     spec = CampaignSpec.model_validate(campaign.spec)
-    rounds = database.rounds(campaign.id)
     closed = [r for r in rounds if r.state == "closed" and r.number > 0]
     current = rounds[-1] if rounds and rounds[-1].state == "open" else None
     done = _finished(database, campaign.id, current) if current else Counter[str]()
