@@ -8,15 +8,20 @@ filter that needs more than comparisons on indexed fields is answered by a scan 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from launchers.embedded.indexing import index_key
 
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-_FEW, _LARGEST = 2_000, 1e300
+_FEW, _LARGEST, _LISTED = 2_000, 1e300, 128
 _NUMBER = "CAST(CAST(substr({0}.value, 2) AS TEXT) AS REAL)"
+_FIRST = "SELECT MIN(value) FROM fields WHERE collection = ?1 AND field = ?2"
+_DISTINCT = (
+    f"WITH RECURSIVE f(value) AS ({_FIRST} UNION ALL SELECT ({_FIRST} AND value > f.value) FROM f "
+    "WHERE f.value IS NOT NULL LIMIT ?3) SELECT f.value, {0} FROM f WHERE f.value IS NOT NULL"
+)
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,9 @@ class Index:
             parts.append(bound.sql.format("f"))
             values += bound.values
         for size, bound in others:
-            entries = f"FROM fields g WHERE g.collection = ? AND g.field = ? AND {bound.sql.format('g')}"
             fewer = size < min(rows // 2, _FEW)
+            value = bound.sql.format("g" if fewer else "+g")  # the plus: look up by seq, then compare
+            entries = f"FROM fields g WHERE g.collection = ? AND g.field = ? AND {value}"
             parts.append(
                 f"f.seq IN (SELECT g.seq {entries})"
                 if fewer
@@ -131,8 +137,24 @@ class Index:
             part = _bound(field, condition)
             if part is None:
                 return None
-            found += part
+            found += [self._listed(bound) for bound in part]
         return found
+
+    def _listed(self, bound: Bound) -> Bound:
+        """The same bound as a list of values where its field has few different ones: they are ranges of it.
+
+        Distinct values are found one by one, each by a look-up, however many documents share them.
+        """
+        if bound.is_equality or not bound.values:
+            return bound
+        sql = _DISTINCT.format(bound.sql.format("f"))
+        known = self.connection.execute(
+            sql, (self.collection, bound.field, _LISTED + 1, *bound.values)
+        ).fetchall()
+        if len(known) > _LISTED:
+            return bound
+        within = tuple(value for value, is_within in known if is_within)
+        return replace(bound, sql=_any_of(within), values=within)
 
 
 def _conjuncts(filter: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -160,7 +182,11 @@ def _equal(field: str, operator: str, value: Any) -> Bound | None:
     keys = [index_key(each) for each in values]
     if not keys or None in keys:
         return None
-    return Bound(field, f"{{0}}.value IN ({','.join('?' * len(keys))})", tuple(keys), is_equality=True)
+    return Bound(field, _any_of(keys), tuple(keys), is_equality=True)
+
+
+def _any_of(keys: Sequence[Any]) -> str:
+    return f"{{0}}.value IN ({','.join('?' * len(keys))})"
 
 
 def _compared(field: str, operator: str, value: Any) -> Bound | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optimade.adapters.structures.pymatgen import from_pymatgen
+from optimade.filtertransformers.mongo import MongoTransformer
 from optimade.models import StructureResource
 from optimade.server.config import ServerConfig
 from optimade.server.create_app import create_app
@@ -86,8 +87,31 @@ class RecordMapper(StructureMapper):
         return {"id": doc["_id"], "type": "structures", "attributes": attributes}
 
 
+class RecordTransformer(MongoTransformer):
+    """From an OPTIMADE filter to a query of records.
+
+    ``species_at_sites`` is searched in the stored elements: the same symbols, but not as many of them. The
+    library keeps one length for each stored field, so this one gets its stored name after it is done.
+    """
+
+    def postprocess(self, query: dict[str, Any]) -> Any:
+        """The query as MongoDB takes it."""
+        return _renamed(super().postprocess(query), "species_at_sites", "facets.elements")
+
+
+def _renamed(query: Any, name: str, stored: str) -> Any:
+    if isinstance(query, dict):
+        return {key.replace(name, stored): _renamed(value, name, stored) for key, value in query.items()}
+    return [_renamed(part, name, stored) for part in query] if isinstance(query, list) else query
+
+
 class ValidatedStructures(MongoCollection):
     """The structure records that an oracle answered for."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        mapper = RecordMapper(config)
+        super().__init__(config.structures_collection, StructureResource, mapper, config)
+        self.transformer = RecordTransformer(mapper=mapper)
 
     def __len__(self) -> int:
         return self.collection.count_documents(_SERVED)
@@ -118,12 +142,7 @@ def optimade_app(database: Database, uri: str) -> FastAPI:
     config = _config(database, uri)
     app = create_app(config)
     config.root_path = PREFIX
-    app.state.entry_collections["structures"] = ValidatedStructures(
-        name=config.structures_collection,
-        resource_cls=StructureResource,
-        resource_mapper=RecordMapper(config),
-        config=config,
-    )
+    app.state.entry_collections["structures"] = ValidatedStructures(config)
     return app
 
 
@@ -133,7 +152,6 @@ def _config(database: Database, uri: str) -> ServerConfig:
         "nsites": "n_atoms",
         "chemical_formula_reduced": "formula_reduced",
         "chemical_formula_descriptive": "formula",
-        "species_at_sites": "facets.elements",
         "space_group_it_number": "validation.spacegroup",
         "last_modified": "modified",
     }

@@ -227,9 +227,8 @@ def discovery_figure(records: Iterable[StructureRecord], rounds: Sequence[RoundR
     line = {"color": ACCENT, "shape": "hv", "width": 2}
     figure = go.Figure(go.Scatter(x=np.arange(len(curve)), y=curve, mode="lines", line=line))
     ends = np.cumsum([len(closed.batch) for closed in rounds if closed.number > 0])
-    for end in ends[:-1]:
-        figure.add_vline(x=float(end), line={"color": GRID, "width": 1})
-    figure.update_yaxes(rangemode="tozero", tickformat="d")
+    figure.update_xaxes(showgrid=False, minor={"tickvals": ends[:-1], "showgrid": True, "gridcolor": GRID})
+    figure.update_yaxes(rangemode="tozero", tickformat="d", dtick=1 if curve[-1] < 8 else None)
     return _styled(figure, "validations", "discoveries ever", height=280)
 
 

@@ -29,10 +29,9 @@ _ON_HULL = 1e-6
 _DONE = (Status.VALIDATED.value, Status.FAILED.value)
 
 
-def snapshot(database: Database, campaign: CampaignRecord) -> Values:
+def snapshot(database: Database, campaign: CampaignRecord, rounds: Sequence[RoundRecord]) -> Values:
     """The state of a campaign as its page shows it live; cheap enough to ask for once a second."""
     spec = CampaignSpec.model_validate(campaign.spec)
-    rounds = database.rounds(campaign.id)
     closed = [r for r in rounds if r.state == "closed" and r.number > 0]
     current = rounds[-1] if rounds and rounds[-1].state == "open" else None
     done = _finished(database, campaign.id, current) if current else Counter[str]()
@@ -74,11 +73,14 @@ def _candidates(database: Database, campaign: str, number: int) -> dict[str, int
 def acceleration(database: Database, campaign: str, discovered: Sequence[StructureRecord]) -> str:
     """The acceleration with its interval, in words, from counts alone."""
     hits = Counter(r.choice.arm for r in discovered if r.choice)
-    calls = {
-        arm: sum(database.count(campaign, choice__arm=arm, status=status) for status in _DONE)
-        for arm in ("acquired", "control")
-    }
-    return acceleration_text(hits["acquired"], calls["acquired"], hits["control"], calls["control"])
+    chosen, drawn = (_finished_of(database, campaign, arm) for arm in ("acquired", "control"))
+    return acceleration_text(hits["acquired"], chosen, hits["control"], drawn)
+
+
+def _finished_of(database: Database, campaign: str, arm: str) -> int:
+    """Finished validations of an arm: whatever was chosen and no longer waits. Few wait, so it is quick."""
+    waiting = database.count(campaign, choice__arm=arm, status=Status.ACQUIRED.value)
+    return database.count(campaign, choice__arm=arm) - waiting
 
 
 def failures(rounds: Sequence[RoundRecord]) -> dict[str, int]:

@@ -47,7 +47,7 @@ def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
         name="campaign",
         campaign=campaign,
         spec=spec_of(campaign),
-        s=views.snapshot(database, campaign),
+        s=views.snapshot(database, campaign, rounds),
         acceleration=views.acceleration(database, campaign.id, found),
         discoveries=sorted(current, key=lambda r: r.verdict.e_above_hull_now if r.verdict else 0.0),
         displaced=[record for record in found if record not in current],
@@ -80,7 +80,7 @@ def _progress(database: Database, campaign: str) -> tuple[str, bool]:
     found = database.campaign(campaign)
     if found is None:
         return "", True
-    state = views.snapshot(database, found)
+    state = views.snapshot(database, found, database.rounds(campaign))
     return render("live.html", s=state), state["state"] != "running"
 
 

@@ -44,7 +44,7 @@ BOUNDS = st.fixed_dictionaries(
     {"owner": st.sampled_from(["a", "b", {"$in": ["a", "b"]}, "none"])},
     optional={
         "word": st.sampled_from(["x", {"$gte": "y"}, {"$in": ["x", "z"]}]),
-        "round": st.sampled_from([3, {"$gt": 6}, {"$gte": 2, "$lt": 4}]),
+        "round": st.sampled_from([3, {"$gt": 6}, {"$gte": 2, "$lt": 4}, {"$gt": 60}]),
     },
 )
 SORTED = st.sampled_from([{"$gte": -1e300, "$lte": 1e300}, {"$gt": 0}, {"$lte": 2}, 2])

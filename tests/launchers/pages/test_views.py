@@ -1,0 +1,85 @@
+"""What pages say and draw, against values worked out by hand and against the command line's own."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from launchers.pages import plots, views
+from loop.closing import acceleration_line, close_round
+from loop.database import Database
+from loop.hull import build_hull
+from loop.records import Choice, Failure, Status, StructureRecord
+from loop.rounds import RoundRecord
+from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
+
+TERNARY = ("N", "Nb", "O")
+
+
+def chosen(record: StructureRecord, arm: Literal["acquired", "control"], **update: Any) -> StructureRecord:
+    return record.model_copy(update={"choice": Choice(function="qlogei", arm=arm, rank=0)} | update)
+
+
+def test_the_acceleration_of_a_page_is_that_of_the_command_line(database: Database) -> None:
+    failure = Failure(step="relax", cause="timeout", exception="TimeoutError", message="")
+    failed = {"status": Status.FAILED, "validation": None, "failure": failure}
+    waiting = {"status": Status.ACQUIRED, "validation": None}
+    records = [
+        validated(element("Nb"), -10.0),
+        validated(element("O", 3.0), -4.5, index=1),
+        chosen(validated(nbo(), -9.2, round_number=1), "acquired"),
+        chosen(validated(rocksalt(), -1.0, round_number=1, index=1), "control"),
+        chosen(validated(rocksalt(5.0), -1.0, round_number=1, index=2), "acquired", **failed),
+        chosen(validated(rutile(), -1.0, round_number=1, index=3), "control", **failed),
+        chosen(validated(nbo(4.9), -9.0, round_number=2), "acquired", **waiting),
+        chosen(validated(nbo(5.2), -9.0, round_number=2, index=1), "control", **waiting),
+    ]
+    database.create_campaign(SPEC)
+    database.insert(records)
+    for identifier, verdict in close_round(SPEC, 1, records)[1].items():
+        database.update_record(identifier, verdict=verdict)
+    said = views.acceleration(database, "t", database.discovered("t"))
+    assert said == acceleration_line(database.records("t"))
+    assert said.endswith("1 of 2 chosen, 0 of 2 drawn at random")
+
+
+def test_a_line_stands_where_each_round_but_the_last_ended() -> None:
+    rounds = [
+        RoundRecord(
+            campaign="t", number=number, state="closed", batch=[f"{number}{i}" for i in range(number + 1)]
+        )
+        for number in range(4)
+    ]
+    figure = plots.discovery_figure([], rounds)
+    assert list(figure.layout.xaxis.minor.tickvals) == [2, 5]
+
+
+def test_a_ternary_hull_has_a_corner_an_element_and_tie_lines_to_what_is_stable() -> None:
+    corners = [validated(element(symbol), -4.0, index=i) for i, symbol in enumerate(TERNARY)]
+    inside = validated(Structure(Lattice.cubic(4.0), TERNARY, np.eye(3) / 2), -6.0, round_number=1)
+    above = validated(nbo(), -1.0, round_number=1, index=1)
+    hulls = [
+        build_hull("t", number, TERNARY, known)
+        for number, known in enumerate((corners, [*corners, inside, above]))
+    ]
+    figure = plots.hull_figure(hulls, [*corners, inside, above], TERNARY)
+    assert [frame.name for frame in figure.frames] == ["0", "1"]
+    assert [figure.layout.ternary[f"{axis}axis"].title.text for axis in "abc"] == list(TERNARY)
+    before, now = ({trace.name: trace for trace in frame.data} for frame in figure.frames)
+    assert _edges(before["tie lines"]) == 3
+    assert _edges(now["tie lines"]) == 6  # NbNO splits the triangle in three
+    assert sorted(_places(now["seed"])) == [(0, 0, 1), (0, 1, 0), (1, 0, 0)]
+    found = dict(zip(now["candidate"].customdata, _places(now["candidate"]), strict=True))
+    assert found[inside.id] == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert found[above.id] == pytest.approx((0, 1 / 2, 1 / 2))
+
+
+def _edges(trace: Any) -> int:
+    return sum(place is None for place in trace.a)
+
+
+def _places(trace: Any) -> list[tuple[float, float, float]]:
+    return list(zip(trace.a, trace.b, trace.c, strict=True))
