@@ -37,6 +37,8 @@ def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int
             continue
         with work_folder(spec, record) as folder:
             outcome = validate_structure(spec, oracle, candidate_structure(record), folder)
+            if isinstance(outcome, Failure):
+                outcome = _with_files(outcome, spec, record, folder)
         if isinstance(outcome, Failure):
             database.finish_validation(record.id, status=Status.FAILED, failure=outcome)
         else:
@@ -107,6 +109,8 @@ def in_order(records: Iterable[StructureRecord]) -> list[StructureRecord]:
 def _run_phonons(database: Database, spec: CampaignSpec, oracle: Oracle, record: StructureRecord) -> None:
     with work_folder(spec, record) as folder:
         outcome = phonons(spec, oracle, relaxed_structure(record), folder)
+        if isinstance(outcome, Failure):
+            outcome = _with_files(outcome, spec, record, folder)
     if isinstance(outcome, Failure):
         database.update_record(record.id, failure=outcome)
         reason = f"phonons failed: {outcome.cause}"
@@ -137,6 +141,18 @@ def work_folder(spec: CampaignSpec, record: StructureRecord) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _with_files(failure: Failure, spec: CampaignSpec, record: StructureRecord, folder: Path) -> Failure:
+    """The failure, what the oracle had written moved to where it stays; as it is where that is nothing."""
+    if not any(path.is_file() for path in folder.rglob("*")):
+        return failure
+    kept = Path("failed") / spec.id / record.id / failure.step
+    place = Settings().home.resolve() / kept
+    shutil.rmtree(place, ignore_errors=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(place)
+    return failure.model_copy(update={"files": str(kept)})
 
 
 def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:

@@ -122,7 +122,10 @@ class Verdict(_Part):
 
 
 class Failure(_Part):
-    """A failed validation is data: the step, a cause from a short list, the exception and its message."""
+    """A failed validation is data: the step, a cause from a short list, the exception and its message.
+
+    files: the folder, inside Niobe's home, that holds what the oracle had written.
+    """
 
     step: str
     cause: str
@@ -130,6 +133,7 @@ class Failure(_Part):
     message: str
     seconds: float = 0.0
     attempts: int = 1
+    files: str | None = None
 
 
 class StructureRecord(_Part):

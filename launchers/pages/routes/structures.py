@@ -77,7 +77,7 @@ def download(record: Record, kind: Literal["cif", "poscar", "extxyz", "json"]) -
     return Response(as_text(record, kind), media_type=_TYPES[kind], headers=headers)
 
 
-@router.get("/structures/{record}/files/{name}")
+@router.get("/structures/{record}/files/{name:path}")
 def oracle_file(record: Record, name: Annotated[str, InPath(max_length=200)]) -> FileResponse:
     """One file the oracle left, where it was kept."""
     folder = _folder(record)
@@ -88,15 +88,18 @@ def oracle_file(record: Record, name: Annotated[str, InPath(max_length=200)]) ->
 
 def _file_names(record: StructureRecord) -> list[str]:
     folder = _folder(record)
-    return sorted(file.name for file in folder.iterdir() if file.is_file())[:_MOST_FILES] if folder else []
+    if folder is None:
+        return []
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())[:_MOST_FILES]
 
 
 def _folder(record: StructureRecord) -> Path | None:
     """Where the oracle's files are kept; nothing outside Niobe's home is ever served."""
-    if record.validation is None or not record.validation.files:
+    kept = (record.failure and record.failure.files) or (record.validation and record.validation.files)
+    if not kept:
         return None
     home = Settings().home.resolve()
-    folder = (home / record.validation.files).resolve()
+    folder = (home / kept).resolve()
     return folder if folder.is_relative_to(home) and folder.is_dir() else None
 
 

@@ -184,8 +184,9 @@ def test_no_file_outside_the_oracles_folder_is_served(
     steered: httpx.Client, database: Database, records: Records, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    (home / "kept").mkdir(parents=True)
+    (home / "kept" / "relax").mkdir(parents=True)
     (home / "kept" / "OUTCAR").write_text("forces")
+    (home / "kept" / "relax" / "OSZICAR").write_text("steps")
     (home / "secret").write_text("secret")
     record = records["discovery"]
     validation = database.record(record.id).validation
@@ -193,7 +194,9 @@ def test_no_file_outside_the_oracles_folder_is_served(
     base = f"/structures/{record.id}/files"
     database.update_record(record.id, validation=validation.model_copy(update={"files": "kept"}))
     assert steered.get(f"{base}/OUTCAR").text == "forces"
+    assert steered.get(f"{base}/relax/OSZICAR").text == "steps"
     assert steered.get(f"{base}/..%2Fsecret").status_code == 404
+    assert steered.get(f"{base}/relax/..%2F..%2Fsecret").status_code == 404
     database.update_record(record.id, validation=validation.model_copy(update={"files": "../.."}))
     assert steered.get(f"{base}/secret").status_code == 404
 
