@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from config.errors import ConfigError
 from config.settings import Settings
 
 if TYPE_CHECKING:
     from loop.database import Database
+
+_ATTEMPTS = 3
 
 
 def ensure_database() -> str:
@@ -40,10 +43,22 @@ def ensure_database() -> str:
 @contextmanager
 def campaign_database() -> Iterator[Database]:
     """The campaign database, its server started when needed."""
-    from loop.database import Database
-
-    database = Database.connect(ensure_database(), Settings().database)
+    database = _connect()
     try:
         yield database
     finally:
         database.close()
+
+
+def _connect() -> Database:
+    """Connect; an embedded server that dies between its start and the first answer is started again."""
+    from loop.database import Database
+
+    for _ in range(_ATTEMPTS - 1):
+        uri = ensure_database()
+        try:
+            return Database.connect(uri, Settings().database)
+        except ConfigError:
+            if uri != Settings().embedded_uri:
+                raise
+    return Database.connect(ensure_database(), Settings().database)
