@@ -65,18 +65,18 @@ class Database:
         self._mongo.client.close()
 
     def _make_indexes(self) -> None:
-        records = self._mongo["structures"]
-        records.create_index([("campaign", 1), ("round", 1)])
-        records.create_index([("campaign", 1), ("status", 1)])
-        for key in (*INDEXED_FIELDS, *_COUNTED_FIELDS):
-            records.create_index([("campaign", 1), (key, 1)])
-        for key in ("lineage.parents", "facets.id", "nelements", _HAS_FACETS):
-            records.create_index([(key, 1)])
-        entries = self._mongo["entries"]
-        for key in ("formula_reduced", "source", "chemsys", "group"):
-            entries.create_index([(key, 1)])
-        self._mongo["rounds"].create_index([("campaign", 1), ("number", 1)], unique=True)
-        self._mongo["hulls"].create_index([("campaign", 1), ("round", 1)], unique=True)
+        from pymongo import IndexModel
+
+        fields = [("campaign", key) for key in ("round", "status", *INDEXED_FIELDS, *_COUNTED_FIELDS)]
+        alone = [("lineage.parents",), ("facets.id",), ("nelements",), (_HAS_FACETS,)]
+        for collection, keys, unique in (
+            ("structures", [*fields, *alone], False),
+            ("entries", [("formula_reduced",), ("source",), ("chemsys",), ("group",)], False),
+            ("rounds", [("campaign", "number")], True),
+            ("hulls", [("campaign", "round")], True),
+        ):
+            models = [IndexModel([(name, 1) for name in key], unique=unique) for key in keys]
+            self._mongo[collection].create_indexes(models)
 
     # campaigns
 

@@ -46,7 +46,8 @@ def relaxed_structure(record: StructureRecord) -> Structure:
 def symmetrised(structure: Structure) -> Structure:
     """The primitive standard cell with its symmetry made exact, sites moved by at most about 0.01 Å.
 
-    The structure itself where symmetry search fails on a distorted cell.
+    Sites come in one order, as finite displacements depend on which of equivalent sites comes first. The
+    structure itself where symmetry search fails on a distorted cell.
     """
     from moyopy import MoyoDataset
     from moyopy.interface import MoyoAdapter
@@ -55,4 +56,12 @@ def symmetrised(structure: Structure) -> Structure:
         data = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=SYMPREC)
     except (RuntimeError, ValueError):
         return structure
-    return MoyoAdapter.get_structure(data.prim_std_cell)
+    return _in_order(MoyoAdapter.get_structure(data.prim_std_cell))
+
+
+def _in_order(structure: Structure) -> Structure:
+    """Sites within the cell, by element and then by coordinates."""
+    import numpy as np
+
+    wrapped = type(structure)(structure.lattice, structure.species, structure.frac_coords.round(10) % 1.0)
+    return wrapped.get_sorted_structure(key=lambda site: (site.specie.Z, *np.round(site.frac_coords, 4) % 1.0))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import itertools
+import json
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +25,15 @@ _MOLECULE_SPACING = 3.6
 
 @functools.cache
 def _library() -> list[tuple[str, Structure]]:
-    """Label and primitive structure of each AFLOW prototype in pymatgen."""
-    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+    """Label and primitive structure of each AFLOW prototype in pymatgen.
 
-    entries = [(entry["tags"]["aflow"], entry["snl"].structure) for entry in AFLOW_PROTOTYPE_LIBRARY]
+    Read from its file: importing pymatgen's module parses 288 bibliographies, which takes 7 s.
+    """
+    from pymatgen.core import Structure
+
+    file = files("pymatgen.analysis") / "prototypes" / "aflow_prototypes.json.gz"
+    library = json.loads(gzip.decompress(file.read_bytes()))
+    entries = [(entry["tags"]["aflow"], Structure.from_dict(entry["snl"])) for entry in library]
     return [
         (label, structure.get_primitive_structure()) for label, structure in entries if structure.is_ordered
     ]
