@@ -128,15 +128,12 @@ def _new_pool(count: int) -> ProcessPoolExecutor:
 
 
 def start_worker(parent: int) -> None:
-    """One thread a worker, Ctrl-C left to the parent, and no life without the parent."""
+    """One thread a worker (torch reads the variables too), Ctrl-C left to the parent, no life without it."""
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     _write_output_to(Settings().home / "worker.log")
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _write_output_to(log: Path) -> None:

@@ -100,7 +100,7 @@ def _decorated(elements: tuple[str, ...]) -> list[tuple[str, Structure]]:
 
 def _prototypes(spec: CampaignSpec, excluded: SeenStructures) -> Iterable[tuple[str, Structure]]:
     """Decorated prototypes, the smallest cells first, one per composition in turn."""
-    if not spec.seeds.prototypes:
+    if not spec.seeds.prototypes or not spec.seeds.max_prototypes:
         return []
     from loop.generators.prototypes import decorated_prototypes
 

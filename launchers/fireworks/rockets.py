@@ -103,19 +103,20 @@ def fly_rockets(count: int, show: Show, *, forever: bool = False) -> tuple[str, 
 
 def _watch(rockets: Rockets, launchpad: Any, show: Show, *, forever: bool) -> tuple[str, bool]:
     swept = 0.0
-    while True:
-        ensure_database()
-        with _retrying():
-            rockets.keep_alive(launchpad)
-            show(rockets, launchpad)
-            if time.monotonic() - swept > _SWEEP_SECONDS:
-                with campaign_database() as database:
+    with campaign_database() as database:
+        while True:
+            ensure_database()
+            with _retrying():
+                rockets.keep_alive(launchpad)
+                show(rockets, launchpad)
+                due = time.monotonic() - swept > _SWEEP_SECONDS
+                if due:
                     sweep(launchpad, database)
-                    running = [c.id for c in database.campaigns() if c.state == "running"]
-                swept = time.monotonic()
-                if not forever and not (running and unfinished(launchpad, running)):
+                    swept = time.monotonic()
+                running = [campaign.id for campaign in database.campaigns() if campaign.state == "running"]
+                if not forever and not (running and (not due or unfinished(launchpad, running))):
                     return _ending(running)
-        time.sleep(_TICK_SECONDS)
+            time.sleep(_TICK_SECONDS)
 
 
 def _ending(running: list[str]) -> tuple[str, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,19 @@ class Stop:
     """Set by SIGTERM: no further rocket is launched."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self._asked = threading.Event()
         signal.signal(signal.SIGTERM, self._ask)
 
     def _ask(self, *_: object) -> None:
-        self.asked = True
+        self._asked.set()
+
+    @property
+    def asked(self) -> bool:
+        return self._asked.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but wake at once when told to stop."""
+        self._asked.wait(seconds)
 
 
 def fly(folder: Path, stop: Stop) -> None:
@@ -39,7 +48,7 @@ def fly(folder: Path, stop: Stop) -> None:
     while not stop.asked:
         os.chdir(folder)
         if not _launch(launch_rocket, launchpad, fworker, folder):
-            time.sleep(_IDLE_SECONDS)
+            stop.wait(_IDLE_SECONDS)
 
 
 def _launch(launch_rocket: Any, launchpad: Any, fworker: Any, folder: Path) -> bool:
@@ -75,6 +84,8 @@ def run(arguments: list[str]) -> None:
     """The worker process of ``FOLDER SUPERVISOR``, which ends with its supervisor."""
     start_worker(int(arguments[2]))
     fly(Path(arguments[1]), Stop())
+    sys.stdout.flush()
+    os._exit(0)  # taking down all that was imported takes a second, and nothing is left to store
 
 
 if __name__ == "__main__":

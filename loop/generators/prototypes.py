@@ -24,19 +24,22 @@ _MOLECULE_SPACING = 3.6
 
 
 @functools.cache
-def _library() -> list[tuple[str, Structure]]:
-    """Label and primitive structure of each AFLOW prototype in pymatgen.
+def _library() -> dict[str, Structure]:
+    """Each ordered AFLOW prototype in pymatgen by label, as it is stored.
 
     Read from its file: importing pymatgen's module parses 288 bibliographies, which takes 7 s.
     """
     from pymatgen.core import Structure
 
     file = files("pymatgen.analysis") / "prototypes" / "aflow_prototypes.json.gz"
-    library = json.loads(gzip.decompress(file.read_bytes()))
-    entries = [(entry["tags"]["aflow"], Structure.from_dict(entry["snl"])) for entry in library]
-    return [
-        (label, structure.get_primitive_structure()) for label, structure in entries if structure.is_ordered
-    ]
+    entries = json.loads(gzip.decompress(file.read_bytes()))
+    found = [(entry["tags"]["aflow"], Structure.from_dict(entry["snl"])) for entry in entries]
+    return {label: structure for label, structure in found if structure.is_ordered}
+
+
+@functools.cache
+def _primitive(label: str) -> Structure:
+    return _library()[label].get_primitive_structure()
 
 
 def decorated_prototypes(elements: Sequence[str], max_atoms: int) -> list[tuple[str, Structure]]:
@@ -45,32 +48,27 @@ def decorated_prototypes(elements: Sequence[str], max_atoms: int) -> list[tuple[
     Labels are ``AFLOW label`` and the elements in the prototype's order, in the order of pymatgen's library.
     """
     found = []
-    for label, structure in _library():
-        kinds = sorted({site.specie.symbol for site in structure})
-        if len(kinds) != len(elements) or len(structure) > max_atoms:
+    for label, stored in _library().items():
+        kinds = sorted({site.specie.symbol for site in stored})
+        if len(kinds) != len(elements) or len(_primitive(label)) > max_atoms:
             continue
         for assigned in itertools.permutations(elements):
-            found.append(
-                (
-                    f"{label} {'-'.join(assigned)}",
-                    _decorate(structure, dict(zip(kinds, assigned, strict=True))),
-                )
-            )
+            decorated = _decorate(_primitive(label), dict(zip(kinds, assigned, strict=True)))
+            found.append((f"{label} {'-'.join(assigned)}", decorated))
     return found
 
 
 def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]:
     """Structures of each element: bcc, fcc, hcp and diamond, or a crystal of its molecules."""
-    labels = {_BCC, _FCC, _HCP, _DIAMOND}
-    shapes = [(label, structure) for label, structure in _library() if label in labels]
+    shapes = {_BCC, _FCC, _HCP, _DIAMOND}
     found = []
     for element in elements:
         if element in _MOLECULES:
             found.append((f"molecule {element}2", _molecular_crystal(element)))
             continue
-        for label, structure in shapes:
-            kind = next(iter(structure)).specie.symbol
-            found.append((f"{label} {element}", _decorate(structure, {kind: element})))
+        for label in (known for known in _library() if known in shapes):
+            kind = _primitive(label)[0].specie.symbol
+            found.append((f"{label} {element}", _decorate(_primitive(label), {kind: element})))
     return found
 
 

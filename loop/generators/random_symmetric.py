@@ -5,8 +5,9 @@ Source: Fredericks et al., PyXtal, Comput. Phys. Commun. 261, 107810 (2021).
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,19 +58,17 @@ def _composition(request: SampleRequest, rng: np.random.Generator) -> list[int]:
 def _build(
     elements: tuple[str, ...], counts: list[int], group: int, rng: np.random.Generator
 ) -> Structure | None:
-    from pyxtal import pyxtal
     from pyxtal.msg import Comp_CompatibilityError, VolumeError
-    from pyxtal.symmetry import Group
 
     conventional = [count * _centring(group) for count in counts]
-    possible, _ = Group(group, quick=False).check_compatible(conventional)
+    possible, _ = _space_group(group).check_compatible(conventional)
     if not possible:
         return None
-    crystal = pyxtal()
+    crystal = _crystal_class()()
     try:
         crystal.from_random(
             3,
-            group,
+            _space_group(group),
             list(elements),
             conventional,
             factor=float(rng.uniform(0.9, 1.2)),
@@ -81,9 +80,23 @@ def _build(
     return crystal.to_pymatgen().get_primitive_structure() if crystal.valid else None
 
 
+@functools.cache
+def _crystal_class() -> Any:
+    """pyxtal, whose distance checks share one table of radii: it makes a new one each time, half its work."""
+    from pyxtal import operations, pyxtal
+    from pyxtal.tolerance import Tol_matrix
+
+    operations.Tol_matrix = functools.cache(Tol_matrix)
+    return pyxtal
+
+
 def _centring(group: int) -> int:
     """Lattice points in the conventional cell."""
+    return {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}[_space_group(group).symbol[0]]
+
+
+@functools.cache
+def _space_group(number: int) -> Any:
     from pyxtal.symmetry import Group
 
-    symbol = Group(group, quick=True).symbol[0]
-    return {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}[symbol]
+    return Group(number)
