@@ -64,4 +64,6 @@ def _in_order(structure: Structure) -> Structure:
     import numpy as np
 
     wrapped = type(structure)(structure.lattice, structure.species, structure.frac_coords.round(10) % 1.0)
-    return wrapped.get_sorted_structure(key=lambda site: (site.specie.Z, *np.round(site.frac_coords, 4) % 1.0))
+    keys = (np.round(wrapped.frac_coords, 4) % 1.0).tolist()
+    order = sorted(range(len(wrapped)), key=lambda i: (wrapped[i].specie.Z, keys[i]))
+    return type(structure).from_sites([wrapped[i] for i in order])

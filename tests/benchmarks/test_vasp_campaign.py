@@ -51,7 +51,7 @@ def compare(record: StructureRecord, folder: Path) -> dict[str, Any]:
     ours = record.validation
     if ours is None:
         assert record.failure is not None
-        assert isinstance(theirs, Failure), f"{name} failed by {record.failure.cause} through VASP's path only"
+        assert isinstance(theirs, Failure), f"{name} failed through VASP's path only: {record.failure.cause}"
         return {"structure": name, "verdicts": f"failed: {record.failure.cause}; force field {theirs.cause}"}
     assert isinstance(theirs, Validation), theirs
     row = {
@@ -111,8 +111,8 @@ def test_verdicts_equal_those_of_the_potential_itself(place: Path) -> None:
             "most 6 atoms, 5 Å supercells; 2 rounds of 4.",
             f"Bars: 1 meV/atom and 0.1 THz. Largest differences: {max(energies):.2f} meV/atom, "
             f"{max(lowest, default=float('nan')):.3f} THz.",
-            "A candidate that failed must fail by the force-field oracle too; mock-vasp answers an absurd energy "
-            "by dying.",
+            "A candidate that failed must fail by the force-field oracle too; mock-vasp answers an absurd "
+            "energy by dying.",
         ],
     )
     assert max(energies) < 1.0

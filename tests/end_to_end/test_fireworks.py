@@ -111,7 +111,10 @@ def test_four_workers_find_what_the_local_launcher_finds(place: Path, local: Loc
 
 
 def shoot(place: Path, process: subprocess.Popen[str], shots: list[str], pause: float, seed: int) -> int:
-    """Kill workers and the database server at random instants, ``pause`` seconds apart at most; how many."""
+    """Kill workers and the database server at random instants, ``pause`` seconds apart at most.
+
+    How many shots were fired before the campaign ended.
+    """
     rng, done = random.Random(seed), 0
     rng.shuffle(shots)
     for shot in shots:
@@ -136,8 +139,7 @@ def assert_survives(
     done = shoot(place, process, shots, pause, seed=len(shots))
     said, _ = process.communicate(timeout=3000)
     assert process.returncode == 0, said
-    print(f"{done} of {len(shots)} shots; last said: {said[-500:]}")
-    assert done >= 0.8 * len(shots)
+    assert done == len(shots)
     assert_as_local(place, wanted)
 
 
@@ -148,13 +150,13 @@ def test_workers_and_the_server_are_killed(place: Path, local: Local) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_fifty_workers_are_killed(place: Path, local: Local) -> None:
-    assert_survives(place, local.contents(LARGER), LARGER, ["worker"] * 50, pause=8.0)
+    assert_survives(place, local.contents(LARGER), LARGER, ["worker"] * 50, pause=6.0)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_server_is_killed_ten_times(place: Path, local: Local) -> None:
-    assert_survives(place, local.contents(LARGER), LARGER, ["server"] * 10, pause=12.0)
+    assert_survives(place, local.contents(LARGER), LARGER, ["server"] * 10, pause=6.0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
