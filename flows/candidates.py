@@ -204,9 +204,8 @@ def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) ->
     records = database.records(spec.id)
     excluded = SeenStructures(excluded_structures(spec))
     seen = _seen_before(records, number)
-    for record in (r for r in records if r.round == number):
-        fields = _screen_one(spec, record, seen, excluded)
-        database.update_record(record.id, **fields)
+    drawn = [record for record in records if record.round == number]
+    database.update_records({record.id: _screen_one(spec, record, seen, excluded) for record in drawn})
 
 
 def _seen_before(records: Sequence[StructureRecord], number: int) -> SeenStructures:

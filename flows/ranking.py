@@ -33,7 +33,8 @@ from surrogates.protocols import FloatArray, Prediction
 
 def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Merge what the prior relaxed into twins and predict every candidate that may be acquired."""
-    merge_twins(database, spec, round_record.number)
+    if spec.prior is not None:
+        merge_twins(database, spec, round_record.number)
     predict_pool(database, spec, round_record.number)
 
 
@@ -43,13 +44,11 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
     if not pool:
         return
     predictions = _predict(database, spec, number, pool)
+    changes = {}
     for row, record in enumerate(pool):
-        values = {name: _value(prediction, row) for name, prediction in predictions.items()}
-        database.update_record(
-            record.id,
-            prediction={name: value.model_dump() for name, value in values.items()},
-            prediction_round=number,
-        )
+        values = {name: _value(prediction, row).model_dump() for name, prediction in predictions.items()}
+        changes[record.id] = {"prediction": values, "prediction_round": number}
+    database.update_records(changes)
 
 
 def _predict(

@@ -165,8 +165,7 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
     records = database.records(spec.id)
     _require_quorum(spec, round_record, records)
     hull, verdicts = closing.close_round(spec, round_record.number, records)
-    for identifier, verdict in verdicts.items():
-        database.update_record(identifier, verdict=verdict)
+    database.update_records({identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()})
     database.store_hull(hull)
     _store_metrics(database, spec, round_record.number)
 

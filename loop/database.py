@@ -215,6 +215,17 @@ class Database:
         """Set fields of one record in one atomic write. Models are stored as plain documents."""
         self._mongo["structures"].update_one({"_id": record}, {"$set": _plain(fields) | _now()})
 
+    def update_records(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set fields of many records, by id; each record is written atomically, in the order given."""
+        from pymongo import UpdateOne
+
+        writes = [
+            UpdateOne({"_id": record}, {"$set": _plain(dict(fields)) | _now()})
+            for record, fields in changes.items()
+        ]
+        if writes:
+            self._mongo["structures"].bulk_write(writes)
+
     def finish_validation(self, record: str, **fields: Any) -> bool:
         """Store the outcome of a validation unless one is stored already; True where this call stored it."""
         query = {"_id": record, "status": {"$nin": [Status.VALIDATED.value, Status.FAILED.value]}}

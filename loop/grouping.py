@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from math import gcd
 from typing import TYPE_CHECKING
 
-from loop.similarity import matcher
+from loop.similarity import alike, reduced
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -45,17 +45,9 @@ def _within(block: list[tuple[str, Structure]]) -> Iterator[tuple[str, str]]:
         return
     representatives: dict[int, list[tuple[str, Structure]]] = defaultdict(list)
     for identifier, structure in block:
-        reduced = _reduced(structure)
-        alike = representatives[len(reduced)]
-        first = next((known for known, other in alike if _fit(other, reduced)), identifier)
+        cell = reduced(structure)
+        sized = representatives[len(cell)]
+        first = next((known for known, other in sized if alike(other, cell)), identifier)
         if first == identifier:
-            alike.append((identifier, reduced))
+            sized.append((identifier, cell))
         yield identifier, first
-
-
-def _reduced(structure: Structure) -> Structure:
-    return matcher()._get_reduced_structure(structure, primitive_cell=True, niggli=True)
-
-
-def _fit(one: Structure, other: Structure) -> bool:
-    return bool(matcher().fit(one, other, skip_structure_reduction=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,26 +43,53 @@ def spacegroup_number(structure: Structure, symprec: float = 1e-2) -> int:
         return 1
 
 
+def reduced(structure: Structure) -> Structure:
+    """The Niggli-reduced primitive cell, as ``matcher`` makes it of whatever it compares."""
+    return matcher()._get_reduced_structure(structure, primitive_cell=True, niggli=True)
+
+
+def alike(one: Structure, other: Structure) -> bool:
+    """Whether ``matcher`` calls two reduced structures the same."""
+    return bool(matcher().fit(one, other, skip_structure_reduction=True))
+
+
 class SeenStructures:
-    """Structures seen so far, by reduced formula; ``find`` answers with the id of the first that matches."""
+    """Structures seen so far; ``find`` answers with the id of the first that matches.
+
+    Only structures of one formula whose reduced cells have as many sites can match: these alone are
+    compared, and each is reduced once, when first needed.
+    """
 
     def __init__(self, known: Iterable[tuple[str, Structure]] = ()) -> None:
-        self._by_formula: dict[str, list[tuple[str, Structure]]] = defaultdict(list)
+        self._by_formula: dict[str, list[_Seen]] = defaultdict(list)
         for identifier, structure in known:
             self.add(identifier, structure)
 
     def add(self, identifier: str, structure: Structure) -> None:
         """Remember a structure under its id."""
-        self._by_formula[structure.composition.reduced_formula].append((identifier, structure))
+        self._by_formula[structure.composition.reduced_formula].append(_Seen(identifier, structure))
 
     def find(self, structure: Structure) -> str | None:
         """The id of the first remembered structure that matches, or None."""
-        for identifier, other in self._by_formula[structure.composition.reduced_formula]:
-            if _could_match(structure, other) and matcher().fit(structure, other):
-                return identifier
+        asked = _Seen("", structure)
+        for seen in self._by_formula[structure.composition.reduced_formula]:
+            if seen.could_match(asked) and alike(asked.reduced, seen.reduced):
+                return seen.id
         return None
 
 
-def _could_match(one: Structure, other: Structure) -> bool:
-    ratio = (one.volume / len(one)) / (other.volume / len(other))
-    return 1 / _VOLUME_RATIO < ratio < _VOLUME_RATIO
+class _Seen:
+    def __init__(self, identifier: str, structure: Structure) -> None:
+        self.id, self._structure = identifier, structure
+
+    @cached_property
+    def reduced(self) -> Structure:
+        return reduced(self._structure)
+
+    def could_match(self, other: _Seen) -> bool:
+        ratio = self._volume_per_atom / other._volume_per_atom
+        return 1 / _VOLUME_RATIO < ratio < _VOLUME_RATIO and len(self.reduced) == len(other.reduced)
+
+    @property
+    def _volume_per_atom(self) -> float:
+        return float(self._structure.volume / len(self._structure))

@@ -63,11 +63,15 @@ class BoostedTrees:
         seed: int,
     ) -> None:
         """``fit`` for structures whose rows (n, d) are known, with checked targets."""
-        self._fit(Domain(rows, elements_of(structures)), targets, seed)
+        self._domain = Domain(rows, elements_of(structures))
+        self._targets, self._seed, self._ensembles = dict(targets), seed, {}
+        self._fitted()
 
-    def _fit(self, domain: Domain, targets: Mapping[str, FloatArray], seed: int) -> None:
-        self._domain, self._targets, self._seed = domain, dict(targets), seed
-        self._ensembles = {name: self._fit_target(name, labels) for name, labels in targets.items()}
+    def _fitted(self) -> dict[str, _Ensemble | Constant]:
+        """The ensembles, grown when first needed: asking a loaded surrogate for features does not wait."""
+        if not self._ensembles:
+            self._ensembles = {n: self._fit_target(n, labels) for n, labels in self._targets.items()}
+        return self._ensembles
 
     def _fit_target(self, name: str, labels: FloatArray) -> _Ensemble | Constant:
         lone = constant(name, labels)
@@ -103,7 +107,7 @@ class BoostedTrees:
     def predict_rows(self, structures: Sequence[Structure], rows: FloatArray) -> dict[str, Prediction]:
         """``predict`` for structures whose rows (n, d) are known."""
         inside = self._known_domain().holds(structures, rows)
-        return {name: _predict(name, model, rows, inside) for name, model in self._ensembles.items()}
+        return {name: _predict(name, model, rows, inside) for name, model in self._fitted().items()}
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
         """The standardised rows."""
@@ -133,15 +137,15 @@ class BoostedTrees:
 
     @classmethod
     def load(cls, folder: Path, *, rows: RowsOf | None = None) -> BoostedTrees:
-        """The surrogate a folder holds."""
+        """The surrogate a folder holds; its trees grow when it first predicts."""
         from safetensors.numpy import load_file
 
         settings = json.loads((folder / "surrogate.json").read_text())
         tensors = load_file(str(folder / "surrogate.safetensors"))
         model = cls(settings["model"], members=settings["members"], epochs=settings["epochs"], rows=rows)
-        domain = Domain(tensors.pop("rows"), frozenset(settings["elements"]))
-        targets = {key.removeprefix("target."): tensors[key] for key in sorted(tensors)}
-        model._fit(domain, targets, settings["seed"])
+        model._domain = Domain(tensors.pop("rows"), frozenset(settings["elements"]))
+        model._targets = {key.removeprefix("target."): tensors[key] for key in sorted(tensors)}
+        model._seed = settings["seed"]
         return model
 
 

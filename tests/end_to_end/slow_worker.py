@@ -1,6 +1,6 @@
-"""Rockets whose oracle takes its time over one candidate: ``python -m tests.end_to_end.slow_worker rockets N``.
+"""Rockets whose oracle takes 25 s over one candidate, the first with two elements; NIOBE_HOME/slow names it.
 
-It is the first one with two elements; NIOBE_HOME/slow names it.
+``python -m tests.end_to_end.slow_worker rockets N`` is `niobe rockets N`.
 """
 
 from __future__ import annotations
