@@ -16,10 +16,7 @@ def steer(database: Database, record: str, action: Action, note: str) -> None:
 
     Raises ConfigError where it is not in the database or no screened candidate any more.
     """
-    found = database.record(record)
-    if found.status is not Status.SCREENED:
+    wanted = {"pinned": True} if action == "pin" else {"status": Status.VETOED}
+    if not database.update_screened(record, note=note, **wanted):
+        found = database.record(record)
         raise ConfigError(f"structure {record!r} is {found.status.value}; allowed: screened candidates")
-    if action == "pin":
-        database.update_record(record, note=note, pinned=True)
-    else:
-        database.update_record(record, note=note, status=Status.VETOED)

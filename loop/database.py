@@ -228,9 +228,17 @@ class Database:
 
     def finish_validation(self, record: str, **fields: Any) -> bool:
         """Store the outcome of a validation unless one is stored already; True where this call stored it."""
-        query = {"_id": record, "status": {"$nin": [Status.VALIDATED.value, Status.FAILED.value]}}
+        open_ = {"$nin": [Status.VALIDATED.value, Status.FAILED.value]}
+        return self._update_while(record, open_, fields)
+
+    def update_screened(self, record: str, **fields: Any) -> bool:
+        """Set fields of a record unless it is no screened candidate any more; True where this call did."""
+        return self._update_while(record, Status.SCREENED.value, fields)
+
+    def _update_while(self, record: str, status: Any, fields: dict[str, Any]) -> bool:
+        query = {"_id": record, "status": status}
         return (
-            self._mongo["structures"].update_one(query, {"$set": _plain(fields) | _now()}).modified_count == 1
+            self._mongo["structures"].update_one(query, {"$set": _plain(fields) | _now()}).matched_count == 1
         )
 
     # source entries

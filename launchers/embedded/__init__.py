@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
 _LOST_THE_RACE = 3
+_KILLED = {-signal.SIGKILL, 256 - signal.SIGKILL}
+_STARTS = 5
 
 
 def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float = 0.0) -> str:
@@ -37,14 +39,19 @@ def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float 
     options = [] if port is None else ["--port", str(port)]
     options += ["--idle-minutes", str(idle_minutes)] if idle_minutes else []
     deadline = time.monotonic() + _START_SECONDS
+    killed = 0
     while not is_listening(place.socket):
         code, said = _run_server(place, options)
-        if code not in (0, _LOST_THE_RACE) or time.monotonic() > deadline:
+        killed += code in _KILLED
+        again = code in {0, _LOST_THE_RACE} or (code in _KILLED and killed < _STARTS)
+        if not again or time.monotonic() > deadline:
             free = shutil.disk_usage(place.path).free / 1e6
             silent = f"did not start (exit code {code}, {free:.1f} MB free on its disk); see {place.log}"
             raise ConfigError(f"embedded database: {said or silent}")
         if code:
-            time.sleep(0.05)  # another process starts it, or one that is dying still holds the folder
+            time.sleep(
+                0.05
+            )  # another starts it, one that is dying still holds the folder, or it was killed while starting
     return place.uri
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 
 from flows.oracles.mock_vasp.faults import KINDS
 from flows.oracles.mock_vasp.potcars import write_potcars
+from loop.records import Failure
 from tests.end_to_end.test_campaign import NIOBE, environment, niobe, place, records
 from tests.flows.mock_vasp.machine import COMMAND
 
@@ -91,20 +93,29 @@ def test_a_campaign_with_twenty_percent_faults_closes_every_round_and_loses_noth
     faults = [{"kind": kind, "rate": share, "seed": 5, "attempts": 2} for kind in KINDS]
     (place / "faults.json").write_text(json.dumps(faults), encoding="utf-8")
     campaign = CAMPAIGN | {
-        "budget": {"rounds": 2, "validations": 8},
-        "acquisition": {"batch": 4},
-        "generation": {"candidates": 12, "mix": [{"name": "random"}]},
+        "id": "cu-au",
+        "elements": ["Cu", "Au"],
+        "limits": {"max_atoms": 4},
+        "budget": {"rounds": 3, "validations": 48},
+        "acquisition": {"batch": 16},
+        "generation": {"candidates": 48, "mix": [{"name": "random"}]},
         "oracle": {"name": "vasp", "fmax": 0.05, "wall_time": 60},
     }
     settings = on_mock_vasp(place, MOCK_VASP_FAULTS=str(place / "faults.json"))
     answer = launch(place, campaign, settings, seconds=3500)
     assert answer.returncode == 0, answer.stderr
-    assert list((place / "faults.struck").iterdir())
+    struck = Counter(KINDS[int(file.name.split("-")[0])] for file in (place / "faults.struck").iterdir())
+    assert set(struck) == set(KINDS)
     rounds = json.loads(niobe(place, "rounds", "--json").stdout)
-    assert [row["state"] for row in rounds] == ["closed"] * 3
-    assert sum(row["validated"] + row["failed"] for row in rounds[1:]) == 8
-    found = records(place, "cu")
+    assert [row["state"] for row in rounds] == ["closed"] * 4
+    assert sum(row["validated"] + row["failed"] for row in rounds[1:]) == 48
+    found = records(place, "cu-au")
     acquired = [record for record in found if record.acquired_round is not None]
     assert {str(record.status) for record in acquired} <= {"validated", "failed"}
-    failed = [record for record in found if record.failure]
-    assert sum(sum(row["failures"].values()) for row in rounds) == len(failed)
+    causes = Counter(cause_of(record.failure) for record in acquired if record.failure)
+    assert sum((Counter(row["failures"]) for row in rounds), Counter()) == causes
+    print(dict(struck), dict(causes))
+
+
+def cause_of(failure: Failure) -> str:
+    return failure.cause if failure.step == "relax" else f"{failure.step}: {failure.cause}"
