@@ -244,6 +244,12 @@ class SurrogateChoice(_Part):
     members: Annotated[int, Field(ge=2, le=50)] = 4
     epochs: Annotated[int, Field(ge=1)] = 60
 
+    @model_validator(mode="after")
+    def _of_one_model(self) -> SurrogateChoice:
+        if self.options and self.model == "auto":
+            raise ValueError("options: belong to one model; auto takes none, so name the model")
+        return self
+
 
 class Acquisition(_Part):
     """How a batch is chosen. ``control_share`` of it is drawn at random, to measure acceleration.

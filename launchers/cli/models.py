@@ -105,6 +105,7 @@ def learning_curve(
     repeats: Annotated[int, typer.Option(min=2)] = 3,
     points: Annotated[int, typer.Option(min=3, help="Numbers of records, doubling up to all.")] = 4,
     aim: Annotated[float, typer.Option(min=0, help="Error to reach, in the target's unit.")] = 0.02,
+    to: Annotated[Path | None, typer.Option(help="Draw it into this HTML file, which opens offline.")] = None,
     seed: Seed = 0,
     rows: Rows = None,
     as_json: AsJson = False,
@@ -127,6 +128,10 @@ def learning_curve(
             seed=seed,
         )
         law = power_law(curve, seed=seed)
+    if to is not None:
+        from launchers.learned import write_curve
+
+        write_curve(to, curve, law, f"{model}, error of {target}")
     needed = law.records_for(aim) if aim else (float("inf"),) * 3
     found = [
         {"records": int(n), "error": float(e.mean()), "spread": float(e.std()), "law": law.error(n)}

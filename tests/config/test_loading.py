@@ -93,3 +93,12 @@ def test_elements_are_those_of_the_periodic_table() -> None:
     from pymatgen.core import Element
 
     assert [Element.from_Z(z).symbol for z in range(1, len(ELEMENTS) + 1)] == list(ELEMENTS)
+
+
+def test_options_need_a_named_surrogate(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "id: a\nelements: [Cu]\nsurrogate: {model: auto, options: {width: 8}}\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match="surrogate: options: belong to one model"):
+        load_campaign(file)

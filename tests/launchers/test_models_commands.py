@@ -55,9 +55,12 @@ def test_compare_lists_each_model_once_best_first(table: Path) -> None:
     assert scores[0]["mae"] <= scores[1]["mae"]
 
 
-def test_the_learning_curve_says_how_many_more_records_an_error_takes(table: Path) -> None:
-    options = ["-m", "gbt_magpie", "--epochs", "5", "--points", "3", "--repeats", "2"]
+def test_the_learning_curve_says_how_many_more_records_an_error_takes(table: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "plots" / "curve.html"
+    options = ["-m", "gbt_magpie", "--epochs", "5", "--points", "3", "--repeats", "2", "--to", str(drawn)]
     assert "more records (90 % between" in run("learning-curve", str(table), *TARGET, *options)
+    page = drawn.read_text(encoding="utf-8")
+    assert "records trained on" in page and "https://cdn" not in page.split("<script")[0]
 
 
 def test_tune_writes_a_winner_that_a_campaign_can_name(table: Path, tmp_path: Path) -> None:
