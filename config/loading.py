@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ def load_campaign(path: Path, **overrides: Any) -> CampaignSpec:
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_problem(error, content)}") from None
     return _with_absolute_paths(spec, path.parent)
+
+
+def with_changes(spec: CampaignSpec, changes: Mapping[str, Any]) -> CampaignSpec:
+    """The campaign with some keys replaced, such as ``{"acquisition.function": "greedy"}``."""
+    content = spec.model_dump(mode="json")
+    for key, value in changes.items():
+        _set(content, key.split("."), value)
+    return CampaignSpec.model_validate(content)
 
 
 def _read(path: Path) -> dict[str, Any]:

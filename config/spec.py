@@ -161,8 +161,12 @@ class Recompute(_Part):
 
 
 class Phonons(_Part):
-    """How the dynamical verdict is reached. Lengths in Å, frequencies in THz, window in eV/atom."""
+    """How the dynamical verdict is reached. Lengths in Å, frequencies in THz, window in eV/atom.
 
+    enabled: without phonons nothing is judged dynamically, and a discovery is stable, unique and novel.
+    """
+
+    enabled: bool = True
     window: Annotated[float, Field(ge=0)] = 0.15
     min_length: Annotated[float, Field(gt=0)] = 7.5
     displacement: Annotated[float, Field(gt=0, le=0.2)] = 0.03
@@ -207,7 +211,8 @@ class GeneratorShare(_Part):
 class Generation(_Part):
     """How many candidates a round draws, and from which generators in what shares.
 
-    bandit: shift shares towards generators whose candidates were discoveries. phonon_critic: the GAN draws
+    finetune: the GAN goes on learning from the campaign's own relaxed records each round. bandit: shift
+    shares towards generators whose candidates were discoveries. phonon_critic: the GAN draws
     ``critic_draws`` times as much, kept by the surrogate's P(dynamically stable).
     """
 
@@ -219,6 +224,7 @@ class Generation(_Part):
         GeneratorShare(name="soft_mode", share=0.1),
     )
     gan_epochs: Annotated[int, Field(ge=1)] = 30
+    finetune: bool = True
     bandit: bool = False
     phonon_critic: bool = False
     critic_draws: Annotated[int, Field(ge=2, le=50)] = 4
@@ -236,13 +242,14 @@ class SurrogateChoice(_Part):
     """Which registered model ranks candidates, and how many members its ensemble has.
 
     model: ``auto`` takes each round the one with the lowest cross-validated error. options: of a network, as
-    `niobe tune` writes them.
+    `niobe tune` writes them. retrain: each round from all that is known; without, the first round's stays.
     """
 
     model: SurrogateName = "gbt"
     options: dict[str, int | float | str] = {}
     members: Annotated[int, Field(ge=2, le=50)] = 4
     epochs: Annotated[int, Field(ge=1)] = 60
+    retrain: bool = True
 
     @model_validator(mode="after")
     def _of_one_model(self) -> SurrogateChoice:

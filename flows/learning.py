@@ -29,6 +29,8 @@ from surrogates.protocols import FloatArray
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from surrogates.gan import CrystalGAN
+
 _ENERGY_SCALE, _LEAST_WEIGHT = 0.1, 0.02
 _CORPUS_ATOMS = 24
 _MIN_JUDGED = 24
@@ -36,9 +38,16 @@ _FOLDS = 3
 
 
 def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Fit the surrogate on all validated and failed records and write its checkpoint."""
+    """Fit the surrogate on all validated and failed records and write its checkpoint.
+
+    With ``surrogate.retrain`` off the checkpoint of the round before is passed on.
+    """
     from surrogates.models import make_surrogate
 
+    before = checkpoint_folder(spec, round_record.number - 1, "surrogate")
+    if before.is_dir() and not spec.surrogate.retrain:
+        _pass_on(spec, round_record.number, "surrogate")
+        return
     structures, targets = training_set(_finished(database, spec), _references(database, spec))
     structures, targets = with_foreign_labels(structures, targets, _foreign(database, spec))
     seed = spec.derived_seed(round_record.number, "train_surrogate")
@@ -79,32 +88,45 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
     """Train the GAN on its corpus, then fine-tune it each round on relaxed records, the better weighted up.
 
     Without a corpus file the corpus is pymatgen's AFLOW prototypes in the system's elements, without what
-    ``seeds.exclude`` keeps out.
+    ``seeds.exclude`` keeps out. With ``generation.finetune`` off it learns from the corpus only.
     """
     if all(part.name != "gan" for part in spec.generation.mix):
         return
-    from surrogates.gan import CrystalGAN
-
     number = round_record.number
-    records = [record for record in _finished(database, spec) if record.verdict is not None]
     before = checkpoint_folder(spec, number - 1, "gan")
-    gan = CrystalGAN.load(before) if before.is_dir() else CrystalGAN(epochs=spec.generation.gan_epochs)
-    if not before.is_dir():
-        corpus = _corpus(spec)
+    if before.is_dir() and not spec.generation.finetune:
+        _pass_on(spec, number, "gan")
+        return
+    gan = _gan_of(before) if before.is_dir() else _gan_of_the_corpus(database, spec, number)
+    if spec.generation.finetune:
+        records = [record for record in _finished(database, spec) if record.verdict is not None]
         gan.fit(
-            corpus,
-            corpus_weights(corpus),
-            seed=spec.derived_seed(number, "train_gan/corpus"),
-            report=_reporter(database, spec, number, "on the corpus"),
+            [relaxed_structure(record) for record in records],
+            gan_weights(records),
+            seed=spec.derived_seed(number, "train_gan"),
+            report=_reporter(database, spec, number, "on the campaign's records"),
         )
-    gan.fit(
-        [relaxed_structure(record) for record in records],
-        gan_weights(records),
-        seed=spec.derived_seed(number, "train_gan"),
-        report=_reporter(database, spec, number, "on the campaign's records"),
-    )
     database.update_round(spec.id, number, doing="")
     _write(checkpoint_folder(spec, number, "gan"), gan.save)
+
+
+def _gan_of(folder: Path) -> CrystalGAN:
+    from surrogates.gan import CrystalGAN
+
+    return CrystalGAN.load(folder)
+
+
+def _gan_of_the_corpus(database: Database, spec: CampaignSpec, number: int) -> CrystalGAN:
+    from surrogates.gan import CrystalGAN
+
+    gan, corpus = CrystalGAN(epochs=spec.generation.gan_epochs), _corpus(spec)
+    gan.fit(
+        corpus,
+        corpus_weights(corpus),
+        seed=spec.derived_seed(number, "train_gan/corpus"),
+        report=_reporter(database, spec, number, "on the corpus"),
+    )
+    return gan
 
 
 def training_set(
@@ -223,7 +245,14 @@ def _corpus(spec: CampaignSpec) -> list[Structure]:
     return [s for s in structures if {e.symbol for e in s.composition} != set(spec.elements)]
 
 
-def _write(folder: Path, save: Callable[[Path], None]) -> None:
+def _pass_on(spec: CampaignSpec, number: int, model: str) -> None:
+    """The checkpoint of the round before becomes this round's, as it is."""
+    before = checkpoint_folder(spec, number - 1, model)
+    copy = partial(shutil.copytree, before, dirs_exist_ok=True)
+    _write(checkpoint_folder(spec, number, model), copy)
+
+
+def _write(folder: Path, save: Callable[[Path], object]) -> None:
     """Write a checkpoint beside its place and move it there whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))

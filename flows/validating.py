@@ -95,6 +95,8 @@ def phonons_open(record: StructureRecord) -> bool:
 
 def _why_no_phonons(spec: CampaignSpec, record: StructureRecord, above: float, seen: SeenStructures) -> str:
     """Why phonons would not pay for a record ``above`` the hull (eV/atom), after what was ``seen``, or ""."""
+    if not spec.phonons.enabled:
+        return "phonons are off"
     if above > spec.phonons.window:
         return f"{above:.3f} eV/atom above the hull; phonons.window {spec.phonons.window}"
     twin = seen.find(relaxed_structure(record))

@@ -113,8 +113,9 @@ def round_line(closed: Any) -> str:
 
 def discovery_line(record: Any) -> str:
     """One line about a discovery."""
-    phonon = record.validation.phonon
+    lowest = record.validation.phonon.lowest_frequency
+    dynamics = "no phonons" if lowest is None else f"lowest {lowest:.2f} THz"
     return (
         f"{record.formula} (space group {record.validation.spacegroup}) {record.id}: "
-        f"{record.verdict.e_above_hull_now:.3f} eV/atom above hull, lowest {phonon.lowest_frequency:.2f} THz"
+        f"{record.verdict.e_above_hull_now:.3f} eV/atom above hull, {dynamics}"
     )

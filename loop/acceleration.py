@@ -86,3 +86,17 @@ def hit_ratio(hits: int, calls: int, control_hits: int, control_calls: int, *, s
     control = rng.beta(control_hits + 0.5, control_calls - control_hits + 0.5, _DRAWS)
     low, middle, high = np.quantile(chosen / control, [(1 - _LEVEL) / 2, 0.5, (1 + _LEVEL) / 2])
     return Interval(float(middle), float(low), float(high))
+
+
+def rate_difference(hits: int, calls: int, hits_before: int, calls_before: int, *, seed: int = 0) -> Interval:
+    """Hit rate less another one, with its 90 % credible interval under Jeffreys' prior for both.
+
+    Calls count as independent. Raises ValueError where a side has no call.
+    """
+    if calls < 1 or calls_before < 1:
+        raise ValueError("a difference of hit rates needs at least one call on each side")
+    rng = np.random.default_rng(seed)
+    drawn = rng.beta(hits + 0.5, calls - hits + 0.5, _DRAWS)
+    before = rng.beta(hits_before + 0.5, calls_before - hits_before + 0.5, _DRAWS)
+    low, high = np.quantile(drawn - before, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return Interval(hits / calls - hits_before / calls_before, float(low), float(high))

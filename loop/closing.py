@@ -66,7 +66,7 @@ def _verdict(
 
 
 def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, duplicate_of: str | None) -> bool:
-    """Stable (within ``hull_tolerance``), unique, novel against seeds, and dynamically stable."""
+    """Stable (within ``hull_tolerance``), unique, novel against seeds, and dynamically stable if asked."""
     validation = record.validation
     return (
         record.round > 0
@@ -74,7 +74,7 @@ def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, dupl
         and "-" in record.chemsys
         and duplicate_of is None
         and above <= spec.hull_tolerance
-        and validation.phonon.outcome is Stability.STABLE
+        and (validation.phonon.outcome is Stability.STABLE or not spec.phonons.enabled)
     )
 
 

@@ -13,15 +13,24 @@ Curves = Mapping[str, Sequence[Sequence[bool]]]
 
 
 def write_page(
-    path: Path, tables: Mapping[str, Curves], rows: Sequence[Mapping[str, Any]], medians: Mapping[str, str]
+    path: Path,
+    tables: Mapping[str, Curves],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    about: str,
+    medians: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write the page whole or not at all. tables: by name, the hits of each arm's runs, call by call."""
+    """Write the page whole or not at all. tables: by name, the hits of each arm's runs, call by call.
+
+    about: how the figures are meant. medians: of each arm, over all tables.
+    """
     page = render(
         "acceleration.html",
         page="",
         steering=False,
         asset=asset,
-        medians=[{"arm": arm, "AF 50%": factor} for arm, factor in medians.items()],
+        about=about,
+        medians=[{"arm": arm, "AF 50%": factor} for arm, factor in (medians or {}).items()],
         tables=[
             (name, plots.acceleration_figure(curves), [_without_table(r) for r in rows if r["table"] == name])
             for name, curves in tables.items()

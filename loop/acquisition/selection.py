@@ -56,9 +56,11 @@ def choose_batch(
         raise ValueError(f"acquisition function {function!r} is unknown; allowed: {allowed}")
     size = min(batch, len(pool.ids))
     known = pool.known()
+    rankable = np.flatnonzero(known | (function == RANDOM))
     controls = _affordable(pool, _controls(pool, size, control_share, seed), seconds_left)
     left = seconds_left - _cost(pool, controls)
-    free = np.array([i for i in np.argsort(pool.ids) if known[i] and int(i) not in set(controls)], dtype=int)
+    by_id = np.argsort(pool.ids)
+    free = by_id[np.isin(by_id, np.setdiff1d(rankable, controls))]
     request = _Request(function, size - len(controls), best, observed, left, seed)
     ranked = _rank(request, pool, free, posterior, pending)
     left -= _cost(pool, [index for index, _ in ranked])

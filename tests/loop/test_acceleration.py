@@ -15,6 +15,7 @@ from loop.acceleration import (
     discovery_curve,
     enhancement_factor,
     hit_ratio,
+    rate_difference,
 )
 
 FAST = discovery_curve([True, True, False, True, False, False, False, False])
@@ -60,3 +61,14 @@ def test_the_hit_ratio_is_wide_with_few_controls_and_narrows() -> None:
 def test_an_arm_without_calls_has_no_ratio() -> None:
     with pytest.raises(ValueError, match="at least one"):
         hit_ratio(1, 2, 0, 0)
+
+
+def test_a_difference_of_hit_rates_has_an_interval_that_shrinks_with_calls() -> None:
+    few, many = rate_difference(6, 10, 3, 10), rate_difference(600, 1000, 300, 1000)
+    assert few.value == many.value == pytest.approx(0.3)
+    assert few.low < many.low < 0.3 < many.high < few.high
+    assert few.low < 0 < many.low
+    same = rate_difference(0, 10, 0, 10)
+    assert same.low < 0 < same.high
+    with pytest.raises(ValueError, match="at least one call"):
+        rate_difference(0, 0, 0, 10)

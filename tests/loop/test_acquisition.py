@@ -76,6 +76,13 @@ def test_candidates_without_a_prediction_are_left_out_and_counted() -> None:
     assert {pick.index for pick in batch.picks} == {3, 4, 5}
 
 
+def test_random_choice_needs_no_prediction() -> None:
+    none = pool(6)
+    none.e_above_hull.in_domain[1:] = False
+    firsts = {tuple(choose(none, "random", batch=1, seed=seed)) for seed in range(40)}
+    assert len(firsts) == 6
+
+
 def test_a_cold_start_is_said_and_still_fills_the_batch() -> None:
     none = pool(6)
     none.e_above_hull.in_domain[:] = False

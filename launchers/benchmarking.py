@@ -1,0 +1,161 @@
+"""Runs the arms of a generative benchmark, each in a home and database of its own; finished ones are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from config.errors import ConfigError
+from config.loading import with_changes
+from config.spec import CampaignSpec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from loop.generative import Run
+    from loop.ladder import Arm
+    from loop.records import StructureRecord
+
+_OWN = ("NIOBE_HOME", "NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What to run: a campaign, a size by name, campaign seeds, arms by name, calls of a longer random search.
+
+    Without ``arms`` the full size runs all, the short one the first and the last.
+    """
+
+    spec: CampaignSpec
+    folder: Path
+    preset: Literal["short", "full"]
+    seeds: Sequence[int]
+    arms: tuple[str, ...] = ()
+    random_calls: int = 0
+
+
+def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console) -> dict[str, Any]:
+    """Run what is missing; ``rows`` of figures and ``hits`` by arm, run and call, both for each tolerance."""
+    from loop.generative import energies_above, figures, hits
+    from loop.ladder import SIZES
+
+    spec, size = benchmark.spec, SIZES[benchmark.preset]
+    arms = _chosen_arms(benchmark)
+    known = known_phases(spec, benchmark.folder)
+    runs = run_arms(arms, benchmark.seeds, benchmark.folder, console)
+    above = energies_above([*runs, *_longer_search(benchmark, console)], known, spec.elements)
+    rows: list[dict[str, Any]] = []
+    found: dict[str, Any] = {}
+    for tolerance in tolerances:
+        table = f"{spec.chemsys} ε {tolerance:g} eV/atom"
+        judged = [(run, hits(run, a, tolerance, size.calls)) for run, a in zip(runs, above, strict=False)]
+        by_arm = {arm.name: [found for run, found in judged if run.arm == arm.name] for arm in arms}
+        labels = {arm.name: arm.adds for arm in arms}
+        rows += [{"table": table, **row} for row in figures(runs, by_arm, labels, size.batch)]
+        found[table] = {labels[name]: of_arm for name, of_arm in by_arm.items()}
+    return {"rows": rows, "hits": found}
+
+
+def _chosen_arms(benchmark: Benchmark) -> list[Arm]:
+    """The first arm always. Raises ConfigError for a name that the campaign has no arm for."""
+    from loop.ladder import SIZES, ladder
+
+    every = ladder(benchmark.spec, SIZES[benchmark.preset])
+    names = [arm.name for arm in every]
+    unknown = sorted(set(benchmark.arms) - set(names))
+    if unknown:
+        raise ConfigError(f"--arm: {unknown[0]!r} is no arm of this campaign; allowed: {', '.join(names)}")
+    wanted = benchmark.arms or (names if benchmark.preset == "full" else names[-1:])
+    return [arm for arm in every if arm.name in {names[0], *wanted}]
+
+
+def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
+    """One random search of more calls, which only adds to the hull that judges."""
+    from loop.ladder import SIZES, ladder
+
+    if not benchmark.random_calls:
+        return []
+    size = replace(SIZES[benchmark.preset], calls=benchmark.random_calls)
+    first = ladder(benchmark.spec, size)[0]
+    longer = replace(first, name="longer", adds=f"random search of {size.calls} calls, for the hull")
+    return run_arms([longer], [0], benchmark.folder, console)
+
+
+def run_arms(arms: Sequence[Arm], seeds: Sequence[int], folder: Path, console: Console) -> list[Run]:
+    """Every arm on the first seed, then on the next; what is finished is read from ``folder``."""
+    pairs = [(seed, arm) for seed in seeds for arm in arms]
+    runs = []
+    for number, (seed, arm) in enumerate(pairs, start=1):
+        console.print(f"[bold]{arm.adds}[/bold], seed {seed} ({number} of {len(pairs)})")
+        runs.append(run_arm(arm, seed, folder, console))
+    return runs
+
+
+def run_arm(arm: Arm, seed: int, folder: Path, console: Console) -> Run:
+    """One arm on one seed: run to its end, or taken up where it was, or read where it is finished."""
+    from flows.replaying import write_json
+    from loop.generative import Run
+
+    spec = with_changes(arm.spec, {"seed": seed})
+    home = folder / "runs" / f"{arm.name}-{seed}-{spec.digest()[:8]}"
+    kept = home / "run.json"
+    if kept.is_file():
+        return Run.model_validate_json(kept.read_text(encoding="utf-8"))
+    started, fresh = time.monotonic(), not home.exists()
+    records = _campaign(spec, home, console)
+    seconds = round(time.monotonic() - started, 1) if fresh else None
+    run = Run.of(arm.name, seed, records, seconds)
+    write_json(kept, run.model_dump(mode="json"))
+    return run
+
+
+def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[StructureRecord]:
+    from launchers.local import run_campaign
+    from launchers.progress import CampaignProgress
+    from launchers.services import campaign_database
+    from launchers.sources import ingest_sources
+
+    with _own_home(home), campaign_database() as database:
+        database.create_campaign(spec)
+        ingest_sources(database, spec)
+        with CampaignProgress(database, spec, console) as progress:
+            run_campaign(database, spec, progress.tick)
+        return database.records(spec.id)
+
+
+@contextmanager
+def _own_home(home: Path) -> Iterator[None]:
+    """This process and those it starts work in ``home``, with its embedded database, stopped in the end."""
+    from launchers.embedded import stop_server
+
+    before = {name: os.environ.pop(name, None) for name in _OWN}
+    os.environ["NIOBE_HOME"] = str(home.resolve())
+    try:
+        yield
+    finally:
+        stop_server(home.resolve() / "db")
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def known_phases(spec: CampaignSpec, folder: Path) -> list[StructureRecord]:
+    """What the campaign keeps out of its seeds, relaxed once by its oracle and kept in ``folder``."""
+    from flows.known import relaxed_exclusions
+    from flows.replaying import write_json
+    from loop.records import StructureRecord
+
+    asked = with_changes(spec, {"seed": 0}).digest()[:8]
+    kept = folder / "runs" / f"known-{asked}.json"
+    if not kept.is_file():
+        found = relaxed_exclusions(spec, folder / "work")
+        write_json(kept, [record.model_dump(mode="json") for record in found])
+    content = json.loads(kept.read_text(encoding="utf-8"))
+    return [StructureRecord.model_validate(record) for record in content]

@@ -1,0 +1,89 @@
+"""What counts as found, and the figures made of it, on runs small enough to count by hand."""
+
+import numpy as np
+import pytest
+from pymatgen.core import Structure
+
+from loop.generative import Run, energies_above, figures, hits, repeated
+from loop.records import Choice, Failure, Stability, Status, StructureRecord
+from tests.loop.factory import element, nbo, rocksalt, rutile, validated
+
+ELEMENTS = [validated(element("Nb"), -10.0, index=0), validated(element("O", 3.0), -5.0, index=1)]
+LABELS = {"random": "random generator, random choice", "better": "+ better"}
+
+
+def call(
+    structure: Structure, energy: float, rank: int, outcome: Stability = Stability.STABLE
+) -> StructureRecord:
+    record = validated(structure, energy, round_number=1, index=rank, outcome=outcome)
+    return record.model_copy(update={"choice": Choice(function="f", arm="acquired", rank=rank)})
+
+
+def failed(rank: int) -> StructureRecord:
+    failure = Failure(step="relax", cause="unphysical", exception="E", message="m")
+    update = {"status": Status.FAILED, "validation": None, "failure": failure}
+    return call(rutile(), 0.0, rank).model_copy(update=update)
+
+
+def run(arm: str, *calls: StructureRecord, seeds: tuple[StructureRecord, ...] = ()) -> Run:
+    return Run.of(arm, 1, [*ELEMENTS, *seeds, *calls], 60.0)
+
+
+def found(one: Run, *others: Run, tolerance: float = 0.1, calls: int = 4) -> list[bool]:
+    above = energies_above([one, *others], [], ["Nb", "O"])
+    return hits(one, above[0], tolerance, calls)
+
+
+def test_calls_stand_in_the_order_they_were_chosen() -> None:
+    one = run("a", call(nbo(), -9.0, 1), failed(2), call(rutile(), -8.0, 0))
+    assert [record.formula for record in one.calls] == ["NbO2", "NbO", "NbO2"]
+    assert [record.formula for record in one.seeds] == ["Nb", "O2"]
+
+
+def test_a_hit_is_stable_and_unique() -> None:
+    high = call(nbo(), -7.0, 0)
+    one = run("a", high, call(nbo(), -9.0, 1), call(nbo(4.21), -9.0, 2), failed(3))
+    assert found(one) == [False, True, False, False]
+    assert repeated(one) == 2
+
+
+def test_what_a_seed_holds_is_not_novel() -> None:
+    one = run("a", call(nbo(), -9.0, 0), seeds=(validated(nbo(4.3), -9.0, index=2),))
+    assert found(one) == [False] * 4
+    assert repeated(one) == 1
+
+
+def test_the_hull_is_that_of_all_runs_and_of_what_is_known() -> None:
+    one, lower = run("a", call(rocksalt(), -9.0, 0)), run("b", call(nbo(), -9.2, 0))
+    assert found(one, calls=1) == [True]
+    assert found(one, lower, calls=1) == [False]
+    assert found(one, lower, calls=1, tolerance=0.2) == [True]
+    known = validated(nbo(), -9.3)
+    (above,) = energies_above([one], [known], ["Nb", "O"])
+    assert above == pytest.approx([0.3])
+
+
+def test_a_failed_call_lies_infinitely_high() -> None:
+    (above,) = energies_above([run("a", failed(0), call(nbo(), -9.0, 1))], [], ["Nb", "O"])
+    assert above.tolist() == [np.inf, 0.0]
+
+
+def test_figures_by_hand() -> None:
+    slow = run("random", call(rutile(), -5.0, 0), failed(1), call(rocksalt(), -6.0, 2), call(nbo(), -9.0, 3))
+    fast = run("better", call(nbo(), -9.0, 0), call(rutile(), -9.5, 1, Stability.UNSTABLE))
+    by_arm = {"random": [[False, False, False, True]], "better": [[True, True, False, False]]}
+    first, second = figures([slow, fast], by_arm, LABELS, batch=2)
+    assert (first["arm"], first["effect on mSUN"], first["failed"]) == (LABELS["random"], "–", 1.0)
+    assert (first["mSUN"], second["mSUN"]) == ("0.25 (0.25 to 0.25)", "0.50 (0.50 to 0.50)")
+    assert (first["AUDC"][:4], second["AUDC"][:4]) == ("0.10", "0.70")
+    assert (first["AF 50%"][:4], second["AF 50%"][:4], second["EF"][:4]) == ("1.00", "4.00", "2.00")
+    assert second["effect on mSUN"].startswith("0.25 (")
+    assert second["hits a round"] == "1.00, 0.00"
+    assert (second["phonon-stable"], second["censored"], second["minutes"]) == (0.25, 0, 1.0)
+
+
+def test_without_a_hit_of_the_baseline_no_factor_is_made_up() -> None:
+    none, some = run("random", failed(0)), run("better", call(nbo(), -9.0, 0, Stability.UNDECIDED))
+    first, second = figures([none, some], {"random": [[False]], "better": [[True]]}, LABELS, batch=1)
+    assert (first["AF 50%"], second["AF 50%"], second["EF"]) == ("–", "–", "–")
+    assert second["phonon-stable"] is None

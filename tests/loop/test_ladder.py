@@ -1,0 +1,58 @@
+"""The ladder: from everything off to the campaign file's own settings, one part at a time."""
+
+from pathlib import Path
+
+import pytest
+
+from config.loading import load_campaign, with_changes
+from config.spec import CampaignSpec
+from loop.ladder import BASELINE, SIZES, Size, ladder
+
+CAMPAIGNS = Path(__file__).parents[2] / "config" / "campaigns"
+NB_O = load_campaign(CAMPAIGNS / "nb-o.yaml")
+SIZE = Size(calls=50, batch=10, candidates=100)
+
+
+def test_every_part_is_one_arm_in_order() -> None:
+    names = [arm.name for arm in ladder(NB_O, SIZE)]
+    assert names == [
+        *(BASELINE, "generators", "greedy", "acquisition"),
+        *("retraining", "finetuning", "phonons", "prior"),
+    ]
+
+
+def test_the_first_arm_has_every_part_off() -> None:
+    first = ladder(NB_O, SIZE)[0].spec
+    assert [part.name for part in first.generation.mix] == ["random"]
+    assert first.acquisition.function == "random"
+    assert first.prior is None
+    assert not (first.phonons.enabled or first.surrogate.retrain or first.generation.finetune)
+
+
+def test_the_last_arm_is_the_campaign_itself_in_the_size_asked_for() -> None:
+    last = ladder(NB_O, SIZE)[-1].spec
+    sized = {
+        "budget": last.budget,
+        "acquisition.batch": 10,
+        "acquisition.control_share": 0.0,
+        "generation.candidates": 100,
+    }
+    assert last == with_changes(NB_O, sized)
+    assert (last.budget.rounds, last.budget.validations) == (5, 50)
+
+
+@pytest.mark.parametrize("size", SIZES.values())
+def test_all_arms_may_spend_the_same(size: Size) -> None:
+    specs = [arm.spec for arm in ladder(NB_O, size)]
+    assert {(s.generation.candidates, s.budget, s.acquisition.batch, s.seed) for s in specs} == {
+        (size.candidates, specs[0].budget, size.batch, NB_O.seed)
+    }
+    assert len({spec.digest() for spec in specs}) == len(specs)
+
+
+def test_a_part_the_file_does_not_have_makes_no_arm() -> None:
+    plain = CampaignSpec.model_validate(
+        {"id": "a", "elements": ["Nb", "O"], "generation": {"mix": [{"name": "random"}], "finetune": False}}
+    )
+    names = [arm.name for arm in ladder(plain, SIZE)]
+    assert names == [BASELINE, "greedy", "acquisition", "retraining", "phonons"]
