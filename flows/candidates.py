@@ -238,16 +238,31 @@ def _screen_one(
 
 
 def merge_twins(database: Database, spec: CampaignSpec, number: int) -> None:
-    """Mark candidates of the round that the prior relaxed into a structure that is already there."""
+    """Mark candidates that turned out to be a structure that is already there.
+
+    Those of this round are compared as the prior relaxed them; those that earlier rounds left, with what the
+    last round's validations relaxed into.
+    """
     records = database.records(spec.id)
-    seen = _seen_before(records, number)
+    seen, news = _seen_before(records, number), _results(records, number - 1)
     for record in records:
-        if record.round != number or record.status is not Status.SCREENED or record.prior is None:
+        old = record.round < number
+        if record.status is not Status.SCREENED or record.pinned or not (old or record.prior):
             continue
         structure = candidate_structure(record)
-        twin = seen.find(structure)
-        if twin is None:
-            seen.add(record.id, structure)
-        else:
-            fields = {"status": Status.DUPLICATE, "reason": "duplicate after the prior", "duplicate_of": twin}
+        twin = (news if old else seen).find(structure)
+        if twin is not None:
+            reason = "duplicate of a result" if old else "duplicate after the prior"
+            fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": twin}
             database.update_record(record.id, **fields)
+        elif not old:
+            seen.add(record.id, structure)
+
+
+def _results(records: Sequence[StructureRecord], number: int) -> SeenStructures:
+    """What a round's validations relaxed into."""
+    return SeenStructures(
+        (record.id, relaxed_structure(record))
+        for record in records
+        if record.validation is not None and record.acquired_round == number
+    )

@@ -29,7 +29,8 @@ _OWN = ("NIOBE_HOME", "NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI")
 class Benchmark:
     """What to run: a campaign, a size by name, campaign seeds, arms by name, calls of a longer random search.
 
-    Without ``arms`` the full size runs all, the short one the first and the last.
+    Without ``arms`` the full size runs all, the short one the first and the last. finished: nothing is run,
+    what there is already is judged.
     """
 
     spec: CampaignSpec
@@ -38,28 +39,48 @@ class Benchmark:
     seeds: Sequence[int]
     arms: tuple[str, ...] = ()
     random_calls: int = 0
+    finished: bool = False
 
 
 def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console) -> dict[str, Any]:
-    """Run what is missing; ``rows`` of figures and ``hits`` by arm, run and call, both for each tolerance."""
+    """Run what is missing; ``rows`` of figures and ``hits`` by arm, run and call, both for each tolerance.
+
+    Raises ConfigError for an unknown arm, or where the first arm is asked for but not ``finished``.
+    """
     from loop.generative import energies_above, figures, hits
     from loop.ladder import SIZES
 
     spec, size = benchmark.spec, SIZES[benchmark.preset]
     arms = _chosen_arms(benchmark)
     known = known_phases(spec, benchmark.folder)
-    runs = run_arms(arms, benchmark.seeds, benchmark.folder, console)
+    runs = _runs(benchmark, arms, console)
     above = energies_above([*runs, *_longer_search(benchmark, console)], known, spec.elements)
     rows: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
     for tolerance in tolerances:
         table = f"{spec.chemsys} ε {tolerance:g} eV/atom"
-        judged = [(run, hits(run, a, tolerance, size.calls)) for run, a in zip(runs, above, strict=False)]
-        by_arm = {arm.name: [found for run, found in judged if run.arm == arm.name] for arm in arms}
+        by_arm: dict[str, list[list[bool]]] = {}
+        for run, energies in zip(runs, above, strict=False):
+            by_arm.setdefault(run.arm, []).append(hits(run, energies, tolerance, size.calls))
         labels = {arm.name: arm.adds for arm in arms}
-        rows += [{"table": table, **row} for row in figures(runs, by_arm, labels, size.batch)]
-        found[table] = {labels[name]: of_arm for name, of_arm in by_arm.items()}
+        in_order = {name: by_arm[name] for name in labels if name in by_arm}
+        rows += [{"table": table, **row} for row in figures(runs, in_order, labels, size.batch)]
+        found[table] = {labels[name]: of_arm for name, of_arm in in_order.items()}
     return {"rows": rows, "hits": found}
+
+
+def _runs(benchmark: Benchmark, arms: Sequence[Arm], console: Console) -> list[Run]:
+    """Every arm on the first seed, then on the next."""
+    pairs = [(seed, arm) for seed in benchmark.seeds for arm in arms]
+    if benchmark.finished:
+        pairs = [(seed, arm) for seed, arm in pairs if kept_at(arm, seed, benchmark.folder).is_file()]
+        if all(arm is not arms[0] for _, arm in pairs):
+            raise ConfigError(f"--finished: {benchmark.folder} holds no finished run of {arms[0].name!r}")
+    runs = []
+    for number, (seed, arm) in enumerate(pairs, start=1):
+        console.print(f"[bold]{arm.adds}[/bold], seed {seed} ({number} of {len(pairs)})")
+        runs.append(run_arm(arm, seed, benchmark.folder, console))
+    return runs
 
 
 def _chosen_arms(benchmark: Benchmark) -> list[Arm]:
@@ -84,7 +105,8 @@ def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
     size = replace(SIZES[benchmark.preset], calls=benchmark.random_calls)
     first = ladder(benchmark.spec, size)[0]
     longer = replace(first, name="longer", adds=f"random search of {size.calls} calls, for the hull")
-    return run_arms([longer], [0], benchmark.folder, console)
+    console.print(f"[bold]{longer.adds}[/bold]")
+    return [run_arm(longer, 0, benchmark.folder, console)]
 
 
 def run_arms(arms: Sequence[Arm], seeds: Sequence[int], folder: Path, console: Console) -> list[Run]:
@@ -102,17 +124,22 @@ def run_arm(arm: Arm, seed: int, folder: Path, console: Console) -> Run:
     from flows.replaying import write_json
     from loop.generative import Run
 
-    spec = with_changes(arm.spec, {"seed": seed})
-    home = folder / "runs" / f"{arm.name}-{seed}-{spec.digest()[:8]}"
-    kept = home / "run.json"
+    kept = kept_at(arm, seed, folder)
     if kept.is_file():
         return Run.model_validate_json(kept.read_text(encoding="utf-8"))
+    spec, home = with_changes(arm.spec, {"seed": seed}), kept.parent
     started, fresh = time.monotonic(), not home.exists()
     records = _campaign(spec, home, console)
     seconds = round(time.monotonic() - started, 1) if fresh else None
     run = Run.of(arm.name, seed, records, seconds)
     write_json(kept, run.model_dump(mode="json"))
     return run
+
+
+def kept_at(arm: Arm, seed: int, folder: Path) -> Path:
+    """Where the finished run of an arm lies; another one once the campaign file says something else."""
+    spec = with_changes(arm.spec, {"seed": seed})
+    return folder / "runs" / f"{arm.name}-{seed}-{spec.digest()[:8]}" / "run.json"
 
 
 def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[StructureRecord]:

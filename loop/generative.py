@@ -164,8 +164,14 @@ def _phonon_yield(own: Sequence[Run], by_run: Sequence[Sequence[bool]]) -> float
 
 
 def _mean(values: Sequence[float]) -> str:
-    """A mean with its interval; a dash where no run has a value, as against a baseline without a hit."""
-    return "–" if np.isnan(values).all() else _shown(bootstrap(values, np.mean))
+    """A mean, with its interval where there is more than one value.
+
+    A dash where there is none, as against a baseline without a hit.
+    """
+    known = [value for value in values if not np.isnan(value)]
+    if len(known) < 2:
+        return f"{known[0]:.2f}" if known else "–"
+    return _shown(bootstrap(known, np.mean))
 
 
 def _shown(interval: Interval) -> str:

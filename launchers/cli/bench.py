@@ -87,6 +87,7 @@ def generative(
     random_calls: Annotated[
         int, typer.Option(min=0, help="Calls of one longer random search, for the hull only.")
     ] = 0,
+    finished: Annotated[bool, typer.Option("--finished", help="Run nothing, judge what there is.")] = False,
     to: Annotated[Path, typer.Option(help="Folder for the figures and every run.")] = Path("generative"),
 ) -> None:
     """Run a campaign's parts one after the other on, each against the random search, resumable."""
@@ -99,7 +100,7 @@ def generative(
     started = time.monotonic()
     spec = load_campaign(file)
     check_machine(spec)
-    asked = Benchmark(spec, to, preset, range(1, seeds + 1), tuple(arm or ()), random_calls)
+    asked = Benchmark(spec, to, preset, range(1, seeds + 1), tuple(arm or ()), random_calls, finished)
     measured = measure(asked, tolerance or [0.1, 0.01], console())
     write_json(to / "generative.json", measured | {"seconds": round(time.monotonic() - started, 1)})
     page = write_page(to / "generative.html", measured["hits"], measured["rows"], about=_GENERATIVE)

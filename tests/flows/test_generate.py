@@ -8,13 +8,15 @@ import warnings
 import numpy as np
 
 from config.spec import CampaignSpec, Generation, GeneratorShare
-from flows.candidates import generate
+from flows.candidates import generate, merge_twins
 from flows.steps import checkpoint_folder
 from loop.database import Database
 from loop.generators.prototypes import decorated_prototypes
+from loop.records import Lineage, Status
+from loop.seeds import new_record
 from surrogates.gan import CrystalGAN
 from surrogates.models import make_surrogate
-from tests.loop.factory import rutile
+from tests.loop.factory import SPEC, nbo, rutile, validated
 
 MIX = (GeneratorShare(name="gan", share=0.75), GeneratorShare(name="random", share=0.25))
 
@@ -85,3 +87,21 @@ def test_the_phonon_critic_writes_its_opinion_into_the_lineage(database: Databas
     assert drawn
     assert all(0 < float(record.lineage.origin["p_stable"]) <= 1 for record in drawn)
     assert database.round("g", 1).metrics.rejected_by_generator["gan: phonon critic"] > 0
+
+
+def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: Database) -> None:
+    """A candidate passed over in round 1 is what another one of round 1 relaxed into."""
+    drawn = {
+        index: new_record(SPEC, 1, index, structure, Lineage(generator="test"))
+        for index, structure in enumerate((nbo(4.3), rutile(), nbo(4.4)))
+    }
+    left = [
+        record.model_copy(update={"status": Status.SCREENED, "pinned": index == 2})
+        for index, record in drawn.items()
+    ]
+    result = validated(nbo(4.2), -9.0, round_number=1, index=3)
+    database.create_campaign(SPEC)
+    database.insert([*left, result])
+    merge_twins(database, SPEC, 2)
+    assert [database.record(record.id).status for record in left] == ["duplicate", "screened", "screened"]
+    assert database.record(left[0].id).duplicate_of == result.id

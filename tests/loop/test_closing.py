@@ -1,5 +1,6 @@
 """Discoveries, displaced discoveries and duplicates as rounds close."""
 
+from config.loading import with_changes
 from loop.closing import acceleration_line, close_round, round_metrics
 from loop.records import Choice, PredictedValue, Stability, StructureRecord
 from loop.rounds import RoundRecord
@@ -17,6 +18,14 @@ def test_a_stable_unique_novel_structure_is_a_discovery() -> None:
     found = closed([*SEEDS, validated(nbo(), -9.5, round_number=1)], 1)[2].verdict
     assert found is not None
     assert (found.discovery, found.discovery_round, found.displaced_round) == (True, 1, None)
+
+
+def test_without_phonons_a_discovery_needs_no_dynamical_verdict() -> None:
+    plain = with_changes(SPEC, {"phonons.enabled": False})
+    records = [*SEEDS, validated(nbo(), -9.5, round_number=1, outcome=Stability.UNDECIDED)]
+    for spec, expected in ((SPEC, False), (plain, True)):
+        _, verdicts = close_round(spec, 1, records)
+        assert verdicts[records[2].id].discovery is expected
 
 
 def test_a_seed_an_unstable_and_a_duplicate_are_none() -> None:

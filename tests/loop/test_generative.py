@@ -74,12 +74,20 @@ def test_figures_by_hand() -> None:
     by_arm = {"random": [[False, False, False, True]], "better": [[True, True, False, False]]}
     first, second = figures([slow, fast], by_arm, LABELS, batch=2)
     assert (first["arm"], first["effect on mSUN"], first["failed"]) == (LABELS["random"], "–", 1.0)
-    assert (first["mSUN"], second["mSUN"]) == ("0.25 (0.25 to 0.25)", "0.50 (0.50 to 0.50)")
-    assert (first["AUDC"][:4], second["AUDC"][:4]) == ("0.10", "0.70")
-    assert (first["AF 50%"][:4], second["AF 50%"][:4], second["EF"][:4]) == ("1.00", "4.00", "2.00")
+    assert (first["mSUN"], second["mSUN"]) == ("0.25", "0.50")
+    assert (first["AUDC"], second["AUDC"]) == ("0.10", "0.70")
+    assert (first["AF 50%"], second["AF 50%"], second["EF"]) == ("1.00", "4.00", "2.00")
     assert second["effect on mSUN"].startswith("0.25 (")
     assert second["hits a round"] == "1.00, 0.00"
     assert (second["phonon-stable"], second["censored"], second["minutes"]) == (0.25, 0, 1.0)
+
+
+def test_several_runs_have_an_interval() -> None:
+    one = run("random", call(nbo(), -9.0, 0))
+    by_arm = {"random": [[True, False], [False, False], [True, True]]}
+    (row,) = figures([one] * 3, by_arm, LABELS, batch=1)
+    assert row["mSUN"].startswith("0.50 (")
+    assert row["hits a round"] == "0.67, 0.33"
 
 
 def test_without_a_hit_of_the_baseline_no_factor_is_made_up() -> None:

@@ -1,0 +1,124 @@
+"""The generative benchmark on Cu-Au with EMT, tiny: two arms run for real, once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from config.errors import ConfigError
+from launchers.cli import app
+from launchers.embedded import server_status
+from loop.generative import Run
+from loop.ladder import SIZES, Size
+
+CAMPAIGN = {
+    "id": "cu-au",
+    "elements": ["Cu", "Au"],
+    "limits": {"max_atoms": 6},
+    "seeds": {"max_prototypes": 2},
+    "generation": {"mix": [{"name": "random"}, {"name": "gan"}], "gan_epochs": 1},
+    "surrogate": {"members": 2, "epochs": 5},
+    "oracle": {"name": "emt", "fmax": 0.05},
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where two arms have run, four oracle calls each."""
+    folder = tmp_path_factory.mktemp("generative")
+    (folder / "c.yaml").write_text(yaml.safe_dump(CAMPAIGN), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NIOBE_WORKERS", "1")
+        patch.setenv("NIOBE_HOME", str(folder / "elsewhere"))
+        patch.setitem(SIZES, "short", Size(calls=4, batch=2, candidates=8))
+        bench(folder)
+        yield folder
+
+
+def bench(folder: Path, *options: str) -> str:
+    arguments = [str(folder / "c.yaml"), "--preset", "short", "--seeds", "1", "--to", str(folder / "to")]
+    result = CliRunner().invoke(
+        app, ["bench", "generative", *arguments, "--arm", "acquisition", *options], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def kept(folder: Path, arm: str) -> tuple[Path, Run]:
+    (file,) = (folder / "to" / "runs").glob(f"{arm}-1-*/run.json")
+    return file.parent, Run.model_validate_json(file.read_text(encoding="utf-8"))
+
+
+def answer(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "to" / "generative.json").read_text(encoding="utf-8"))
+    return content
+
+
+def test_figures_and_curves_are_written(place: Path) -> None:
+    content = answer(place)
+    tables = ["Au-Cu ε 0.1 eV/atom", "Au-Cu ε 0.01 eV/atom"]
+    assert [row["table"] for row in content["rows"]] == [tables[0]] * 2 + [tables[1]] * 2
+    assert list(content["hits"]) == tables
+    assert [[len(run) for run in runs] for runs in content["hits"][tables[0]].values()] == [[4], [4]]
+    page = (place / "to" / "generative.html").read_text(encoding="utf-8")
+    assert "Plotly" in page and "+ acquisition" in page and tables[1] in page
+
+
+def test_each_run_holds_its_seeds_and_its_calls_in_order(place: Path) -> None:
+    for arm, function in (("random", "random"), ("acquisition", "p_target")):
+        _, run = kept(place, arm)
+        assert len(run.seeds) > 3
+        assert [record.acquired_round for record in run.calls] == [1, 1, 2, 2]
+        assert {record.choice.function for record in run.calls if record.choice} == {function}
+        assert run.seconds is not None and run.seconds > 0
+
+
+def test_nothing_finished_is_run_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = answer(place)
+
+    def refuse(*_: object) -> str:
+        raise AssertionError("a finished run was run again")
+
+    monkeypatch.setattr("launchers.local.run_campaign", refuse)
+    bench(place)
+    bench(place, "--finished")
+    assert answer(place)["rows"] == before["rows"]
+    with pytest.raises(ConfigError, match="holds no finished run of 'random'"):
+        bench(place, "--finished", "--to", str(place / "empty"))
+
+
+def test_models_that_shall_not_learn_stay_as_they_are(place: Path) -> None:
+    home, _ = kept(place, "acquisition")
+    for model in ("surrogate", "gan"):
+        first, second = (home / "checkpoints" / "cu-au" / f"round-{n}" / model for n in (1, 2))
+        files = sorted(path.name for path in first.iterdir())
+        assert files
+        assert {n: (first / n).read_bytes() for n in files} == {n: (second / n).read_bytes() for n in files}
+    history = json.loads((first / "gan.json").read_text(encoding="utf-8"))["history"]
+    assert len(history) == 1
+
+
+def test_without_phonons_none_is_run(place: Path) -> None:
+    _, run = kept(place, "acquisition")
+    verdicts = [r.validation for r in (*run.seeds, *run.calls) if r.validation]
+    assert {validation.phonon.reason for validation in verdicts} == {"phonons are off"}
+    assert all("phonons" not in validation.seconds for validation in verdicts)
+
+
+def test_this_process_and_its_servers_are_as_before(place: Path) -> None:
+    assert os.environ["NIOBE_HOME"] == str(place / "elsewhere")
+    assert "NIOBE_EMBEDDED_URI" not in os.environ
+    for arm in ("random", "acquisition"):
+        assert server_status(kept(place, arm)[0] / "db") is None
+
+
+def test_an_unknown_arm_is_named(place: Path) -> None:
+    with pytest.raises(ConfigError, match="'magic' is no arm of this campaign; allowed: random, generators"):
+        bench(place, "--arm", "magic")
