@@ -195,11 +195,14 @@ class Oracle(_Part):
 class Prior(_Part):
     """A cheap potential that relaxes each candidate a little before the surrogate ranks it. fmax in eV/Å.
 
-    The surrogate then learns the oracle's difference to it. It may not be the oracle itself.
+    The surrogate then learns the oracle's difference to it. It may not be the oracle itself. keep: below 1,
+    each candidate gets ``first_steps``, and only that share, lowest above the hull, ``steps`` more.
     """
 
     potential: PriorName = "chgnet"
     steps: Annotated[int, Field(ge=0, le=500)] = 25
+    first_steps: Annotated[int, Field(ge=1, le=500)] = 6
+    keep: Annotated[float, Field(gt=0, le=1)] = 1.0
     fmax: Annotated[float, Field(gt=0)] = 0.1
 
 

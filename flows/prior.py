@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from config.spec import CampaignSpec
+import numpy as np
+
+from config.spec import CampaignSpec, Prior
 from config.spec import Oracle as OracleSpec
 from flows.validating import work_folder
 from loop.database import Database
+from loop.hull import formation_hull
+from loop.prior import prior_formation_energies, prior_references
 from loop.records import PriorAnswer, Status, StructureRecord
-from loop.structures import generated_structure, symmetrised
+from loop.structures import candidate_structure, symmetrised
 
 if TYPE_CHECKING:
     from flows.oracles.force_field import ForceFieldOracle
@@ -20,30 +26,60 @@ _WALL_SECONDS = 60.0
 def prior_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Ask the prior about every ``slots``-th seed or screened candidate of the round, unless stored.
 
-    A candidate that it cannot answer for becomes invalid; a seed stays, without a prior.
+    A candidate that it cannot answer for becomes invalid; a seed stays, without a prior. With ``prior.keep``
+    below 1 only the slot's most promising candidates are relaxed beyond a first look.
     """
-    potential = prior_oracle(spec)
-    drawn = database.records(spec.id, round=number)
-    for record in drawn[slot::slots]:
+    potential, brief = prior_oracle(spec), number > 0 and _prior(spec).keep < 1
+    first = prior_oracle(spec, steps=_prior(spec).first_steps) if brief else potential
+    for record in database.records(spec.id, round=number)[slot::slots]:
         waiting = number == 0 or record.status is Status.SCREENED
         if waiting and record.prior is None and not record.reason:
-            database.update_record(record.id, **_ask(spec, potential, record))
+            database.update_record(record.id, **_ask(spec, first, record, brief=brief))
+    if brief:
+        looked = database.records(spec.id, round=number)[slot::slots]
+        for record in _promising(database, spec, looked):
+            database.update_record(record.id, **_ask(spec, potential, record, brief=False))
 
 
-def prior_oracle(spec: CampaignSpec) -> ForceFieldOracle:
+def _prior(spec: CampaignSpec) -> Prior:
+    if spec.prior is None:
+        raise ValueError(f"campaign {spec.id!r} names no prior")
+    return spec.prior
+
+
+def prior_oracle(spec: CampaignSpec, *, steps: int | None = None) -> ForceFieldOracle:
     """The prior's potential as an oracle of few steps. Raises ValueError where the campaign has no prior."""
     from flows.oracles.force_field import ForceFieldOracle
 
-    if spec.prior is None:
-        raise ValueError(f"campaign {spec.id!r} names no prior")
-    few = OracleSpec(name=spec.prior.potential, fmax=spec.prior.fmax, max_steps=max(spec.prior.steps, 1))
-    return ForceFieldOracle(few)
+    prior = _prior(spec)
+    most = max(prior.steps if steps is None else steps, 1)
+    return ForceFieldOracle(OracleSpec(name=prior.potential, fmax=prior.fmax, max_steps=most))
 
 
-def _ask(spec: CampaignSpec, potential: ForceFieldOracle, record: StructureRecord) -> dict[str, object]:
+def _promising(
+    database: Database, spec: CampaignSpec, records: Sequence[StructureRecord]
+) -> list[StructureRecord]:
+    """The share of candidates lowest above the newest hull, those left out that had more than a first look.
+
+    More steps only lower an energy, so that after an interruption the same ones are chosen.
+    """
+    looked = [record for record in records if record.status is Status.SCREENED and record.prior]
+    if not looked:
+        return []
+    references = prior_references(database.records(spec.id, round=0))
+    level = formation_hull(database.hulls(spec.id)[-1], [record.formula for record in looked])
+    above = prior_formation_energies(looked, references) - np.array(level)
+    kept = np.argsort(above, kind="stable")[: math.ceil(_prior(spec).keep * len(looked))]
+    best = [looked[row] for row in kept]
+    return [record for record in best if record.prior and record.prior.brief]
+
+
+def _ask(
+    spec: CampaignSpec, potential: ForceFieldOracle, record: StructureRecord, *, brief: bool
+) -> dict[str, object]:
     try:
         with work_folder(spec, record) as folder, potential.within(_WALL_SECONDS):
-            answer = potential.relax_briefly(generated_structure(record), folder)
+            answer = potential.relax_briefly(candidate_structure(record), folder)
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
         reason = f"prior: {type(error).__name__}"
         return {"reason": reason} if record.round == 0 else {"reason": reason, "status": Status.INVALID}
@@ -51,6 +87,7 @@ def _ask(spec: CampaignSpec, potential: ForceFieldOracle, record: StructureRecor
         potential=potential.fingerprint,
         structure=symmetrised(answer.structure).as_dict(),
         energy_per_atom=answer.energy_per_atom,
-        steps=answer.steps,
+        steps=answer.steps + (record.prior.steps if record.prior else 0),
+        brief=brief,
     )
     return {"prior": prior}

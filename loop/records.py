@@ -85,12 +85,16 @@ class PhononVerdict(_Part):
 
 
 class PriorAnswer(_Part):
-    """What the campaign's cheap potential answered after a short relaxation. Energy in eV/atom."""
+    """What the campaign's cheap potential answered after a short relaxation. Energy in eV/atom.
+
+    brief: a first look, not followed by the prior's full number of steps.
+    """
 
     potential: str
     structure: dict[str, Any]
     energy_per_atom: float
     steps: int
+    brief: bool = False
 
 
 class Validation(_Part):

@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks.generative``: the parts of the worked example one by one; hours, resumable.
 
-It runs `niobe bench generative` on ``config/campaigns/nb-o.yaml`` and publishes what came of it.
+It runs `niobe bench generative` on ``generative.yaml`` beside it and publishes what came of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KEPT = Path(".niobe/benchmarks/generative")
 NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
 NOTES = [
     "bars, last arm, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first arm",
-    "every run: 50 calls of 7net-0 in 5 rounds, 100 candidates drawn a round, the seeds of nb-o.yaml, NbO "
+    "every run: 50 calls of 7net-0 in 5 rounds, 200 candidates drawn a round, the seeds of nb-o.yaml, NbO "
     "and rutile NbO2 kept out; hits lie within ε of the hull of all runs, seeds, NbO and rutile together",
     "greedy and acquisition learn from the seeds only; from '+ retraining' on, from each batch",
     "'+ potential as prior': CHGNet relaxes candidates and 7net-0 judges; they share no weights, but both "
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--arm", action="append", default=[], help="an arm to run (repeatable)")
     parser.add_argument("--finished", action="store_true", help="run nothing, publish what there is")
     options = parser.parse_args()
-    arguments = [str(ROOT / "config" / "campaigns" / "nb-o.yaml"), "--seeds", str(options.seeds)]
+    arguments = [str(Path(__file__).with_suffix(".yaml")), "--seeds", str(options.seeds)]
     arguments += [word for arm in options.arm for word in ("--arm", arm)]
     arguments += ["--finished"] if options.finished else []
     subprocess.run([*NIOBE, "bench", "generative", *arguments, "--to", str(KEPT)], check=True)

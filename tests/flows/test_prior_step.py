@@ -1,0 +1,73 @@
+"""The prior step with a first look: only what promises most is relaxed further, and only once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from config.errors import ConfigError
+from config.loading import load_campaign
+from config.spec import CampaignSpec, Prior
+from flows.prior import prior_slot
+from loop.database import Database
+from loop.hull import build_hull
+from loop.records import Lineage, Status, StructureRecord
+from loop.seeds import new_record
+from tests.loop.factory import element, nbo, validated
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
+PRIOR = Prior(potential="lj", first_steps=2, steps=20, keep=0.33)
+SPEC = CampaignSpec(id="t", elements=("Nb", "O"), prior=PRIOR)
+
+
+def stretched(a: float) -> Structure:
+    """Caesium chloride, at rest near 2.9 Å by this potential."""
+    return Structure(Lattice.cubic(a), ["Nb", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def with_candidates(database: Database, *lengths: float) -> list[StructureRecord]:
+    database.create_campaign(SPEC)
+    seeds = [
+        validated(element("Nb", 2.6), -10.0, index=0),
+        validated(element("O", 2.6), -5.0, index=1),
+        validated(nbo(), -9.5, index=2),
+    ]
+    drawn = [
+        new_record(SPEC, 1, index, stretched(a), Lineage(generator="test")).model_copy(
+            update={"status": Status.SCREENED}
+        )
+        for index, a in enumerate(lengths)
+    ]
+    database.insert([*seeds, *drawn])
+    database.store_hull(build_hull("t", 0, SPEC.elements, seeds))
+    prior_slot(database, SPEC, 0, 0, 1)
+    return drawn
+
+
+def test_the_most_promising_share_is_relaxed_further(database: Database) -> None:
+    drawn = with_candidates(database, 3.9, 3.5, 4.3)
+    prior_slot(database, SPEC, 1, 0, 1)
+    looked = [database.record(record.id) for record in drawn]
+    answers = [record.prior for record in looked if record.prior]
+    assert [answer.brief for answer in answers] == [True, False, True]
+    assert answers[1].steps > max(answers[0].steps, answers[2].steps)
+    prior_slot(database, SPEC, 1, 0, 1)
+    assert [database.record(record.id) for record in drawn] == looked
+
+
+def test_without_a_share_every_candidate_gets_all_steps(database: Database) -> None:
+    drawn = with_candidates(database, 3.5, 3.9)
+    every = SPEC.model_copy(update={"prior": PRIOR.model_copy(update={"keep": 1.0})})
+    prior_slot(database, every, 1, 0, 1)
+    answers = [database.record(record.id).prior for record in drawn]
+    assert [answer.brief for answer in answers if answer] == [False, False]
+
+
+@pytest.mark.parametrize("keep", [0.0, 1.5])
+def test_a_share_is_above_0_and_up_to_1(tmp_path: Path, keep: float) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"id: a\nelements: [Nb]\nprior: {{keep: {keep}}}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"prior\.keep: Input should be"):
+        load_campaign(file)
