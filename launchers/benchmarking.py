@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -182,7 +183,9 @@ def known_phases(spec: CampaignSpec, folder: Path) -> list[StructureRecord]:
     asked = with_changes(spec, {"seed": 0}).digest()[:8]
     kept = folder / "runs" / f"known-{asked}.json"
     if not kept.is_file():
-        found = relaxed_exclusions(spec, folder / "work")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = relaxed_exclusions(spec, folder / "work")
         write_json(kept, [record.model_dump(mode="json") for record in found])
     content = json.loads(kept.read_text(encoding="utf-8"))
     return [StructureRecord.model_validate(record) for record in content]

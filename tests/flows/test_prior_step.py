@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
@@ -24,7 +25,7 @@ SPEC = CampaignSpec(id="t", elements=("Nb", "O"), prior=PRIOR)
 
 def stretched(a: float) -> Structure:
     """Caesium chloride, at rest near 2.9 Å by this potential."""
-    return Structure(Lattice.cubic(a), ["Nb", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    return Structure(Lattice.cubic(a), ["Nb", "O"], np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
 
 
 def with_candidates(database: Database, *lengths: float) -> list[StructureRecord]:

@@ -22,7 +22,7 @@ CAMPAIGN = {
     "id": "cu-au",
     "elements": ["Cu", "Au"],
     "limits": {"max_atoms": 6},
-    "seeds": {"max_prototypes": 2},
+    "seeds": {"max_prototypes": 1},
     "generation": {"mix": [{"name": "random"}, {"name": "gan"}], "gan_epochs": 1},
     "surrogate": {"members": 2, "epochs": 5},
     "oracle": {"name": "emt", "fmax": 0.05},
@@ -31,13 +31,13 @@ CAMPAIGN = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where two arms have run, four oracle calls each."""
+    """Where two arms have run, two rounds of one oracle call each."""
     folder = tmp_path_factory.mktemp("generative")
     (folder / "c.yaml").write_text(yaml.safe_dump(CAMPAIGN), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NIOBE_WORKERS", "1")
         patch.setenv("NIOBE_HOME", str(folder / "elsewhere"))
-        patch.setitem(SIZES, "short", Size(calls=4, batch=2, candidates=8))
+        patch.setitem(SIZES, "short", Size(calls=2, batch=1, candidates=6))
         bench(folder)
         yield folder
 
@@ -66,7 +66,7 @@ def test_figures_and_curves_are_written(place: Path) -> None:
     tables = ["Au-Cu ε 0.1 eV/atom", "Au-Cu ε 0.01 eV/atom"]
     assert [row["table"] for row in content["rows"]] == [tables[0]] * 2 + [tables[1]] * 2
     assert list(content["hits"]) == tables
-    assert [[len(run) for run in runs] for runs in content["hits"][tables[0]].values()] == [[4], [4]]
+    assert [[len(run) for run in runs] for runs in content["hits"][tables[0]].values()] == [[2], [2]]
     page = (place / "to" / "generative.html").read_text(encoding="utf-8")
     assert "Plotly" in page and "+ acquisition" in page and tables[1] in page
 
@@ -75,7 +75,7 @@ def test_each_run_holds_its_seeds_and_its_calls_in_order(place: Path) -> None:
     for arm, function in (("random", "random"), ("acquisition", "p_target")):
         _, run = kept(place, arm)
         assert len(run.seeds) > 3
-        assert [record.acquired_round for record in run.calls] == [1, 1, 2, 2]
+        assert [record.acquired_round for record in run.calls] == [1, 2]
         assert {record.choice.function for record in run.calls if record.choice} == {function}
         assert run.seconds is not None and run.seconds > 0
 
