@@ -11,6 +11,7 @@ import numpy as np
 from config.spec import CampaignSpec, Prior
 from config.spec import Oracle as OracleSpec
 from flows.validating import work_folder
+from flows.validation import check_physics
 from loop.database import Database
 from loop.hull import formation_hull
 from loop.prior import prior_formation_energies, prior_references
@@ -26,8 +27,9 @@ _WALL_SECONDS = 60.0
 def prior_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Ask the prior about every ``slots``-th seed or screened candidate of the round, unless stored.
 
-    A candidate that it cannot answer for becomes invalid; a seed stays, without a prior. With ``prior.keep``
-    below 1 only the slot's most promising candidates are relaxed beyond a first look.
+    A candidate that it cannot answer for, or whose sites it lets collapse, becomes invalid; a seed stays,
+    without a prior. With ``prior.keep`` below 1 only the slot's most promising candidates are relaxed beyond
+    a first look.
     """
     potential, brief = prior_oracle(spec), number > 0 and _prior(spec).keep < 1
     first = prior_oracle(spec, steps=_prior(spec).first_steps) if brief else potential
@@ -80,6 +82,7 @@ def _ask(
     try:
         with work_folder(spec, record) as folder, potential.within(_WALL_SECONDS):
             answer = potential.relax_briefly(candidate_structure(record), folder)
+            check_physics(answer)
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
         reason = f"prior: {type(error).__name__}"
         return {"reason": reason} if record.round == 0 else {"reason": reason, "status": Status.INVALID}
