@@ -46,7 +46,7 @@ class Benchmark:
 def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console) -> dict[str, Any]:
     """Run what is missing; ``rows`` of figures and ``hits`` by arm, run and call, both for each tolerance.
 
-    Raises ConfigError for an unknown arm, or where the first arm is asked for but not ``finished``.
+    Raises ConfigError for an unknown arm, or where of what is ``finished`` no run is the first arm's.
     """
     from loop.generative import energies_above, figures, hits
     from loop.ladder import SIZES
@@ -56,17 +56,19 @@ def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console)
     known = known_phases(spec, benchmark.folder)
     runs = _runs(benchmark, arms, console)
     above = energies_above([*runs, *_longer_search(benchmark, console)], known, spec.elements)
+    labels = {arm.name: arm.adds for arm in arms}
     rows: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
     for tolerance in tolerances:
         table = f"{spec.chemsys} ε {tolerance:g} eV/atom"
-        by_arm: dict[str, list[list[bool]]] = {}
-        for run, energies in zip(runs, above, strict=False):
-            by_arm.setdefault(run.arm, []).append(hits(run, energies, tolerance, size.calls))
-        labels = {arm.name: arm.adds for arm in arms}
-        in_order = {name: by_arm[name] for name in labels if name in by_arm}
-        rows += [{"table": table, **row} for row in figures(runs, in_order, labels, size.batch)]
-        found[table] = {labels[name]: of_arm for name, of_arm in in_order.items()}
+        judged = [
+            (run.arm, hits(run, energies, tolerance, size.calls))
+            for run, energies in zip(runs, above, strict=False)
+        ]
+        by_arm = {name: [of_run for arm, of_run in judged if arm == name] for name in labels}
+        by_arm = {name: of_arm for name, of_arm in by_arm.items() if of_arm}
+        rows += [{"table": table, **row} for row in figures(runs, by_arm, labels, size.batch)]
+        found[table] = {labels[name]: of_arm for name, of_arm in by_arm.items()}
     return {"rows": rows, "hits": found}
 
 
@@ -110,18 +112,11 @@ def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
     return [run_arm(longer, 0, benchmark.folder, console)]
 
 
-def run_arms(arms: Sequence[Arm], seeds: Sequence[int], folder: Path, console: Console) -> list[Run]:
-    """Every arm on the first seed, then on the next; what is finished is read from ``folder``."""
-    pairs = [(seed, arm) for seed in seeds for arm in arms]
-    runs = []
-    for number, (seed, arm) in enumerate(pairs, start=1):
-        console.print(f"[bold]{arm.adds}[/bold], seed {seed} ({number} of {len(pairs)})")
-        runs.append(run_arm(arm, seed, folder, console))
-    return runs
-
-
 def run_arm(arm: Arm, seed: int, folder: Path, console: Console) -> Run:
-    """One arm on one seed: run to its end, or taken up where it was, or read where it is finished."""
+    """One arm on one seed: run to its end, or taken up where it was, or read where it is finished.
+
+    Raises StepFailedError or PartialSourceError as a campaign does.
+    """
     from flows.replaying import write_json
     from loop.generative import Run
 

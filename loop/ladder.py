@@ -87,6 +87,6 @@ def _steps(spec: CampaignSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
         ("acquisition", "+ acquisition", {"acquisition.function": spec.acquisition.function}),
         ("retraining", "+ retraining", {"surrogate.retrain": spec.surrogate.retrain}),
         ("finetuning", "+ fine-tuning the GAN", {"generation.finetune": generation.finetune}),
-        ("phonons", "+ phonon gate, soft modes", gate),
         ("prior", "+ potential as prior", {"prior": spec.prior}),
+        ("phonons", "+ phonon gate, soft modes", gate),
     ]

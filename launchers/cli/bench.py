@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -95,13 +96,19 @@ def generative(
     from flows.oracles.registry import check_machine
     from flows.replaying import write_json
     from launchers.benchmarking import Benchmark, measure
+    from launchers.local import StepFailedError
     from launchers.pages.acceleration import write_page
+    from launchers.sources import PartialSourceError
 
     started = time.monotonic()
     spec = load_campaign(file)
     check_machine(spec)
     asked = Benchmark(spec, to, preset, range(1, seeds + 1), tuple(arm or ()), random_calls, finished)
-    measured = measure(asked, tolerance or [0.1, 0.01], console())
+    try:
+        measured = measure(asked, tolerance or [0.1, 0.01], console())
+    except (StepFailedError, PartialSourceError) as error:
+        print(f"niobe: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
     write_json(to / "generative.json", measured | {"seconds": round(time.monotonic() - started, 1)})
     page = write_page(to / "generative.html", measured["hits"], measured["rows"], about=_GENERATIVE)
     for table in measured["hits"]:
