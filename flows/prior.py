@@ -16,9 +16,11 @@ from loop.database import Database
 from loop.hull import formation_hull
 from loop.prior import prior_formation_energies, prior_references
 from loop.records import PriorAnswer, Status, StructureRecord
-from loop.structures import candidate_structure, symmetrised
+from loop.structures import candidate_structure, rattled, symmetrised
 
 if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
     from flows.oracles.force_field import ForceFieldOracle
 
 _WALL_SECONDS = 60.0
@@ -76,12 +78,20 @@ def _promising(
     return [record for record in best if record.prior and record.prior.brief]
 
 
+def _start(spec: CampaignSpec, record: StructureRecord) -> Structure:
+    """Where a look starts: the last one's end, or what was generated, rattled unless it is a seed."""
+    structure, distance = candidate_structure(record), _prior(spec).rattle
+    if record.prior is not None or record.round == 0 or not distance:
+        return structure
+    return rattled(structure, distance, spec.derived_seed(record.round, f"prior/{record.id}"))
+
+
 def _ask(
     spec: CampaignSpec, potential: ForceFieldOracle, record: StructureRecord, *, brief: bool
 ) -> dict[str, object]:
     try:
         with work_folder(spec, record) as folder, potential.within(_WALL_SECONDS):
-            answer = potential.relax_briefly(candidate_structure(record), folder)
+            answer = potential.relax_briefly(_start(spec, record), folder)
             check_physics(answer)
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
         reason = f"prior: {type(error).__name__}"
