@@ -29,8 +29,8 @@ NOTES = [
     "phonon-stable: hits whose phonons are stable, over calls; – where no phonons are run",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of a "
     "machine with other work on it",
-    "why the last arm of seed 1 is far from its bars: the hull's NbO2 is rutile, kept out and not found by any "
-    "run, 0.11 eV/atom below the campaign's own best NbO2; 11 of its 50 calls lie between 0.10 and 0.15 "
+    "why the last arm of seed 1 is far from its bars: the hull's NbO2 is rutile, kept out and not found by "
+    "any run, 0.11 eV/atom below the campaign's own best NbO2; 11 of its 50 calls lie between 0.10 and 0.15 "
     "above, where the campaign took them for near the hull. And from round 3 on most candidates were "
     "duplicates of what was there, so that the pool held few that promised anything",
     "tried, and in these figures: two looks of the prior, to afford 200 candidates; candidates whose sites "
