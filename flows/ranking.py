@@ -32,9 +32,8 @@ from surrogates.protocols import FloatArray, Prediction
 
 
 def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Merge what the prior relaxed into twins and predict every candidate that may be acquired."""
-    if spec.prior is not None:
-        merge_twins(database, spec, round_record.number)
+    """Set aside candidates that turned out to be known, predict every other that may be acquired."""
+    merge_twins(database, spec, round_record.number)
     predict_pool(database, spec, round_record.number)
 
 
