@@ -43,6 +43,7 @@ class SymmetricCrystals:
     vocabulary = END + 1
     width = LATTICE + 6 * MAX_ORBITS
     n_features = MAX_ORBITS * _SITE + LATTICE
+    repeats = False
 
     def encode(self, structure: Structure, elements: tuple[str, ...]) -> tuple[IntArray, FloatArray] | None:
         """See Representation.encode; None for more than MAX_ORBITS orbits."""
@@ -52,10 +53,6 @@ class SymmetricCrystals:
     def decode(self, tokens: IntArray, geometry: FloatArray, elements: tuple[str, ...]) -> Crystal | None:
         """See Representation.decode."""
         return decode(from_numbers(tokens, geometry), elements)
-
-    def form(self, tokens: IntArray, geometry: FloatArray) -> bytes:
-        """See Representation.form: the skeleton, whatever its free coordinates."""
-        return tokens.tobytes()
 
     def allowed(self, tokens: IntArray, step: int, roles: int, most: int) -> BoolArray:
         """See Representation.allowed: letters of the group, none before the last, no fixed one twice."""

@@ -46,7 +46,9 @@ def main() -> None:
             break
         file = options.folder / f"{label}.json"
         if not file.is_file():
-            write(file, _follow(parent, options.folder / "work"))
+            started = time.monotonic()
+            content = _follow(parent, options.folder / "work")
+            write(file, content | {"seconds": time.monotonic() - started})
             Console().print(label, _told(stored_one(file)))
     if options.publish:
         _publish(options)
@@ -172,7 +174,8 @@ def _drop(content: dict[str, Any], child: dict[str, Any]) -> float:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    found = {file.stem: content for file, content in stored(options.folder, "*.json") if content["unstable"]}
+    everything = list(stored(options.folder, "*.json"))
+    found = {file.stem: content for file, content in everything if content["unstable"]}
     rutile = found.pop("00-rutile-NbO2", None)
     lower = [_best_drop(content) > 0 for content in found.values()]
     stable = [_reaches_stable(content) for content in found.values()]
@@ -199,7 +202,7 @@ def _publish(options: argparse.Namespace) -> None:
         title="Soft modes",
         command=f"python -m tests.benchmarks.generators.soft_modes --parents {options.parents} --publish",
         rows=rows,
-        seconds=0.0,
+        seconds=sum(content["seconds"] for _, content in everything),
         notes=[
             f"Nearest Nb–Nb distances in rutile's children, Å: {pairs}.",
             *[f"{label}: {_told(content)}." for label, content in found.items()],

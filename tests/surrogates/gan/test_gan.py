@@ -1,6 +1,7 @@
 """The representations are exact, skeletons obey their rules, and checkpoints carry the GAN."""
 
 import functools
+import itertools
 import json
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from pymatgen.core import Structure
 from pymatgen.core.structure_matcher import StructureMatcher
 
 from loop.generators.prototypes import decorated_prototypes
+from loop.similarity import spacegroup_number
 from surrogates.gan import CrystalGAN
 from surrogates.gan.closeness import Distances, SeenCrystals
-from surrogates.gan.conditions import by_role, condition, without_composition
+from surrogates.gan.conditions import Compositions, by_role, condition, without_composition
 from surrogates.gan.point_cloud import PointCloud
 from surrogates.gan.representation import Crystal, Representation, from_circle, to_circle
 from surrogates.gan.symmetric import END, SymmetricCrystals
@@ -156,8 +158,8 @@ def test_training_teaches_what_the_corpus_holds() -> None:
     gan = CrystalGAN(epochs=60)
     gan.fit([rutile()] * 64, np.ones(64), seed=2)
     request = SampleRequest(elements=ELEMENTS, max_atoms=6)
-    drawn = [next(gan._draws(request, 1, seed)) for seed in range(20)]
-    assert sum(draw.tokens[0] + 1 == 136 for draw in drawn) > 10
+    drawn = [gan.sample(request, 1, seed=seed).samples[0].structure for seed in range(20)]
+    assert sum(spacegroup_number(structure) == 136 for structure in drawn) > 10
 
 
 def test_a_composition_asked_for_exactly_is_met_exactly() -> None:
@@ -168,9 +170,43 @@ def test_a_composition_asked_for_exactly_is_met_exactly() -> None:
     assert {s.structure.composition.reduced_formula for s in batch.samples} == {"NbO2"}
 
 
+@given(
+    low=st.floats(0, 0.6),
+    width=st.floats(0.3, 1),
+    most=st.integers(3, 16),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_compositions_drawn_lie_inside_the_fractions_asked_for(
+    low: float, width: float, most: int, seed: int
+) -> None:
+    fractions = {"O": (low, min(1.0, low + width)), "Ti": (0.0, 0.5)}
+    request = SampleRequest(elements=("Nb", "O", "Ti"), max_atoms=most, fractions=fractions)
+    elements = by_role(request.elements)
+    compositions = Compositions.inside(request, elements)
+    possible = [
+        (nb, o, ti)
+        for nb, o, ti in itertools.product(range(1, most), repeat=3)
+        if nb + o + ti <= most and request.allows({"Nb": nb, "O": o, "Ti": ti})
+    ]
+    assert set(compositions.totals) == {sum(counts) for counts in possible}
+    if possible:
+        for row in compositions.draw(5, np.random.default_rng(seed)):
+            assert request.allows(dict(zip(elements, row, strict=True)))
+
+
+def test_a_range_of_fractions_is_kept_and_an_impossible_one_refused() -> None:
+    rich = SampleRequest(elements=ELEMENTS, max_atoms=12, fractions={"O": (0.6, 0.8)})
+    batch = trained()[0].sample(rich, 20, seed=1)
+    assert len(batch.samples) == 20
+    assert all(0.6 <= s.structure.composition.get_atomic_fraction("O") <= 0.8 for s in batch.samples)
+    never = SampleRequest(elements=ELEMENTS, max_atoms=3, fractions={"O": (0.4, 0.45)})
+    with pytest.raises(ValueError, match="cannot have the fractions asked for"):
+        trained()[0].sample(never, 1, seed=1)
+
+
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gan.json").write_text(json.dumps({"epochs": 1}))
-    with pytest.raises(ValueError, match="version 1; this Niobe reads 2"):
+    with pytest.raises(ValueError, match="version 1; this Niobe reads 3"):
         CrystalGAN.load(tmp_path)
 
 
