@@ -14,7 +14,6 @@ from surrogates.protocols import FloatArray
 from surrogates.representations.elements import radius
 
 StrArray = NDArray[np.str_]
-_MIN_DISTANCE = 0.55
 _IMAGES = np.array(list(itertools.product((-1, 0, 1), repeat=3)), dtype=float)
 _ITSELF = (_IMAGES == 0).all(axis=1)
 _CUTOFF, _SMEARING = 1.5, 0.06
@@ -27,16 +26,16 @@ class Distances:
 
     def __init__(self, crystal: Crystal) -> None:
         apart = crystal.coordinates[:, None] - crystal.coordinates[None, :]
-        vectors = ((apart - np.round(apart))[:, :, None] + _IMAGES) @ crystal.lattice
+        nearest = (apart - np.round(apart)) @ crystal.lattice
+        vectors = nearest[:, :, None] + _IMAGES @ crystal.lattice
         self._crystal = crystal
-        self._found = np.sqrt((vectors * vectors).sum(axis=-1))
+        self._found = np.sqrt(np.einsum("ijkc,ijkc->ijk", vectors, vectors))
         self._found[:, :, _ITSELF] += np.eye(len(apart))[:, :, None] * 1e6
 
-    def overlap(self) -> bool:
-        """Two sites, or a site and its image, closer than 0.55 × the sum of their radii."""
+    def closest(self) -> float:
+        """The closest contact, of two sites or a site and its image, over the sum of their radii."""
         radii = np.array([radius(symbol) for symbol in self._crystal.symbols])
-        allowed = _MIN_DISTANCE * (radii[:, None] + radii[None, :])
-        return bool((self._found < allowed[:, :, None]).any())
+        return float((self._found.min(axis=2) / (radii[:, None] + radii[None, :])).min())
 
     def fingerprint(self) -> FloatArray:
         """Smeared distances of each pair of elements, per atom, in units of (V/n)^(1/3)."""

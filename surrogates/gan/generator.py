@@ -30,6 +30,7 @@ _MIN_STEPS = 40
 _ANY_SIZE = 10**6
 _DRAWS_PER_SAMPLE = 40
 _STABLE_WEIGHT = 0.5
+_OVERLAP = 0.55
 _REPRESENTATIONS: dict[str, Representation] = {
     "symmetric": SymmetricCrystals(),
     "point_cloud": PointCloud(),
@@ -92,7 +93,7 @@ class CrystalGAN:
         """At most n structures inside the request, no two much alike; the others are counted.
 
         Where fractions are asked for, compositions are drawn among those inside and the GAN is told. Of the
-        geometries drawn for a skeleton the critic's favourite that has no overlap is kept. Raises ValueError
+        geometries drawn for a skeleton the one with the widest closest contact is kept. Raises ValueError
         before training, for more than 5 elements, and for fractions that no composition has.
         """
         from surrogates.gan.sampling import Sampler
@@ -109,7 +110,6 @@ class CrystalGAN:
             if crystal is None:
                 rejected[reason] += 1
             else:
-                sampler.use(draw)
                 samples.append(Sample(crystal.structure(), {"latent_seed": seed, "draw": number}))
         return SampleBatch(tuple(samples), dict(rejected))
 
@@ -117,19 +117,15 @@ class CrystalGAN:
         """The crystal, or why the draw is thrown away."""
         if draw.geometries is None:
             return None, "repeated"
-        reason = "undecodable"
-        for geometry in draw.geometries:
-            crystal = self._representation.decode(draw.tokens, geometry, draw.elements)
-            if crystal is None:
-                continue
-            reason = _why_outside(crystal, request)
-            if reason:
-                return None, reason
-            distances = Distances(crystal)
-            if not distances.overlap():
-                return (crystal, "") if seen.add(crystal, distances) else (None, "repeated")
-            reason = "overlap"
-        return None, reason
+        decoded = (self._representation.decode(draw.tokens, g, draw.elements) for g in draw.geometries)
+        found = [(crystal, Distances(crystal)) for crystal in decoded if crystal is not None]
+        if not found:
+            return None, "undecodable"
+        crystal, distances = max(found, key=lambda pair: pair[1].closest())
+        reason = _why_outside(crystal, request) or ("overlap" if distances.closest() < _OVERLAP else "")
+        if not reason and not seen.add(crystal, distances):
+            reason = "repeated"
+        return (None, reason) if reason else (crystal, "")
 
     def save(self, folder: Path) -> None:
         """Weights as safetensors, settings and training history as JSON. ValueError before training."""

@@ -1,4 +1,4 @@
-"""Draws from the trained networks: skeletons, and for each new one its geometries by the critic's favour."""
+"""Draws from the trained networks: skeletons, and for each new one several geometries."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ _LATENTS = 8
 
 @dataclass(frozen=True)
 class Draw:
-    """One skeleton and the geometries drawn for it, the critic's favourite first.
-
-    geometries: (_LATENTS, width); None for a skeleton that was drawn before.
-    """
+    """One skeleton and the geometries drawn for it, (_LATENTS, width); None where it was drawn before."""
 
     tokens: IntArray
     geometries: FloatArray | None
@@ -43,7 +40,7 @@ class Sampler:
         self._networks, self._kind, self._request = networks, kind, request
         self._noise, self._rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
         self._choices = _choices(request)
-        self._used: set[bytes] = set()
+        self._drawn: set[bytes] = set()
 
     def draws(self, most: int) -> Iterator[Draw]:
         """At most ``most``, in chunks over the element sets that a sample may be made of."""
@@ -51,11 +48,6 @@ class Sampler:
             elements, compositions = self._choices[start // _CHUNK % len(self._choices)]
             with torch.no_grad():
                 yield from self._chunk(elements, self._conditions(elements, compositions))
-
-    def use(self, draw: Draw) -> None:
-        """Where a skeleton is worth one sample, draw no more geometries for this one."""
-        if not self._kind.repeats:
-            self._used.add(draw.tokens.tobytes())
 
     def _conditions(self, elements: tuple[str, ...], compositions: Compositions) -> FloatArray:
         """Told the compositions where fractions are asked for, else left open. Shape (_CHUNK, CONDITION)."""
@@ -82,16 +74,18 @@ class Sampler:
         return mask
 
     def _new(self, tokens: IntArray) -> list[int]:
-        """Rows whose skeleton may be used, in their order; every row where skeletons may repeat."""
+        """Rows whose skeleton was not drawn before; every row where skeletons may repeat."""
         if self._kind.repeats:
             return list(range(len(tokens)))
-        first: dict[bytes, int] = {}
+        new = []
         for row, skeleton in enumerate(tokens):
-            first.setdefault(skeleton.tobytes(), row)
-        return [row for skeleton, row in first.items() if skeleton not in self._used]
+            if skeleton.tobytes() not in self._drawn:
+                self._drawn.add(skeleton.tobytes())
+                new.append(row)
+        return new
 
     def _geometries(self, tokens: Tensor, given: Tensor) -> FloatArray:
-        """Geometries of each skeleton by falling score, (m, _LATENTS, width)."""
+        """Geometries of each skeleton, (m, _LATENTS, width)."""
         kind, networks, m = self._kind, self._networks, len(tokens)
         latent = torch.randn(m * _LATENTS, LATENT, generator=self._noise)
         features, free = (
@@ -102,10 +96,7 @@ class Sampler:
             part.repeat_interleave(_LATENTS, dim=0) for part in (tokens[:, 0], features, free, given)
         )
         geometry = networks.geometry(latent, first, features, given, free)
-        scores = networks.critic(geometry, first, features, given).reshape(m, _LATENTS)
-        order = scores.argsort(dim=1, descending=True)[..., None]
-        ranked = geometry.reshape(m, _LATENTS, -1).take_along_dim(order, dim=1)
-        return np.asarray(ranked.double().numpy())
+        return np.asarray(geometry.double().numpy().reshape(m, _LATENTS, kind.width))
 
 
 def _choices(request: SampleRequest) -> list[tuple[tuple[str, ...], Compositions]]:

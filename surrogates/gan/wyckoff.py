@@ -121,15 +121,19 @@ def _letters_of_standard(standard: Structure) -> tuple[int, list[str], list[int]
 
 
 def _free_coordinates(position: Position | None, sites: FloatArray) -> tuple[float, float, float] | None:
-    """The site of an orbit that its position's first operation leaves where it is."""
+    """The site of an orbit that its position's first operation leaves where it is, the nearest to the origin.
+
+    Any of these stands for the orbit; always the same choice leaves less to learn.
+    """
     if position is None:
         return None
     mapped = sites @ position.rotations[0].T + position.translations[0]
-    away = np.abs((mapped - sites + 0.5) % 1 - 0.5).max(axis=1)
-    best = int(away.argmin())
-    if away[best] > _ON_SITE:
+    left = sites[np.abs((mapped - sites + 0.5) % 1 - 0.5).max(axis=1) < _ON_SITE]
+    if not len(left):
         return None
-    x, y, z = (sites[best] % 1).tolist()
+    centred = np.round((left + 0.5) % 1 - 0.5, 4)
+    chosen = np.lexsort([*-centred.T, np.round((centred**2).sum(axis=1), 4)])[0]
+    x, y, z = (left[chosen] % 1).tolist()
     return x, y, z
 
 

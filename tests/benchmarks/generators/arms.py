@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parents[4] / "shared" / "data"
 ARMS = ("gan", "random", "prototype", "point_cloud", "gan_critic")
 MAX_ATOMS = 12
-_CORPUS_ATOMS, _ENERGY_SCALE, _EPOCHS = 24, 0.1, 25
+_CORPUS_ATOMS, _ENERGY_SCALE, _EPOCHS = 24, 0.1, 20
 _UNSTABLE_THZ, _CRITIC_DRAWS, _SPARE = -0.5, 4, 3
 
 

@@ -22,7 +22,8 @@ from surrogates.gan.representation import Crystal, Representation, from_circle, 
 from surrogates.gan.symmetric import END, SymmetricCrystals
 from surrogates.gan.wyckoff import SymmetricCrystal, decode, encode, positions
 from surrogates.protocols import SampleRequest
-from tests.loop.factory import nbo, rutile
+from surrogates.representations.elements import radius
+from tests.loop.factory import element, nbo, rutile
 
 ELEMENTS = ("Nb", "O")
 PROTOTYPES = decorated_prototypes(ELEMENTS, 10)[::4]
@@ -136,9 +137,10 @@ def test_supercells_and_rotations_are_much_alike_and_other_crystals_are_not() ->
     assert kept == [True, False, False, True, True]
 
 
-def test_a_site_too_near_its_own_image_overlaps() -> None:
-    assert Distances(crystal_of(nbo(2.0))).overlap()
-    assert not Distances(crystal_of(nbo())).overlap()
+def test_the_closest_contact_is_in_units_of_the_radii() -> None:
+    """In NbO at 4.2 Å the neighbours Nb–Nb are a little closer than Nb–O, in these units."""
+    assert Distances(crystal_of(nbo(4.2))).closest() == pytest.approx(4.2 / 2**0.5 / (2 * radius("Nb")))
+    assert Distances(crystal_of(element("O", 1.0))).closest() == pytest.approx(0.75**0.5 / (2 * radius("O")))
 
 
 def test_a_checkpoint_draws_the_same_samples(tmp_path: Path) -> None:
