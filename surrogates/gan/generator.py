@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from surrogates.gan.closeness import Distances, SeenCrystals
+from surrogates.gan.closeness import SeenCrystals, closest_contacts
 from surrogates.gan.conditions import MAX_ROLES, by_role, condition, without_composition
 from surrogates.gan.point_cloud import PointCloud
 from surrogates.gan.representation import BoolArray, Crystal, IntArray, Representation
@@ -117,15 +117,15 @@ class CrystalGAN:
         """The crystal, or why the draw is thrown away."""
         if draw.geometries is None:
             return None, "repeated"
-        decoded = (self._representation.decode(draw.tokens, g, draw.elements) for g in draw.geometries)
-        found = [(crystal, Distances(crystal)) for crystal in decoded if crystal is not None]
-        if not found:
-            return None, "undecodable"
-        crystal, distances = max(found, key=lambda pair: pair[1].closest())
-        reason = _why_outside(crystal, request) or ("overlap" if distances.closest() < _OVERLAP else "")
-        if not reason and not seen.add(crystal, distances):
-            reason = "repeated"
-        return (None, reason) if reason else (crystal, "")
+        found = self._representation.decode(draw.tokens, draw.geometries, draw.elements)
+        reason = _why_outside(found[0], request) if found else "undecodable"
+        if reason:
+            return None, reason
+        closest = closest_contacts(found)
+        crystal = found[int(closest.argmax())]
+        if closest.max() < _OVERLAP:
+            return None, "overlap"
+        return (crystal, "") if seen.add(crystal) else (None, "repeated")
 
     def save(self, folder: Path) -> None:
         """Weights as safetensors, settings and training history as JSON. ValueError before training."""

@@ -48,8 +48,14 @@ class PointCloud:
         geometry[LATTICE : LATTICE + 6 * len(reduced)] = to_circle(cloud)
         return tokens, geometry
 
-    def decode(self, tokens: IntArray, geometry: FloatArray, elements: tuple[str, ...]) -> Crystal | None:
+    def decode(self, tokens: IntArray, geometries: FloatArray, elements: tuple[str, ...]) -> list[Crystal]:
         """See Representation.decode."""
+        found = [self._decode_one(tokens, geometry, elements) for geometry in geometries]
+        return [crystal for crystal in found if crystal is not None]
+
+    def _decode_one(
+        self, tokens: IntArray, geometry: FloatArray, elements: tuple[str, ...]
+    ) -> Crystal | None:
         from pymatgen.core import Lattice
 
         symbols = tuple(elements[token] for token in tokens if token != END)

@@ -51,8 +51,8 @@ class Representation(Protocol):
     def encode(self, structure: Structure, elements: tuple[str, ...]) -> tuple[IntArray, FloatArray] | None:
         """Tokens (length,) and geometry (width,), elements in the order of roles; None where it has none."""
 
-    def decode(self, tokens: IntArray, geometry: FloatArray, elements: tuple[str, ...]) -> Crystal | None:
-        """The primitive cell; None where the cell closes up."""
+    def decode(self, tokens: IntArray, geometries: FloatArray, elements: tuple[str, ...]) -> list[Crystal]:
+        """Primitive cells of one skeleton in several geometries (n, width), without those that close up."""
 
     def allowed(self, tokens: IntArray, step: int, roles: int, most: int) -> BoolArray:
         """Which tokens may stand at ``step`` after ``tokens[:, :step]``; at least one. Shape (n, vocabulary).
