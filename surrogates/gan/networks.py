@@ -44,8 +44,13 @@ class Skeleton(nn.Module):
         chosen = logits.log_softmax(dim=-1).gather(-1, tokens[..., None]).squeeze(-1)
         return chosen.sum(dim=1)
 
-    def draw(self, condition: Tensor, allowed: Mask, noise: torch.Generator) -> Tensor:
-        """Sequences (n, length); ``allowed(tokens, step)`` answers for m rows with a mask (m, vocabulary)."""
+    def draw(
+        self, condition: Tensor, allowed: Mask, noise: torch.Generator, *, temperature: float = 1.0
+    ) -> Tensor:
+        """Sequences (n, length); ``allowed(tokens, step)`` answers for m rows with a mask (m, vocabulary).
+
+        Below 1 the ``temperature`` favours likely tokens.
+        """
         tokens = torch.full((len(condition), self.length), self.end)
         state = torch.tanh(self.first(condition))[None]
         open_ = torch.arange(len(condition))
@@ -53,7 +58,7 @@ class Skeleton(nn.Module):
         for step in range(self.length):
             hidden, state = self.cell(self._inputs(before, condition[open_]), state)
             logits = self.head(hidden[:, 0]).masked_fill(~allowed(tokens[open_], step), _FORBIDDEN)
-            before = _one_each(logits.softmax(dim=-1), noise)
+            before = _one_each((logits / temperature).softmax(dim=-1), noise)
             tokens[open_, step] = before[:, 0]
             going = before[:, 0] != self.end
             open_, state, before = open_[going], state[:, going], before[going]

@@ -17,6 +17,7 @@ from surrogates.protocols import FloatArray, SampleRequest
 
 _CHUNK = 256
 _LATENTS = 8
+_COLDEST, _WARMER = 0.5, 0.1
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ class Sampler:
         self._drawn: set[bytes] = set()
 
     def draws(self, most: int) -> Iterator[Draw]:
-        """At most ``most``, in chunks over the element sets that a sample may be made of."""
-        for start in range(0, most, _CHUNK):
-            elements, compositions = self._choices[start // _CHUNK % len(self._choices)]
+        """At most ``most``, likely skeletons first, in chunks over the element sets there may be."""
+        for number in range(-(-most // _CHUNK)):
+            turn, place = divmod(number, len(self._choices))
+            temperature = min(1.0, _COLDEST + _WARMER * turn)
+            elements, compositions = self._choices[place]
             with torch.no_grad():
-                yield from self._chunk(elements, self._conditions(elements, compositions))
+                yield from self._chunk(elements, self._conditions(elements, compositions), temperature)
 
     def _conditions(self, elements: tuple[str, ...], compositions: Compositions) -> FloatArray:
         """Told the compositions where fractions are asked for, else left open. Shape (_CHUNK, CONDITION)."""
@@ -57,9 +60,9 @@ class Sampler:
         rows = compositions.draw(_CHUNK, self._rng)
         return np.array([condition(elements, stable=stable, fractions=row) for row in rows.tolist()])
 
-    def _chunk(self, elements: tuple[str, ...], conditions: FloatArray) -> Iterator[Draw]:
-        given = torch.tensor(conditions, dtype=torch.float32)
-        drawn = self._networks.skeleton.draw(given, self._allowed(len(elements)), self._noise)
+    def _chunk(self, elements: tuple[str, ...], conditions: FloatArray, temperature: float) -> Iterator[Draw]:
+        given, allowed = torch.tensor(conditions, dtype=torch.float32), self._allowed(len(elements))
+        drawn = self._networks.skeleton.draw(given, allowed, self._noise, temperature=temperature)
         tokens = drawn.numpy()
         new = self._new(tokens)
         found = self._geometries(drawn[new], given[new]) if new else ()

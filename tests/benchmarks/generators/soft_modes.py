@@ -10,7 +10,7 @@ import argparse
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from flows.validation import phonons, validate_structure
 from loop.generators import SoftModes, SoftParent
 from loop.generators.prototypes import decorated_prototypes
 from loop.records import Failure, Stability
-from surrogates.protocols import SampleRequest
+from loop.similarity import SeenStructures
+from surrogates.protocols import Sample, SampleRequest
 from tests.benchmarks.figures import publish
 from tests.benchmarks.generators.arms import phonon_labels
 from tests.benchmarks.generators.store import stored, write
@@ -49,7 +50,8 @@ def main() -> None:
             started = time.monotonic()
             content = _follow(parent, options.folder / "work")
             write(file, content | {"seconds": time.monotonic() - started})
-            Console().print(label, _told(stored_one(file)))
+        _judge_children(file, options.folder / "work")
+        Console().print(label, _told(stored_one(file)))
     if options.publish:
         _publish(options)
 
@@ -74,25 +76,51 @@ def _parents() -> Iterator[tuple[str, Structure]]:
 
 
 def _follow(parent: Structure, work: Path) -> dict[str, Any]:
-    """Relax, phonons, and for an unstable one its children relaxed and with their phonons."""
-    relaxed = _validate(parent, work)
-    content: dict[str, Any] = {
+    """Relax, phonons, and of an unstable one its children relaxed, those that became equal once."""
+    relaxed = _relax(parent, work)
+    if "structure" in relaxed:
+        relaxed |= _dynamics(Structure.from_dict(relaxed["structure"]), work)
+    unstable = relaxed.get("outcome") == Stability.UNSTABLE
+    if not unstable:
+        return {"parent": relaxed, "unstable": False, "children": []}
+    soft = SoftParent("parent", Structure.from_dict(relaxed["structure"]), tuple(relaxed["modes"]))
+    elements = tuple(sorted(e.symbol for e in parent.composition))
+    request = SampleRequest(elements=elements, max_atoms=_CHILD_ATOMS, min_atoms=1)
+    generator = SoftModes([soft], lambda s: _energy(_spec(parent), s, work))
+    batch = generator.sample(request, _CHILDREN, seed=1)
+    children, rejected = _distinct(batch.samples, work)
+    return {
         "parent": relaxed,
-        "unstable": relaxed.get("outcome") == Stability.UNSTABLE,
-        "children": [],
+        "unstable": True,
+        "children": children,
+        "rejected": dict(batch.rejected) | {"relaxed into another child": rejected},
     }
-    if content["unstable"]:
-        soft = SoftParent("parent", Structure.from_dict(relaxed["structure"]), tuple(relaxed["modes"]))
-        elements = tuple(sorted(e.symbol for e in parent.composition))
-        request = SampleRequest(elements=elements, max_atoms=_CHILD_ATOMS, min_atoms=1)
-        batch = SoftModes([soft], lambda s: _energy(_spec(parent), s, work)).sample(
-            request, _CHILDREN, seed=1
-        )
-        content["children"] = [
-            _validate(sample.structure, work) | {"origin": dict(sample.origin)} for sample in batch.samples
-        ]
-        content["rejected"] = dict(batch.rejected)
-    return content
+
+
+def _distinct(samples: Sequence[Sample], work: Path) -> tuple[list[dict[str, Any]], int]:
+    """Relaxed children, and how many more relaxed into one of them."""
+    children: list[dict[str, Any]] = []
+    seen = SeenStructures()
+    for sample in samples:
+        child = _relax(sample.structure, work) | {"origin": dict(sample.origin)}
+        if "structure" in child:
+            relaxed = Structure.from_dict(child["structure"])
+            if seen.find(relaxed):
+                continue
+            seen.add("child", relaxed)
+        children.append(child)
+    return children, len(samples) - len(children)
+
+
+def _judge_children(file: Path, work: Path) -> None:
+    """Phonons of the children that have none yet, stored one by one."""
+    content = stored_one(file)
+    for child in content["children"]:
+        if "structure" in child and "outcome" not in child:
+            started = time.monotonic()
+            child |= _dynamics(Structure.from_dict(child["structure"]), work)
+            content["seconds"] += time.monotonic() - started
+            write(file, content)
 
 
 def _spec(structure: Structure) -> CampaignSpec:
@@ -110,26 +138,30 @@ def _energy(spec: CampaignSpec, structure: Structure, work: Path) -> float:
     return answer.energy_per_atom
 
 
-def _validate(structure: Structure, work: Path) -> dict[str, Any]:
+def _relax(structure: Structure, work: Path) -> dict[str, Any]:
     spec = _spec(structure)
-    oracle = ForceFieldOracle(spec.oracle)
-    answer = validate_structure(spec, oracle, structure, work)
+    answer = validate_structure(spec, ForceFieldOracle(spec.oracle), structure, work)
+    shutil.rmtree(work, ignore_errors=True)
     if isinstance(answer, Failure):
         return {"failed": answer.message}
     relaxed = Structure.from_dict(answer.structure)
-    found = phonons(spec, oracle, relaxed, work)
-    shutil.rmtree(work, ignore_errors=True)
-    content = {
+    return {
         "structure": answer.structure,
         "energy_per_atom": answer.energy_per_atom,
         "spacegroup": answer.spacegroup,
         "n_atoms": len(relaxed),
         "shortest_pairs": _metal_distances(relaxed),
     }
+
+
+def _dynamics(structure: Structure, work: Path) -> dict[str, Any]:
+    spec = _spec(structure)
+    found = phonons(spec, ForceFieldOracle(spec.oracle), structure, work)
+    shutil.rmtree(work, ignore_errors=True)
     if isinstance(found, Failure):
-        return content | {"outcome": "undecided", "modes": [], "lowest_frequency": None}
+        return {"outcome": "undecided", "modes": [], "lowest_frequency": None}
     verdict = found[0].verdict
-    return content | {
+    return {
         "outcome": verdict.outcome.value,
         "lowest_frequency": verdict.lowest_frequency,
         "modes": found[0].modes,
