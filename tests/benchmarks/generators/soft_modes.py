@@ -41,9 +41,9 @@ def main() -> None:
     options = _options()
     warnings.simplefilter("ignore")
     until = time.monotonic() + options.seconds
+    unstable = 0
     for label, parent in _parents():
-        done = [content for _, content in stored(options.folder, "*.json") if content["unstable"]]
-        if len(done) >= options.parents + 1 or time.monotonic() > until:
+        if unstable > options.parents or time.monotonic() > until:
             break
         file = options.folder / f"{label}.json"
         if not file.is_file():
@@ -51,7 +51,9 @@ def main() -> None:
             content = _follow(parent, options.folder / "work")
             write(file, content | {"seconds": time.monotonic() - started})
         _judge_children(file, options.folder / "work")
-        Console().print(label, _told(stored_one(file)))
+        found = stored_one(file)
+        unstable += found["unstable"]
+        Console().print(label, _told(found))
     if options.publish:
         _publish(options)
 
