@@ -63,7 +63,7 @@ def main() -> None:
     for number, found in enumerate(by_round, start=1):
         Console().print(f"round {number}:", *[f"{len(t.sun)} of {t.calls}: {t.found}" for t in found])
     if options.publish:
-        _publish(options, runs, by_round)
+        _publish(options, runs, [found for found in by_round if any(tally.calls for tally in found)])
 
 
 def _options() -> argparse.Namespace:

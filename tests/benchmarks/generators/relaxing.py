@@ -115,4 +115,5 @@ def seconds_of(root: Path, runs: Iterable[Run]) -> float:
     """How long drawing, relaxations and phonons of these runs took so far."""
     folders = [run.folder(root) for run in runs]
     done = [content["wall"] for folder in folders for _, content in stored(folder, "[rp]*-*.json")]
-    return sum(done) + sum(read(folder / "samples.json")["seconds"] for folder in folders)
+    drawn = [content["seconds"] for folder in folders for _, content in stored(folder, "samples.json")]
+    return sum(done) + sum(drawn)
