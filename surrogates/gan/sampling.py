@@ -15,7 +15,7 @@ from surrogates.gan.networks import LATENT, Mask, Networks
 from surrogates.gan.representation import IntArray, Representation
 from surrogates.protocols import FloatArray, SampleRequest
 
-_CHUNK = 256
+_CHUNK, _LARGEST_CHUNK = 256, 1024
 _LATENTS = 8
 _COLDEST, _WARMER = 0.5, 0.1
 
@@ -44,20 +44,24 @@ class Sampler:
         self._drawn: set[bytes] = set()
 
     def draws(self, most: int) -> Iterator[Draw]:
-        """At most ``most``, likely skeletons first, in chunks over the element sets there may be."""
-        for number in range(-(-most // _CHUNK)):
-            turn, place = divmod(number, len(self._choices))
-            temperature = min(1.0, _COLDEST + _WARMER * turn)
-            elements, compositions = self._choices[place]
-            with torch.no_grad():
-                yield from self._chunk(elements, self._conditions(elements, compositions), temperature)
+        """About ``most``, likely skeletons first, in chunks over the element sets there may be."""
+        drawn = 0
+        for turn in itertools.count():
+            temperature, size = min(1.0, _COLDEST + _WARMER * turn), min(_CHUNK * 2**turn, _LARGEST_CHUNK)
+            for elements, compositions in self._choices:
+                if drawn >= most:
+                    return
+                with torch.no_grad():
+                    conditions = self._conditions(elements, compositions, size)
+                    yield from self._chunk(elements, conditions, temperature)
+                drawn += size
 
-    def _conditions(self, elements: tuple[str, ...], compositions: Compositions) -> FloatArray:
-        """Told the compositions where fractions are asked for, else left open. Shape (_CHUNK, CONDITION)."""
+    def _conditions(self, elements: tuple[str, ...], compositions: Compositions, n: int) -> FloatArray:
+        """Told the compositions where fractions are asked for, else left open. Shape (n, CONDITION)."""
         stable = self._request.target == "stable"
         if not self._request.fractions:
-            return np.tile(condition(elements, stable=stable), (_CHUNK, 1))
-        rows = compositions.draw(_CHUNK, self._rng)
+            return np.tile(condition(elements, stable=stable), (n, 1))
+        rows = compositions.draw(n, self._rng)
         return np.array([condition(elements, stable=stable, fractions=row) for row in rows.tolist()])
 
     def _chunk(self, elements: tuple[str, ...], conditions: FloatArray, temperature: float) -> Iterator[Draw]:

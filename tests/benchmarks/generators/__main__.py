@@ -81,8 +81,8 @@ def _publish(options: argparse.Namespace, tallies: dict[Run, Tally]) -> None:
             "S.U.N.: at most 0.1 eV/atom above the hull of references and all arms together, unique by "
             "StructureMatcher (0.2, 0.3, 5°), nothing of the system in seeds or corpus. Dynamically stable: "
             "7net-0, −0.1 THz, of those whose phonons were run.",
-            "What was tried on the way is in docs/decisions/0073 to 0075. The choices of 0074 and 0075 were made "
-            "looking at Nb-O with seed 1: its figures are no independent test of them.",
+            "What was tried on the way is in docs/decisions/0073 to 0075. The choices of 0074 and 0075 were "
+            "made looking at Nb-O with seed 1: its figures are no independent test of them.",
             *[f"{r.system} {r.arm}: {', '.join(t.found) or 'none'}." for r, t in tallies.items()],
         ],
         order=30,
