@@ -198,9 +198,11 @@ def _plot(hits: Sequence[int], calls: Sequence[int], system: str) -> None:
     figure = Figure(figsize=(5.2, 3.4))
     axes = figure.subplots()
     numbers = np.arange(1, len(hits) + 1)
-    axes.errorbar(numbers, rates, [rates - low, high - rates], fmt="o-", color="#1f5fa8", capsize=4)
+    axes.vlines(numbers, low, high, color="#1f5fa8")
+    axes.plot(numbers, rates, "o-", color="#1f5fa8")
     for number, rate, h, c in zip(numbers, rates, hits, calls, strict=True):
         axes.annotate(f"{h}/{c}", (number, rate), xytext=(7, 5), textcoords="offset points", fontsize=8)
+    axes.set_xlim(0.6, len(hits) + 0.6)
     axes.set(xlabel="round", ylabel="S.U.N. of relaxed samples", xticks=numbers, ylim=(0, None))
     axes.set_title(f"{system}: the GAN on its own records (90 % intervals)", fontsize=10)
     figure.tight_layout()
