@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from config.spec import CampaignSpec, SurrogateChoice
 from flows.steps import checkpoint_folder
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from surrogates.gan import CrystalGAN
 
-_ENERGY_SCALE, _LEAST_WEIGHT = 0.1, 0.02
+Report = Callable[[int, int], None]
+_ENERGY_SCALE, _LEAST_WEIGHT, _NEAR = 0.1, 0.02, 0.5
 _CORPUS_ATOMS = 24
 _MIN_JUDGED = 24
 _FOLDS = 3
@@ -100,9 +102,9 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
     gan = _gan_of(before) if before.is_dir() else _gan_of_the_corpus(database, spec, number)
     if spec.generation.finetune:
         records = [record for record in _finished(database, spec) if record.verdict is not None]
-        gan.fit(
-            [relaxed_structure(record) for record in records],
-            gan_weights(records),
+        fine_tune(
+            gan,
+            records,
             seed=spec.derived_seed(number, "train_gan"),
             report=_reporter(database, spec, number, "on the campaign's records"),
         )
@@ -127,6 +129,12 @@ def _gan_of_the_corpus(database: Database, spec: CampaignSpec, number: int) -> C
         report=_reporter(database, spec, number, "on the corpus"),
     )
     return gan
+
+
+def fine_tune(gan: CrystalGAN, records: Sequence[StructureRecord], *, seed: int, report: Report) -> None:
+    """Go on training on records with a verdict, as relaxed, the better ones weighted up."""
+    structures = [relaxed_structure(record) for record in records]
+    gan.fit(structures, gan_weights(records), seed=seed, stable=gan_targets(records), report=report)
 
 
 def training_set(
@@ -205,7 +213,7 @@ def corpus_weights(corpus: Sequence[Structure]) -> FloatArray:
     return np.maximum(np.exp(-np.nan_to_num(above) / _ENERGY_SCALE), _LEAST_WEIGHT)
 
 
-def _reporter(database: Database, spec: CampaignSpec, number: int, what: str) -> Callable[[int, int], None]:
+def _reporter(database: Database, spec: CampaignSpec, number: int, what: str) -> Report:
     """Writes into the round how far training has come, once a second at most."""
     last = 0.0
 
@@ -220,12 +228,22 @@ def _reporter(database: Database, spec: CampaignSpec, number: int, what: str) ->
 
 def gan_weights(records: Sequence[StructureRecord]) -> FloatArray:
     """Weight 1 on the hull, falling by e for every 0.1 eV/atom; unstable ones count half. Shape (n,)."""
-    weights = []
-    for record in records:
-        above = record.verdict.e_above_hull_now if record.verdict else 0.0
-        unstable = record.validation is not None and record.validation.phonon.outcome is Stability.UNSTABLE
-        weights.append(max(float(np.exp(-above / _ENERGY_SCALE)), _LEAST_WEIGHT) * (0.5 if unstable else 1.0))
-    return np.array(weights)
+    return np.array([_closeness(record) * (0.5 if _is_unstable(record) else 1.0) for record in records])
+
+
+def gan_targets(records: Sequence[StructureRecord]) -> NDArray[np.bool_]:
+    """Which records show the GAN what stable is: near the hull, and phonons did not say otherwise. (n,)."""
+    return np.array([_closeness(record) >= _NEAR and not _is_unstable(record) for record in records], bool)
+
+
+def _closeness(record: StructureRecord) -> float:
+    """1 on the newest hull, falling by e for every 0.1 eV/atom above it."""
+    above = record.verdict.e_above_hull_now if record.verdict else 0.0
+    return max(float(np.exp(-above / _ENERGY_SCALE)), _LEAST_WEIGHT)
+
+
+def _is_unstable(record: StructureRecord) -> bool:
+    return record.validation is not None and record.validation.phonon.outcome is Stability.UNSTABLE
 
 
 def _finished(database: Database, spec: CampaignSpec) -> list[StructureRecord]:

@@ -111,8 +111,19 @@ class Generator(Protocol):
 class TrainableGenerator(Generator, Protocol):
     """A generator that learns from structures, the better ones weighted up."""
 
-    def fit(self, structures: Sequence[Structure], weights: FloatArray, *, seed: int) -> None:
-        """Train, or fine-tune when already trained, on n structures; weights: shape (n,), non-negative."""
+    def fit(
+        self,
+        structures: Sequence[Structure],
+        weights: FloatArray,
+        *,
+        seed: int,
+        stable: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Train, or fine-tune when already trained, on n structures.
+
+        weights: shape (n,), non-negative. stable: shape (n,), which of them show what a stable crystal is;
+        without it those of weight 1/2 and above.
+        """
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint (safetensors and JSON) into ``folder``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Sequence
 from math import gcd
 
 import numpy as np
@@ -14,44 +15,50 @@ from surrogates.protocols import FloatArray
 from surrogates.representations.elements import radius
 
 StrArray = NDArray[np.str_]
-_MIN_DISTANCE = 0.55
 _IMAGES = np.array(list(itertools.product((-1, 0, 1), repeat=3)), dtype=float)
-_ITSELF = (_IMAGES == 0).all(axis=1)
+_ORIGIN = int(np.flatnonzero((_IMAGES == 0).all(axis=1))[0])
 _CUTOFF, _SMEARING = 1.5, 0.06
 _GRID = np.linspace(0.45, _CUTOFF, 18)
 _ALIKE = 0.35
 
 
-class Distances:
-    """Distances between sites and the 27 nearest images of each other, Å, shape (n, n, 27)."""
+def closest_contacts(crystals: Sequence[Crystal]) -> FloatArray:
+    """The closest contact over the sum of the two radii, of crystals with the same atoms. Shape (n,)."""
+    lattices, coordinates = (
+        np.array(part) for part in zip(*((c.lattice, c.coordinates) for c in crystals), strict=True)
+    )
+    radii = np.array([radius(symbol) for symbol in crystals[0].symbols])
+    first, second = np.triu_indices(len(radii))
+    found = _distances(lattices, coordinates[:, first] - coordinates[:, second], first == second)
+    return np.asarray((found.min(axis=2) / (radii[first] + radii[second])).min(axis=1))
 
-    def __init__(self, crystal: Crystal) -> None:
-        apart = crystal.coordinates[:, None] - crystal.coordinates[None, :]
-        vectors = ((apart - np.round(apart))[:, :, None] + _IMAGES) @ crystal.lattice
-        self._crystal = crystal
-        self._found = np.sqrt((vectors * vectors).sum(axis=-1))
-        self._found[:, :, _ITSELF] += np.eye(len(apart))[:, :, None] * 1e6
 
-    def overlap(self) -> bool:
-        """Two sites, or a site and its image, closer than 0.55 × the sum of their radii."""
-        radii = np.array([radius(symbol) for symbol in self._crystal.symbols])
-        allowed = _MIN_DISTANCE * (radii[:, None] + radii[None, :])
-        return bool((self._found < allowed[:, :, None]).any())
+def _distances(lattices: FloatArray, apart: FloatArray, itself: BoolArray) -> FloatArray:
+    """Distances of pairs over the 27 nearest images, Å; a site is far away from itself. Shape (n, pairs, 27).
 
-    def fingerprint(self) -> FloatArray:
-        """Smeared distances of each pair of elements, per atom, in units of (V/n)^(1/3)."""
-        symbols = np.array(self._crystal.symbols)
-        unit = (abs(np.linalg.det(self._crystal.lattice)) / len(symbols)) ** (1 / 3)
-        first, second, image = np.nonzero(self._found < _CUTOFF * unit)
-        scaled = self._found[first, second, image] / unit
-        fade = 0.5 * (1 + np.cos(np.pi * scaled / _CUTOFF))
-        smeared = fade[:, None] * np.exp(-0.5 * ((scaled[:, None] - _GRID) / _SMEARING) ** 2)
-        kinds = sorted(set(self._crystal.symbols))
-        pairs = itertools.combinations_with_replacement(kinds, 2)
-        rows = [
-            smeared[_either(symbols[first], symbols[second], one, other)].sum(axis=0) for one, other in pairs
-        ]
-        return np.concatenate(rows) / len(symbols)
+    lattices: (n, 3, 3); apart: (n, pairs, 3), fractional; itself: which pairs are a site and its images.
+    """
+    nearest = (apart - np.round(apart)) @ lattices
+    vectors = nearest[:, :, None] + (_IMAGES @ lattices)[:, None]
+    found = np.sqrt(np.einsum("npic,npic->npi", vectors, vectors))
+    found[:, itself, _ORIGIN] = np.inf
+    return np.asarray(found)
+
+
+def fingerprint(crystal: Crystal) -> FloatArray:
+    """Smeared distances of each pair of elements, per atom, in units of (V/n)^(1/3)."""
+    symbols, n = np.array(crystal.symbols), len(crystal.symbols)
+    unit = (abs(np.linalg.det(crystal.lattice)) / n) ** (1 / 3)
+    apart = (crystal.coordinates[:, None] - crystal.coordinates[None, :]).reshape(1, -1, 3)
+    (found,) = _distances(crystal.lattice[None], apart, np.eye(n, dtype=bool).ravel())
+    pair, image = np.nonzero(found < _CUTOFF * unit)
+    first, second = np.divmod(pair, n)
+    scaled = found[pair, image] / unit
+    fade = 0.5 * (1 + np.cos(np.pi * scaled / _CUTOFF))
+    smeared = fade[:, None] * np.exp(-0.5 * ((scaled[:, None] - _GRID) / _SMEARING) ** 2)
+    kinds = itertools.combinations_with_replacement(sorted(set(crystal.symbols)), 2)
+    rows = [smeared[_either(symbols[first], symbols[second], one, other)].sum(axis=0) for one, other in kinds]
+    return np.concatenate(rows) / n
 
 
 def _either(first: StrArray, second: StrArray, one: str, other: str) -> BoolArray:
@@ -64,9 +71,9 @@ class SeenCrystals:
     def __init__(self) -> None:
         self._rows: dict[tuple[tuple[str, int], ...], list[FloatArray]] = defaultdict(list)
 
-    def add(self, crystal: Crystal, distances: Distances) -> bool:
+    def add(self, crystal: Crystal) -> bool:
         """Remember a crystal; False, and not remembered, where one much like it is there already."""
-        row = distances.fingerprint()
+        row = fingerprint(crystal)
         known = self._rows[_reduced(crystal)]
         if known:
             away = np.linalg.norm(np.array(known) - row, axis=1)

@@ -8,6 +8,7 @@ pair learns: a generator conditional on skeleton and request, and a Wasserstein 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from surrogates.gan.conditions import CONDITION
 from surrogates.gan.representation import LATTICE, Representation
 
 LATENT = 32
+Mask = Callable[[Tensor, int], Tensor]
 _HIDDEN, _EMBEDDED, _DROPOUT = 256, 32, 0.1
 _FORBIDDEN = -1e9
 
@@ -26,6 +28,7 @@ class Skeleton(nn.Module):
     def __init__(self, representation: Representation) -> None:
         super().__init__()
         self.length, self.start = representation.length, representation.vocabulary
+        self.end = representation.vocabulary - 1
         self.embed = nn.Embedding(self.start + 1, 2 * _EMBEDDED)
         self.first = nn.Linear(CONDITION, _HIDDEN)
         self.cell = nn.GRU(2 * _EMBEDDED + CONDITION, _HIDDEN, batch_first=True)
@@ -42,22 +45,35 @@ class Skeleton(nn.Module):
         return chosen.sum(dim=1)
 
     def draw(
-        self, condition: Tensor, allowed: Callable[[Tensor, int], Tensor], noise: torch.Generator
+        self, condition: Tensor, allowed: Mask, noise: torch.Generator, *, temperature: float = 1.0
     ) -> Tensor:
-        """Sequences (n, length); ``allowed(tokens, step)`` answers with a mask (n, vocabulary)."""
-        tokens = torch.full((len(condition), self.length), self.start)
+        """Sequences (n, length); ``allowed(tokens, step)`` answers for m rows with a mask (m, vocabulary).
+
+        Below 1 the ``temperature`` favours likely tokens.
+        """
+        tokens = torch.full((len(condition), self.length), self.end)
         state = torch.tanh(self.first(condition))[None]
-        before = tokens[:, :1]
+        open_ = torch.arange(len(condition))
+        before = torch.full((len(condition), 1), self.start)
         for step in range(self.length):
-            hidden, state = self.cell(self._inputs(before, condition), state)
-            logits = self.head(hidden[:, 0]).masked_fill(~allowed(tokens, step), _FORBIDDEN)
-            before = torch.multinomial(logits.softmax(dim=-1), 1, generator=noise)
-            tokens[:, step] = before[:, 0]
+            hidden, state = self.cell(self._inputs(before, condition[open_]), state)
+            logits = self.head(hidden[:, 0]).masked_fill(~allowed(tokens[open_], step), _FORBIDDEN)
+            before = _one_each((logits / temperature).softmax(dim=-1), noise)
+            tokens[open_, step] = before[:, 0]
+            going = before[:, 0] != self.end
+            open_, state, before = open_[going], state[:, going], before[going]
         return tokens
 
     def _inputs(self, tokens: Tensor, condition: Tensor) -> Tensor:
         repeated = condition[:, None, :].expand(-1, tokens.shape[1], -1)
         return torch.cat([self.drop(self.embed(tokens)), repeated], dim=-1)
+
+
+def _one_each(probabilities: Tensor, noise: torch.Generator) -> Tensor:
+    """One column of each row by its probability. Shape (n, 1). One random number a row."""
+    sums = probabilities.cumsum(dim=1)
+    point = torch.rand(len(sums), 1, generator=noise) * sums[:, -1:]
+    return torch.searchsorted(sums, point, right=True).clamp(max=sums.shape[1] - 1)
 
 
 class Geometry(nn.Module):
@@ -90,6 +106,22 @@ class Critic(nn.Module):
         given = torch.cat([geometry, self.embed(first), features, condition], dim=1)
         score: Tensor = self.body(given).squeeze(-1)
         return score
+
+
+@dataclass
+class Networks:
+    """What a checkpoint holds."""
+
+    skeleton: Skeleton
+    geometry: Geometry
+    critic: Critic
+
+    @classmethod
+    def fresh(cls, representation: Representation) -> Networks:
+        return cls(Skeleton(representation), Geometry(representation), Critic(representation))
+
+    def named(self) -> dict[str, nn.Module]:
+        return {"skeleton": self.skeleton, "geometry": self.geometry, "critic": self.critic}
 
 
 def _body(inputs: int, outputs: int) -> nn.Sequential:

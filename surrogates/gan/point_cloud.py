@@ -31,6 +31,7 @@ class PointCloud:
     vocabulary = END + 1
     width = LATTICE + 6 * MAX_ATOMS
     n_features = MAX_ATOMS * MAX_ROLES
+    repeats = True
 
     def encode(self, structure: Structure, elements: tuple[str, ...]) -> tuple[IntArray, FloatArray] | None:
         """See Representation.encode; None for more than MAX_ATOMS atoms."""
@@ -47,8 +48,14 @@ class PointCloud:
         geometry[LATTICE : LATTICE + 6 * len(reduced)] = to_circle(cloud)
         return tokens, geometry
 
-    def decode(self, tokens: IntArray, geometry: FloatArray, elements: tuple[str, ...]) -> Crystal | None:
+    def decode(self, tokens: IntArray, geometries: FloatArray, elements: tuple[str, ...]) -> list[Crystal]:
         """See Representation.decode."""
+        found = [self._decode_one(tokens, geometry, elements) for geometry in geometries]
+        return [crystal for crystal in found if crystal is not None]
+
+    def _decode_one(
+        self, tokens: IntArray, geometry: FloatArray, elements: tuple[str, ...]
+    ) -> Crystal | None:
         from pymatgen.core import Lattice
 
         symbols = tuple(elements[token] for token in tokens if token != END)
@@ -60,10 +67,6 @@ class PointCloud:
         volume = sum(atomic_volume(symbol) for symbol in symbols) * np.exp(np.clip(log_volume, -0.8, 1.2))
         cloud = from_circle(geometry[LATTICE:])[: len(symbols)]
         return Crystal(shape.matrix * (volume / shape.volume) ** (1 / 3), cloud, symbols)
-
-    def form(self, tokens: IntArray, geometry: FloatArray) -> bytes:
-        """See Representation.form: roles, and the geometry to about a tenth."""
-        return tokens.tobytes() + np.round(geometry, 1).tobytes()
 
     def allowed(self, tokens: IntArray, step: int, roles: int, most: int) -> BoolArray:
         """See Representation.allowed: roles in order, none left out."""

@@ -37,7 +37,8 @@ class Representation(Protocol):
     """A skeleton of ``length`` tokens below ``vocabulary``, then ``width`` numbers of geometry.
 
     geometry: LATTICE numbers, then a cosine and a sine for each periodic coordinate. ``n_features`` numbers
-    describe a skeleton to the networks; its first token they embed.
+    describe a skeleton to the networks; its first token they embed. ``repeats``: whether one skeleton may
+    stand for many crystals, or is worth one sample.
     """
 
     name: str
@@ -45,15 +46,13 @@ class Representation(Protocol):
     vocabulary: int
     width: int
     n_features: int
+    repeats: bool
 
     def encode(self, structure: Structure, elements: tuple[str, ...]) -> tuple[IntArray, FloatArray] | None:
         """Tokens (length,) and geometry (width,), elements in the order of roles; None where it has none."""
 
-    def decode(self, tokens: IntArray, geometry: FloatArray, elements: tuple[str, ...]) -> Crystal | None:
-        """The primitive cell; None where the cell closes up."""
-
-    def form(self, tokens: IntArray, geometry: FloatArray) -> bytes:
-        """Equal for crystals that are too much alike to draw twice."""
+    def decode(self, tokens: IntArray, geometries: FloatArray, elements: tuple[str, ...]) -> list[Crystal]:
+        """Primitive cells of one skeleton in several geometries (n, width), without those that close up."""
 
     def allowed(self, tokens: IntArray, step: int, roles: int, most: int) -> BoolArray:
         """Which tokens may stand at ``step`` after ``tokens[:, :step]``; at least one. Shape (n, vocabulary).

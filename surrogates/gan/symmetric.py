@@ -17,7 +17,6 @@ from surrogates.gan.representation import LATTICE, BoolArray, Crystal, IntArray,
 from surrogates.gan.wyckoff import (
     LETTERS,
     MAX_ORBITS,
-    Orbit,
     Position,
     SymmetricCrystal,
     decode,
@@ -43,19 +42,20 @@ class SymmetricCrystals:
     vocabulary = END + 1
     width = LATTICE + 6 * MAX_ORBITS
     n_features = MAX_ORBITS * _SITE + LATTICE
+    repeats = False
 
     def encode(self, structure: Structure, elements: tuple[str, ...]) -> tuple[IntArray, FloatArray] | None:
         """See Representation.encode; None for more than MAX_ORBITS orbits."""
         crystal = encode(structure, elements)
         return None if crystal is None else to_numbers(crystal)
 
-    def decode(self, tokens: IntArray, geometry: FloatArray, elements: tuple[str, ...]) -> Crystal | None:
+    def decode(self, tokens: IntArray, geometries: FloatArray, elements: tuple[str, ...]) -> list[Crystal]:
         """See Representation.decode."""
-        return decode(from_numbers(tokens, geometry), elements)
-
-    def form(self, tokens: IntArray, geometry: FloatArray) -> bytes:
-        """See Representation.form: the skeleton, whatever its free coordinates."""
-        return tokens.tobytes()
+        numbers = tokens[1:][tokens[1:] != END] - GROUPS
+        letters = [LETTERS[number] for number in numbers // MAX_ROLES]
+        symbols = [elements[role] for role in numbers % MAX_ROLES]
+        free = from_circle(geometries[:, LATTICE:]).reshape(len(geometries), MAX_ORBITS, 3)
+        return decode(int(tokens[0]) + 1, letters, symbols, free[:, : len(letters)], geometries[:, :LATTICE])
 
     def allowed(self, tokens: IntArray, step: int, roles: int, most: int) -> BoolArray:
         """See Representation.allowed: letters of the group, none before the last, no fixed one twice."""
@@ -116,18 +116,6 @@ def to_numbers(crystal: SymmetricCrystal) -> tuple[IntArray, FloatArray]:
         start = LATTICE + 6 * place
         geometry[start : start + 6] = to_circle(np.array(orbit.free))
     return tokens, geometry * SymmetricCrystals().free(tokens[None])[0]
-
-
-def from_numbers(tokens: IntArray, geometry: FloatArray) -> SymmetricCrystal:
-    """The crystal that tokens and geometry stand for."""
-    free = from_circle(geometry[LATTICE:])
-    orbits = []
-    for place, token in enumerate(tokens[1:]):
-        if token != END:
-            letter, role = divmod(int(token) - GROUPS, MAX_ROLES)
-            x, y, z = free[place].tolist()
-            orbits.append(Orbit(LETTERS[letter], role, (x, y, z)))
-    return SymmetricCrystal(int(tokens[0]) + 1, tuple(orbits), tuple(geometry[:LATTICE].tolist()))
 
 
 def _split(orbits: IntArray) -> tuple[IntArray, IntArray]:

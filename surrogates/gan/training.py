@@ -16,7 +16,7 @@ from surrogates.gan.networks import LATENT, Critic, Geometry, Skeleton
 
 Report = Callable[[int, int], None]
 _PENALTY, _CRITIC_STEPS, _PULL = 10.0, 3, 10.0
-_RATE, _SKELETON_RATE = 2e-4, 1e-3
+_RATE, _SKELETON_RATE = 8e-4, 3e-3
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ Source of the tables: International Tables for Crystallography A, as pyxtal ship
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from surrogates.gan.representation import Crystal
+from surrogates.gan.representation import BoolArray, Crystal
 from surrogates.protocols import FloatArray
 from surrogates.representations.elements import atomic_volume
 
@@ -37,8 +38,8 @@ class Position:
     is_fixed: bool
 
     def sites(self, free: FloatArray) -> FloatArray:
-        """Fractional coordinates of the orbit, shape (m, 3)."""
-        return (self.rotations @ free + self.translations) % 1
+        """Fractional coordinates of orbits, shape (n, m, 3), of free ones (n, 3)."""
+        return np.asarray((np.einsum("mij,nj->nmi", self.rotations, free) + self.translations) % 1)
 
 
 @dataclass(frozen=True)
@@ -121,15 +122,19 @@ def _letters_of_standard(standard: Structure) -> tuple[int, list[str], list[int]
 
 
 def _free_coordinates(position: Position | None, sites: FloatArray) -> tuple[float, float, float] | None:
-    """The site of an orbit that its position's first operation leaves where it is."""
+    """The site of an orbit that its position's first operation leaves where it is, the nearest to the origin.
+
+    Any of these stands for the orbit; always the same choice leaves less to learn.
+    """
     if position is None:
         return None
     mapped = sites @ position.rotations[0].T + position.translations[0]
-    away = np.abs((mapped - sites + 0.5) % 1 - 0.5).max(axis=1)
-    best = int(away.argmin())
-    if away[best] > _ON_SITE:
+    left = sites[np.abs((mapped - sites + 0.5) % 1 - 0.5).max(axis=1) < _ON_SITE]
+    if not len(left):
         return None
-    x, y, z = (sites[best] % 1).tolist()
+    centred = np.round((left + 0.5) % 1 - 0.5, 4)
+    chosen = np.lexsort([*-centred.T, np.round((centred**2).sum(axis=1), 4)])[0]
+    x, y, z = (left[chosen] % 1).tolist()
     return x, y, z
 
 
@@ -146,21 +151,25 @@ def lattice_numbers(structure: Structure) -> tuple[float, ...]:
     )
 
 
-def decode(crystal: SymmetricCrystal, elements: tuple[str, ...]) -> Crystal | None:
-    """The primitive cell; None where a fixed position is taken twice or the cell closes up."""
-    table = positions(crystal.space_group)
-    fixed = [orbit.letter for orbit in crystal.orbits if table[orbit.letter].is_fixed]
+def decode(
+    space_group: int, letters: Sequence[str], symbols: Sequence[str], free: FloatArray, lattices: FloatArray
+) -> list[Crystal]:
+    """The primitive cells of one skeleton, a letter and an element an orbit, without those that close up.
+
+    free: (n, orbits, 3); lattices: (n, 6), as in SymmetricCrystal. Empty where a fixed position
+    is taken twice.
+    """
+    chosen = [positions(space_group)[letter] for letter in letters]
+    fixed = [letter for letter, position in zip(letters, chosen, strict=True) if position.is_fixed]
     if len(set(fixed)) != len(fixed):
-        return None
-    sites = [table[orbit.letter].sites(np.array(orbit.free)) for orbit in crystal.orbits]
-    symbols = [elements[orbit.role] for orbit in crystal.orbits]
-    species = tuple(s for symbol, found in zip(symbols, sites, strict=True) for s in [symbol] * len(found))
-    basis, inverse = _primitive_basis(crystal.space_group)
-    own = sum(atomic_volume(symbol) for symbol in species) * centring(crystal.space_group)
-    lattice = _cell(crystal, own)
-    if lattice is None:
-        return None
-    return Crystal(basis @ lattice, np.concatenate(sites) @ inverse % 1, species)
+        return []
+    sites = [position.sites(free[:, index]) for index, position in enumerate(chosen)]
+    species = tuple(s for s, found in zip(symbols, sites, strict=True) for _ in range(found.shape[1]))
+    basis, inverse = _primitive_basis(space_group)
+    own = sum(atomic_volume(symbol) for symbol in species) * centring(space_group)
+    cells, is_open = _cells(space_group, lattices, own)
+    coordinates = np.concatenate(sites, axis=1) @ inverse % 1
+    return [Crystal(basis @ cells[i], coordinates[i], species) for i in np.flatnonzero(is_open)]
 
 
 def free_lattice(space_group: int) -> tuple[bool, ...]:
@@ -169,24 +178,22 @@ def free_lattice(space_group: int) -> tuple[bool, ...]:
     return True, space_group < 75, space_group < 195, low, monoclinic, low
 
 
-def _cell(crystal: SymmetricCrystal, own_volume: float) -> FloatArray | None:
-    """The conventional lattice (Å, rows) with the constraints of the crystal system."""
-    log_volume, log_b, log_c, ca, cb, cg = np.where(free_lattice(crystal.space_group), crystal.lattice, 0.0)
-    b, c = np.exp(np.clip([log_b, log_c], -2, 2))
-    ca, cb, cg = np.clip([ca, cb, cg], -0.7, 0.7)
-    if 143 <= crystal.space_group < 195:
-        cg = -0.5
+def _cells(space_group: int, lattices: FloatArray, own_volume: float) -> tuple[FloatArray, BoolArray]:
+    """Conventional lattices with the constraints of the crystal system (n, 3, 3), Å, and which are open."""
+    numbers = np.where(free_lattice(space_group), lattices, 0.0)
+    b, c = np.exp(np.clip(numbers[:, 1:3], -2, 2)).T
+    ca, cb, cg = np.clip(numbers[:, 3:], -0.7, 0.7).T
+    if 143 <= space_group < 195:
+        cg = np.full_like(cg, -0.5)
     shape = 1 - ca**2 - cb**2 - cg**2 + 2 * ca * cb * cg
-    if shape < 0.05:
-        return None
-    sine = np.sqrt(1 - cg**2)
-    unit = [
-        [1, 0, 0],
-        [b * cg, b * sine, 0],
-        [c * cb, c * (ca - cb * cg) / sine, c * np.sqrt(shape) / sine],
-    ]
-    volume = own_volume * np.exp(np.clip(log_volume, -0.8, 1.2))
-    return np.array(unit) * (volume / (b * c * np.sqrt(shape))) ** (1 / 3)
+    is_open = shape >= 0.05
+    root, sine = np.sqrt(np.where(is_open, shape, 1.0)), np.sqrt(1 - cg**2)
+    cells = np.zeros((len(lattices), 3, 3))
+    cells[:, 0, 0] = 1
+    cells[:, 1, 0], cells[:, 1, 1] = b * cg, b * sine
+    cells[:, 2, 0], cells[:, 2, 1], cells[:, 2, 2] = c * cb, c * (ca - cb * cg) / sine, c * root / sine
+    volume = own_volume * np.exp(np.clip(numbers[:, 0], -0.8, 1.2))
+    return cells * np.cbrt(volume / (b * c * root))[:, None, None], is_open
 
 
 _CENTRED = {
@@ -212,7 +219,7 @@ def _primitive_basis(space_group: int) -> tuple[FloatArray, FloatArray]:
 def _one_cell(position: Position, space_group: int) -> Position:
     """Without the sites that a centring translation makes of others."""
     _, inverse = _primitive_basis(space_group)
-    generic = position.sites(_GENERIC) @ inverse
+    (generic,) = position.sites(_GENERIC[None]) @ inverse
     kept: list[int] = []
     for index, site in enumerate(generic):
         apart = [np.abs((site - generic[k] + 0.5) % 1 - 0.5).max() for k in kept]

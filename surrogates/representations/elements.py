@@ -43,6 +43,16 @@ def properties(symbol: str) -> tuple[float, ...]:
 
 
 @functools.cache
+def charges(symbol: str) -> tuple[float, float]:
+    """Highest and lowest common oxidation state (any known one, else 0), scaled to about one."""
+    from pymatgen.core import Element
+
+    element = Element(symbol)
+    states = element.common_oxidation_states or element.oxidation_states or (0,)
+    return max(states) / 8, min(states) / 8
+
+
+@functools.cache
 def radius(symbol: str) -> float:
     """Atomic radius, Å; 1.5 where none is known."""
     from pymatgen.core import Element

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
+import time
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import Progress
 
 from loop.generators import Guided, PrototypeSubstitution, RandomSymmetric
 from loop.screening import why_invalid
+from loop.similarity import SeenStructures
 from surrogates.gan import CrystalGAN
 from surrogates.models import load_surrogate, make_surrogate
 from surrogates.protocols import FloatArray, Generator, Sample, SampleRequest, Surrogate
+from tests.benchmarks.generators.store import read, write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +26,8 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parents[4] / "shared" / "data"
 ARMS = ("gan", "random", "prototype", "point_cloud", "gan_critic")
 MAX_ATOMS = 12
-_CORPUS_ATOMS, _ENERGY_SCALE, _EPOCHS = 24, 0.1, 40
-_UNSTABLE_THZ, _OVERSAMPLING = -0.5, 4
+_CORPUS_ATOMS, _ENERGY_SCALE, _EPOCHS = 24, 0.1, 20
+_UNSTABLE_THZ, _CRITIC_DRAWS, _SPARE = -0.5, 4, 3
 
 
 def request(system: str) -> SampleRequest:
@@ -33,17 +37,28 @@ def request(system: str) -> SampleRequest:
 
 def draw(folder: Path, system: str, arm: str, n: int, seed: int) -> tuple[list[Sample], dict[str, int]]:
     """n samples that pass the screening every campaign applies, and how many were lost to what."""
+    return draw_from(_generator(folder, system, arm), system, n, seed)
+
+
+def draw_from(
+    generator: Generator, system: str, n: int, seed: int, known: SeenStructures | None = None
+) -> tuple[list[Sample], dict[str, int]]:
+    """As ``draw``, of a generator; what is ``known`` already is lost as well."""
     asked = request(system)
-    batch = _generator(folder, system, arm).sample(asked, 2 * n, seed=seed)
-    lost = dict(batch.rejected)
+    batch = generator.sample(asked, _SPARE * n, seed=seed)
+    lost = Counter(batch.rejected)
     kept: list[Sample] = []
     for sample in batch.samples:
+        if len(kept) == n:
+            break
         reason = why_invalid(sample.structure, asked)
+        if not reason and known is not None and known.find(sample.structure):
+            reason = "known"
         if reason:
-            lost[f"screened: {reason}"] = lost.get(f"screened: {reason}", 0) + 1
-        elif len(kept) < n:
+            lost[f"screened: {reason}"] += 1
+        else:
             kept.append(sample)
-    return kept, lost
+    return kept, dict(lost)
 
 
 def _generator(folder: Path, system: str, arm: str) -> Generator:
@@ -53,7 +68,7 @@ def _generator(folder: Path, system: str, arm: str) -> Generator:
         return PrototypeSubstitution()
     if arm == "gan_critic":
         gan = trained_gan(folder, system, "symmetric")
-        return Guided(gan, _phonon_surrogate(folder, system), draws=_OVERSAMPLING)
+        return Guided(gan, _phonon_surrogate(folder, system), draws=_CRITIC_DRAWS)
     return trained_gan(folder, system, "symmetric" if arm == "gan" else arm)
 
 
@@ -63,6 +78,7 @@ def trained_gan(folder: Path, system: str, representation: str) -> CrystalGAN:
     if not (checkpoint / "gan.json").is_file():
         structures, above = corpus(system)
         gan = CrystalGAN(epochs=_EPOCHS, representation=representation)
+        wall, cpu = time.monotonic(), time.process_time()
         with Progress() as progress:
             task = progress.add_task(f"training {representation}")
             gan.fit(
@@ -71,9 +87,17 @@ def trained_gan(folder: Path, system: str, representation: str) -> CrystalGAN:
                 seed=1,
                 report=lambda done, total: progress.update(task, completed=done, total=total),
             )
+        wall, cpu = time.monotonic() - wall, time.process_time() - cpu
         checkpoint.mkdir(parents=True, exist_ok=True)
+        write(checkpoint / "training.json", {"structures": len(structures), "wall": wall, "cpu": cpu})
         gan.save(checkpoint)
     return CrystalGAN.load(checkpoint)
+
+
+def training_of(folder: Path, system: str, representation: str) -> dict[str, Any]:
+    """How many structures that GAN learned from, and the wall and CPU seconds it took."""
+    trained_gan(folder, system, representation)
+    return read(folder / "models" / f"{system}-{representation}" / "training.json")
 
 
 def _phonon_surrogate(folder: Path, system: str) -> Surrogate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,21 @@ class Tally:
         return len(self.sun) / self.calls if self.calls else float("nan")
 
 
-def judge(root: Path, runs: list[Run]) -> dict[Run, Tally]:
+def judge(root: Path, runs: Sequence[Run], *, rounds: bool = False) -> dict[Run, Tally]:
     """A tally a run. Nothing of the system was in seeds or corpus, so a known phase counts as novel.
 
-    e_above_hull at most TOLERANCE (eV/atom) after relaxation; unique within the run, by StructureMatcher.
+    e_above_hull at most TOLERANCE (eV/atom) after relaxation; unique within the run, by StructureMatcher, and
+    where runs are ``rounds``, new against earlier ones.
     """
-    diagrams = {system: _hull(root, system, runs) for system in {run.system for run in runs}}
-    return {run: _tally(root, run, diagrams[run.system]) for run in runs}
+    diagrams = {system: hull(root, system, runs) for system in {run.system for run in runs}}
+    seen = SeenStructures()
+    return {
+        run: _tally(root, run, diagrams[run.system], seen if rounds else SeenStructures()) for run in runs
+    }
 
 
-def _hull(root: Path, system: str, runs: list[Run]) -> PhaseDiagram:
+def hull(root: Path, system: str, runs: Sequence[Run]) -> PhaseDiagram:
+    """The hull of the system's references and of what all runs relaxed."""
     answers = [content for _, content in stored(root / system / "references", "*.json")]
     for run in runs:
         if run.system == system:
@@ -48,19 +54,24 @@ def _hull(root: Path, system: str, runs: list[Run]) -> PhaseDiagram:
     return PhaseDiagram([_entry(content) for content in answers if "structure" in content])
 
 
+def above_hull(diagram: PhaseDiagram, content: dict[str, Any]) -> float:
+    """eV/atom, negative below the hull."""
+    return float(diagram.get_e_above_hull(_entry(content), allow_negative=True) or 0.0)
+
+
 def _entry(content: dict[str, Any]) -> PDEntry:
     composition = structure(content).composition
     return PDEntry(composition, content["energy_per_atom"] * composition.num_atoms)
 
 
-def _tally(root: Path, run: Run, diagram: PhaseDiagram) -> Tally:
-    tally, seen = Tally(), SeenStructures()
+def _tally(root: Path, run: Run, diagram: PhaseDiagram, seen: SeenStructures) -> Tally:
+    tally = Tally()
     for file, content in relaxed(root, run):
         tally.calls += 1
         if "structure" not in content:
             tally.failed += 1
             continue
-        above = diagram.get_e_above_hull(_entry(content), allow_negative=True) or 0.0
+        above = above_hull(diagram, content)
         if above > TOLERANCE:
             continue
         tally.stable += 1

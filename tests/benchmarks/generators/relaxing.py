@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from flows.oracles.registry import make_oracle
 from flows.validation import phonons, validate_structure
 from loop.generators.prototypes import decorated_prototypes, elemental_references
 from loop.records import Failure
+from surrogates.protocols import Sample
 from tests.benchmarks.generators.arms import draw
 from tests.benchmarks.generators.store import Run, read, stored, structure, write
 
@@ -33,11 +34,19 @@ def settings(system: str) -> CampaignSpec:
 
 def draw_samples(root: Path, run: Run, n: int) -> list[Structure]:
     """The samples of a run, drawn once."""
-    file = run.folder(root) / "samples.json"
-    if not file.is_file() or len(read(file)["structures"]) < n:
+    return drawn_once(run.folder(root), n, lambda: draw(root, run.system, run.arm, n, run.seed))
+
+
+def drawn_once(
+    folder: Path, n: int, draw: Callable[[], tuple[list[Sample], dict[str, int]]]
+) -> list[Structure]:
+    """The first n samples that the folder holds, or what ``draw`` gives, stored with what it lost."""
+    file = folder / "samples.json"
+    if not file.is_file() or read(file)["asked"] < n:
         started = time.monotonic()
-        samples, lost = draw(root, run.system, run.arm, n, run.seed)
+        samples, lost = draw()
         content = {
+            "asked": n,
             "structures": [sample.structure.as_dict() for sample in samples],
             "lost": lost,
             "seconds": time.monotonic() - started,
@@ -55,10 +64,9 @@ def relax_references(root: Path, system: str) -> None:
             write(file, _relax(system, reference, root / "work") | {"label": label})
 
 
-def relax_samples(root: Path, runs: Sequence[Run], n: int, until: float) -> None:
+def relax_samples(root: Path, drawn: Mapping[Run, Sequence[Structure]], until: float) -> None:
     """Relax sample by sample, every arm in turn, until done or the monotonic clock says ``until``."""
-    drawn = {run: draw_samples(root, run, n) for run in runs}
-    for index in range(n):
+    for index in range(max(map(len, drawn.values()))):
         for run, samples in drawn.items():
             file = run.folder(root) / f"relaxed-{index:04d}.json"
             if index >= len(samples) or file.is_file():
@@ -75,14 +83,8 @@ def _relax(system: str, candidate: Structure, work: Path) -> dict[str, Any]:
     shutil.rmtree(work, ignore_errors=True)
     seconds = time.monotonic() - started
     if isinstance(answer, Failure):
-        return {"failed": answer.cause, "message": answer.message, "seconds": seconds}
-    return {
-        "structure": answer.structure,
-        "energy_per_atom": answer.energy_per_atom,
-        "spacegroup": answer.spacegroup,
-        "steps": answer.steps,
-        "seconds": seconds,
-    }
+        return {"failed": answer.cause, "message": answer.message, "wall": seconds}
+    return answer.model_dump(mode="json") | {"wall": seconds}
 
 
 def run_phonons(root: Path, system: str, files: Sequence[Path], until: float) -> None:
@@ -94,14 +96,24 @@ def run_phonons(root: Path, system: str, files: Sequence[Path], until: float) ->
             continue
         if time.monotonic() > until:
             return
+        started = time.monotonic()
         outcome = phonons(spec, make_oracle(spec.oracle), structure(read(file)), root / "work")
         shutil.rmtree(root / "work", ignore_errors=True)
+        wall = {"wall": time.monotonic() - started}
         if isinstance(outcome, Failure):
-            write(beside, {"outcome": "undecided", "reason": outcome.message})
+            write(beside, {"outcome": "undecided", "reason": outcome.message} | wall)
         else:
-            write(beside, outcome[0].verdict.model_dump(mode="json") | {"modes": outcome[0].modes})
+            write(beside, outcome[0].verdict.model_dump(mode="json") | {"modes": outcome[0].modes} | wall)
 
 
 def relaxed(root: Path, run: Run) -> list[tuple[Path, dict[str, Any]]]:
     """What of a run has been relaxed so far, in order."""
     return list(stored(run.folder(root), "relaxed-*.json"))
+
+
+def seconds_of(root: Path, runs: Iterable[Run]) -> float:
+    """How long drawing, relaxations and phonons of these runs took so far."""
+    folders = [run.folder(root) for run in runs]
+    done = [content["wall"] for folder in folders for _, content in stored(folder, "[rp]*-*.json")]
+    drawn = [content["seconds"] for folder in folders for _, content in stored(folder, "samples.json")]
+    return sum(done) + sum(drawn)

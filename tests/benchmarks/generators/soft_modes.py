@@ -10,7 +10,7 @@ import argparse
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from flows.validation import phonons, validate_structure
 from loop.generators import SoftModes, SoftParent
 from loop.generators.prototypes import decorated_prototypes
 from loop.records import Failure, Stability
-from surrogates.protocols import SampleRequest
+from loop.similarity import SeenStructures
+from surrogates.protocols import Sample, SampleRequest
 from tests.benchmarks.figures import publish
 from tests.benchmarks.generators.arms import phonon_labels
 from tests.benchmarks.generators.store import stored, write
@@ -40,14 +41,19 @@ def main() -> None:
     options = _options()
     warnings.simplefilter("ignore")
     until = time.monotonic() + options.seconds
+    unstable = 0
     for label, parent in _parents():
-        done = [content for _, content in stored(options.folder, "*.json") if content["unstable"]]
-        if len(done) >= options.parents + 1 or time.monotonic() > until:
+        if unstable > options.parents or time.monotonic() > until:
             break
         file = options.folder / f"{label}.json"
         if not file.is_file():
-            write(file, _follow(parent, options.folder / "work"))
-            Console().print(label, _told(stored_one(file)))
+            started = time.monotonic()
+            content = _follow(parent, options.folder / "work")
+            write(file, content | {"seconds": time.monotonic() - started})
+        _judge_children(file, options.folder / "work")
+        found = stored_one(file)
+        unstable += found["unstable"]
+        Console().print(label, _told(found))
     if options.publish:
         _publish(options)
 
@@ -72,29 +78,55 @@ def _parents() -> Iterator[tuple[str, Structure]]:
 
 
 def _follow(parent: Structure, work: Path) -> dict[str, Any]:
-    """Relax, phonons, and for an unstable one its children relaxed and with their phonons."""
-    relaxed = _validate(parent, work)
-    content: dict[str, Any] = {
+    """Relax, phonons, and of an unstable one its children relaxed, those that became equal once."""
+    relaxed = _relax(parent, work)
+    if "structure" in relaxed:
+        relaxed |= _dynamics(Structure.from_dict(relaxed["structure"]), work)
+    unstable = relaxed.get("outcome") == Stability.UNSTABLE
+    if not unstable:
+        return {"parent": relaxed, "unstable": False, "children": []}
+    soft = SoftParent("parent", Structure.from_dict(relaxed["structure"]), tuple(relaxed["modes"]))
+    elements = tuple(sorted(e.symbol for e in parent.composition))
+    request = SampleRequest(elements=elements, max_atoms=_CHILD_ATOMS, min_atoms=1)
+    generator = SoftModes([soft], lambda s: _energy(_spec(parent), s, work))
+    batch = generator.sample(request, _CHILDREN, seed=1)
+    children, rejected = _distinct(batch.samples, work)
+    return {
         "parent": relaxed,
-        "unstable": relaxed.get("outcome") == Stability.UNSTABLE,
-        "children": [],
+        "unstable": True,
+        "children": children,
+        "rejected": dict(batch.rejected) | {"relaxed into another child": rejected},
     }
-    if content["unstable"]:
-        soft = SoftParent("parent", Structure.from_dict(relaxed["structure"]), tuple(relaxed["modes"]))
-        elements = tuple(sorted(e.symbol for e in parent.composition))
-        request = SampleRequest(elements=elements, max_atoms=_CHILD_ATOMS, min_atoms=1)
-        batch = SoftModes([soft], lambda s: _energy(_spec(parent), s, work)).sample(
-            request, _CHILDREN, seed=1
-        )
-        content["children"] = [
-            _validate(sample.structure, work) | {"origin": dict(sample.origin)} for sample in batch.samples
-        ]
-        content["rejected"] = dict(batch.rejected)
-    return content
+
+
+def _distinct(samples: Sequence[Sample], work: Path) -> tuple[list[dict[str, Any]], int]:
+    """Relaxed children, and how many more relaxed into one of them."""
+    children: list[dict[str, Any]] = []
+    seen = SeenStructures()
+    for sample in samples:
+        child = _relax(sample.structure, work) | {"origin": dict(sample.origin)}
+        if "structure" in child:
+            relaxed = Structure.from_dict(child["structure"])
+            if seen.find(relaxed):
+                continue
+            seen.add("child", relaxed)
+        children.append(child)
+    return children, len(samples) - len(children)
+
+
+def _judge_children(file: Path, work: Path) -> None:
+    """Phonons of the children that have none yet, stored one by one."""
+    content = stored_one(file)
+    for child in content["children"]:
+        if "structure" in child and "outcome" not in child:
+            started = time.monotonic()
+            child |= _dynamics(Structure.from_dict(child["structure"]), work)
+            content["seconds"] += time.monotonic() - started
+            write(file, content)
 
 
 def _spec(structure: Structure) -> CampaignSpec:
-    oracle = Oracle(name="7net-0", fmax=0.01, max_steps=400, wall_time=900.0, retries=0)
+    oracle = Oracle(name="7net-0", fmax=0.01, max_steps=400, wall_time=3600.0, retries=0)
     elements = tuple(element.symbol for element in structure.composition)
     phonons_ = Phonons(min_length=_LONG_ENOUGH)
     return CampaignSpec(id="soft-modes", elements=elements, oracle=oracle, phonons=phonons_)
@@ -108,26 +140,30 @@ def _energy(spec: CampaignSpec, structure: Structure, work: Path) -> float:
     return answer.energy_per_atom
 
 
-def _validate(structure: Structure, work: Path) -> dict[str, Any]:
+def _relax(structure: Structure, work: Path) -> dict[str, Any]:
     spec = _spec(structure)
-    oracle = ForceFieldOracle(spec.oracle)
-    answer = validate_structure(spec, oracle, structure, work)
+    answer = validate_structure(spec, ForceFieldOracle(spec.oracle), structure, work)
+    shutil.rmtree(work, ignore_errors=True)
     if isinstance(answer, Failure):
         return {"failed": answer.message}
     relaxed = Structure.from_dict(answer.structure)
-    found = phonons(spec, oracle, relaxed, work)
-    shutil.rmtree(work, ignore_errors=True)
-    content = {
+    return {
         "structure": answer.structure,
         "energy_per_atom": answer.energy_per_atom,
         "spacegroup": answer.spacegroup,
         "n_atoms": len(relaxed),
         "shortest_pairs": _metal_distances(relaxed),
     }
+
+
+def _dynamics(structure: Structure, work: Path) -> dict[str, Any]:
+    spec = _spec(structure)
+    found = phonons(spec, ForceFieldOracle(spec.oracle), structure, work)
+    shutil.rmtree(work, ignore_errors=True)
     if isinstance(found, Failure):
-        return content | {"outcome": "undecided", "modes": [], "lowest_frequency": None}
+        return {"outcome": "undecided", "modes": [], "lowest_frequency": None}
     verdict = found[0].verdict
-    return content | {
+    return {
         "outcome": verdict.outcome.value,
         "lowest_frequency": verdict.lowest_frequency,
         "modes": found[0].modes,
@@ -172,7 +208,8 @@ def _drop(content: dict[str, Any], child: dict[str, Any]) -> float:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    found = {file.stem: content for file, content in stored(options.folder, "*.json") if content["unstable"]}
+    everything = list(stored(options.folder, "*.json"))
+    found = {file.stem: content for file, content in everything if content["unstable"]}
     rutile = found.pop("00-rutile-NbO2", None)
     lower = [_best_drop(content) > 0 for content in found.values()]
     stable = [_reaches_stable(content) for content in found.values()]
@@ -199,7 +236,7 @@ def _publish(options: argparse.Namespace) -> None:
         title="Soft modes",
         command=f"python -m tests.benchmarks.generators.soft_modes --parents {options.parents} --publish",
         rows=rows,
-        seconds=0.0,
+        seconds=sum(content["seconds"] for _, content in everything),
         notes=[
             f"Nearest Nb–Nb distances in rutile's children, Å: {pairs}.",
             *[f"{label}: {_told(content)}." for label, content in found.items()],

@@ -10,6 +10,8 @@ from typing import Any
 
 from pymatgen.core import Structure
 
+from loop.records import Validation
+
 
 @dataclass(frozen=True)
 class Run:
@@ -45,3 +47,8 @@ def stored(root: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
 def structure(content: dict[str, Any]) -> Structure:
     """The relaxed structure of a stored answer."""
     return Structure.from_dict(content["structure"])
+
+
+def validation(content: dict[str, Any]) -> Validation:
+    """A stored answer as a campaign's record holds it."""
+    return Validation.model_validate({name: content[name] for name in Validation.model_fields})

@@ -1,6 +1,7 @@
 """The representations are exact, skeletons obey their rules, and checkpoints carry the GAN."""
 
 import functools
+import itertools
 import json
 from pathlib import Path
 
@@ -12,15 +13,17 @@ from pymatgen.core import Structure
 from pymatgen.core.structure_matcher import StructureMatcher
 
 from loop.generators.prototypes import decorated_prototypes
+from loop.similarity import spacegroup_number
 from surrogates.gan import CrystalGAN
-from surrogates.gan.closeness import Distances, SeenCrystals
-from surrogates.gan.conditions import by_role, condition, without_composition
+from surrogates.gan.closeness import SeenCrystals, closest_contacts
+from surrogates.gan.conditions import Compositions, by_role, condition, without_composition
 from surrogates.gan.point_cloud import PointCloud
 from surrogates.gan.representation import Crystal, Representation, from_circle, to_circle
 from surrogates.gan.symmetric import END, SymmetricCrystals
-from surrogates.gan.wyckoff import SymmetricCrystal, decode, encode, positions
+from surrogates.gan.wyckoff import decode, encode, positions
 from surrogates.protocols import SampleRequest
-from tests.loop.factory import nbo, rutile
+from surrogates.representations.elements import radius
+from tests.loop.factory import element, nbo, rutile
 
 ELEMENTS = ("Nb", "O")
 PROTOTYPES = decorated_prototypes(ELEMENTS, 10)[::4]
@@ -50,8 +53,8 @@ def test_a_prototype_survives_encoding_and_decoding(
     encoded = kind.encode(structure, ELEMENTS)
     if encoded is None:
         pytest.skip("more than eight orbits")
-    decoded = kind.decode(*encoded, ELEMENTS)
-    assert decoded is not None
+    tokens, geometry = encoded
+    (decoded,) = kind.decode(tokens, geometry[None], ELEMENTS)
     assert StructureMatcher().fit(decoded.structure(), structure)
 
 
@@ -82,8 +85,7 @@ def test_any_allowed_skeleton_keeps_its_limits(
         choices = np.flatnonzero(kind.allowed(tokens, step, roles, most)[0])
         assert len(choices)
         tokens[0, step] = rng.choice(choices)
-    crystal = kind.decode(tokens[0], rng.normal(size=kind.width) * 0.2, elements)
-    if crystal is not None:
+    for crystal in kind.decode(tokens[0], rng.normal(size=(3, kind.width)) * 0.2, elements):
         assert 1 <= len(crystal.symbols) <= most
         assert set(crystal.symbols) <= set(elements)
 
@@ -92,8 +94,8 @@ def test_a_fixed_position_taken_twice_is_no_crystal_and_no_skeleton() -> None:
     crystal = encode(nbo(), ELEMENTS)
     assert crystal is not None
     fixed = [orbit for orbit in crystal.orbits if positions(crystal.space_group)[orbit.letter].is_fixed]
-    twice = SymmetricCrystal(crystal.space_group, (fixed[0], fixed[0]), crystal.lattice)
-    assert decode(twice, ELEMENTS) is None
+    letters, free = [fixed[0].letter] * 2, np.array([[fixed[0].free] * 2])
+    assert decode(crystal.space_group, letters, ["Nb", "O"], free, np.array([crystal.lattice])) == []
     encoded = SymmetricCrystals().encode(nbo(), ELEMENTS)
     assert encoded is not None
     assert not SymmetricCrystals().allowed(encoded[0][None], 2, 2, 12)[0, encoded[0][1]]
@@ -127,16 +129,14 @@ def test_supercells_and_rotations_are_much_alike_and_other_crystals_are_not() ->
     turned.make_supercell([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
     squeezed = rutile()
     squeezed.apply_strain([0.3, 0.3, -0.3])
-    kept = [
-        seen.add(crystal_of(s), Distances(crystal_of(s)))
-        for s in (rutile(), turned, rutile() * (1, 1, 2), nbo(), squeezed)
-    ]
+    kept = [seen.add(crystal_of(s)) for s in (rutile(), turned, rutile() * (1, 1, 2), nbo(), squeezed)]
     assert kept == [True, False, False, True, True]
 
 
-def test_a_site_too_near_its_own_image_overlaps() -> None:
-    assert Distances(crystal_of(nbo(2.0))).overlap()
-    assert not Distances(crystal_of(nbo())).overlap()
+def test_the_closest_contact_is_in_units_of_the_radii() -> None:
+    """In NbO at 4.2 Å the neighbours Nb–Nb are a little closer than Nb–O, in these units."""
+    assert closest_contacts([crystal_of(nbo(4.2))]) == pytest.approx(4.2 / 2**0.5 / (2 * radius("Nb")))
+    assert closest_contacts([crystal_of(element("O", 1.0))]) == pytest.approx(0.75**0.5 / (2 * radius("O")))
 
 
 def test_a_checkpoint_draws_the_same_samples(tmp_path: Path) -> None:
@@ -156,8 +156,8 @@ def test_training_teaches_what_the_corpus_holds() -> None:
     gan = CrystalGAN(epochs=60)
     gan.fit([rutile()] * 64, np.ones(64), seed=2)
     request = SampleRequest(elements=ELEMENTS, max_atoms=6)
-    drawn = [next(gan._draws(request, 1, seed)) for seed in range(20)]
-    assert sum(draw.tokens[0] + 1 == 136 for draw in drawn) > 10
+    drawn = [gan.sample(request, 1, seed=seed).samples[0].structure for seed in range(20)]
+    assert sum(spacegroup_number(structure) == 136 for structure in drawn) > 10
 
 
 def test_a_composition_asked_for_exactly_is_met_exactly() -> None:
@@ -168,9 +168,43 @@ def test_a_composition_asked_for_exactly_is_met_exactly() -> None:
     assert {s.structure.composition.reduced_formula for s in batch.samples} == {"NbO2"}
 
 
+@given(
+    low=st.floats(0, 0.6),
+    width=st.floats(0.3, 1),
+    most=st.integers(3, 16),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_compositions_drawn_lie_inside_the_fractions_asked_for(
+    low: float, width: float, most: int, seed: int
+) -> None:
+    fractions = {"O": (low, min(1.0, low + width)), "Ti": (0.0, 0.5)}
+    request = SampleRequest(elements=("Nb", "O", "Ti"), max_atoms=most, fractions=fractions)
+    elements = by_role(request.elements)
+    compositions = Compositions.inside(request, elements)
+    possible = [
+        (nb, o, ti)
+        for nb, o, ti in itertools.product(range(1, most), repeat=3)
+        if nb + o + ti <= most and request.allows({"Nb": nb, "O": o, "Ti": ti})
+    ]
+    assert set(compositions.totals) == {sum(counts) for counts in possible}
+    if possible:
+        for row in compositions.draw(5, np.random.default_rng(seed)):
+            assert request.allows(dict(zip(elements, row, strict=True)))
+
+
+def test_a_range_of_fractions_is_kept_and_an_impossible_one_refused() -> None:
+    rich = SampleRequest(elements=ELEMENTS, max_atoms=12, fractions={"O": (0.6, 0.8)})
+    batch = trained()[0].sample(rich, 20, seed=1)
+    assert len(batch.samples) == 20
+    assert all(0.6 <= s.structure.composition.get_atomic_fraction("O") <= 0.8 for s in batch.samples)
+    never = SampleRequest(elements=ELEMENTS, max_atoms=3, fractions={"O": (0.4, 0.45)})
+    with pytest.raises(ValueError, match="cannot have the fractions asked for"):
+        trained()[0].sample(never, 1, seed=1)
+
+
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gan.json").write_text(json.dumps({"epochs": 1}))
-    with pytest.raises(ValueError, match="version 1; this Niobe reads 2"):
+    with pytest.raises(ValueError, match="version 1; this Niobe reads 3"):
         CrystalGAN.load(tmp_path)
 
 
