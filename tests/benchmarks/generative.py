@@ -29,10 +29,11 @@ NOTES = [
     "phonon-stable: hits whose phonons are stable, over calls; – where no phonons are run",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of a "
     "machine with other work on it",
+    "the last arm's run is of the GAN before decisions 0073 to 0075; the row '+ GAN' is of the one here now",
     "why the last arm of seed 1 is far from its bars: the hull's NbO2 is rutile, kept out and not found by "
-    "any run, 0.11 eV/atom below the campaign's own best NbO2; 11 of its 50 calls lie between 0.10 and 0.15 "
-    "above, where the campaign took them for near the hull. And from round 3 on most candidates were "
-    "duplicates of what was there, so that the pool held few that promised anything",
+    "it, 0.11 eV/atom below its own best NbO2; 11 of its 50 calls lie between 0.10 and 0.15 above, where the "
+    "campaign took them for near the hull. And from round 3 on most candidates were duplicates of what was "
+    "there, so that the pool held few that promised anything",
     "tried, and in these figures: two looks of the prior, to afford 200 candidates; candidates whose sites "
     "the prior lets collapse are set aside, after 2 of the first 10 calls had failed on such; what is left "
     "in the pool is compared with new results",
