@@ -200,6 +200,9 @@ def test_growth_with_the_validations(home: Path, monkeypatch: pytest.MonkeyPatch
             "database, as far as it came; seeds counted.",
             "The bar: seconds per validation no higher than at the first row.",
             "Processor seconds are those of workers, supervisor and database, whatever else the machine did.",
+            "Tried: a cell is reduced once when duplicates are looked for, a round's records are written "
+            "together, trees are grown only to predict. What still grows with the records is the surrogate, "
+            "whose exact trees are grown to train and again to predict, and the search for duplicates.",
         ],
     )
     assert rows
