@@ -65,9 +65,10 @@ def _promising(
 ) -> list[StructureRecord]:
     """The share of candidates lowest above the newest hull, those left out that had more than a first look.
 
-    More steps only lower an energy, so that after an interruption the same ones are chosen.
+    More steps only lower an energy, and what they let collapse keeps its first look and its place: after an
+    interruption the same ones are chosen.
     """
-    looked = [record for record in records if record.status is Status.SCREENED and record.prior]
+    looked = [record for record in records if record.prior]
     if not looked:
         return []
     references = prior_references(database.records(spec.id, round=0))
@@ -75,7 +76,7 @@ def _promising(
     above = prior_formation_energies(looked, references) - np.array(level)
     kept = np.argsort(above, kind="stable")[: math.ceil(_prior(spec).keep * len(looked))]
     best = [looked[row] for row in kept]
-    return [record for record in best if record.prior and record.prior.brief]
+    return [r for r in best if r.prior and r.prior.brief and r.status is Status.SCREENED]
 
 
 def _start(spec: CampaignSpec, record: StructureRecord) -> Structure:

@@ -48,10 +48,8 @@ def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float 
             free = shutil.disk_usage(place.path).free / 1e6
             silent = f"did not start (exit code {code}, {free:.1f} MB free on its disk); see {place.log}"
             raise ConfigError(f"embedded database: {said or silent}")
-        if code:
-            time.sleep(
-                0.05
-            )  # another starts it, one that is dying still holds the folder, or it was killed while starting
+        if code:  # another starts it, a dying one still holds the folder, or it was killed on its way up
+            time.sleep(0.05)
     return place.uri
 
 

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
+from tests.end_to_end.changed_rockets import main
 
 
 def write_down(what: str, record: str) -> None:
@@ -54,14 +54,4 @@ def audit() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "rockets":
-        from launchers.cli import main
-        from launchers.fireworks.rockets import Rockets
-
-        Rockets.module = "tests.end_to_end.audited_worker"
-        main()
-    else:
-        from launchers.fireworks.worker import run
-
-        audit()
-        run(sys.argv)
+    main("tests.end_to_end.audited_worker", audit)

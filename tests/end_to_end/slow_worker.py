@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
+from tests.end_to_end.changed_rockets import main
 
 SECONDS = 25.0
 
@@ -39,14 +39,4 @@ def _first(record: str) -> bool:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "rockets":
-        from launchers.cli import main
-        from launchers.fireworks.rockets import Rockets
-
-        Rockets.module = "tests.end_to_end.slow_worker"
-        main()
-    else:
-        from launchers.fireworks.worker import run
-
-        take_time()
-        run(sys.argv)
+    main("tests.end_to_end.slow_worker", take_time)
