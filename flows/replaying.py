@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from config.errors import ConfigError
+from config.files import write_whole
 from loop.acceleration import (
     Interval,
     acceleration_factor,
@@ -139,10 +139,7 @@ def replay(
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(part, path)  # noqa: PTH105 - atomic
+    write_whole(path, json.dumps(content))
 
 
 def figures(table: Table, runs: Mapping[str, Mapping[str, Sequence[bool]]]) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from config.files import write_whole
+
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
@@ -39,7 +41,4 @@ def curve_figure(curve: LearningCurve, law: PowerLaw, y: str) -> Figure:
 
 def write_curve(file: Path, curve: LearningCurve, law: PowerLaw, y: str) -> None:
     """Write the figure as one HTML file, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}.part")
-    curve_figure(curve, law, y).write_html(scratch, include_plotlyjs=True)
-    scratch.replace(file)
+    write_whole(file, curve_figure(curve, law, y).to_html(include_plotlyjs=True))

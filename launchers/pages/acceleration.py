@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from config.files import write_whole
 from launchers.pages import plots
 from launchers.pages.rendering import asset, render
 
@@ -36,11 +37,7 @@ def write_page(
             for name, curves in tables.items()
         ],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_text(page, encoding="utf-8")
-    scratch.replace(path)
-    return path
+    return write_whole(path, page)
 
 
 def _without_table(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from config.files import write_whole
 from config.spec import CampaignSpec
 from launchers.pages import plots
 from launchers.pages.rendering import asset, render
@@ -48,11 +49,7 @@ def write_report(
         again=rediscovery_rows(spec, records) if spec.seeds.exclude else [],
         structures=_structures(shown[:_MOST_SHOWN], records, phonons),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_text(page, encoding="utf-8")
-    scratch.replace(path)
-    return path
+    return write_whole(path, page)
 
 
 def _worth_showing(records: Sequence[StructureRecord]) -> list[StructureRecord]:

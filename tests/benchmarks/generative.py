@@ -27,18 +27,10 @@ NOTES = [
     "means over runs with 90 % bootstrap intervals (none for one run); the effect is mSUN less that of the "
     "arm before, with a 90 % credible interval that counts calls as independent",
     "phonon-stable: hits whose phonons are stable, over calls; – where no phonons are run",
-    "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of a "
-    "machine with other work on it",
-    "the last arm's run is of the GAN before decisions 0073 to 0075; the row '+ GAN' is of the one here now",
-    "why the last arm of seed 1 is far from its bars: the hull's NbO2 is rutile, kept out and not found by "
-    "it, 0.11 eV/atom below its own best NbO2; 11 of its 50 calls lie between 0.10 and 0.15 above, where the "
-    "campaign took them for near the hull. And from round 3 on most candidates were duplicates of what was "
-    "there, so that the pool held few that promised anything",
-    "tried, and in these figures: two looks of the prior, to afford 200 candidates; candidates whose sites "
-    "the prior lets collapse are set aside, after 2 of the first 10 calls had failed on such; what is left "
-    "in the pool is compared with new results",
-    "tried, not in these figures: sites moved by 0.1 Å before the prior relaxes (prior.rattle); of 22 of "
-    "the GAN's structures 9 then came within 0.1 eV/atom of CHGNet's hull, 6 without; within 0.2, 15 and 9",
+    "an arm without a row has not been run yet with the GAN that is here; the effect is then that over the "
+    "row above. Minutes are of a machine with other work on it",
+    "tried, in the arms with a prior: two looks of it, to afford 200 candidates; candidates whose sites it "
+    "lets collapse are set aside. In every arm what is left in the pool is compared with new results",
 ]
 
 
