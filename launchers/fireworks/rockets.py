@@ -91,20 +91,23 @@ def fly_rockets(count: int, show: Show, *, forever: bool = False) -> tuple[str, 
     """
     _configure()
     rockets = Rockets(count)
-    with _interruptible():
+    with Interrupts() as interrupts:
         launchpad = open_launchpad()
         try:
-            return _watch(rockets, launchpad, show, forever=forever)
+            return _watch(rockets, launchpad, show, interrupts, forever=forever)
         finally:
             ensure_database()
             rockets.stop(launchpad)
             launchpad.connection.close()
 
 
-def _watch(rockets: Rockets, launchpad: Any, show: Show, *, forever: bool) -> tuple[str, bool]:
+def _watch(
+    rockets: Rockets, launchpad: Any, show: Show, interrupts: Interrupts, *, forever: bool
+) -> tuple[str, bool]:
     swept = 0.0
     with campaign_database() as database:
         while True:
+            interrupts.check()
             ensure_database()
             with _retrying():
                 rockets.keep_alive(launchpad)
@@ -136,18 +139,30 @@ def _retrying() -> Iterator[None]:
         print(f"niobe: database lost ({type(error).__name__}); trying again", file=sys.stderr)
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends like Ctrl-C."""
+class Interrupts:
+    """SIGTERM and Ctrl-C raise KeyboardInterrupt; ``check`` raises it again where a destructor swallowed it."""
 
-    def interrupt(*_: object) -> None:
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, *_: object) -> None:
+        self._asked = True
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def check(self) -> None:
+        """Raises KeyboardInterrupt where one was asked for."""
+        if self._asked:
+            raise KeyboardInterrupt
 
 
 def _configure() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,11 @@ class Stop:
     """Set by SIGTERM: no further rocket is launched."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self.asked = False
         signal.signal(signal.SIGTERM, self._ask)
 
     def _ask(self, *_: object) -> None:
-        self._asked.set()
-
-    @property
-    def asked(self) -> bool:
-        return self._asked.is_set()
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, but wake at once when told to stop."""
-        self._asked.wait(seconds)
+        self.asked = True
 
 
 def fly(folder: Path, stop: Stop) -> None:
@@ -48,7 +39,7 @@ def fly(folder: Path, stop: Stop) -> None:
     while not stop.asked:
         os.chdir(folder)
         if not _launch(launch_rocket, launchpad, fworker, folder):
-            stop.wait(_IDLE_SECONDS)
+            time.sleep(_IDLE_SECONDS)
 
 
 def _launch(launch_rocket: Any, launchpad: Any, fworker: Any, folder: Path) -> bool:
