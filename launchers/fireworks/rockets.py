@@ -140,7 +140,7 @@ def _retrying() -> Iterator[None]:
 
 
 class Interrupts:
-    """SIGTERM and Ctrl-C raise KeyboardInterrupt; ``check`` raises it again where a destructor swallowed it."""
+    """SIGTERM and Ctrl-C raise KeyboardInterrupt, and ``check`` again where a destructor swallowed it."""
 
     def __init__(self) -> None:
         self._asked = False
