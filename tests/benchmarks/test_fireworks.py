@@ -40,11 +40,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     stop_server(tmp_path / "db")
 
 
-def spec_of(rounds: int, batch: int) -> CampaignSpec:
+def spec_of(rounds: int, batch: int, max_atoms: int) -> CampaignSpec:
     content = {
         "id": f"stand-in-{rounds * batch}",
         "elements": ["Cu", "Au"],
-        "limits": {"max_atoms": 16},
+        "limits": {"max_atoms": max_atoms},
         "budget": {"rounds": rounds, "validations": rounds * batch},
         "seeds": {"max_prototypes": 0},
         "generation": {"candidates": 2 * batch, "mix": [{"name": "random"}]},
@@ -111,7 +111,7 @@ def until_first_job(database: Database) -> float:
 
 def test_overhead_of_the_loop(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIOBE_STAND_IN_SECONDS", "5.0")
-    spec = spec_of(rounds=1, batch=32)
+    spec = spec_of(rounds=1, batch=32, max_atoms=12)
     wall, processor = run_campaign(home, spec)
     with campaign_database() as database:
         count, oracle = oracle_seconds(database, spec)
@@ -146,7 +146,8 @@ def test_overhead_of_the_loop(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
         seconds=wall,
         seeds=[spec.seed],
         notes=[
-            "The oracle is a stand-in that sleeps 5 s; embedded database; 8 seeds, a round of 32.",
+            "The oracle is a stand-in that sleeps 5 s; embedded database; 8 seeds, a round of 32 chosen "
+            "from 64 random symmetric structures of up to 12 atoms, a campaign's default.",
             "Other work stretches every step but the oracle's sleep: processor time does not change.",
         ],
     )
@@ -177,7 +178,7 @@ class Growth:
 def test_growth_with_the_validations(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIOBE_STAND_IN_SECONDS", "0.01")
     counts = [100, 200, 500, 1000, 1500, 2000]
-    spec = spec_of(rounds=counts[-1] // 50, batch=50)
+    spec = spec_of(rounds=counts[-1] // 50, batch=50, max_atoms=16)
     started = time.monotonic()
     launchpad = open_launchpad()
     with campaign_database() as database:
