@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +89,13 @@ def _load(name: str) -> Calculator:
     if name.startswith("7net"):
         from sevenn.calculator import SevenNetCalculator
 
-        return SevenNetCalculator(name, device="cpu")
+        from flows.oracles.fused import fuse
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "No tensor product accelerator")  # fuse is one
+            calculator = SevenNetCalculator(name, device="cpu")
+        fuse(calculator.model)
+        return calculator
     if name == "chgnet":
         from chgnet.model.dynamics import CHGNetCalculator
 
