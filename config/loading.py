@@ -108,11 +108,18 @@ def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
         if not Path(file).exists():
             raise ConfigError(f"seeds.files: {file}: no such file or folder")
     corpus = str((folder / spec.corpus).resolve()) if spec.corpus else None
-    if corpus and not Path(corpus).is_file():
-        raise ConfigError(f"corpus: {corpus}: no such file")
+    if corpus:
+        _check_corpus(Path(corpus))
     seeds = spec.seeds.model_copy(update={"files": files})
     sources = tuple(_source_in(folder, source) for source in spec.sources)
     return spec.model_copy(update={"seeds": seeds, "corpus": corpus, "sources": sources})
+
+
+def _check_corpus(path: Path) -> None:
+    if not path.exists():
+        raise ConfigError(f"corpus: {path}: no such file or folder")
+    if path.is_dir() and not (path / "gan.json").is_file():
+        raise ConfigError(f"corpus: {path}: holds no gan.json; allowed: a file of structures, a trained GAN")
 
 
 def _source_in(folder: Path, source: Source) -> Source:

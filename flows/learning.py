@@ -89,8 +89,9 @@ def choose_model(
 def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Train the GAN on its corpus, then fine-tune it each round on relaxed records, the better weighted up.
 
-    Without a corpus file the corpus is pymatgen's AFLOW prototypes in the system's elements, without what
-    ``seeds.exclude`` keeps out. With ``generation.finetune`` off it learns from the corpus only.
+    A corpus that is a folder holds a GAN trained before, which is where this one begins. Without any the
+    corpus is pymatgen's AFLOW prototypes in the system's elements, without what ``seeds.exclude`` keeps out.
+    With ``generation.finetune`` off it learns from the corpus only.
     """
     if all(part.name != "gan" for part in spec.generation.mix):
         return
@@ -119,15 +120,25 @@ def _gan_of(folder: Path) -> CrystalGAN:
 
 
 def _gan_of_the_corpus(database: Database, spec: CampaignSpec, number: int) -> CrystalGAN:
-    from surrogates.gan import CrystalGAN
-
-    gan, corpus = CrystalGAN(epochs=spec.generation.gan_epochs), _corpus(spec)
-    gan.fit(
-        corpus,
-        corpus_weights(corpus),
+    if spec.corpus and Path(spec.corpus).is_dir():
+        return _gan_of(Path(spec.corpus))
+    return gan_trained_on(
+        _corpus(spec),
+        epochs=spec.generation.gan_epochs,
         seed=spec.derived_seed(number, "train_gan/corpus"),
         report=_reporter(database, spec, number, "on the corpus"),
     )
+
+
+def gan_trained_on(corpus: Sequence[Structure], *, epochs: int, seed: int, report: Report) -> CrystalGAN:
+    """A new GAN that learned from a corpus, what lies near the hull weighted up.
+
+    Raises ValueError where the GAN can write none of the structures.
+    """
+    from surrogates.gan import CrystalGAN
+
+    gan = CrystalGAN(epochs=epochs)
+    gan.fit(corpus, corpus_weights(corpus), seed=seed, report=report)
     return gan
 
 
@@ -253,14 +264,20 @@ def _finished(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
 
 def _corpus(spec: CampaignSpec) -> list[Structure]:
     from loop.generators.prototypes import decorated_prototypes
-    from loop.imports import read_structures
 
     if spec.corpus is None:
         excluded = SeenStructures(excluded_structures(spec))
         found = decorated_prototypes(spec.elements, _CORPUS_ATOMS)
         return [structure for _, structure in found if not excluded.find(structure)]
-    structures = [structure for _, structure in read_structures(Path(spec.corpus)).structures]
-    return [s for s in structures if {e.symbol for e in s.composition} != set(spec.elements)]
+    return corpus_without(Path(spec.corpus), spec.elements)
+
+
+def corpus_without(file: Path, elements: Sequence[str]) -> list[Structure]:
+    """Structures of a corpus file, but for those of exactly these elements."""
+    from loop.imports import read_structures
+
+    structures = [structure for _, structure in read_structures(file).structures]
+    return [s for s in structures if {e.symbol for e in s.composition} != set(elements)]
 
 
 def _pass_on(spec: CampaignSpec, number: int, model: str) -> None:

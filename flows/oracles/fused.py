@@ -2,9 +2,9 @@
 
 The model as shipped writes every path of its tensor product over every edge to memory, several times. Here
 each edge is read once and added to its atom at once, forward and backward, with the same weights: the same
-energies and forces to single precision in a third to a fifth of the time (docs/decisions/0090). The convolution is
-that of Batzner et al., Nat. Commun. 13, 2453 (2022), equation 8, as SevenNet has it: Park et al., J. Chem.
-Theory Comput. 20, 4857 (2024).
+energies and forces to single precision in a third to a fifth of the time (docs/decisions/0090). The
+convolution is that of Batzner et al., Nat. Commun. 13, 2453 (2022), equation 8, as SevenNet has it: Park et
+al., J. Chem. Theory Comput. 20, 4857 (2024).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import sys
 import typer
 
 from config.errors import ConfigError
-from launchers.cli import bench, data, db, fireworks, models, reading, running, serve, steering
+from launchers.cli import bench, data, db, fireworks, gan, models, reading, running, serve, steering
 
 app = typer.Typer(
     help="Niobe finds new crystals: generate, screen, acquire, validate with phonons, learn, repeat.",
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (running, fireworks, reading, data, bench, serve, steering, models):
+for group in (running, fireworks, reading, data, bench, serve, steering, models, gan):
     app.add_typer(group.app)
 db.app.command()(data.upgrade)
 app.add_typer(db.app, name="db")

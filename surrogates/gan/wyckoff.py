@@ -6,6 +6,7 @@ Source of the tables: International Tables for Crystallography A, as pyxtal ship
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ from surrogates.representations.elements import atomic_volume
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+
+# The corpus holds supercells, of which moyo warns one by one; only their standard cells are used here.
+logging.getLogger("moyo").setLevel(logging.ERROR)
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzA"
 MAX_ORBITS = 8

@@ -1,0 +1,47 @@
+"""The command that trains a GAN once, for many campaigns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.errors import ConfigError
+from launchers.cli.shared import console
+
+app = typer.Typer()
+
+
+@app.command("train-gan")
+def train_gan(
+    file: Annotated[Path, typer.Argument(help="File of structures, as for `corpus` in a campaign.")],
+    to: Annotated[Path, typer.Argument(help="Folder of the trained GAN; a campaign names it as `corpus`.")],
+    without: Annotated[
+        str, typer.Option(help="Leave out what is of exactly these elements, as in Nb-O: a fair test.")
+    ] = "",
+    epochs: Annotated[int, typer.Option(min=1)] = 20,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Train the GAN on a corpus; campaigns that name its folder as their corpus begin with it."""
+    from rich.progress import Progress
+
+    from flows.learning import corpus_without, gan_trained_on
+
+    if (to / "gan.json").exists():
+        raise ConfigError(f"{to}: holds a trained GAN already; give another folder")
+    structures = corpus_without(file, without.split("-"))
+    with Progress(console=console()) as progress:
+        task = progress.add_task(f"training on {len(structures)} structures")
+        try:
+            gan = gan_trained_on(
+                structures,
+                epochs=epochs,
+                seed=seed,
+                report=lambda done, total: progress.update(task, completed=done, total=total),
+            )
+        except ValueError as error:
+            raise ConfigError(f"{file}: {error}") from None
+    to.mkdir(parents=True, exist_ok=True)
+    gan.save(to)
+    console().print(f"trained on {len(structures)} structures: {to}", soft_wrap=True)
