@@ -1,12 +1,14 @@
 """Children of dynamically unstable structures: follow an imaginary mode in the smallest cell that holds it.
 
 The atom at r moves by Re(e exp(2πi q·r)) / √m, the convention of phonopy's eigenvectors (Togo and Tanaka,
-Scr. Mater. 108, 1, 2015), scaled so that the largest move is the amplitude. Smallest commensurate cells after
-Lloyd-Williams and Monserrat, Phys. Rev. B 92, 184301 (2015).
+Scr. Mater. 108, 1, 2015), scaled so that the largest move is the amplitude. Its phase is free: translations
+by cells turn it by 2π over the number of cells that hold q, and between two such turns the children differ.
+Smallest commensurate cells after Lloyd-Williams and Monserrat, Phys. Rev. B 92, 184301 (2015).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -62,8 +64,11 @@ def commensurate_cell(q: Sequence[float], structure: Structure) -> NDArray[np.in
     return min(fitting, key=lambda s: _longest_vector(s @ structure.lattice.matrix))
 
 
-def follow(structure: Structure, direction: Direction, amplitude: float) -> Structure:
-    """The structure displaced along one direction (amplitude in Å), in its smallest commensurate cell."""
+def follow(structure: Structure, direction: Direction, amplitude: float, phase: float = 0.0) -> Structure:
+    """The structure displaced along one direction (amplitude in Å), in its smallest commensurate cell.
+
+    phase: in radians, from where the largest component is real.
+    """
     child = structure.copy()
     child.add_site_property("atom", list(range(len(structure))))
     child.make_supercell(commensurate_cell(direction.q, structure), to_unit_cell=False)
@@ -71,7 +76,7 @@ def follow(structure: Structure, direction: Direction, amplitude: float) -> Stru
     places = structure.lattice.get_fractional_coords(child.cart_coords)
     child.remove_site_property("atom")
     moves = _moves(structure, direction)[atoms] * np.exp(2j * np.pi * (places @ direction.q))[:, None]
-    real = _most_real(moves)
+    real = (_most_real(moves) * np.exp(1j * phase)).real
     real *= amplitude / np.linalg.norm(real, axis=1).max()
     for index, move in enumerate(real):
         child.translate_sites([index], move, frac_coords=False)
@@ -94,19 +99,36 @@ def directions(modes: Sequence[dict[str, Any]]) -> list[Direction]:
     return sorted([*alone, *mixed], key=lambda d: d.frequency)
 
 
-def lowest_child(
-    structure: Structure, direction: Direction, energy: Energy
-) -> tuple[Structure, float, float] | None:
-    """The child of lowest energy over the amplitudes, its amplitude (Å), and its drop (eV/atom).
+@dataclass(frozen=True)
+class Child:
+    """A displaced structure: amplitude in Å, phase in radians, drop in energy in eV/atom."""
+
+    structure: Structure
+    amplitude: float
+    phase: float
+    drop: float
+
+
+def lowest_child(structure: Structure, direction: Direction, energy: Energy) -> Child | None:
+    """The child of lowest energy over amplitudes and phases, the smallest amplitude where some are equal.
 
     None where every child is as high as the parent. ``energy`` answers in eV/atom, infinite where it cannot.
     """
     undistorted = energy(structure)
-    children = [(follow(structure, direction, amplitude), amplitude) for amplitude in AMPLITUDES]
-    energies = [energy(child) for child, _ in children]
-    best = int(np.argmin(energies))
-    drop = undistorted - energies[best]
-    return (*children[best], drop) if drop > _MIN_DROP else None
+    ways = list(itertools.product(AMPLITUDES, phases(direction.q)))
+    children = [follow(structure, direction, *way) for way in ways]
+    drops = [undistorted - energy(child) for child in children]
+    best = int(np.argmax(np.round(drops, 7)))
+    return Child(children[best], *ways[best], drops[best]) if drops[best] > _MIN_DROP else None
+
+
+def phases(q: Sequence[float]) -> tuple[float, ...]:
+    """The phases, in radians, at which the child of a mode is most symmetric: none turns into another.
+
+    At Γ that is a change of sign; where two cells hold q, a quarter turn would leave nothing.
+    """
+    cells = _multiplicity(q)
+    return (0.0,) if cells == 2 else (0.0, math.pi / cells)
 
 
 class SoftModes:
@@ -135,7 +157,7 @@ class SoftModes:
             if found is None:
                 rejected[reason or "no lower energy"] += 1
             else:
-                samples.append(_sample(parent, direction, *found))
+                samples.append(_sample(parent, direction, found))
         return SampleBatch(tuple(samples), dict(rejected))
 
     def _in_turn(self, seed: int) -> Iterator[tuple[SoftParent, Direction]]:
@@ -155,18 +177,17 @@ def _why_outside(structure: Structure, direction: Direction, request: SampleRequ
     return "" if request.min_atoms <= atoms <= request.max_atoms else "size"
 
 
-def _sample(
-    parent: SoftParent, direction: Direction, child: Structure, amplitude: float, drop: float
-) -> Sample:
+def _sample(parent: SoftParent, direction: Direction, child: Child) -> Sample:
     origin: dict[str, str | int | float] = {
         "parent": parent.id,
         "mode": direction.number,
         "frequency": direction.frequency,
         "q": " ".join(f"{component:.4g}" for component in direction.q),
-        "amplitude": amplitude,
-        "energy_drop": round(drop, 6),
+        "amplitude": child.amplitude,
+        "phase": round(child.phase, 4),
+        "energy_drop": round(child.drop, 6),
     }
-    return Sample(child, origin)
+    return Sample(child.structure, origin)
 
 
 def _point(q: Sequence[float]) -> tuple[float, float, float]:
@@ -208,7 +229,7 @@ def _moves(structure: Structure, direction: Direction) -> NDArray[np.complex128]
     return np.asarray(direction.vector.reshape(-1, 3) / np.sqrt(masses)[:, None])
 
 
-def _most_real(moves: NDArray[np.complex128]) -> FloatArray:
-    """The real part at the phase that makes the largest component real."""
+def _most_real(moves: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """The moves at the phase that makes the largest component real."""
     largest = moves.flat[int(np.abs(moves).argmax())]
-    return np.asarray((moves * np.exp(-1j * np.angle(largest))).real)
+    return np.asarray(moves * np.exp(-1j * np.angle(largest)))

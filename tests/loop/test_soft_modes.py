@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
@@ -13,12 +14,14 @@ from config.spec import Phonons
 from flows.oracles.potentials import potential
 from loop.generators.soft_modes import (
     AMPLITUDES,
+    Direction,
     SoftModes,
     SoftParent,
     commensurate_cell,
     directions,
     follow,
     lowest_child,
+    phases,
 )
 from loop.phonons import dynamics
 from surrogates.protocols import SampleRequest
@@ -83,11 +86,36 @@ def test_the_amplitude_of_lowest_energy_is_chosen() -> None:
     direction = directions(parent.modes)[0]
     found = lowest_child(parent.structure, direction, emt_energy)
     assert found is not None
-    child, amplitude, drop = found
-    energies = {a: emt_energy(follow(parent.structure, direction, a)) for a in AMPLITUDES}
-    assert amplitude == min(energies, key=lambda a: energies[a])
-    assert drop == pytest.approx(emt_energy(parent.structure) - emt_energy(child))
-    assert drop > 0
+    ways = [(a, p) for a in AMPLITUDES for p in phases(direction.q)]
+    energies = {way: emt_energy(follow(parent.structure, direction, *way)) for way in ways}
+    assert energies[found.amplitude, found.phase] == pytest.approx(min(energies.values()), abs=1e-6)
+    assert found.drop == pytest.approx(emt_energy(parent.structure) - emt_energy(found.structure))
+    assert found.drop > 0
+
+
+@pytest.mark.parametrize("q", [(0, 0, 0), (0, 0, 1 / 3), (0.25, 0.25, 0.5)])
+def test_another_phase_is_another_child(q: tuple[float, float, float]) -> None:
+    first, second = (follow(zincblende(), one_atom_moves(q), 0.2, phase) for phase in phases(q))
+    assert not matched(first, second)
+
+
+def test_a_phase_that_a_translation_makes_is_the_same_child() -> None:
+    q = (0.25, 0.25, 0.5)
+    first, turned = (follow(zincblende(), one_atom_moves(q), 0.2, phase) for phase in (0.0, np.pi / 2))
+    assert matched(first, turned)
+
+
+def test_at_the_zone_boundary_there_is_one_phase() -> None:
+    assert phases((0.5, 0, 0.5)) == (0.0,)
+
+
+def one_atom_moves(q: tuple[float, float, float]) -> Direction:
+    return Direction("0", q, -1.0, np.array([0.2, 0.5, 1.0, 0, 0, 0], dtype=complex))
+
+
+def matched(one: Structure, other: Structure) -> bool:
+    matcher = StructureMatcher(ltol=1e-3, stol=1e-3, angle_tol=0.1, primitive_cell=False, scale=False)
+    return bool(matcher.fit(one, other))
 
 
 def test_a_direction_that_leads_uphill_has_no_child() -> None:
