@@ -39,10 +39,11 @@ def _distances(lattices: FloatArray, apart: FloatArray, itself: BoolArray) -> Fl
     lattices: (n, 3, 3); apart: (n, pairs, 3), fractional; itself: which pairs are a site and its images.
     """
     nearest = (apart - np.round(apart)) @ lattices
-    vectors = nearest[:, :, None] + (_IMAGES @ lattices)[:, None]
-    found = np.sqrt(np.einsum("npic,npic->npi", vectors, vectors))
-    found[:, itself, _ORIGIN] = np.inf
-    return np.asarray(found)
+    images = _IMAGES @ lattices
+    squares = (nearest**2).sum(axis=2)[:, :, None] + (images**2).sum(axis=2)[:, None]
+    squares += 2 * nearest @ images.transpose(0, 2, 1)
+    squares[:, itself, _ORIGIN] = np.inf
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
 
 def fingerprint(crystal: Crystal) -> FloatArray:
