@@ -99,7 +99,11 @@ def _load(name: str) -> Calculator:
     if name == "chgnet":
         from chgnet.model.dynamics import CHGNetCalculator
 
-        return CHGNetCalculator(use_device="cpu", verbose=False)
+        from flows.oracles.lean import slim
+
+        calculator = CHGNetCalculator(use_device="cpu", verbose=False)
+        slim(calculator.model)
+        return calculator
     if name == "emt":
         from ase.calculators.emt import EMT
 
