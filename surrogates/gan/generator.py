@@ -92,9 +92,10 @@ class CrystalGAN:
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
         """At most n structures inside the request, no two much alike; the others are counted.
 
-        Where fractions are asked for, compositions are drawn among those inside and the GAN is told. Of the
-        geometries drawn for a skeleton the one with the widest closest contact is kept. Raises ValueError
-        before training, for more than 5 elements, and for fractions that no composition has.
+        The GAN chooses the composition; as far as its choices stray from the fractions asked for, it is told
+        compositions drawn among those inside. Of the geometries drawn for a skeleton the one with the widest
+        closest contact is kept. Raises ValueError before training, for more than 5 elements, and for
+        fractions that no composition has.
         """
         from surrogates.gan.sampling import Sampler
 
@@ -107,6 +108,8 @@ class CrystalGAN:
             if len(samples) == n:
                 break
             crystal, reason = self._judge(draw, request, seen)
+            if draw.geometries is not None:
+                sampler.note(strayed=reason == "composition")
             if crystal is None:
                 rejected[reason] += 1
             else:

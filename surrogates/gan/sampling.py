@@ -42,6 +42,7 @@ class Sampler:
         self._noise, self._rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
         self._choices = _choices(request)
         self._drawn: set[bytes] = set()
+        self._decoded = self._strayed = 0
 
     def draws(self, most: int) -> Iterator[Draw]:
         """About ``most``, likely skeletons first, in chunks over the element sets there may be."""
@@ -56,13 +57,18 @@ class Sampler:
                     yield from self._chunk(elements, conditions, temperature)
                 drawn += size
 
+    def note(self, *, strayed: bool) -> None:
+        """Whether a draw that could be decoded came out with a composition that was not asked for."""
+        self._decoded += 1
+        self._strayed += strayed
+
     def _conditions(self, elements: tuple[str, ...], compositions: Compositions, n: int) -> FloatArray:
-        """Told the compositions where fractions are asked for, else left open. Shape (n, CONDITION)."""
+        """The composition left open, but for a share as large as that which strayed. Shape (n, CONDITION)."""
         stable = self._request.target == "stable"
-        if not self._request.fractions:
-            return np.tile(condition(elements, stable=stable), (n, 1))
-        rows = compositions.draw(n, self._rng)
-        return np.array([condition(elements, stable=stable, fractions=row) for row in rows.tolist()])
+        told = n * self._strayed // max(self._decoded, 1)
+        rows = compositions.draw(told, self._rng) if told else np.empty((0, len(elements)))
+        open_ = [condition(elements, stable=stable)] * (n - told)
+        return np.array(open_ + [condition(elements, stable=stable, fractions=row) for row in rows.tolist()])
 
     def _chunk(self, elements: tuple[str, ...], conditions: FloatArray, temperature: float) -> Iterator[Draw]:
         given, allowed = torch.tensor(conditions, dtype=torch.float32), self._allowed(len(elements))
