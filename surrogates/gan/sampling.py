@@ -65,7 +65,7 @@ class Sampler:
     def _conditions(self, elements: tuple[str, ...], compositions: Compositions, n: int) -> FloatArray:
         """The composition left open, but for a share as large as that which strayed. Shape (n, CONDITION)."""
         stable = self._request.target == "stable"
-        told = n * self._strayed // max(self._decoded, 1)
+        told = n * self._strayed // max(self._decoded, 1) if self._request.fractions else 0
         rows = compositions.draw(told, self._rng) if told else np.empty((0, len(elements)))
         open_ = [condition(elements, stable=stable)] * (n - told)
         return np.array(open_ + [condition(elements, stable=stable, fractions=row) for row in rows.tolist()])
