@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
@@ -114,8 +115,19 @@ def _fall_back(
 def _sample(database: Database, spec: CampaignSpec, number: int, key: str, count: int) -> SampleBatch:
     if count == 0:
         return SampleBatch((), {})
-    generator = _generator(database, spec, number, key.split("/")[0])
-    return generator.sample(sample_request(spec), count, seed=spec.derived_seed(number, f"generate/{key}"))
+    name = key.split("/")[0]
+    request = sample_request(spec)
+    if name == "gan":
+        request = replace(request, known=_known(database.records(spec.id), number))
+    generator = _generator(database, spec, number, name)
+    return generator.sample(request, count, seed=spec.derived_seed(number, f"generate/{key}"))
+
+
+def _known(records: Sequence[StructureRecord], number: int) -> list[Structure]:
+    """What earlier rounds drew, and what the oracle made of it."""
+    earlier = [record for record in records if record.round < number]
+    results = [relaxed_structure(record) for record in earlier if record.validation is not None]
+    return [generated_structure(record) for record in earlier] + results
 
 
 def sample_request(spec: CampaignSpec) -> SampleRequest:

@@ -61,6 +61,7 @@ class SampleRequest:
     ``all_elements`` is set. min_atoms, max_atoms: sites in the primitive cell. fractions: lowest and highest
     atomic fraction of an element.
     target: "stable" asks a conditional generator for low e_above_hull and phonon-stable structures.
+    known: primitive cells of what is there already, for a generator that can draw something else.
     """
 
     elements: tuple[str, ...]
@@ -69,6 +70,7 @@ class SampleRequest:
     all_elements: bool = True
     target: str = "stable"
     fractions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    known: Sequence[Structure] = ()
 
     def allows(self, amounts: Mapping[str, float]) -> bool:
         """Whether atoms in these amounts (by symbol) lie inside the elements and fractions asked for."""

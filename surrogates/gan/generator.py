@@ -90,7 +90,7 @@ class CrystalGAN:
         self._history.append({"examples": n, "steps": steps, "seed": seed, **found})
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
-        """At most n structures inside the request, no two much alike; the others are counted.
+        """At most n structures inside the request, none much like another or a known one; others are counted.
 
         The GAN chooses the composition; as far as its choices stray from the fractions asked for, it is told
         compositions drawn among those inside. Of the geometries drawn for a skeleton the one with the widest
@@ -104,6 +104,8 @@ class CrystalGAN:
         samples: list[Sample] = []
         rejected: Counter[str] = Counter()
         sampler, seen = Sampler(self._networks, self._representation, request, seed), SeenCrystals()
+        for structure in request.known:
+            seen.add(Crystal.of(structure))
         for number, draw in enumerate(sampler.draws(n * _DRAWS_PER_SAMPLE)):
             if len(samples) == n:
                 break

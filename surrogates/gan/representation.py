@@ -26,6 +26,12 @@ class Crystal:
     coordinates: FloatArray
     symbols: tuple[str, ...]
 
+    @classmethod
+    def of(cls, structure: Structure) -> Crystal:
+        """The same cell as a crystal."""
+        symbols = tuple(site.specie.symbol for site in structure)
+        return cls(np.array(structure.lattice.matrix), np.array(structure.frac_coords), symbols)
+
     def structure(self) -> Structure:
         """The same as a pymatgen structure."""
         from pymatgen.core import Structure

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from pymatgen.core import Structure
 from pymatgen.core.structure_matcher import StructureMatcher
 
 from loop.generators.prototypes import decorated_prototypes
-from loop.similarity import spacegroup_number
+from loop.similarity import SeenStructures, spacegroup_number
 from surrogates.gan import CrystalGAN
 from surrogates.gan.closeness import SeenCrystals, closest_contacts
 from surrogates.gan.conditions import Compositions, by_role, condition, without_composition
@@ -38,11 +39,6 @@ def trained() -> tuple[CrystalGAN, list[tuple[int, int]]]:
     structures = [structure for _, structure in PROTOTYPES]
     gan.fit(structures, np.ones(len(structures)), seed=2, report=lambda *step: done.append(step))
     return gan, done
-
-
-def crystal_of(structure: Structure) -> Crystal:
-    symbols = tuple(site.specie.symbol for site in structure)
-    return Crystal(structure.lattice.matrix, structure.frac_coords, symbols)
 
 
 @pytest.mark.parametrize("kind", REPRESENTATIONS, ids=lambda kind: kind.name)
@@ -129,14 +125,14 @@ def test_supercells_and_rotations_are_much_alike_and_other_crystals_are_not() ->
     turned.make_supercell([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
     squeezed = rutile()
     squeezed.apply_strain([0.3, 0.3, -0.3])
-    kept = [seen.add(crystal_of(s)) for s in (rutile(), turned, rutile() * (1, 1, 2), nbo(), squeezed)]
+    kept = [seen.add(Crystal.of(s)) for s in (rutile(), turned, rutile() * (1, 1, 2), nbo(), squeezed)]
     assert kept == [True, False, False, True, True]
 
 
 def test_the_closest_contact_is_in_units_of_the_radii() -> None:
     """In NbO at 4.2 Å the neighbours Nb–Nb are a little closer than Nb–O, in these units."""
-    assert closest_contacts([crystal_of(nbo(4.2))]) == pytest.approx(4.2 / 2**0.5 / (2 * radius("Nb")))
-    assert closest_contacts([crystal_of(element("O", 1.0))]) == pytest.approx(0.75**0.5 / (2 * radius("O")))
+    assert closest_contacts([Crystal.of(nbo(4.2))]) == pytest.approx(4.2 / 2**0.5 / (2 * radius("Nb")))
+    assert closest_contacts([Crystal.of(element("O", 1.0))]) == pytest.approx(0.75**0.5 / (2 * radius("O")))
 
 
 def test_a_checkpoint_draws_the_same_samples(tmp_path: Path) -> None:
@@ -200,6 +196,15 @@ def test_a_range_of_fractions_is_kept_and_an_impossible_one_refused() -> None:
     never = SampleRequest(elements=ELEMENTS, max_atoms=3, fractions={"O": (0.4, 0.45)})
     with pytest.raises(ValueError, match="cannot have the fractions asked for"):
         trained()[0].sample(never, 1, seed=1)
+
+
+def test_what_is_known_is_not_drawn_again() -> None:
+    request = SampleRequest(elements=ELEMENTS, max_atoms=12)
+    first = [sample.structure for sample in trained()[0].sample(request, 20, seed=1).samples]
+    again = trained()[0].sample(replace(request, known=first), 20, seed=1)
+    assert len(again.samples) == 20
+    seen = SeenStructures((str(number), structure) for number, structure in enumerate(first))
+    assert [sample for sample in again.samples if seen.find(sample.structure)] == []
 
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
