@@ -83,7 +83,8 @@ class CrystalGAN:
             batch = min(_BATCH, n)
             steps = max(_MIN_STEPS, self._epochs * n // batch)
             networks.skeleton.train()
-            trainer = Trainer(networks.skeleton, networks.geometry, networks.critic)
+            trained = self._networks is not None
+            trainer = Trainer(networks.skeleton, networks.geometry, networks.critic, trained=trained)
             found = trainer.run(examples, steps=steps, batch=batch, report=report)
             networks.skeleton.eval()
         self._networks = networks

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from surrogates.gan.networks import LATENT, Critic, Geometry, Skeleton
 Report = Callable[[int, int], None]
 _PENALTY, _CRITIC_STEPS, _PULL = 10.0, 3, 10.0
 _RATE, _SKELETON_RATE = 8e-4, 3e-3
+_GOING_ON = 0.03
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,20 @@ class Examples:
 
 
 class Trainer:
-    """Alternates a skeleton step, critic steps and a geometry step on weighted draws of the examples."""
+    """Alternates a skeleton step, critic steps and a geometry step on weighted draws of the examples.
 
-    def __init__(self, skeleton: Skeleton, geometry: Geometry, critic: Critic) -> None:
+    trained: the networks have learned from something else, which they are not to forget.
+    """
+
+    def __init__(self, skeleton: Skeleton, geometry: Geometry, critic: Critic, *, trained: bool) -> None:
         self._skeleton, self._geometry, self._critic = skeleton, geometry, critic
-        self._skeleton_step = torch.optim.AdamW(skeleton.parameters(), lr=_SKELETON_RATE, weight_decay=0.01)
-        self._geometry_step = torch.optim.Adam(geometry.parameters(), lr=_RATE, betas=(0.5, 0.9))
-        self._critic_step = torch.optim.Adam(critic.parameters(), lr=_RATE, betas=(0.5, 0.9))
+        scale = _GOING_ON if trained else 1.0
+        rate, adam = scale * _RATE, partial(torch.optim.Adam, betas=(0.5, 0.9))
+        self._skeleton_step = torch.optim.AdamW(
+            skeleton.parameters(), lr=scale * _SKELETON_RATE, weight_decay=0.01
+        )
+        self._geometry_step = adam(geometry.parameters(), lr=rate)
+        self._critic_step = adam(critic.parameters(), lr=rate)
 
     def run(self, examples: Examples, *, steps: int, batch: int, report: Report) -> dict[str, float]:
         """Train for ``steps``; the last tenth's mean critic gap and log-likelihood of a skeleton.

@@ -33,7 +33,7 @@ from tests.benchmarks.generators.store import stored, write
 
 _RUTILE = "A2B_tP6_136_f_a O-Nb"
 _LONG_ENOUGH = 9.0  # Å: holds the zone boundary of rutile along its chains exactly
-_PARENT_ATOMS, _CHILD_ATOMS, _CHILDREN, _GENERATIONS = 6, 48, 3, 4
+_PARENT_ATOMS, _CHILD_ATOMS, _CHILDREN, _GENERATIONS = 10, 48, 3, 4
 
 
 def main() -> None:
