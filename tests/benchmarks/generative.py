@@ -1,6 +1,7 @@
-"""``python -m tests.benchmarks.generative``: the parts of the worked example one by one; hours, resumable.
+"""``python -m tests.benchmarks.generative``: the parts of the loop one by one, on a system; hours, resumable.
 
-It runs `niobe bench generative` on ``generative.yaml`` beside it and publishes what came of it.
+It runs `niobe bench generative` on the system's file in ``campaigns/`` beside it, with a GAN trained once on
+Materials Project structures without that system's, and publishes what came of it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from tests.benchmarks.figures import publish
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".niobe/benchmarks/generative"
+SYSTEMS = {"Nb-O": "niobium oxides", "Ti-N": "titanium nitrides"}
 CORPUS = ROOT.parent / "shared/data/dev_mp_structures.parquet"
 NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
 NOTES = [
     "bars, last arm, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first arm",
-    "every run: 50 calls of 7net-0 in 5 rounds, 200 candidates drawn a round, the seeds of nb-o.yaml, NbO "
-    "and rutile NbO2 kept out; hits lie within ε of the hull of all runs, seeds, NbO and rutile together",
+    "every run: 50 calls of 7net-0 in 5 rounds, 200 candidates drawn a round; the known phases that the "
+    "campaign file keeps out of the seeds are part of the hull that judges, with all runs and seeds",
     "'+ GAN' draws 7 of 9 candidates from the GAN, trained once for all runs on dev_mp_structures.parquet "
-    "without its compounds of Nb and O only, and 2 at random",
+    "without the system's own compounds, and 2 at random",
     "greedy and acquisition learn from the seeds only; from '+ retraining' on, from each batch",
     "'+ potential as prior': CHGNet relaxes candidates and 7net-0 judges; they share no weights, but both "
     "were trained on Materials Project calculations",
@@ -39,28 +41,35 @@ NOTES = [
 def main() -> None:
     """Run what is missing, or judge what is finished, and publish."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.generative", description=__doc__)
+    parser.add_argument("--system", choices=SYSTEMS, default="Nb-O")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arm", action="append", default=[], help="an arm to run (repeatable)")
     parser.add_argument("--finished", action="store_true", help="run nothing, publish what there is")
     options = parser.parse_args()
-    arguments = [str(Path(__file__).with_suffix(".yaml")), "--seeds", str(options.seeds)]
-    arguments += [word for arm in options.arm for word in ("--arm", arm)]
-    arguments += ["--finished"] if options.finished else []
-    if not (KEPT / "gan").is_dir():
-        trained = ["train-gan", str(CORPUS), str(KEPT / "gan"), "--without", "Nb-O"]
-        subprocess.run([*NIOBE, *trained], check=True)
-    subprocess.run([*NIOBE, "bench", "generative", *arguments, "--to", str(KEPT)], check=True)
-    content = json.loads((KEPT / "generative.json").read_text(encoding="utf-8"))
+    kept = KEPT / options.system
+    if not (kept / "gan").is_dir():
+        niobe("train-gan", str(CORPUS), str(kept / "gan"), "--without", options.system)
+    file = Path(__file__).parent / "campaigns" / f"{options.system}.yaml"
+    arms = [word for arm in options.arm for word in ("--arm", arm)]
+    finished = ["--finished"] if options.finished else []
+    niobe(
+        "bench", "generative", str(file), "--seeds", str(options.seeds), *arms, *finished, "--to", str(kept)
+    )
+    content = json.loads((kept / "generative.json").read_text(encoding="utf-8"))
     publish(
-        "acceleration-generative",
-        title="Generative: niobium oxides from nothing, each part of the loop added to the one before",
-        command="python -m tests.benchmarks.generative",
+        f"acceleration-generative-{options.system}",
+        title=f"Generative: {SYSTEMS[options.system]} from nothing, each part of the loop added to the last",
+        command=f"python -m tests.benchmarks.generative --system {options.system}",
         rows=content["rows"],
         seconds=60 * sum(row["runs"] * (row["minutes"] or 0.0) for row in content["rows"]) / 2,
         seeds=range(1, options.seeds + 1),
         notes=NOTES,
         order=43,
     )
+
+
+def niobe(*arguments: str) -> None:
+    subprocess.run([*NIOBE, *arguments], check=True)
 
 
 if __name__ == "__main__":
