@@ -35,9 +35,7 @@ NOTES = [
     "row above. Minutes are of a machine with other work on it",
     "tried, in the arms with a prior: two looks of it, to afford 200 candidates; candidates whose sites it "
     "lets collapse are set aside. In every arm what is left in the pool is compared with new results",
-    "what holds the arms with a prior back is the supply: of one run of Nb-O, the 40 best of the 370 candidates "
-    "that had only its first look gave 2 more hits, and 29 results at 0.1 to 0.3 eV/atom, rattled by 0.1 Å and "
-    "relaxed again, gave 1. More draws a round are what is left to try",
+    "what holds the arms with a prior back, as far as was looked: docs/decisions/0085",
 ]
 
 
