@@ -60,7 +60,7 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
         database.update_round(spec.id, round_record.number, notes=[*round_record.notes, why])
     model = make_surrogate(name, members=chosen.members, epochs=chosen.epochs, options=chosen.options)
     model.fit(structures, targets, seed=seed)
-    _write(checkpoint_folder(spec, round_record.number, "surrogate"), model.save)
+    write_checkpoint(checkpoint_folder(spec, round_record.number, "surrogate"), model.save)
 
 
 def choose_model(
@@ -110,7 +110,7 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
             report=_reporter(database, spec, number, "on the campaign's records"),
         )
     database.update_round(spec.id, number, doing="")
-    _write(checkpoint_folder(spec, number, "gan"), gan.save)
+    write_checkpoint(checkpoint_folder(spec, number, "gan"), gan.save)
 
 
 def _gan_of(folder: Path) -> CrystalGAN:
@@ -284,11 +284,11 @@ def _pass_on(spec: CampaignSpec, number: int, model: str) -> None:
     """The checkpoint of the round before becomes this round's, as it is."""
     before = checkpoint_folder(spec, number - 1, model)
     copy = partial(shutil.copytree, before, dirs_exist_ok=True)
-    _write(checkpoint_folder(spec, number, model), copy)
+    write_checkpoint(checkpoint_folder(spec, number, model), copy)
 
 
-def _write(folder: Path, save: Callable[[Path], object]) -> None:
-    """Write a checkpoint beside its place and move it there whole."""
+def write_checkpoint(folder: Path, save: Callable[[Path], object]) -> None:
+    """Write a checkpoint beside its place and move it there whole, over what is there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     save(scratch)

@@ -26,11 +26,11 @@ def train_gan(
     """Train the GAN on a corpus; campaigns that name its folder as their corpus begin with it."""
     from rich.progress import Progress
 
-    from flows.learning import corpus_without, gan_trained_on
+    from flows.learning import corpus_without, gan_trained_on, write_checkpoint
 
-    if (to / "gan.json").exists():
-        raise ConfigError(f"{to}: holds a trained GAN already; give another folder")
-    structures = corpus_without(file, without.split("-"))
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise ConfigError(f"{to}: is there already; allowed: a new or an empty folder")
+    structures = corpus_without(file, _elements(without))
     with Progress(console=console()) as progress:
         task = progress.add_task(f"training on {len(structures)} structures")
         try:
@@ -42,6 +42,15 @@ def train_gan(
             )
         except ValueError as error:
             raise ConfigError(f"{file}: {error}") from None
-    to.mkdir(parents=True, exist_ok=True)
-    gan.save(to)
+    write_checkpoint(to, gan.save)
     console().print(f"trained on {len(structures)} structures: {to}", soft_wrap=True)
+
+
+def _elements(without: str) -> list[str]:
+    from config.spec import ELEMENTS
+
+    symbols = without.split("-") if without else []
+    unknown = [symbol for symbol in symbols if symbol not in ELEMENTS]
+    if unknown:
+        raise ConfigError(f"--without: unknown element {unknown[0]!r}; allowed: symbols H to Pu, as in Nb-O")
+    return symbols

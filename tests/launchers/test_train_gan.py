@@ -77,8 +77,14 @@ def test_a_campaign_begins_with_the_trained_gan(
 
 
 def test_a_trained_gan_is_not_overwritten(trained: Path, corpus: Path) -> None:
-    with pytest.raises(ConfigError, match="holds a trained GAN already"):
+    with pytest.raises(ConfigError, match="is there already; allowed: a new or an empty folder"):
         CliRunner().invoke(app, ["train-gan", str(corpus), str(trained)], catch_exceptions=False)
+
+
+def test_a_misspelt_element_is_no_way_to_leave_nothing_out(corpus: Path, tmp_path: Path) -> None:
+    arguments = ["train-gan", str(corpus), str(tmp_path / "gan"), "--without", "Nb-o"]
+    with pytest.raises(ConfigError, match="--without: unknown element 'o'"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
 def test_a_folder_without_a_gan_is_no_corpus(tmp_path: Path) -> None:
