@@ -18,7 +18,7 @@ from surrogates.gan.networks import LATENT, Critic, Geometry, Skeleton
 Report = Callable[[int, int], None]
 _PENALTY, _CRITIC_STEPS, _PULL = 10.0, 3, 10.0
 _RATE, _SKELETON_RATE = 8e-4, 3e-3
-_GOING_ON = 0.03
+_FINE_TUNING = 0.03
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Trainer:
 
     def __init__(self, skeleton: Skeleton, geometry: Geometry, critic: Critic, *, trained: bool) -> None:
         self._skeleton, self._geometry, self._critic = skeleton, geometry, critic
-        scale = _GOING_ON if trained else 1.0
+        scale = _FINE_TUNING if trained else 1.0
         rate, adam = scale * _RATE, partial(torch.optim.Adam, betas=(0.5, 0.9))
         self._skeleton_step = torch.optim.AdamW(
             skeleton.parameters(), lr=scale * _SKELETON_RATE, weight_decay=0.01
