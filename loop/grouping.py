@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from math import gcd
 from typing import TYPE_CHECKING
 
-from loop.similarity import alike, reduced
+from loop.similarity import Reduced, alike
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -43,11 +43,11 @@ def _within(block: list[tuple[str, Structure]]) -> Iterator[tuple[str, str]]:
     if len(block) == 1:
         yield block[0][0], block[0][0]
         return
-    representatives: dict[int, list[tuple[str, Structure]]] = defaultdict(list)
+    representatives: dict[int, list[tuple[str, Reduced]]] = defaultdict(list)
     for identifier, structure in block:
-        cell = reduced(structure)
-        sized = representatives[len(cell)]
-        first = next((known for known, other in sized if alike(other, cell)), identifier)
+        crystal = Reduced(structure)
+        sized = representatives[len(crystal.cell)]
+        first = next((known for known, other in sized if alike(other, crystal)), identifier)
         if first == identifier:
-            sized.append((identifier, cell))
+            sized.append((identifier, crystal))
         yield identifier, first

@@ -9,10 +9,11 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    from pymatgen.core import Lattice, Structure
 
 LTOL, STOL, ANGLE_TOL = 0.2, 0.3, 5.0
-_VOLUME_RATIO = 1.6
+_VOLUME_RATIO, _EDGE_RATIO = 1.6, 1.3
+_ROUNDING = 1e-6
 
 
 @cache
@@ -43,21 +44,37 @@ def spacegroup_number(structure: Structure, symprec: float = 1e-2) -> int:
         return 1
 
 
-def reduced(structure: Structure) -> Structure:
-    """The Niggli-reduced primitive cell, as ``matcher`` makes it of whatever it compares."""
-    return matcher()._get_reduced_structure(structure, primitive_cell=True, niggli=True)
+class Reduced:
+    """The Niggli-reduced primitive ``cell``, as ``matcher`` makes it of whatever it compares."""
+
+    def __init__(self, structure: Structure) -> None:
+        self.cell: Structure = matcher()._get_reduced_structure(structure, primitive_cell=True, niggli=True)
+
+    @cached_property
+    def lattice(self) -> Lattice:
+        """The cell's lattice, scaled to one volume for all."""
+        from pymatgen.core import Lattice
+
+        return Lattice(self.cell.lattice.matrix / self.cell.volume ** (1 / 3))
 
 
-def alike(one: Structure, other: Structure) -> bool:
-    """Whether ``matcher`` calls two reduced structures the same."""
-    return bool(matcher().fit(one, other, skip_structure_reduction=True))
+def alike(one: Reduced, other: Reduced) -> bool:
+    """Whether ``matcher`` calls two crystals with as many sites in the reduced cell the same.
+
+    It looks for a mapping between their lattices after much else; looking for one first spares that for the
+    many pairs that have none.
+    """
+    mapping = one.lattice.find_mapping(
+        other.lattice, ltol=LTOL + _ROUNDING, atol=ANGLE_TOL + _ROUNDING, skip_rotation_matrix=True
+    )
+    return mapping is not None and bool(matcher().fit(one.cell, other.cell, skip_structure_reduction=True))
 
 
 class SeenStructures:
     """Structures seen so far; ``find`` answers with the id of the first that matches.
 
-    Only structures of one formula whose reduced cells have as many sites can match: these alone are
-    compared, and each is reduced once, when first needed.
+    Only structures of one formula whose reduced cells have as many sites and edges alike can match: these
+    alone are compared, and each is reduced once, when first needed.
     """
 
     def __init__(self, known: Iterable[tuple[str, Structure]] = ()) -> None:
@@ -83,13 +100,24 @@ class _Seen:
         self.id, self._structure = identifier, structure
 
     @cached_property
-    def reduced(self) -> Structure:
-        return reduced(self._structure)
+    def reduced(self) -> Reduced:
+        return Reduced(self._structure)
 
-    def could_match(self, other: _Seen) -> bool:
-        ratio = self._volume_per_atom / other._volume_per_atom
-        return 1 / _VOLUME_RATIO < ratio < _VOLUME_RATIO and len(self.reduced) == len(other.reduced)
-
-    @property
+    @cached_property
     def _volume_per_atom(self) -> float:
         return float(self._structure.volume / len(self._structure))
+
+    @cached_property
+    def _edges(self) -> list[float]:
+        return sorted(self.reduced.lattice.abc)
+
+    def could_match(self, other: _Seen) -> bool:
+        if not _within(self._volume_per_atom, other._volume_per_atom, _VOLUME_RATIO):
+            return False
+        return len(self.reduced.cell) == len(other.reduced.cell) and all(
+            _within(own, its, _EDGE_RATIO) for own, its in zip(self._edges, other._edges, strict=True)
+        )
+
+
+def _within(one: float, other: float, ratio: float) -> bool:
+    return one < ratio * other and other < ratio * one
