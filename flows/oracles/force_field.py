@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +27,17 @@ def _calculator(name: str) -> dict[str, Any]:
     }
 
 
-def relax_maker(spec: OracleSpec) -> Any:
-    """atomate2 ForceFieldRelaxMaker of cell and sites, with the campaign's fmax and steps."""
+def relax_maker(spec: OracleSpec, stepping: Mapping[str, float] | None = None) -> Any:
+    """atomate2 ForceFieldRelaxMaker of cell and sites, with the campaign's fmax and steps.
+
+    stepping: arguments of ASE's BFGS.
+    """
     from atomate2.forcefields.jobs import ForceFieldRelaxMaker
 
     return ForceFieldRelaxMaker(
         **_calculator(spec.name),
         steps=spec.max_steps,
-        relax_kwargs={"fmax": spec.fmax},
+        relax_kwargs={"fmax": spec.fmax} | dict(stepping or {}),
         optimizer_kwargs={"optimizer": "BFGS"},
     )
 
@@ -48,9 +51,10 @@ def static_maker(spec: OracleSpec) -> Any:
 
 @dataclass(frozen=True)
 class ForceFieldOracle:
-    """7net-0, 7net-l3i5, chgnet, emt or lj by name."""
+    """7net-0, 7net-l3i5, chgnet, emt or lj by name. stepping: arguments of the BFGS that relaxes."""
 
     spec: OracleSpec
+    stepping: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -70,7 +74,7 @@ class ForceFieldOracle:
 
     def relax_briefly(self, structure: Structure, folder: Path) -> Answer:
         """Relax as far as ``max_steps`` reach, converged or not."""
-        return _answer(run_job(relax_maker(self.spec).make(structure), folder))
+        return _answer(run_job(relax_maker(self.spec, self.stepping).make(structure), folder))
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         """Energy and forces, one by one: a batch does not pay on a CPU."""

@@ -97,13 +97,11 @@ def _load(name: str) -> Calculator:
         fuse(calculator.model)
         return calculator
     if name == "chgnet":
-        from chgnet.model.dynamics import CHGNetCalculator
+        from chgnet.model import CHGNet
 
-        from flows.oracles.lean import slim
+        from flows.oracles.lean import LeanCHGNet
 
-        calculator = CHGNetCalculator(use_device="cpu", verbose=False)
-        slim(calculator.model)
-        return calculator
+        return LeanCHGNet(CHGNet.load(use_device="cpu", verbose=False))
     if name == "emt":
         from ase.calculators.emt import EMT
 
