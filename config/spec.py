@@ -196,15 +196,14 @@ class Prior(_Part):
     """A cheap potential that relaxes each candidate a little before the surrogate ranks it. fmax in eV/Å.
 
     The surrogate then learns the oracle's difference to it. It may not be the oracle itself. keep: below 1,
-    each candidate gets ``first_steps``, and only that share, lowest above the hull, ``steps`` more. rattle:
-    how far (Å) a candidate's sites are displaced first, so that no symmetry holds it on a saddle point.
+    each candidate gets ``first_steps``, and only as many as that share of the round's, the most promising of
+    all rounds so far and no two alike, get ``steps`` more.
     """
 
     potential: PriorName = "chgnet"
     steps: Annotated[int, Field(ge=0, le=500)] = 25
-    first_steps: Annotated[int, Field(ge=1, le=500)] = 6
+    first_steps: Annotated[int, Field(ge=1, le=500)] = 12
     keep: Annotated[float, Field(gt=0, le=1)] = 1.0
-    rattle: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     fmax: Annotated[float, Field(gt=0)] = 0.1
 
 

@@ -252,23 +252,34 @@ def _screen_one(
 def merge_twins(database: Database, spec: CampaignSpec, number: int) -> None:
     """Mark candidates that turned out to be a structure that is already there.
 
-    Those of this round are compared as the prior relaxed them; those that earlier rounds left, with what the
-    last round's validations relaxed into.
+    Those that the prior relaxed in this round are compared with all others; those that earlier rounds left,
+    with what the last round's validations relaxed into.
     """
     records = database.records(spec.id)
-    seen, news = _seen_before(records, number), _results(records, number - 1)
+    fresh = _relaxed_now(database, spec, number, records)
+    others = [record for record in records if record.id not in fresh]
+    seen, news = _seen_before(others, number), _results(records, number - 1)
     for record in records:
-        old = record.round < number
-        if record.status is not Status.SCREENED or record.pinned or not (old or record.prior):
+        new = record.id in fresh
+        if record.status is not Status.SCREENED or record.pinned or not (new or record.round < number):
             continue
         structure = candidate_structure(record)
-        twin = (news if old else seen).find(structure)
+        twin = (seen if new else news).find(structure)
         if twin is not None:
-            reason = "duplicate of a result" if old else "duplicate after the prior"
+            reason = "duplicate after the prior" if new else "duplicate of a result"
             fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": twin}
             database.update_record(record.id, **fields)
-        elif not old:
+        elif new:
             seen.add(record.id, structure)
+
+
+def _relaxed_now(
+    database: Database, spec: CampaignSpec, number: int, records: Sequence[StructureRecord]
+) -> set[str]:
+    """Candidates that the prior relaxed in this round, as far as it relaxes any."""
+    if spec.prior is not None and spec.prior.keep < 1:
+        return set(database.round(spec.id, number).promising)
+    return {record.id for record in records if record.round == number and record.prior}
 
 
 def _results(records: Sequence[StructureRecord], number: int) -> SeenStructures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +13,11 @@ from config.spec import Oracle as OracleSpec
 from flows.validating import work_folder
 from flows.validation import check_physics
 from loop.database import Database
-from loop.hull import formation_hull
-from loop.prior import prior_formation_energies, prior_references
+from loop.prior import above_joint_hull, prior_references
 from loop.records import PriorAnswer, Status, StructureRecord
-from loop.structures import candidate_structure, rattled, symmetrised
+from loop.rounds import RoundRecord
+from loop.similarity import SeenStructures
+from loop.structures import candidate_structure, relaxed_structure, symmetrised
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -24,25 +25,58 @@ if TYPE_CHECKING:
     from flows.oracles.force_field import ForceFieldOracle
 
 _WALL_SECONDS = 60.0
+_FAR = {"alpha": 15.0, "maxstep": 0.4}  # of BFGS: candidates start far from rest, docs/decisions/0086
 
 
 def prior_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Ask the prior about every ``slots``-th seed or screened candidate of the round, unless stored.
 
     A candidate that it cannot answer for, or whose sites it lets collapse, becomes invalid; a seed stays,
-    without a prior. With ``prior.keep`` below 1 only the slot's most promising candidates are relaxed beyond
-    a first look.
+    without a prior. With ``prior.keep`` below 1 a candidate gets a first look only.
     """
-    potential, brief = prior_oracle(spec), number > 0 and _prior(spec).keep < 1
-    first = prior_oracle(spec, steps=_prior(spec).first_steps) if brief else potential
+    brief = number > 0 and _prior(spec).keep < 1
+    potential = prior_oracle(spec, steps=_prior(spec).first_steps if brief else None)
     for record in database.records(spec.id, round=number)[slot::slots]:
         waiting = number == 0 or record.status is Status.SCREENED
         if waiting and record.prior is None and not record.reason:
-            database.update_record(record.id, **_ask(spec, first, record, brief=brief))
-    if brief:
-        looked = database.records(spec.id, round=number)[slot::slots]
-        for record in _promising(database, spec, looked):
-            database.update_record(record.id, **_ask(spec, potential, record, brief=False))
+            database.update_record(record.id, **_ask(spec, potential, record, brief=brief))
+
+
+def choose_promising(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Choose what is relaxed beyond a first look: nearest to the joint hull, of all rounds, no two alike.
+
+    A candidate like one that was chosen, here or before, or like a result becomes a duplicate.
+    """
+    number, records = round_record.number, database.records(spec.id)
+    looked = sum(record.round == number and record.prior is not None for record in records)
+    left = math.ceil(_prior(spec).keep * looked)
+    seen = SeenStructures(_further(records))
+    chosen: list[str] = []
+    for record in _most_promising_first(spec, records):
+        if len(chosen) == left:
+            break
+        structure = candidate_structure(record)
+        twin = seen.find(structure)
+        if twin is None:
+            seen.add(record.id, structure)
+            chosen.append(record.id)
+        else:
+            database.update_record(
+                record.id,
+                status=Status.DUPLICATE,
+                reason="duplicate after the first look",
+                duplicate_of=twin,
+            )
+    database.update_round(spec.id, number, promising=chosen)
+
+
+def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
+    """Relax every ``slots``-th candidate that the round found promising beyond its first look."""
+    potential = prior_oracle(spec)
+    for identifier in database.round(spec.id, number).promising[slot::slots]:
+        record = database.record(identifier)
+        if record.status is Status.SCREENED and record.prior and record.prior.brief:
+            database.update_record(identifier, **_ask(spec, potential, record, brief=False))
 
 
 def _prior(spec: CampaignSpec) -> Prior:
@@ -57,42 +91,33 @@ def prior_oracle(spec: CampaignSpec, *, steps: int | None = None) -> ForceFieldO
 
     prior = _prior(spec)
     most = max(prior.steps if steps is None else steps, 1)
-    return ForceFieldOracle(OracleSpec(name=prior.potential, fmax=prior.fmax, max_steps=most))
+    return ForceFieldOracle(OracleSpec(name=prior.potential, fmax=prior.fmax, max_steps=most), _FAR)
 
 
-def _promising(
-    database: Database, spec: CampaignSpec, records: Sequence[StructureRecord]
-) -> list[StructureRecord]:
-    """The share of candidates lowest above the newest hull, those left out that had more than a first look.
-
-    More steps only lower an energy, and what they let collapse keeps its first look and its place: after an
-    interruption the same ones are chosen.
-    """
-    looked = [record for record in records if record.prior]
-    if not looked:
-        return []
-    references = prior_references(database.records(spec.id, round=0))
-    level = formation_hull(database.hulls(spec.id)[-1], [record.formula for record in looked])
-    above = prior_formation_energies(looked, references) - np.array(level)
-    kept = np.argsort(above, kind="stable")[: math.ceil(_prior(spec).keep * len(looked))]
-    best = [looked[row] for row in kept]
-    return [r for r in best if r.prior and r.prior.brief and r.status is Status.SCREENED]
+def _further(records: Sequence[StructureRecord]) -> Iterator[tuple[str, Structure]]:
+    """What was relaxed beyond a first look, by the prior and by the oracle."""
+    for record in records:
+        if record.prior and not record.prior.brief:
+            yield record.id, candidate_structure(record)
+        if record.validation:
+            yield record.id, relaxed_structure(record)
 
 
-def _start(spec: CampaignSpec, record: StructureRecord) -> Structure:
-    """Where a look starts: the last one's end, or what was generated, rattled unless it is a seed."""
-    structure, distance = candidate_structure(record), _prior(spec).rattle
-    if record.prior is not None or record.round == 0 or not distance:
-        return structure
-    return rattled(structure, distance, spec.derived_seed(record.round, f"prior/{record.id}"))
+def _most_promising_first(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[StructureRecord]:
+    """Candidates that had a first look only, lowest above the joint hull first."""
+    known = [record for record in records if record.prior or record.verdict]
+    references = prior_references([record for record in records if record.round == 0])
+    above = above_joint_hull(known, references, spec.elements)
+    in_order = [known[row] for row in np.argsort(above, kind="stable") if np.isfinite(above[row])]
+    return [r for r in in_order if r.status is Status.SCREENED and r.prior and r.prior.brief]
 
 
 def _ask(
     spec: CampaignSpec, potential: ForceFieldOracle, record: StructureRecord, *, brief: bool
 ) -> dict[str, object]:
     try:
-        with work_folder(spec, record) as folder, potential.within(_WALL_SECONDS):
-            answer = potential.relax_briefly(_start(spec, record), folder)
+        with work_folder(spec, record, "prior") as folder, potential.within(_WALL_SECONDS):
+            answer = potential.relax_briefly(candidate_structure(record), folder)
             check_physics(answer)
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
         reason = f"prior: {type(error).__name__}"

@@ -14,7 +14,12 @@ from flows import steps
 SEED_SLOTS = 8
 PRIOR_SLOTS = 8
 Kind = Literal["learning", "prior", "oracle"]
-_KINDS: dict[str, Kind] = {"prior": "prior", "validate": "oracle", "phonons": "oracle"}
+_KINDS: dict[str, Kind] = {
+    "prior": "prior",
+    "relax_promising": "prior",
+    "validate": "oracle",
+    "phonons": "oracle",
+}
 
 
 @dataclass
@@ -86,15 +91,24 @@ def _validation_jobs(
 
 
 def _prior_jobs(spec: CampaignSpec, number: int, after: Job) -> list[Job]:
-    """The jobs that ask the campaign's cheap potential; none without one."""
+    """The jobs that ask the campaign's cheap potential, once or twice; none without one."""
     if spec.prior is None:
         return []
     campaign = spec.model_dump(mode="json")
-    jobs = [
+    looks = [
         steps.prior(campaign, number, slot, PRIOR_SLOTS, after=after.output) for slot in range(PRIOR_SLOTS)
     ]
-    _number_slots(jobs, "prior")
-    return jobs
+    _number_slots(looks, "prior")
+    if number == 0 or spec.prior.keep == 1:
+        return looks
+    chosen = steps.choose_promising(campaign, number, after=[job.output for job in looks])
+    further = [
+        steps.relax_promising(campaign, number, slot, PRIOR_SLOTS, after=chosen.output)
+        for slot in range(PRIOR_SLOTS)
+    ]
+    _number_slots(further, "prior again")
+    _go_on_without([chosen])
+    return [*looks, chosen, *further]
 
 
 def _number_slots(jobs: list[Job], what: str) -> None:

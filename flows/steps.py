@@ -91,6 +91,25 @@ def prior(campaign: Document, number: int, slot: int, slots: int, after: Any = N
 
 
 @job
+def choose_promising(campaign: Document, number: int, after: Any = None) -> Document:
+    """Choose which candidates the cheap potential relaxes beyond a first look."""
+    from flows.prior import choose_promising as step
+
+    return _run_once("choose_promising", campaign, number, step)
+
+
+@job
+def relax_promising(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Relax the candidates ``slot``, ``slot + slots``, … of those chosen further with the cheap potential."""
+    from flows.prior import relax_slot
+
+    spec = CampaignSpec.model_validate(campaign)
+    with open_database() as database:
+        relax_slot(database, spec, number, slot, slots)
+    return {"campaign": spec.id, "round": number, "slot": slot}
+
+
+@job
 def predict(campaign: Document, number: int, after: Any = None) -> Document:
     """Predict every candidate that may be acquired."""
     from flows.ranking import predict as step

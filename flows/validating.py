@@ -35,7 +35,7 @@ def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int
         record = database.record(identifier)
         if record.status is not Status.ACQUIRED:
             continue
-        with work_folder(spec, record) as folder:
+        with work_folder(spec, record, "validate") as folder:
             outcome = validate_structure(spec, oracle, candidate_structure(record), folder)
             if isinstance(outcome, Failure):
                 outcome = _with_files(outcome, spec, record, folder)
@@ -109,7 +109,7 @@ def in_order(records: Iterable[StructureRecord]) -> list[StructureRecord]:
 
 
 def _run_phonons(database: Database, spec: CampaignSpec, oracle: Oracle, record: StructureRecord) -> None:
-    with work_folder(spec, record) as folder:
+    with work_folder(spec, record, "phonons") as folder:
         outcome = phonons(spec, oracle, relaxed_structure(record), folder)
         if isinstance(outcome, Failure):
             outcome = _with_files(outcome, spec, record, folder)
@@ -136,9 +136,9 @@ def _store_verdict(
 
 
 @contextmanager
-def work_folder(spec: CampaignSpec, record: StructureRecord) -> Iterator[Path]:
-    """Where the oracle's files of one validation lie while it runs."""
-    folder = Settings().home.resolve() / "work" / spec.id / record.id
+def work_folder(spec: CampaignSpec, record: StructureRecord, step: str) -> Iterator[Path]:
+    """Where the files of one calculation lie while it runs; prior and oracle may ask about a seed at once."""
+    folder = Settings().home.resolve() / "work" / spec.id / f"{record.id}-{step}"
     try:
         yield folder
     finally:

@@ -21,7 +21,7 @@ class Size:
     candidates: int
 
 
-SIZES = {"short": Size(calls=12, batch=4, candidates=30), "full": Size(calls=50, batch=10, candidates=200)}
+SIZES = {"short": Size(calls=12, batch=4, candidates=30), "full": Size(calls=50, batch=10, candidates=500)}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from loop.acquisition import Hull
 from loop.records import StructureRecord
 from surrogates.protocols import FloatArray
 
@@ -30,11 +31,30 @@ def prior_formation_energies(
     return np.array([_formation(record, references) for record in records])
 
 
-def _formation(record: StructureRecord, references: Mapping[str, float]) -> float:
-    from pymatgen.core import Composition
+def above_joint_hull(
+    records: Sequence[StructureRecord], references: Mapping[str, float], elements: Sequence[str]
+) -> FloatArray:
+    """How far (eV/atom) each record lies above the hull that all of them make, shape (n,).
 
+    By the oracle's formation energies where a round's hull has them, by the prior's elsewhere; NaN for a
+    record that neither answered for.
+    """
+    energies = prior_formation_energies(records, references)
+    for row, record in enumerate(records):
+        if record.verdict:
+            energies[row] = record.verdict.formation_energy_per_atom
+    hull = Hull([_shares(record) for record in records], elements)
+    return energies - hull.level(np.where(np.isnan(energies), np.inf, energies))
+
+
+def _formation(record: StructureRecord, references: Mapping[str, float]) -> float:
     if record.prior is None:
         return float("nan")
-    shares = Composition(record.formula).fractional_composition.get_el_amt_dict()
-    elements = sum(share * references.get(symbol, float("nan")) for symbol, share in shares.items())
+    elements = sum(share * references.get(symbol, float("nan")) for symbol, share in _shares(record).items())
     return record.prior.energy_per_atom - elements
+
+
+def _shares(record: StructureRecord) -> dict[str, float]:
+    from pymatgen.core import Composition
+
+    return dict(Composition(record.formula).fractional_composition.get_el_amt_dict())

@@ -59,7 +59,8 @@ class RoundMetrics(_Part):
 class RoundRecord(_Part):
     """state runs open -> closed; ``batch_digest`` hashes the ids of the validated batch in order.
 
-    phonons: ids of those validated structures whose phonons are run in this round.
+    promising: ids of those candidates that the prior relaxes further in this round. phonons: ids of those
+    validated structures whose phonons are run in this round.
     steps: seconds of each finished step; a step named here is not run again. doing: how far the running step
     has come, in words.
     """
@@ -69,6 +70,7 @@ class RoundRecord(_Part):
     state: Literal["open", "closed"]
     batch: list[str] = []
     batch_digest: str = ""
+    promising: list[str] = []
     phonons: list[str] = []
     steps: dict[str, float] = {}
     doing: str = ""

@@ -43,16 +43,6 @@ def relaxed_structure(record: StructureRecord) -> Structure:
     )
 
 
-def rattled(structure: Structure, distance: float, seed: int) -> Structure:
-    """A copy whose sites are displaced at random: normal, ``distance`` Å its root mean square."""
-    import numpy as np
-    from pymatgen.core import Structure
-
-    moves = np.random.default_rng(seed).normal(0.0, distance / np.sqrt(3), (len(structure), 3))
-    species = [site.specie for site in structure]
-    return Structure(structure.lattice, species, structure.cart_coords + moves, coords_are_cartesian=True)
-
-
 def symmetrised(structure: Structure) -> Structure:
     """The primitive standard cell with its symmetry made exact, sites moved by at most about 0.01 Å.
 

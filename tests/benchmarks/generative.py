@@ -47,10 +47,8 @@ def main() -> None:
     parser.add_argument("--arm", action="append", default=[], help="an arm to run (repeatable)")
     parser.add_argument("--finished", action="store_true", help="run nothing, publish what there is")
     options = parser.parse_args()
-    kept = KEPT / options.system
-    if not (kept / "gan").is_dir():
-        niobe("train-gan", str(CORPUS), str(kept / "gan"), "--without", options.system)
-    file = Path(__file__).parent / "campaigns" / f"{options.system}.yaml"
+    kept, file = KEPT / options.system, campaign_of(options.system)
+    ensure_gan(options.system)
     arms = [word for arm in options.arm for word in ("--arm", arm)]
     finished = ["--finished"] if options.finished else []
     niobe(
@@ -67,6 +65,18 @@ def main() -> None:
         notes=NOTES,
         order=43,
     )
+
+
+def campaign_of(system: str) -> Path:
+    """The campaign file of a system."""
+    return Path(__file__).parent / "campaigns" / f"{system}.yaml"
+
+
+def ensure_gan(system: str) -> None:
+    """Train the GAN that all runs on a system share, unless it is there."""
+    folder = KEPT / system / "gan"
+    if not folder.is_dir():
+        niobe("train-gan", str(CORPUS), str(folder), "--without", system)
 
 
 def niobe(*arguments: str) -> None:

@@ -63,6 +63,9 @@ def environment(place: Path) -> dict[str, str]:
     return inherited | {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": "2", "PYTHONPATH": root}
 
 
+PRIOR = {"potential": "lj", "steps": 5, "first_steps": 2, "keep": 0.5}
+
+
 def campaign_file(place: Path, **changes: Any) -> str:
     (place / "c.yaml").write_text(yaml.safe_dump(CAMPAIGN | changes), encoding="utf-8")
     return "c.yaml"
@@ -90,7 +93,7 @@ def content(record: StructureRecord) -> Any:
 def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> None:
     mix = [{"name": "random"}, {"name": "gan"}, {"name": "soft_mode", "share": 0.3}]
     generation = {"candidates": 16, "gan_epochs": 1, "mix": mix}
-    file = campaign_file(place, generation=generation, prior={"potential": "lj", "steps": 5})
+    file = campaign_file(place, generation=generation, prior=PRIOR)
     said = niobe(place, "launch", file).stdout
     assert "campaign cu-au ended" in said
     assert "report:" in said
@@ -152,7 +155,7 @@ def assert_resume_is_exact(tmp_path: Path, kills: int) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-        campaign_file(folder)
+        campaign_file(folder, prior=PRIOR)
     niobe(whole, "launch", "c.yaml")
     wanted = [content(record) for record in records(whole)]
     stop_server(whole / "home" / "db")

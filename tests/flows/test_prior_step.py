@@ -11,17 +11,15 @@ from pymatgen.core import Lattice, Structure
 from config.errors import ConfigError
 from config.loading import load_campaign
 from config.spec import CampaignSpec, Prior
-from flows.prior import prior_slot
+from flows.prior import choose_promising, prior_slot, relax_slot
 from loop.database import Database
 from loop.hull import build_hull
 from loop.records import Lineage, Status, StructureRecord
 from loop.seeds import new_record
-from loop.similarity import spacegroup_number
-from loop.structures import rattled
 from tests.loop.factory import element, nbo, rocksalt, validated
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
-PRIOR = Prior(potential="lj", first_steps=2, steps=20, keep=0.33)
+PRIOR = Prior(potential="lj", first_steps=2, steps=20, keep=0.66)
 SPEC = CampaignSpec(id="t", elements=("Nb", "O"), prior=PRIOR)
 
 
@@ -49,15 +47,44 @@ def with_candidates(database: Database, *structures: Structure) -> list[Structur
     return drawn
 
 
-def test_the_most_promising_share_is_relaxed_further(database: Database) -> None:
+def statuses(database: Database, drawn: list[StructureRecord]) -> list[tuple[str, bool | None]]:
+    """Status, and whether the prior only had a first look."""
+    now = [database.record(record.id) for record in drawn]
+    return [(record.status.value, record.prior.brief if record.prior else None) for record in now]
+
+
+def relax_promising(database: Database, number: int) -> None:
+    prior_slot(database, SPEC, number, 0, 1)
+    choose_promising(database, SPEC, database.open_round(SPEC.id, number))
+    relax_slot(database, SPEC, number, 0, 1)
+
+
+def test_the_most_promising_are_relaxed_further_and_no_two_alike(database: Database) -> None:
+    """3.9 and 3.5 Å make one crystal, which is relaxed once; 4.3 Å is too far from both to be compared."""
     drawn = with_candidates(database, *map(stretched, (3.9, 3.5, 4.3)))
+    relax_promising(database, 1)
+    assert statuses(database, drawn) == [("duplicate", True), ("screened", False), ("screened", False)]
+    assert database.record(drawn[0].id).duplicate_of == drawn[1].id
+    further = database.record(drawn[1].id).prior
+    assert further is not None
+    assert further.steps > PRIOR.first_steps + 1
+    before = database.records(SPEC.id)
+    relax_slot(database, SPEC, 1, 0, 1)
+    assert database.records(SPEC.id) == before
+
+
+def test_what_a_round_left_is_chosen_from_later(database: Database) -> None:
+    drawn = with_candidates(database, stretched(3.5), rocksalt(5.2))
+    once = SPEC.model_copy(update={"prior": PRIOR.model_copy(update={"keep": 0.5})})
     prior_slot(database, SPEC, 1, 0, 1)
-    looked = [database.record(record.id) for record in drawn]
-    answers = [record.prior for record in looked if record.prior]
-    assert [answer.brief for answer in answers] == [True, False, True]
-    assert answers[1].steps > max(answers[0].steps, answers[2].steps)
-    prior_slot(database, SPEC, 1, 0, 1)
-    assert [database.record(record.id) for record in drawn] == looked
+    choose_promising(database, once, database.open_round(SPEC.id, 1))
+    assert database.round(SPEC.id, 1).promising == [drawn[0].id]
+    relax_slot(database, SPEC, 1, 0, 1)
+    worse = new_record(SPEC, 2, 0, nbo(7.5), Lineage(generator="test"))
+    database.insert([worse.model_copy(update={"status": Status.SCREENED})])
+    prior_slot(database, SPEC, 2, 0, 1)
+    choose_promising(database, once, database.open_round(SPEC.id, 2))
+    assert database.round(SPEC.id, 2).promising == [drawn[1].id]
 
 
 def test_without_a_share_every_candidate_gets_all_steps(database: Database) -> None:
@@ -66,33 +93,6 @@ def test_without_a_share_every_candidate_gets_all_steps(database: Database) -> N
     prior_slot(database, every, 1, 0, 1)
     answers = [database.record(record.id).prior for record in drawn]
     assert [answer.brief for answer in answers if answer] == [False, False]
-
-
-def test_a_rattled_candidate_leaves_its_saddle_point(database: Database) -> None:
-    """Rocksalt stays rocksalt until its sites are moved off their symmetry: then it goes lower."""
-    (drawn,) = with_candidates(database, rocksalt(4.8))
-    far = PRIOR.model_copy(update={"keep": 1.0, "steps": 100, "fmax": 0.01})
-    ends = []
-    for rattle in (0.0, 0.2):
-        spec = SPEC.model_copy(update={"prior": far.model_copy(update={"rattle": rattle})})
-        database.update_record(drawn.id, prior=None)
-        prior_slot(database, spec, 1, 0, 1)
-        answer = database.record(drawn.id).prior
-        assert answer is not None
-        ends.append(answer)
-    still, moved = ends
-    assert spacegroup_number(Structure.from_dict(still.structure)) == 225
-    assert spacegroup_number(Structure.from_dict(moved.structure)) < 225
-    assert moved.energy_per_atom < still.energy_per_atom - 0.01
-
-
-def test_rattling_moves_sites_by_what_it_says_and_by_its_seed_alone() -> None:
-    many = stretched(3.0) * (5, 5, 5)
-    moved = rattled(many, 0.1, 7)
-    lengths = [one.distance(other) for one, other in zip(many, moved, strict=True)]
-    assert np.sqrt(np.mean(np.square(lengths))) == pytest.approx(0.1, rel=0.1)
-    assert moved == rattled(many, 0.1, 7)
-    assert moved != rattled(many, 0.1, 8)
 
 
 @pytest.mark.parametrize("keep", [0.0, 1.5])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from flows.learning import training_set
-from loop.prior import prior_formation_energies, prior_references
+from loop.prior import above_joint_hull, prior_formation_energies, prior_references
 from loop.records import PriorAnswer, StructureRecord, Verdict
-from tests.loop.factory import element, nbo, validated
+from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 
 def with_prior(record: StructureRecord, energy: float) -> StructureRecord:
@@ -31,6 +31,19 @@ def test_formation_energy_is_the_difference_to_the_elements() -> None:
     energies = prior_formation_energies([OXIDE, OXYGEN, without], {"Nb": -10.0, "O": -5.0})
     assert energies[:2] == pytest.approx([-1.9, 0.0])
     assert np.isnan(energies[2])
+
+
+def test_the_joint_hull_takes_the_oracle_where_it_answered() -> None:
+    """NbO is at −2 by the oracle, −1.9 by the prior. From it to O the hull is −4/3 at NbO2, unless that is
+    lower: at −1.5 by the prior it is, at −1 it lies 1/3 above.
+    """
+    references = {"Nb": -10.0, "O": -5.0}
+    unasked = validated(rocksalt(), -9.0)
+    for energy, expected in ((-1.5, 0.0), (-1.0, 1 / 3)):
+        dioxide = with_prior(validated(rutile(), -9.0), energy - 20 / 3).model_copy(update={"verdict": None})
+        above = above_joint_hull([OXIDE, dioxide, unasked], references, ["Nb", "O"])
+        assert above[:2] == pytest.approx([0.0, expected])
+        assert np.isnan(above[2])
 
 
 def test_the_surrogate_learns_the_difference_of_the_oracle_to_the_prior() -> None:
