@@ -154,13 +154,15 @@ def training_set(
     """Structures and labels, NaN where unknown; formation_energy_per_atom in eV/atom.
 
     With prior ``references`` each record teaches once, as the prior relaxed it, and the energy label is the
-    oracle's difference to the prior. Without, a validated record teaches twice with the same labels: as
-    generated, which is what screening sees, and relaxed.
+    oracle's difference to the prior; an element's is zero by convention, not by nature, and left out.
+    Without, a validated record teaches twice with the same labels: as generated, which is what screening
+    sees, and relaxed.
     """
     structures = [candidate_structure(record) for record in records]
     table = np.array([_labels(record) for record in records], dtype=float).reshape(-1, len(_TARGETS))
     if references is not None:
         table[:, 0] -= prior_formation_energies(records, references)
+        table[["-" not in record.chemsys for record in records], 0] = np.nan
     else:
         validated = [i for i, record in enumerate(records) if record.validation is not None]
         structures += [relaxed_structure(records[i]) for i in validated]

@@ -23,7 +23,7 @@ from loop.acquisition import (
 from loop.database import Database
 from loop.hull import formation_hull
 from loop.policy import oracle_seconds, validations_left
-from loop.prior import prior_formation_energies, prior_references
+from loop.prior import beyond_a_glance, prior_formation_energies, prior_references
 from loop.records import Choice, PredictedValue, Stability, Status, StructureRecord
 from loop.rounds import RoundRecord
 from loop.structures import candidate_structure
@@ -111,7 +111,7 @@ def _choose(
     size = min(spec.acquisition.batch, validations_left(spec, campaign, spent(database, spec)))
     pinned = [record for record in pool if record.pinned][:size]
     choices = {r.id: Choice(function="pinned", arm="pinned", rank=rank) for rank, r in enumerate(pinned)}
-    rest = [record for record in pool if record.id not in choices]
+    rest = beyond_a_glance([r for r in pool if r.id not in choices], size - len(pinned))
     notes: list[str] = []
     if rest and size > len(pinned):
         chosen = _choose_from(database, spec, number, rest, size - len(pinned))
@@ -182,6 +182,7 @@ def _p_target(
         np.array([record.verdict.formation_energy_per_atom for record in judged if record.verdict]),
         predicted.mean,
         predicted.std,
+        kinds=np.unique([record.formula for record in records], return_inverse=True)[1],
         seed=spec.derived_seed(number, "acquire/p_target"),
     )
 

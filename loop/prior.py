@@ -47,6 +47,12 @@ def above_joint_hull(
     return energies - hull.level(np.where(np.isnan(energies), np.inf, energies))
 
 
+def beyond_a_glance(records: Sequence[StructureRecord], count: int) -> Sequence[StructureRecord]:
+    """Those that did not get a first look only, where they are at least ``count``; else all."""
+    further = [record for record in records if not (record.prior and record.prior.brief)]
+    return further if len(further) >= count else records
+
+
 def _formation(record: StructureRecord, references: Mapping[str, float]) -> float:
     if record.prior is None:
         return float("nan")

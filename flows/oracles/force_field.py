@@ -34,10 +34,12 @@ def relax_maker(spec: OracleSpec, stepping: Mapping[str, float] | None = None) -
     """
     from atomate2.forcefields.jobs import ForceFieldRelaxMaker
 
+    from flows.oracles.cells import CellFilter
+
     return ForceFieldRelaxMaker(
         **_calculator(spec.name),
         steps=spec.max_steps,
-        relax_kwargs={"fmax": spec.fmax} | dict(stepping or {}),
+        relax_kwargs={"fmax": spec.fmax, "cell_filter": CellFilter} | dict(stepping or {}),
         optimizer_kwargs={"optimizer": "BFGS"},
     )
 

@@ -111,13 +111,20 @@ def _rank(
         allowed = set(free.tolist())
         in_order = [i for i in _shuffled(pool, request.seed + 1) if i in allowed]
         return [(i, None) for i in _affordable(pool, in_order, request.seconds_left)[: request.count]]
+    scale = np.ones(pool.features.shape[1])
     if posterior is None:
-        above = pool.e_above_hull
-        posterior = EnsemblePosterior(-above.mean, np.maximum(above.std, 1e-6), pool.features)
+        above, scale = pool.e_above_hull, _spread(pool.features)
+        posterior = EnsemblePosterior(-above.mean, np.maximum(above.std, 1e-6), pool.features / scale)
     sharpened = posterior.take(free)
     for row in pending if pending is not None else ():
-        sharpened = sharpened.given_at(row)
+        sharpened = sharpened.given_at(row / scale)
     return _greedy_batch(request, pool, free, sharpened)
+
+
+def _spread(features: FloatArray) -> FloatArray:
+    """By what each feature varies within the pool: candidates are alike or not among themselves."""
+    spread = features.std(axis=0)
+    return np.where(spread > 0, spread, 1.0)
 
 
 def _greedy_batch(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from surrogates.protocols import FloatArray
 
@@ -17,6 +18,7 @@ Judge = Callable[[FloatArray], FloatArray]
 """Formation energies (n,), eV/atom, to how far each row is from being a target, (n,); ≤ 0: it is one."""
 _DRAWS = 32
 _SOFTNESS = 0.02
+_SHARED = 0.8
 _ROUNDING = 8
 _FLAT = 1e-9
 _VERTICAL = 1e-3
@@ -70,10 +72,19 @@ def near_hull(
 
 
 def target_probability(
-    judge: Judge, known: FloatArray, mean: FloatArray, std: FloatArray, *, seed: int
+    judge: Judge,
+    known: FloatArray,
+    mean: FloatArray,
+    std: FloatArray,
+    *,
+    kinds: NDArray[np.int64] | None = None,
+    seed: int,
 ) -> FloatArray:
     """P(target) of m candidates with posterior ``mean`` and ``std`` (m,), beside k known energies (k,).
 
+    kinds: (m,), candidates with the same number err together, by 0.8 of the variance, as those of one
+    composition do; without them, and for the rest, errors are independent. Were they so for hundreds of
+    candidates of few compositions, the luckiest of them would put the hull of every draw out of reach.
     ``judge`` takes the k known and then the m drawn energies. A miss by e counts exp(−e / 0.02 eV/atom), so
     that candidates that are never targets still have an order. NaN where mean or std is.
     """
@@ -81,7 +92,16 @@ def target_probability(
     rng = np.random.default_rng(seed)
     total = np.zeros(len(mean))
     for _ in range(_DRAWS):
-        drawn = mean + std * rng.standard_normal(len(mean))
+        drawn = mean + std * _errors(rng, len(mean), kinds)
         judged = judge(np.concatenate([known, np.where(sure, drawn, np.inf)]))[len(known) :]
         total += np.exp(-np.clip(judged, 0.0, None) / _SOFTNESS)
     return np.where(sure, total / _DRAWS, np.nan)
+
+
+def _errors(rng: np.random.Generator, n: int, kinds: NDArray[np.int64] | None) -> FloatArray:
+    """Standard normal errors (n,), those of one kind correlated."""
+    own = rng.standard_normal(n)
+    if kinds is None or not n:
+        return own
+    shared = rng.standard_normal(int(kinds.max()) + 1)[kinds]
+    return np.asarray(np.sqrt(_SHARED) * shared + np.sqrt(1 - _SHARED) * own)

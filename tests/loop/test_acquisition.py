@@ -132,6 +132,16 @@ def test_hypervolume_improvement_equals_the_box_it_adds() -> None:
     assert math.exp(batch.picks[0].score or 0.0) == pytest.approx(0.4 * 0.9 * 0.5, rel=0.03)
 
 
+def test_alike_is_measured_within_the_pool() -> None:
+    """What scale the features come in, as that of a surrogate's training set, says nothing."""
+    one = pool(30)
+    scaled = replace(one, features=one.features * np.array([1e-3, 1.0, 50.0, 7.0]))
+    pending = one.features[:2] + 0.1
+    moved = pending * np.array([1e-3, 1.0, 50.0, 7.0])
+    for function in ("p_target", "qlogei", "max_uncertainty"):
+        assert choose(one, function, pending=pending) == choose(scaled, function, pending=moved)
+
+
 def test_a_gaussian_process_passes_through_what_was_observed() -> None:
     rows = np.linspace(0, 1, 12)[:, None]
     process = GaussianProcess.fit(rows, np.sin(6 * rows[:, 0]), rows, seed=0)

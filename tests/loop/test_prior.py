@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flows.learning import training_set
-from loop.prior import above_joint_hull, prior_formation_energies, prior_references
+from loop.prior import above_joint_hull, beyond_a_glance, prior_formation_energies, prior_references
 from loop.records import PriorAnswer, StructureRecord, Verdict
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
@@ -44,6 +44,21 @@ def test_the_joint_hull_takes_the_oracle_where_it_answered() -> None:
         above = above_joint_hull([OXIDE, dioxide, unasked], references, ["Nb", "O"])
         assert above[:2] == pytest.approx([0.0, expected])
         assert np.isnan(above[2])
+
+
+def test_what_got_a_glance_only_waits_while_there_is_enough_else() -> None:
+    glanced = OXIDE.model_copy(
+        update={"prior": OXIDE.prior.model_copy(update={"brief": True}) if OXIDE.prior else None}
+    )
+    assert beyond_a_glance([OXYGEN, glanced, OXIDE], 2) == [OXYGEN, OXIDE]
+    assert beyond_a_glance([OXYGEN, glanced, OXIDE], 3) == [OXYGEN, glanced, OXIDE]
+
+
+def test_an_element_teaches_nothing_about_the_correction() -> None:
+    _, targets = training_set([*NIOBIUM, OXIDE], {"Nb": -10.0, "O": -5.0})
+    assert np.isnan(targets["formation_energy_per_atom"][:2]).all()
+    assert targets["log_volume"].shape == (3,)
+    assert np.isfinite(targets["log_volume"]).all()
 
 
 def test_the_surrogate_learns_the_difference_of_the_oracle_to_the_prior() -> None:
