@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+_ON_HULL = 1e-6
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -97,6 +99,10 @@ class HullRecord(_Part):
     round: int
     oracle: str
     entries: list[HullEntry]
+
+    def vertices(self) -> list[HullEntry]:
+        """What lies on it."""
+        return [entry for entry in self.entries if entry.e_above_hull < _ON_HULL]
 
 
 class PhononRecord(_Part):

@@ -1,220 +1,24 @@
-"""Every plot of reports and pages, as plotly figures from plain records.
+"""Every plot of reports and pages but the hull, as plotly figures from plain records.
 
-A figure with frames (the hull) is drawn with a slider over them. ``customdata`` of a point is the id of its
-structure record, where a click leads.
+``customdata`` of a point is the id of its structure record, where a click leads.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from launchers.pages.style import ACCENT, FAINT, GRID, MUTED, SERIES, UNSTABLE, styled
 from loop.records import StructureRecord
-from loop.rounds import HullEntry, HullRecord, PhononRecord, RoundRecord
+from loop.rounds import PhononRecord, RoundRecord
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-INK, MUTED, FAINT, GRID = "#1f2933", "#52606d", "#9aa5b1", "#e9edf1"
-ACCENT, STABLE, UNSTABLE, SEED, LOST = "#0b6e99", "#2f855a", "#c05621", "#8794a3", "#b7791f"
-SERIES = (ACCENT, UNSTABLE, STABLE, "#7b5ea7", LOST, MUTED, "#b83280", "#3c8d8d")
-_FONT = "Inter, system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
-_KINDS = {
-    "seed": (SEED, "circle-open", 8),
-    "candidate": (ACCENT, "circle", 7),
-    "discovery": (STABLE, "star", 14),
-    "displaced discovery": (LOST, "star-open", 12),
-}
-_ON_HULL = 1e-6
 _INTERVAL_90 = 1.645
-
-
-def _styled(figure: Figure, x: str, y: str, *, height: int = 360) -> Figure:
-    figure.update_layout(
-        template="none",
-        font={"family": _FONT, "size": 13, "color": INK},
-        margin={"l": 62, "r": 16, "t": 34, "b": 48},
-        height=height,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        colorway=list(SERIES),
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"color": MUTED}},
-        hoverlabel={"font": {"family": _FONT}, "bgcolor": "#fff", "bordercolor": FAINT},
-    )
-    axis = {"gridcolor": GRID, "linecolor": FAINT, "ticks": "outside", "tickcolor": FAINT, "ticklen": 4}
-    title = {"standoff": 8, "font": {"size": 13, "color": MUTED}}
-    figure.update_xaxes(title={"text": x} | title, zeroline=False, showline=True, **axis)
-    figure.update_yaxes(title={"text": y} | title, zeroline=True, zerolinecolor=FAINT, **axis)
-    return figure
-
-
-def hull_figure(
-    hulls: Sequence[HullRecord], records: Iterable[StructureRecord], elements: Sequence[str]
-) -> Figure:
-    """The convex hull, a frame a round: formation energy of a binary, the triangle of a ternary.
-
-    Other systems are drawn as energy above the hull against the last element's fraction. A record not given
-    counts as a candidate.
-    """
-    from plotly import graph_objects as go
-
-    known = {record.id: record for record in records}
-    draw = {2: _binary_traces, 3: _ternary_traces}.get(len(elements), _above_traces)
-    frames = [go.Frame(data=draw(hull, known, elements), name=str(hull.round)) for hull in hulls]
-    figure = go.Figure(data=frames[-1].data if frames else [], frames=frames)
-    if len(elements) == 3:
-        return _ternary_layout(figure, elements)
-    y = "formation energy (eV/atom)" if len(elements) == 2 else "energy above the hull (eV/atom)"
-    _styled(figure, f"fraction of {elements[-1]}", y, height=470)
-    figure.update_xaxes(range=[-0.03, 1.03])
-    return _same_range(figure, [trace.y for frame in frames for trace in frame.data])
-
-
-def _same_range(figure: Figure, values: Sequence[Any]) -> Figure:
-    """One vertical range for all frames, so that a slider moves points and not axes."""
-    energies = [float(value) for part in values for value in part]
-    low, high = min(energies, default=0.0), max(energies, default=1.0)
-    margin = 0.06 * max(high - low, 0.01)
-    figure.update_yaxes(range=[low - margin, high + margin])
-    return figure
-
-
-def kind_of(record: StructureRecord | None, round_number: int) -> str:
-    """What a validated structure was when a round closed: seed, candidate, discovery, displaced discovery."""
-    if record is None or record.verdict is None or record.round == 0:
-        return "seed" if record is not None and record.round == 0 else "candidate"
-    found, lost = record.verdict.discovery_round, record.verdict.displaced_round
-    if found is None or found > round_number:
-        return "candidate"
-    return "displaced discovery" if lost is not None and lost <= round_number else "discovery"
-
-
-def _by_kind(
-    hull: HullRecord, known: dict[str, StructureRecord]
-) -> list[tuple[str, list[HullEntry], dict[str, Any]]]:
-    """Entries of each kind with what their traces share."""
-    found = []
-    for kind, (colour, symbol, size) in _KINDS.items():
-        entries = [e for e in hull.entries if kind_of(known.get(e.record_id), hull.round) == kind]
-        shared = {
-            "name": kind,
-            "mode": "markers",
-            "customdata": [entry.record_id for entry in entries],
-            "text": [_hover(entry) for entry in entries],
-            "hoverinfo": "text",
-            "marker": {"color": colour, "symbol": symbol, "size": size, "opacity": 0.9},
-        }
-        found.append((kind, entries, shared))
-    return found
-
-
-def _hover(entry: HullEntry) -> str:
-    return (
-        f"<b>{_subscripts(entry.formula)}</b> {entry.record_id}"
-        f"<br>{entry.formation_energy_per_atom:.3f} eV/atom formation"
-        f"<br>{entry.e_above_hull:.3f} eV/atom above the hull"
-    )
-
-
-def _subscripts(formula: str) -> str:
-    return re.sub(r"(\d+)", r"<sub>\1</sub>", formula)
-
-
-def _vertices(hull: HullRecord) -> list[HullEntry]:
-    return [entry for entry in hull.entries if entry.e_above_hull < _ON_HULL]
-
-
-def _binary_traces(hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str]) -> list[Any]:
-    from plotly import graph_objects as go
-
-    last = elements[-1]
-    line = sorted((e.composition.get(last, 0.0), e.formation_energy_per_atom) for e in _vertices(hull))
-    traces: list[Any] = [
-        go.Scatter(
-            x=[x for x, _ in line],
-            y=[y for _, y in line],
-            mode="lines",
-            line={"color": INK, "width": 1.4},
-            name="hull",
-            hoverinfo="skip",
-        )
-    ]
-    for _, entries, shared in _by_kind(hull, known):
-        x = [entry.composition.get(last, 0.0) for entry in entries]
-        traces.append(go.Scatter(x=x, y=[e.formation_energy_per_atom for e in entries], **shared))
-    return traces
-
-
-def _above_traces(hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str]) -> list[Any]:
-    from plotly import graph_objects as go
-
-    return [
-        go.Scatter(
-            x=[entry.composition.get(elements[-1], 0.0) for entry in entries],
-            y=[entry.e_above_hull for entry in entries],
-            **shared,
-        )
-        for _, entries, shared in _by_kind(hull, known)
-    ]
-
-
-def _ternary_traces(
-    hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str]
-) -> list[Any]:
-    from plotly import graph_objects as go
-
-    corners = dict(zip("abc", elements, strict=True))
-    traces: list[Any] = [
-        go.Scatterternary(
-            **_tie_lines(hull, corners),
-            mode="lines",
-            line={"color": FAINT, "width": 1},
-            name="tie lines",
-            hoverinfo="skip",
-        )
-    ]
-    for _, entries, shared in _by_kind(hull, known):
-        places = {
-            axis: [e.composition.get(element, 0.0) for e in entries] for axis, element in corners.items()
-        }
-        traces.append(go.Scatterternary(**places, **shared))
-    return traces
-
-
-def _tie_lines(hull: HullRecord, corners: dict[str, str]) -> dict[str, list[float | None]]:
-    """Edges of the hull's facets as one broken line; none where the stable phases do not span a triangle."""
-    from scipy.spatial import ConvexHull, QhullError
-
-    stable = _vertices(hull)
-    points = np.array(
-        [[e.composition.get(element, 0.0) for element in corners.values()] for e in stable]
-    ).reshape(-1, 3)
-    energies = np.array([entry.formation_energy_per_atom for entry in stable])
-    try:
-        facets = ConvexHull(np.column_stack([points[:, :2], energies]))
-        lower = facets.simplices[facets.equations[:, 2] < 0]
-    except (QhullError, ValueError):
-        lower = np.array([[0, 1, 2]]) if len(stable) == 3 else np.empty((0, 3), dtype=int)
-    edges = sorted(
-        {tuple(sorted((int(s[i]), int(s[j])))) for s in lower for i, j in ((0, 1), (1, 2), (0, 2))}
-    )
-    return {
-        axis: [value for a, b in edges for value in (points[a, k], points[b, k], None)]
-        for k, axis in enumerate(corners)
-    }
-
-
-def _ternary_layout(figure: Figure, elements: Sequence[str]) -> Figure:
-    _styled(figure, "", "", height=520)
-    axes = {
-        f"{axis}axis": {"title": {"text": element}, "gridcolor": GRID, "linecolor": FAINT, "min": 0}
-        for axis, element in zip("abc", elements, strict=True)
-    }
-    figure.update_layout(ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}, xaxis=None, yaxis=None)
-    return figure
 
 
 def discovery_figure(records: Iterable[StructureRecord], rounds: Sequence[RoundRecord]) -> Figure:
@@ -229,7 +33,7 @@ def discovery_figure(records: Iterable[StructureRecord], rounds: Sequence[RoundR
     ends = np.cumsum([len(closed.batch) for closed in rounds if closed.number > 0])
     figure.update_xaxes(showgrid=False, minor={"tickvals": ends[:-1], "showgrid": True, "gridcolor": GRID})
     figure.update_yaxes(rangemode="tozero", tickformat="d", dtick=1 if curve[-1] < 8 else None)
-    return _styled(figure, "validations", "discoveries ever", height=280)
+    return styled(figure, "validations", "discoveries ever", height=280)
 
 
 def parity_figure(records: Iterable[StructureRecord]) -> Figure:
@@ -260,7 +64,7 @@ def parity_figure(records: Iterable[StructureRecord]) -> Figure:
             customdata=[r.id for r, _ in chosen],
             text=[f"{r.formula} {r.id}" for r, _ in chosen],
         )
-    return _styled(figure, "validated formation energy (eV/atom)", "predicted (eV/atom)")
+    return styled(figure, "validated formation energy (eV/atom)", "predicted (eV/atom)")
 
 
 def _predicted(record: StructureRecord) -> tuple[float, float] | None:
@@ -283,7 +87,7 @@ def learning_figure(rounds: Sequence[RoundRecord]) -> Figure:
         y=[rounds[i].metrics.coverage for i in known], marker={"color": UNSTABLE}, row=2, col=1, **shared
     )
     figure.add_hline(y=0.9, line={"color": FAINT, "dash": "dot"}, row=2, col=1)
-    _styled(figure, "", "")
+    styled(figure, "", "")
     figure.update_xaxes(title_text="validated structures learned from", row=2, col=1)
     figure.update_yaxes(title_text="MAE (eV/atom)", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="coverage", range=[0, 1.05], row=2, col=1)
@@ -304,7 +108,7 @@ def funnel_figure(rounds: Sequence[RoundRecord]) -> Figure:
     for name, (colour, counts) in parts.items():
         figure.add_bar(x=[r.number for r in drawn], y=counts, name=name, marker={"color": colour})
     figure.update_layout(barmode="stack", bargap=0.35)
-    _styled(figure, "round", "candidates")
+    styled(figure, "round", "candidates")
     figure.update_xaxes(dtick=1 if len(drawn) <= 20 else None)
     return figure
 
@@ -322,7 +126,7 @@ def rate_figure(rounds: Sequence[RoundRecord]) -> Figure:
     for name, (colour, rates) in arms.items():
         figure.add_bar(x=[r.number for r in drawn], y=rates, name=name, marker={"color": colour})
     figure.update_layout(barmode="group", bargap=0.35)
-    _styled(figure, "round", "share that are discoveries")
+    styled(figure, "round", "share that are discoveries")
     figure.update_xaxes(dtick=1 if len(drawn) <= 20 else None)
     figure.update_yaxes(rangemode="tozero", tickformat=".0%")
     return figure
@@ -338,7 +142,7 @@ def diversity_figure(rounds: Sequence[RoundRecord]) -> Figure:
         y = [getattr(diversity, name) for _, diversity in varied]
         figure.add_scatter(x=[n for n, _ in varied], y=y, name=name.replace("_", " "), mode="lines+markers")
     figure.update_yaxes(rangemode="tozero")
-    _styled(figure, "round", "entropy (nats)")
+    styled(figure, "round", "entropy (nats)")
     figure.update_xaxes(dtick=1 if len(varied) <= 20 else None)
     return figure
 
@@ -360,7 +164,7 @@ def time_figure(rounds: Sequence[RoundRecord]) -> Figure:
         )
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_layout(legend_traceorder="normal")
-    _styled(figure, "seconds", "", height=max(260, 90 + 34 * len(rounds)))
+    styled(figure, "seconds", "", height=max(260, 90 + 34 * len(rounds)))
     figure.update_yaxes(autorange="reversed", ticks="")
     return figure
 
@@ -385,7 +189,7 @@ def phonon_figure(phonons: PhononRecord, tolerance: float) -> Figure:
         col=2,
         row=1,
     )
-    _styled(figure, "", "", height=400)
+    styled(figure, "", "", height=400)
     figure.add_hline(
         y=-tolerance,
         line={"color": UNSTABLE, "dash": "dash", "width": 1.5},
@@ -437,4 +241,4 @@ def acceleration_figure(curves: Mapping[str, Sequence[Sequence[bool]]]) -> Figur
         figure.add_scatter(
             x=calls, y=found.mean(axis=0), mode="lines", name=arm, legendgroup=arm, line={"color": colour}
         )
-    return _styled(figure, "oracle calls", "targets found", height=420)
+    return styled(figure, "oracle calls", "targets found", height=420)

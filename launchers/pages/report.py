@@ -8,7 +8,7 @@ from typing import Any
 
 from config.files import write_whole
 from config.spec import CampaignSpec
-from launchers.pages import plots
+from launchers.pages import hull_plots, plots
 from launchers.pages.rendering import asset, render
 from launchers.pages.scenes import structure_scene
 from launchers.pages.views import lineage_nodes
@@ -40,7 +40,7 @@ def write_report(
         oracle=next((r.validation.oracle for r in records if r.validation), spec.oracle.name),
         acceleration=acceleration_line(records),
         figures=_figures(records, rounds),
-        hull=plots.hull_figure(hulls, records, spec.elements),
+        hull=hull_plots.hull_figure(hulls, records, spec.elements),
         curve=plots.discovery_figure(records, rounds),
         parity=plots.parity_figure(records),
         learning=plots.learning_figure(rounds),

@@ -13,7 +13,7 @@ from launchers.tables import lineage_rows
 from loop.closing import acceleration_text
 from loop.database import Database
 from loop.records import Status, StructureRecord
-from loop.rounds import CampaignRecord, HullEntry, HullRecord, RoundMetrics, RoundRecord
+from loop.rounds import CampaignRecord, HullRecord, RoundMetrics, RoundRecord
 
 Values = dict[str, Any]
 Find = Callable[[str], StructureRecord]
@@ -25,7 +25,6 @@ PREDICTED = {
     "log_volume": "log volume",
 }
 _MOST_ANCESTORS = 6
-_ON_HULL = 1e-6
 _DONE = (Status.VALIDATED.value, Status.FAILED.value)
 
 
@@ -111,18 +110,13 @@ def difference(before: RoundRecord, after: RoundRecord, hulls: Sequence[HullReco
             continue
         change = new - old if old is not None and new is not None else None
         rows.append({"what": field.replace("_", " "), "before": old, "after": new, "change": change})
-    by_round = {hull.round: {e.record_id: e for e in on_hull(hull)} for hull in hulls}
+    by_round = {hull.round: {e.record_id: e for e in hull.vertices()} for hull in hulls}
     old_hull, new_hull = by_round.get(before.number, {}), by_round.get(after.number, {})
     changes = {
         "joined the hull": [entry for key, entry in new_hull.items() if key not in old_hull],
         "left the hull": [entry for key, entry in old_hull.items() if key not in new_hull],
     }
     return {"metrics": rows, "hull": changes}
-
-
-def on_hull(hull: HullRecord) -> list[HullEntry]:
-    """The vertices of a stored hull."""
-    return [entry for entry in hull.entries if entry.e_above_hull < _ON_HULL]
 
 
 def lineage_nodes(record: StructureRecord, find: Find) -> list[Values]:

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from launchers.pages import plots, views
+from launchers.pages import hull_plots, plots, views
 from launchers.pages.rendering import render
 from launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
 from launchers.tables import status_row
@@ -158,6 +158,6 @@ def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
         campaign=campaign,
         spec=spec,
         hulls=hulls,
-        figure=plots.hull_figure(hulls, known, spec.elements),
-        nearest=[(e, plots.kind_of(by_id.get(e.record_id), hulls[-1].round)) for e in nearest],
+        figure=hull_plots.hull_figure(hulls, known, spec.elements),
+        nearest=[(e, hull_plots.kind_of(by_id.get(e.record_id), hulls[-1].round)) for e in nearest],
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from launchers.pages import plots, views
+from launchers.pages import hull_plots, plots, views
 from loop.closing import acceleration_line, close_round
 from loop.database import Database
 from loop.hull import build_hull
@@ -65,7 +65,7 @@ def test_a_ternary_hull_has_a_corner_an_element_and_tie_lines_to_what_is_stable(
         build_hull("t", number, TERNARY, known)
         for number, known in enumerate((corners, [*corners, inside, above]))
     ]
-    figure = plots.hull_figure(hulls, [*corners, inside, above], TERNARY)
+    figure = hull_plots.hull_figure(hulls, [*corners, inside, above], TERNARY)
     assert [frame.name for frame in figure.frames] == ["0", "1"]
     assert [figure.layout.ternary[f"{axis}axis"].title.text for axis in "abc"] == list(TERNARY)
     before, now = ({trace.name: trace for trace in frame.data} for frame in figure.frames)
