@@ -21,7 +21,7 @@ CORPUS = ROOT.parent / "shared/data/dev_mp_structures.parquet"
 NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
 NOTES = [
     "bars, last arm, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first arm",
-    "every run: 50 calls of 7net-0 in 5 rounds, 200 candidates drawn a round; the known phases that the "
+    "every run: 50 calls of 7net-0 in 5 rounds, 500 candidates drawn a round; the known phases that the "
     "campaign file keeps out of the seeds are part of the hull that judges, with all runs and seeds",
     "'+ GAN' draws 7 of 9 candidates from the GAN, trained once for all runs on dev_mp_structures.parquet "
     "without the system's own compounds, and 2 at random",
@@ -31,11 +31,9 @@ NOTES = [
     "means over runs with 90 % bootstrap intervals (none for one run); the effect is mSUN less that of the "
     "arm before, with a 90 % credible interval that counts calls as independent",
     "phonon-stable: hits whose phonons are stable, over calls; – where no phonons are run",
-    "an arm without a row has not been run yet with the GAN that is here; the effect is then that over the "
-    "row above. Minutes are of a machine with other work on it",
-    "tried, in the arms with a prior: two looks of it, to afford 200 candidates; candidates whose sites it "
-    "lets collapse are set aside. In every arm what is left in the pool is compared with new results",
-    "what holds the arms with a prior back, as far as was looked: docs/decisions/0085",
+    "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
+    "one core, the other busy with another run",
+    "tried, in the arms with a prior: see docs/decisions/0084 to 0086",
 ]
 
 

@@ -25,7 +25,7 @@ CRYSTALS = {
 CRYSTALS["four elements"].symbols = "LiFeP2O4"
 
 
-@pytest.fixture(scope="module", params=["7net-0", "7net-l3i5"])
+@pytest.fixture(scope="module", params=["7net-0", pytest.param("7net-l3i5", marks=pytest.mark.slow)])
 def both(request: pytest.FixtureRequest) -> tuple[SevenNetCalculator, SevenNetCalculator]:
     plain = SevenNetCalculator(request.param, device="cpu")
     fused = SevenNetCalculator(request.param, device="cpu")
