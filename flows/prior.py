@@ -119,6 +119,8 @@ def _ask(
         with work_folder(spec, record, "prior") as folder, potential.within(_WALL_SECONDS):
             answer = potential.relax_briefly(candidate_structure(record), folder)
             check_physics(answer)
+    except OSError:
+        raise  # the machine's fault, not the candidate's: the job says so
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
         reason = f"prior: {type(error).__name__}"
         return {"reason": reason} if record.round == 0 else {"reason": reason, "status": Status.INVALID}

@@ -95,6 +95,17 @@ def test_without_a_share_every_candidate_gets_all_steps(database: Database) -> N
     assert [answer.brief for answer in answers if answer] == [False, False]
 
 
+def test_a_candidate_is_not_blamed_for_the_disk(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (drawn,) = with_candidates(database, stretched(3.5))
+    (tmp_path / "file").write_text("where a folder should be", encoding="utf-8")
+    monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "file"))
+    with pytest.raises(NotADirectoryError):
+        prior_slot(database, SPEC, 1, 0, 1)
+    assert database.record(drawn.id).status is Status.SCREENED
+
+
 @pytest.mark.parametrize("keep", [0.0, 1.5])
 def test_a_share_is_above_0_and_up_to_1(tmp_path: Path, keep: float) -> None:
     file = tmp_path / "c.yaml"
