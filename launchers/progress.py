@@ -60,7 +60,7 @@ class CampaignProgress:
             self._task,
             description=f"round {current.number}",
             completed=done,
-            state=f"{doing(current)} · {done} validations · {len(self._known)} discoveries",
+            state=f"{doing(current, self._spec)} · {done} validations · {len(self._known)} discoveries",
         )
 
     def _finished(self) -> int:
@@ -88,13 +88,16 @@ class CampaignProgress:
         return self._database.records(self._spec.id, verdict__discovery=True)
 
 
-def doing(current: Any) -> str:
+def doing(current: Any, spec: CampaignSpec) -> str:
     """The step a round is at, in words."""
     if current.number == 0:
         return "validating seeds" if "seed" in current.steps else "making seeds"
     missing = [step for step in _STEPS if step not in current.steps]
     if not missing or missing == ["close"]:
         return "validating"
+    if missing[0] == "predict" and spec.prior:
+        further = "choose_promising" in current.steps
+        return "prior relaxing the promising" if further else "prior looking at candidates"
     step: str = missing[0].replace("_", " ")
     return f"{step} {current.doing}" if current.doing else step
 

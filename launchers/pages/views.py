@@ -41,7 +41,7 @@ def snapshot(database: Database, campaign: CampaignRecord, rounds: Sequence[Roun
         "reason": campaign.reason,
         "stopping": campaign.stop and campaign.state == "running",
         "round": current.number if current else (rounds[-1].number if rounds else 0),
-        "doing": doing(current) if current else "between rounds",
+        "doing": doing(current, spec) if current else "between rounds",
         "discoveries": database.count(campaign.id, verdict__discovery=True),
         "records": database.count(campaign.id),
         "spent": spent + (done.total() if current and current.number > 0 else 0),

@@ -1,21 +1,28 @@
 """``python -m tests.benchmarks.generative``: the parts of the loop one by one, on a system; hours, resumable.
 
 It runs `niobe bench generative` on the system's file in ``campaigns/`` beside it, with a GAN trained once on
-Materials Project structures without that system's, and publishes what came of it.
+Materials Project structures without that system's, and publishes what came of it. Runs that are finished
+stay in ``runs/`` beside it: what takes a day is added to, not done again. Without that folder all is.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from config.loading import load_campaign, with_changes
+from launchers.benchmarking import kept_at
+from loop.ladder import SIZES, ladder
 from tests.benchmarks.figures import publish
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".niobe/benchmarks/generative"
+RUNS = Path(__file__).parent / "runs"
 SYSTEMS = {"Nb-O": "niobium oxides", "Ti-N": "titanium nitrides"}
 CORPUS = ROOT.parent / "shared/data/dev_mp_structures.parquet"
 NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
@@ -47,11 +54,19 @@ def main() -> None:
     options = parser.parse_args()
     kept, file = KEPT / options.system, campaign_of(options.system)
     ensure_gan(options.system)
+    for place, archive in places(options.system, options.seeds):
+        if archive.is_file() and not place.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(gzip.decompress(archive.read_bytes()))
     arms = [word for arm in options.arm for word in ("--arm", arm)]
     finished = ["--finished"] if options.finished else []
     niobe(
         "bench", "generative", str(file), "--seeds", str(options.seeds), *arms, *finished, "--to", str(kept)
     )
+    for place, archive in places(options.system, options.seeds):
+        if place.is_file() and not archive.is_file():
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            archive.write_bytes(gzip.compress(place.read_bytes(), mtime=0))
     content = json.loads((kept / "generative.json").read_text(encoding="utf-8"))
     publish(
         f"acceleration-generative-{options.system}",
@@ -68,6 +83,18 @@ def main() -> None:
 def campaign_of(system: str) -> Path:
     """The campaign file of a system."""
     return Path(__file__).parent / "campaigns" / f"{system}.yaml"
+
+
+def places(system: str, seeds: int) -> Iterator[tuple[Path, Path]]:
+    """Where each run of a system lies once finished, here and in the repository.
+
+    The latter does not depend on where the GAN lies.
+    """
+    for arm in ladder(load_campaign(campaign_of(system)), SIZES["full"]):
+        for seed in range(1, seeds + 1):
+            anywhere = with_changes(arm.spec, {"seed": seed, "corpus": None}).digest()[:8]
+            name = f"{arm.name}-{seed}-{anywhere}.json.gz"
+            yield kept_at(arm, seed, KEPT / system), RUNS / system / name
 
 
 def ensure_gan(system: str) -> None:

@@ -1,0 +1,34 @@
+"""What a running round is said to be doing."""
+
+import pytest
+
+from config.spec import CampaignSpec, Prior
+from launchers.progress import doing
+from loop.rounds import RoundRecord
+
+PLAIN = CampaignSpec(id="t", elements=("Nb", "O"))
+WITH_PRIOR = PLAIN.model_copy(update={"prior": Prior()})
+BEFORE = ("train_surrogate", "train_gan", "generate", "screen")
+
+
+@pytest.mark.parametrize(
+    ("spec", "done", "words"),
+    [
+        (PLAIN, (), "train surrogate"),
+        (PLAIN, BEFORE, "predict"),
+        (WITH_PRIOR, BEFORE, "prior looking at candidates"),
+        (WITH_PRIOR, (*BEFORE, "choose_promising"), "prior relaxing the promising"),
+        (WITH_PRIOR, (*BEFORE, "choose_promising", "predict"), "acquire"),
+        (WITH_PRIOR, (*BEFORE, "predict", "acquire"), "validating"),
+    ],
+)
+def test_the_step_a_round_is_at_in_words(spec: CampaignSpec, done: tuple[str, ...], words: str) -> None:
+    steps = dict.fromkeys(done, 1.0)
+    assert doing(RoundRecord(campaign="t", number=1, state="open", steps=steps), spec) == words
+
+
+def test_how_far_a_step_has_come_follows_it() -> None:
+    running = RoundRecord(
+        campaign="t", number=1, state="open", steps={"train_surrogate": 1.0}, doing="3 of 9"
+    )
+    assert doing(running, PLAIN) == "train gan 3 of 9"
