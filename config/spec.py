@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _MAX_ELEMENTS = 5
 _VASP_WALL_TIME = 86400.0
 
@@ -197,7 +197,8 @@ class Prior(_Part):
 
     The surrogate then learns the oracle's difference to it. It may not be the oracle itself. keep: below 1,
     each candidate gets ``first_steps``, and only as many as that share of the round's, the most promising of
-    all rounds so far and no two alike, get ``steps`` more.
+    all rounds so far and no two alike, get ``steps`` more. The others wait: they are acquired by chance, as
+    controls, or where too few are relaxed further; what is like another is a duplicate.
     """
 
     potential: PriorName = "chgnet"

@@ -17,6 +17,7 @@ from flows.steps import checkpoint_folder
 from loop.collapse import diversity, why_collapsed
 from loop.database import Database
 from loop.mixing import bandit_shares, counts, without
+from loop.prior import glanced_at
 from loop.records import Lineage, Stability, Status, StructureRecord
 from loop.rounds import Diversity, RoundRecord
 from loop.screening import why_invalid
@@ -252,25 +253,29 @@ def _screen_one(
 def merge_twins(database: Database, spec: CampaignSpec, number: int) -> None:
     """Mark candidates that turned out to be a structure that is already there.
 
-    Those that the prior relaxed in this round are compared with all others; those that earlier rounds left,
-    with what the last round's validations relaxed into.
+    Those that the prior relaxed in this round are compared with each other and with what earlier rounds hold,
+    but for what had a first look only; all others, with what the last round's validations relaxed into.
     """
     records = database.records(spec.id)
     fresh = _relaxed_now(database, spec, number, records)
-    others = [record for record in records if record.id not in fresh]
+    open_ = [r for r in records if r.status is Status.SCREENED and not r.pinned]
+    others = [r for r in records if r.id not in fresh and not (r.status is Status.SCREENED and glanced_at(r))]
     seen, news = _seen_before(others, number), _results(records, number - 1)
-    for record in records:
-        new = record.id in fresh
-        if record.status is not Status.SCREENED or record.pinned or not (new or record.round < number):
-            continue
-        structure = candidate_structure(record)
-        twin = (seen if new else news).find(structure)
-        if twin is not None:
-            reason = "duplicate after the prior" if new else "duplicate of a result"
-            fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": twin}
-            database.update_record(record.id, **fields)
-        elif new:
-            seen.add(record.id, structure)
+    for record in open_:
+        if record.id in fresh and not _merged(database, record, seen, "duplicate after the prior"):
+            seen.add(record.id, candidate_structure(record))
+    for record in open_:
+        if record.id not in fresh and record.round < number:
+            _merged(database, record, news, "duplicate of a result")
+
+
+def _merged(database: Database, record: StructureRecord, seen: SeenStructures, reason: str) -> bool:
+    """Whether the candidate is a twin of something seen; it is then marked, unless it was settled since."""
+    twin = seen.find(candidate_structure(record))
+    if twin is not None:
+        fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": twin}
+        database.update_screened(record.id, **fields)
+    return twin is not None
 
 
 def _relaxed_now(

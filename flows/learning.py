@@ -154,7 +154,8 @@ def training_set(
     """Structures and labels, NaN where unknown; formation_energy_per_atom in eV/atom.
 
     With prior ``references`` each record teaches once, as the prior relaxed it, and the energy label is the
-    oracle's difference to the prior; an element's is zero by convention, not by nature, and left out.
+    oracle's difference to the prior. An element's is zero or nearly so by convention, and left out where
+    compounds teach.
     Without, a validated record teaches twice with the same labels: as generated, which is what screening
     sees, and relaxed.
     """
@@ -162,7 +163,9 @@ def training_set(
     table = np.array([_labels(record) for record in records], dtype=float).reshape(-1, len(_TARGETS))
     if references is not None:
         table[:, 0] -= prior_formation_energies(records, references)
-        table[["-" not in record.chemsys for record in records], 0] = np.nan
+        compounds = np.array(["-" in record.chemsys for record in records], dtype=bool)
+        if np.isfinite(table[compounds, 0]).any():
+            table[~compounds, 0] = np.nan
     else:
         validated = [i for i, record in enumerate(records) if record.validation is not None]
         structures += [relaxed_structure(records[i]) for i in validated]

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from config.errors import ConfigError
 from config.spec import CampaignSpec, Prior
 from config.spec import Oracle as OracleSpec
 from flows.validating import work_folder
 from flows.validation import check_physics
 from loop.database import Database
-from loop.prior import above_joint_hull, prior_references
+from loop.prior import above_joint_hull, glanced_at, prior_references
 from loop.records import PriorAnswer, Status, StructureRecord
 from loop.rounds import RoundRecord
 from loop.similarity import SeenStructures
@@ -60,13 +61,9 @@ def choose_promising(database: Database, spec: CampaignSpec, round_record: Round
         if twin is None:
             seen.add(record.id, structure)
             chosen.append(record.id)
-        else:
-            database.update_record(
-                record.id,
-                status=Status.DUPLICATE,
-                reason="duplicate after the first look",
-                duplicate_of=twin,
-            )
+        elif not record.pinned:
+            reason = "duplicate after the first look"
+            database.update_screened(record.id, status=Status.DUPLICATE, reason=reason, duplicate_of=twin)
     database.update_round(spec.id, number, promising=chosen)
 
 
@@ -75,7 +72,7 @@ def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, s
     potential = prior_oracle(spec)
     for identifier in database.round(spec.id, number).promising[slot::slots]:
         record = database.record(identifier)
-        if record.status is Status.SCREENED and record.prior and record.prior.brief:
+        if record.status is Status.SCREENED and glanced_at(record):
             database.update_record(identifier, **_ask(spec, potential, record, brief=False))
 
 
@@ -95,21 +92,25 @@ def prior_oracle(spec: CampaignSpec, *, steps: int | None = None) -> ForceFieldO
 
 
 def _further(records: Sequence[StructureRecord]) -> Iterator[tuple[str, Structure]]:
-    """What was relaxed beyond a first look, by the prior and by the oracle."""
+    """What was relaxed beyond a first look, by the prior and by the oracle, and is no duplicate itself."""
     for record in records:
-        if record.prior and not record.prior.brief:
+        if record.prior and not record.prior.brief and record.status is not Status.DUPLICATE:
             yield record.id, candidate_structure(record)
         if record.validation:
             yield record.id, relaxed_structure(record)
 
 
 def _most_promising_first(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[StructureRecord]:
-    """Candidates that had a first look only, lowest above the joint hull first."""
-    known = [record for record in records if record.prior or record.verdict]
+    """Candidates that had a first look only, lowest above the joint hull first.
+
+    What collapsed or failed later has no part in that hull.
+    """
+    sound = [record for record in records if record.status not in {Status.INVALID, Status.FAILED}]
+    known = [record for record in sound if record.prior or record.verdict]
     references = prior_references([record for record in records if record.round == 0])
     above = above_joint_hull(known, references, spec.elements)
     in_order = [known[row] for row in np.argsort(above, kind="stable") if np.isfinite(above[row])]
-    return [r for r in in_order if r.status is Status.SCREENED and r.prior and r.prior.brief]
+    return [record for record in in_order if record.status is Status.SCREENED and glanced_at(record)]
 
 
 def _ask(
@@ -119,7 +120,7 @@ def _ask(
         with work_folder(spec, record, "prior") as folder, potential.within(_WALL_SECONDS):
             answer = potential.relax_briefly(candidate_structure(record), folder)
             check_physics(answer)
-    except OSError:
+    except (OSError, ImportError, ConfigError):
         raise  # the machine's fault, not the candidate's: the job says so
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
         reason = f"prior: {type(error).__name__}"

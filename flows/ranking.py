@@ -23,7 +23,7 @@ from loop.acquisition import (
 from loop.database import Database
 from loop.hull import formation_hull
 from loop.policy import oracle_seconds, validations_left
-from loop.prior import beyond_a_glance, prior_formation_energies, prior_references
+from loop.prior import atomic_fractions, prior_formation_energies, prior_references, waiting
 from loop.records import Choice, PredictedValue, Stability, Status, StructureRecord
 from loop.rounds import RoundRecord
 from loop.structures import candidate_structure
@@ -111,7 +111,9 @@ def _choose(
     size = min(spec.acquisition.batch, validations_left(spec, campaign, spent(database, spec)))
     pinned = [record for record in pool if record.pinned][:size]
     choices = {r.id: Choice(function="pinned", arm="pinned", rank=rank) for rank, r in enumerate(pinned)}
-    rest = beyond_a_glance([r for r in pool if r.id not in choices], size - len(pinned))
+    rest = [record for record in pool if record.id not in choices]
+    unripe = waiting(rest, size - len(pinned))
+    rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
     notes: list[str] = []
     if rest and size > len(pinned):
         chosen = _choose_from(database, spec, number, rest, size - len(pinned))
@@ -119,7 +121,8 @@ def _choose(
             choices[pick.id] = Choice(
                 function=spec.acquisition.function, arm=pick.arm, rank=len(choices), score=pick.score
             )
-        notes += [f"{chosen.excluded} candidates without a prediction"] if chosen.excluded else []
+        excluded = chosen.excluded - len(unripe)
+        notes += [f"{excluded} candidates without a prediction"] if excluded else []
         notes += ["cold start: no prediction to rank by"] if chosen.cold_start else []
     return list(choices), choices, notes
 
@@ -162,8 +165,8 @@ def _pool(
         ids=tuple(record.id for record in records),
         features=features,
         e_above_hull=_stored("e_above_hull", records),
-        p_stable=_stored("p_stable", records) if "p_stable" in records[0].prediction else None,
-        p_failure=_stored("p_failure", records) if "p_failure" in records[0].prediction else None,
+        p_stable=_stored("p_stable", records) if _predicted("p_stable", records) else None,
+        p_failure=_stored("p_failure", records) if _predicted("p_failure", records) else None,
         novelty=novelty(features, known),
         seconds=fitted([record.n_atoms for record in records], [record.spacegroup for record in records]),
         p_target=_p_target(spec, number, records, found),
@@ -175,7 +178,7 @@ def _p_target(
 ) -> FloatArray:
     """How likely each candidate lies near the hull that all of them and what was found make together."""
     judged = [record for record in found if record.verdict]
-    compositions = [_shares(record) for record in (*judged, *records)]
+    compositions = [atomic_fractions(record) for record in (*judged, *records)]
     predicted = _stored("formation_energy_per_atom", records)
     return target_probability(
         near_hull(compositions, spec.elements, spec.hull_tolerance),
@@ -185,12 +188,6 @@ def _p_target(
         kinds=np.unique([record.formula for record in records], return_inverse=True)[1],
         seed=spec.derived_seed(number, "acquire/p_target"),
     )
-
-
-def _shares(record: StructureRecord) -> dict[str, float]:
-    from pymatgen.core import Composition
-
-    return dict(Composition(record.formula).fractional_composition.get_el_amt_dict())
 
 
 def _observed(found: Sequence[StructureRecord]) -> FloatArray:
@@ -225,6 +222,10 @@ def _seconds_left(database: Database, spec: CampaignSpec) -> float:
     if spec.budget.oracle_seconds is None:
         return float("inf")
     return max(spec.budget.oracle_seconds - oracle_seconds(database.records(spec.id)), 0.0)
+
+
+def _predicted(target: str, records: Sequence[StructureRecord]) -> bool:
+    return any(target in record.prediction for record in records)
 
 
 def _stored(target: str, records: Sequence[StructureRecord]) -> Prediction:

@@ -43,24 +43,32 @@ def above_joint_hull(
     for row, record in enumerate(records):
         if record.verdict:
             energies[row] = record.verdict.formation_energy_per_atom
-    hull = Hull([_shares(record) for record in records], elements)
+    hull = Hull([atomic_fractions(record) for record in records], elements)
     return energies - hull.level(np.where(np.isnan(energies), np.inf, energies))
 
 
-def beyond_a_glance(records: Sequence[StructureRecord], count: int) -> Sequence[StructureRecord]:
-    """Those that did not get a first look only, where they are at least ``count``; else all."""
-    further = [record for record in records if not (record.prior and record.prior.brief)]
-    return further if len(further) >= count else records
+def glanced_at(record: StructureRecord) -> bool:
+    """Whether the prior had a first look at a candidate, and no other."""
+    return record.prior is not None and record.prior.brief
+
+
+def waiting(records: Sequence[StructureRecord], count: int) -> set[str]:
+    """Candidates that had a first look only, where ``count`` had more; else none, as all are needed."""
+    further = sum(record.prior is not None and not record.prior.brief for record in records)
+    return {record.id for record in records if glanced_at(record)} if further >= count else set()
 
 
 def _formation(record: StructureRecord, references: Mapping[str, float]) -> float:
     if record.prior is None:
         return float("nan")
-    elements = sum(share * references.get(symbol, float("nan")) for symbol, share in _shares(record).items())
+    elements = sum(
+        share * references.get(symbol, float("nan")) for symbol, share in atomic_fractions(record).items()
+    )
     return record.prior.energy_per_atom - elements
 
 
-def _shares(record: StructureRecord) -> dict[str, float]:
+def atomic_fractions(record: StructureRecord) -> dict[str, float]:
+    """By symbol."""
     from pymatgen.core import Composition
 
     return dict(Composition(record.formula).fractional_composition.get_el_amt_dict())

@@ -53,9 +53,17 @@ def _upgraded(
     return model.model_validate(document)
 
 
-def _campaign_from_1(document: Document) -> Document:
-    """Version 2 adds sources to the spec, which its digest covers."""
-    spec = CampaignSpec.model_validate(document["spec"])
+def _as_it_was(document: Document) -> Document:
+    """What this version did not change."""
+    return document
+
+
+def _campaign_from_2(document: Document) -> Document:
+    """Version 2 added sources to the spec, version 3 took ``prior.rattle`` away; the digest covers all."""
+    content = document["spec"]
+    if content.get("prior"):
+        content = content | {"prior": {k: v for k, v in content["prior"].items() if k != "rattle"}}
+    spec = CampaignSpec.model_validate(content)
     return document | {"spec": spec.model_dump(mode="json"), "spec_digest": spec.digest()}
 
 
@@ -68,6 +76,6 @@ def _structure_from_1(document: Document) -> Document:
 
 
 _STEPS: dict[str, dict[int, Step]] = {
-    "campaigns": {1: _campaign_from_1},
-    "structures": {1: _structure_from_1},
+    "campaigns": {1: _as_it_was, 2: _campaign_from_2},
+    "structures": {1: _structure_from_1, 2: _as_it_was},
 }

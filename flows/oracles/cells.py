@@ -29,7 +29,7 @@ class CellFilter(FrechetCellFilter):
 
     def get_forces(self, **options: Any) -> Array:
         """See FrechetCellFilter."""
-        return self._once("forces", lambda: FrechetCellFilter.get_forces(self, **options))
+        return super().get_forces(**options) if options else self._once("forces", super().get_forces)
 
     def _once(self, what: str, answer: Callable[[], Array]) -> Array:
         place = self.atoms.positions.tobytes() + self.atoms.cell.array.tobytes()

@@ -14,6 +14,7 @@ from loop.acquisition.posterior import EnsemblePosterior, Posterior
 from surrogates.protocols import FloatArray
 
 _SHORT_LIST = 2000
+_ROUNDING = 1e-9
 RANDOM = "random"
 Rows = NDArray[np.int64]
 NOTHING: FloatArray = np.empty((0, 3))
@@ -124,7 +125,7 @@ def _rank(
 def _spread(features: FloatArray) -> FloatArray:
     """By what each feature varies within the pool: candidates are alike or not among themselves."""
     spread = features.std(axis=0)
-    return np.where(spread > 0, spread, 1.0)
+    return np.where(spread > _ROUNDING, spread, 1.0)
 
 
 def _greedy_batch(

@@ -82,9 +82,9 @@ def target_probability(
 ) -> FloatArray:
     """P(target) of m candidates with posterior ``mean`` and ``std`` (m,), beside k known energies (k,).
 
-    kinds: (m,), candidates with the same number err together, by 0.8 of the variance, as those of one
-    composition do; without them, and for the rest, errors are independent. Were they so for hundreds of
-    candidates of few compositions, the luckiest of them would put the hull of every draw out of reach.
+    kinds: (m,), candidates with the same number share 0.8 of the variance of their errors, as those of one
+    composition do; what they do not share, and all errors without kinds, is independent. Were all errors of
+    hundreds of candidates so, the luckiest would put the hull of every draw out of reach.
     ``judge`` takes the k known and then the m drawn energies. A miss by e counts exp(−e / 0.02 eV/atom), so
     that candidates that are never targets still have an order. NaN where mean or std is.
     """

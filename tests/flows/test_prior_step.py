@@ -11,12 +11,13 @@ from pymatgen.core import Lattice, Structure
 from config.errors import ConfigError
 from config.loading import load_campaign
 from config.spec import CampaignSpec, Prior
+from flows.candidates import merge_twins
 from flows.prior import choose_promising, prior_slot, relax_slot
 from loop.database import Database
 from loop.hull import build_hull
 from loop.records import Lineage, Status, StructureRecord
 from loop.seeds import new_record
-from tests.loop.factory import element, nbo, rocksalt, validated
+from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
 PRIOR = Prior(potential="lj", first_steps=2, steps=20, keep=0.66)
@@ -85,6 +86,50 @@ def test_what_a_round_left_is_chosen_from_later(database: Database) -> None:
     prior_slot(database, SPEC, 2, 0, 1)
     choose_promising(database, once, database.open_round(SPEC.id, 2))
     assert database.round(SPEC.id, 2).promising == [drawn[1].id]
+
+
+def test_a_pinned_candidate_is_no_duplicate(database: Database) -> None:
+    drawn = with_candidates(database, *map(stretched, (3.9, 3.5)))
+    database.update_record(drawn[0].id, pinned=True)
+    relax_promising(database, 1)
+    assert statuses(database, drawn) == [("screened", True), ("screened", False)]
+
+
+def test_what_collapsed_has_no_part_in_the_hull(database: Database) -> None:
+    """A candidate at −50 eV/atom would put all others out of reach of the hull, wherever they are."""
+    drawn = with_candidates(database, stretched(3.5), rutile(), stretched(2.9))
+    prior_slot(database, SPEC, 1, 0, 1)
+    gone = database.record(drawn[2].id)
+    assert gone.prior is not None
+    deep = gone.prior.model_copy(update={"energy_per_atom": -50.0})
+    database.update_record(gone.id, status=Status.INVALID, prior=deep)
+    one = SPEC.model_copy(update={"prior": PRIOR.model_copy(update={"keep": 0.1})})
+    choose_promising(database, one, database.open_round(SPEC.id, 1))
+    with_it = database.round(SPEC.id, 1).promising
+    database.update_record(gone.id, prior=None)
+    choose_promising(database, one, database.open_round(SPEC.id, 1))
+    assert database.round(SPEC.id, 1).promising == with_it
+    database.update_record(gone.id, status=Status.VALIDATED, prior=deep)
+    choose_promising(database, one, database.open_round(SPEC.id, 1))
+    assert database.round(SPEC.id, 1).promising != with_it
+
+
+def test_of_two_alike_the_one_relaxed_further_stays(database: Database) -> None:
+    """One was passed over in round 1, the other is relaxed further in round 2 and turns out to be like it."""
+    left, better = with_candidates(database, stretched(3.9), rocksalt(5.2))
+    prior_slot(database, SPEC, 1, 0, 1)
+    answer = database.record(left.id).prior
+    assert answer is not None
+    further = answer.model_copy(update={"brief": False})
+    database.update_record(better.id, round=2, formula=left.formula, prior=further)
+    database.open_round(SPEC.id, 2)
+    database.update_round(SPEC.id, 2, promising=[better.id])
+    merge_twins(database, SPEC, 2)
+    assert statuses(database, [left, better]) == [("screened", True), ("screened", False)]
+    database.update_record(left.id, round=3)
+    choose_promising(database, SPEC, database.open_round(SPEC.id, 3))
+    assert statuses(database, [left, better]) == [("duplicate", True), ("screened", False)]
+    assert database.record(left.id).duplicate_of == better.id
 
 
 def test_without_a_share_every_candidate_gets_all_steps(database: Database) -> None:

@@ -7,7 +7,7 @@ from launchers.progress import doing
 from loop.rounds import RoundRecord
 
 PLAIN = CampaignSpec(id="t", elements=("Nb", "O"))
-WITH_PRIOR = PLAIN.model_copy(update={"prior": Prior()})
+WITH_PRIOR = PLAIN.model_copy(update={"prior": Prior(keep=0.5)})
 BEFORE = ("train_surrogate", "train_gan", "generate", "screen")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flows.learning import training_set
-from loop.prior import above_joint_hull, beyond_a_glance, prior_formation_energies, prior_references
+from loop.prior import above_joint_hull, prior_formation_energies, prior_references, waiting
 from loop.records import PriorAnswer, StructureRecord, Verdict
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
@@ -48,15 +48,20 @@ def test_the_joint_hull_takes_the_oracle_where_it_answered() -> None:
 
 def test_what_got_a_glance_only_waits_while_there_is_enough_else() -> None:
     glanced = OXIDE.model_copy(
-        update={"prior": OXIDE.prior.model_copy(update={"brief": True}) if OXIDE.prior else None}
+        update={"id": "g", "prior": OXIDE.prior.model_copy(update={"brief": True}) if OXIDE.prior else None}
     )
-    assert beyond_a_glance([OXYGEN, glanced, OXIDE], 2) == [OXYGEN, OXIDE]
-    assert beyond_a_glance([OXYGEN, glanced, OXIDE], 3) == [OXYGEN, glanced, OXIDE]
+    never = validated(rocksalt(), -9.0)
+    assert waiting([OXYGEN, glanced, OXIDE], 2) == {"g"}
+    assert waiting([OXYGEN, glanced, OXIDE], 3) == set()
+    assert waiting([never, never, glanced, OXIDE], 2) == set()
+    assert waiting([never, never], 1) == set()
 
 
-def test_an_element_teaches_nothing_about_the_correction() -> None:
+def test_an_element_teaches_nothing_about_the_correction_where_compounds_do() -> None:
     _, targets = training_set([*NIOBIUM, OXIDE], {"Nb": -10.0, "O": -5.0})
-    assert np.isnan(targets["formation_energy_per_atom"][:2]).all()
+    assert np.isnan(targets["formation_energy_per_atom"]).tolist() == [True, True, False]
+    _, alone = training_set(NIOBIUM, {"Nb": -10.0})
+    assert alone["formation_energy_per_atom"] == pytest.approx([-2.5, -2.0])
     assert targets["log_volume"].shape == (3,)
     assert np.isfinite(targets["log_volume"]).all()
 

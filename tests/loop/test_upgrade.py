@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bson import json_util
 
-from config.spec import SCHEMA_VERSION, CampaignSpec
+from config.spec import SCHEMA_VERSION, CampaignSpec, Prior
 from loop.database import Database
 from loop.formulas import in_optimade_form, optimade_formula
 from loop.schema import DOCUMENTS, json_schema, mongo_schema
@@ -45,6 +45,19 @@ def test_a_stored_version_1_becomes_the_present_one_and_stays_so(database: Datab
     spec = CampaignSpec.model_validate(campaign.spec)
     assert database.create_campaign(spec).schema_version == SCHEMA_VERSION
     assert upgrade(database).written == {}
+
+
+def test_a_prior_of_version_2_loses_what_version_3_does_not_know(database: Database) -> None:
+    spec = CampaignSpec(id="old", elements=("Nb", "O"), prior=Prior(steps=7))
+    stored = database.create_campaign(spec).model_dump(mode="json")
+    prior = stored["spec"]["prior"] | {"rattle": 0.1}
+    older = {"schema_version": 2, "spec": stored["spec"] | {"prior": prior}, "spec_digest": "another"}
+    database.mongo["campaigns"].update_one({"_id": "old"}, {"$set": older})
+    assert upgrade(database).written == {"campaigns": 1}
+    found = database.campaign("old")
+    assert found is not None
+    assert CampaignSpec.model_validate(found.spec) == spec
+    assert found.spec_digest == spec.digest()
 
 
 def test_what_does_not_fit_is_named_and_left_as_it_was(database: Database) -> None:
