@@ -42,10 +42,13 @@ def main() -> None:
     started, system = time.monotonic(), next(iter(SYSTEMS))
     ensure_gan(system)
     structures = _candidates(system)
-    reached = {
+    courses = {
         name: np.array([_course(structure, alpha, step) for structure in structures])
         for name, (alpha, step) in _STEPPINGS.items()
     }
+    sound = np.all([np.isfinite(course).all(axis=1) for course in courses.values()], axis=0)
+    reached = {name: course[sound] for name, course in courses.items()}
+    structures = [structure for structure, kept in zip(structures, sound, strict=True) if kept]
     lowest = np.min([course[:, -1] for course in reached.values()], axis=0)
     oxygen = np.array([s.composition.get_atomic_fraction(system.split("-")[1]) for s in structures])
     level = np.polyval(np.polyfit(oxygen, lowest, 2), oxygen)
@@ -65,6 +68,7 @@ def main() -> None:
         notes=[
             f"{_EACH['gan']} candidates of the GAN and {_EACH['random']} random ones; above: median over the "
             f"lowest energy that any of the four reached within {_LONGEST} evaluations, eV/atom",
+            f"{len(sound) - sound.sum()} that left physics in any of the four are left out",
             "rank: Spearman's of energies above a parabola in composition, reached against lowest; found: "
             "share of the lowest fifth among the best two fifths",
         ],
@@ -83,7 +87,7 @@ def _candidates(system: str) -> list[Structure]:
 
 
 def _course(structure: Structure, alpha: float, maxstep: float) -> FloatArray:
-    """The lowest energy, eV/atom, after each evaluation; the last one on once it is at rest or has failed."""
+    """The lowest energy, eV/atom, after each evaluation; the last one on once at rest. NaN where it fails."""
     atoms: Atoms = structure.to_ase_atoms(calculator=potential("chgnet"))
     energies: list[float] = []
     search = BFGS(FrechetCellFilter(atoms), logfile=None, alpha=alpha, maxstep=maxstep)
@@ -91,7 +95,7 @@ def _course(structure: Structure, alpha: float, maxstep: float) -> FloatArray:
         for _ in search.irun(fmax=0.1, steps=_LONGEST - 1):
             energies.append(atoms.get_potential_energy() / len(atoms))
     except UnphysicalAnswerError:
-        energies.append(energies[-1] if energies else 0.0)
+        return np.full(_LONGEST, np.nan)
     padded = np.pad(energies[:_LONGEST], (0, _LONGEST - len(energies[:_LONGEST])), mode="edge")
     return np.asarray(np.minimum.accumulate(padded))
 
