@@ -40,6 +40,7 @@ NOTES = [
     "phonon-stable: hits whose phonons are stable, over calls; – where no phonons are run",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
     "one core, the other busy with another run",
+    "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
     "tried, in the arms with a prior: see docs/decisions/0084 to 0086",
 ]
 
