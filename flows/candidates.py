@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from config.settings import Settings
 from config.spec import CampaignSpec
 from flows.oracles.base import Oracle
 from flows.oracles.potentials import UnphysicalAnswerError
 from flows.oracles.registry import make_oracle
 from flows.prior import prior_oracle
 from flows.steps import checkpoint_folder
+from flows.validating import work_of
 from loop.collapse import diversity, why_collapsed
 from loop.database import Database
 from loop.mixing import bandit_shares, counts, without
@@ -173,7 +174,7 @@ def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
     Infinite where the potential leaves physics.
     """
     oracle: Oracle = prior_oracle(spec) if spec.prior else make_oracle(spec.oracle)
-    work = Settings().home.resolve() / "work" / spec.id / "soft_modes"
+    work = work_of(spec) / f"soft_modes-{os.getpid()}"
 
     def energy(structure: Structure) -> float:
         try:

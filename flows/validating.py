@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
 from config.spec import CampaignSpec
@@ -21,7 +22,10 @@ from loop.phonons import undecided
 from loop.records import Failure, PhononVerdict, Status, StructureRecord
 from loop.rounds import PhononRecord, RoundRecord
 from loop.similarity import SeenStructures
-from loop.structures import candidate_structure, relaxed_structure
+from loop.structures import candidate_structure, generated_structure, relaxed_structure
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 
 class QuorumError(RuntimeError):
@@ -36,13 +40,18 @@ def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int
         if record.status is not Status.ACQUIRED:
             continue
         with work_folder(spec, record, "validate") as folder:
-            outcome = validate_structure(spec, oracle, candidate_structure(record), folder)
+            outcome = validate_structure(spec, oracle, _start(record), folder)
             if isinstance(outcome, Failure):
                 outcome = _with_files(outcome, spec, record, folder)
         if isinstance(outcome, Failure):
             database.finish_validation(record.id, status=Status.FAILED, failure=outcome)
         else:
             database.finish_validation(record.id, status=Status.VALIDATED, validation=outcome)
+
+
+def _start(record: StructureRecord) -> Structure:
+    """Where the oracle starts: a seed as it came, since the prior looks at it meanwhile, perhaps later."""
+    return candidate_structure(record) if record.round > 0 else generated_structure(record)
 
 
 def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -135,10 +144,18 @@ def _store_verdict(
     database.update_record(record.id, **fields)
 
 
+def work_of(spec: CampaignSpec) -> Path:
+    """Where all files of a campaign's running calculations lie."""
+    return Settings().home.resolve() / "work" / spec.id
+
+
 @contextmanager
 def work_folder(spec: CampaignSpec, record: StructureRecord, step: str) -> Iterator[Path]:
-    """Where the files of one calculation lie while it runs; prior and oracle may ask about a seed at once."""
-    folder = Settings().home.resolve() / "work" / spec.id / f"{record.id}-{step}"
+    """Where the files of one calculation lie while it runs, no other's.
+
+    Prior and oracle may ask about a seed at once, and a worker may outlive a launcher that was killed.
+    """
+    folder = work_of(spec) / f"{record.id}-{step}-{os.getpid()}"
     try:
         yield folder
     finally:

@@ -26,7 +26,15 @@ def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
 
 
 def end_campaign(database: Database, spec: CampaignSpec, reason: str) -> None:
-    """Mark a campaign finished, or stopped where a person asked for it."""
+    """Mark a campaign finished, or stopped where a person asked for it.
+
+    What calculations left that were killed is removed.
+    """
+    import shutil
+
+    from flows.validating import work_of
+
+    shutil.rmtree(work_of(spec), ignore_errors=True)
     state = "stopped" if reason == "stopped by the user" else "finished"
     database.update_campaign(spec.id, state=state, reason=reason)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_files_of_a_failure_are_kept(
     seed_campaign(database, spec, database.open_round(spec.id, 0))
     batch = database.round(spec.id, 0).batch
     home = tmp_path / "home"
-    left = home / "work" / spec.id / f"{batch[0]}-validate" / "OUTCAR"
+    left = home / "work" / spec.id / f"{batch[0]}-validate-{os.getpid()}" / "OUTCAR"
     left.parent.mkdir(parents=True)
     left.write_text("what an oracle left", encoding="utf-8")
     validate_slot(database, spec, 0, 0, len(batch))
