@@ -19,6 +19,7 @@ from loop.rounds import RoundRecord
 
 Document = dict[str, Any]
 Step = Callable[[Database, CampaignSpec, RoundRecord], None]
+SlotStep = Callable[[Database, CampaignSpec, int, int, int], None]
 
 
 def _run_once(name: str, campaign: Document, number: int, step: Step) -> Document:
@@ -32,6 +33,14 @@ def _run_once(name: str, campaign: Document, number: int, step: Step) -> Documen
             seconds = round(time.monotonic() - started, 3)
             database.update_round(spec.id, number, **{f"steps__{name}": seconds})
     return {"campaign": spec.id, "round": number, "step": name}
+
+
+def _run_slot(campaign: Document, number: int, slot: int, slots: int, step: SlotStep) -> Document:
+    """Run one of ``slots`` parts of a step, which itself passes over what is stored already."""
+    spec = CampaignSpec.model_validate(campaign)
+    with open_database() as database:
+        step(database, spec, number, slot, slots)
+    return {"campaign": spec.id, "round": number, "slot": slot}
 
 
 def checkpoint_folder(spec: CampaignSpec, number: int, model: str) -> Path:
@@ -82,12 +91,9 @@ def screen(campaign: Document, number: int, after: Any = None) -> Document:
 @job
 def prior(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
     """Relax the candidates ``slot``, ``slot + slots``, … of the round a little with the cheap potential."""
-    from flows.prior import prior_slot
+    from flows.prior import prior_slot as step
 
-    spec = CampaignSpec.model_validate(campaign)
-    with open_database() as database:
-        prior_slot(database, spec, number, slot, slots)
-    return {"campaign": spec.id, "round": number, "slot": slot}
+    return _run_slot(campaign, number, slot, slots, step)
 
 
 @job
@@ -101,12 +107,9 @@ def choose_promising(campaign: Document, number: int, after: Any = None) -> Docu
 @job
 def relax_promising(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
     """Relax the candidates ``slot``, ``slot + slots``, … of those chosen further with the cheap potential."""
-    from flows.prior import relax_slot
+    from flows.prior import relax_slot as step
 
-    spec = CampaignSpec.model_validate(campaign)
-    with open_database() as database:
-        relax_slot(database, spec, number, slot, slots)
-    return {"campaign": spec.id, "round": number, "slot": slot}
+    return _run_slot(campaign, number, slot, slots, step)
 
 
 @job
@@ -128,12 +131,9 @@ def acquire(campaign: Document, number: int, after: Any = None) -> Document:
 @job
 def validate(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
     """Validate the candidates ``slot``, ``slot + slots``, … of the round's batch."""
-    from flows.validating import validate_slot
+    from flows.validating import validate_slot as step
 
-    spec = CampaignSpec.model_validate(campaign)
-    with open_database() as database:
-        validate_slot(database, spec, number, slot, slots)
-    return {"campaign": spec.id, "round": number, "slot": slot}
+    return _run_slot(campaign, number, slot, slots, step)
 
 
 @job
@@ -147,12 +147,9 @@ def choose_phonons(campaign: Document, number: int, after: Any = None) -> Docume
 @job
 def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
     """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen."""
-    from flows.validating import phonon_slot
+    from flows.validating import phonon_slot as step
 
-    spec = CampaignSpec.model_validate(campaign)
-    with open_database() as database:
-        phonon_slot(database, spec, number, slot, slots)
-    return {"campaign": spec.id, "round": number, "slot": slot}
+    return _run_slot(campaign, number, slot, slots, step)
 
 
 @job
