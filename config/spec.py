@@ -63,7 +63,7 @@ ELEMENTS: tuple[str, ...] = (
 OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
 SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
-GeneratorName = Literal["gan", "random", "prototype", "soft_mode"]
+GeneratorName = Literal["gan", "random", "prototype", "offspring", "soft_mode"]
 SurrogateName = Literal[
     "auto",
     "gbt",
@@ -356,6 +356,11 @@ class CampaignSpec(_Part):
         """SHA-256 over all that decides what the campaign finds (the launcher does not)."""
         content = self.model_dump(mode="json", exclude={"launcher"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def breeds(self) -> bool:
+        """Whether a round draws offspring after all else, from what its prior has brought to rest by then."""
+        return self.prior is not None and any(part.name == "offspring" for part in self.generation.mix)
 
     def derived_seed(self, round_number: int, step: str) -> int:
         """A 32-bit seed for one step of one round, derived from the campaign's id and seed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,15 @@ from config.spec import CampaignSpec
 from flows.oracles.base import Oracle
 from flows.oracles.potentials import UnphysicalAnswerError
 from flows.oracles.registry import make_oracle
+from flows.parents import offspring_parents, soft_parents
 from flows.prior import prior_oracle
 from flows.steps import checkpoint_folder
 from flows.validating import work_of
 from loop.collapse import diversity, why_collapsed
 from loop.database import Database
 from loop.mixing import bandit_shares, counts, without
-from loop.prior import glanced_at
-from loop.records import Lineage, Stability, Status, StructureRecord
+from loop.prior import fallen_below, glanced_at
+from loop.records import Lineage, Status, StructureRecord
 from loop.rounds import Diversity, RoundRecord
 from loop.screening import why_invalid
 from loop.seeds import excluded_structures, new_record
@@ -35,13 +36,15 @@ _BANDIT_DRAWS = 2000
 
 
 def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Draw candidates from every generator of the mix and store them as records.
+    """Draw candidates from every generator of the mix and store them as records; offspring may come later.
 
     Where the GAN has collapsed, its samples are thrown away, a note says so, and the others draw its part.
     """
     number = round_record.number
     mix = _shares(database, spec, number)
     wanted = counts(mix, spec.generation.candidates)
+    if spec.breeds:
+        del wanted["offspring"]
     batches = {name: _sample(database, spec, number, name, count) for name, count in wanted.items()}
     if wanted.get("gan"):
         found = _diversity(database, spec, number, batches["gan"], wanted["gan"])
@@ -55,23 +58,36 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     _store(database, spec, number, batches)
 
 
-def _store(database: Database, spec: CampaignSpec, number: int, batches: dict[str, SampleBatch]) -> None:
-    """Samples become records; ``batches`` are keyed by generator, and by ``generator/fallback``."""
+def breed(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Draw the round's offspring once the prior has brought other candidates to rest, and screen them."""
+    number, total = round_record.number, spec.generation.candidates
+    count = counts(_shares(database, spec, number), total)["offspring"]
+    batch = _sample(database, spec, number, "offspring", count)
+    _store(database, spec, number, {"offspring": batch}, start=total - count)
+    screen(database, spec, round_record)
+
+
+def _store(
+    database: Database, spec: CampaignSpec, number: int, batches: dict[str, SampleBatch], start: int = 0
+) -> None:
+    """Samples become records, numbered from ``start``; ``batches`` are keyed by generator, and by
+    ``generator/fallback``."""
     drawn = [(key.split("/")[0], sample) for key, batch in batches.items() for sample in batch.samples]
     records = [
         new_record(spec, number, index, sample.structure, _lineage(spec, number, name, sample))
-        for index, (name, sample) in enumerate(drawn)
+        for index, (name, sample) in enumerate(drawn, start)
     ]
     database.insert(records)
     rejected = {
         f"{key}: {why}": lost for key, batch in batches.items() for why, lost in batch.rejected.items()
     }
-    database.update_round(spec.id, number, metrics__rejected_by_generator=rejected)
+    before = database.round(spec.id, number).metrics.rejected_by_generator if start else {}
+    database.update_round(spec.id, number, metrics__rejected_by_generator=before | rejected)
 
 
 def _lineage(spec: CampaignSpec, number: int, name: str, sample: Sample) -> Lineage:
     origin = dict(sample.origin)
-    parents = [str(origin.pop("parent"))] if "parent" in origin else []
+    parents = [str(origin.pop(key)) for key in ("parent", "other_parent") if key in origin]
     checkpoint = _checkpoint_name(spec, number, name)
     return Lineage(generator=name, checkpoint=checkpoint, parents=parents, origin=origin)
 
@@ -154,7 +170,9 @@ def _generator(database: Database, spec: CampaignSpec, number: int, name: str) -
         return generators.RandomSymmetric()
     if name == "prototype":
         return generators.PrototypeSubstitution()
-    return generators.SoftModes(_soft_parents(database, spec), _energy(spec))
+    if name == "offspring":
+        return generators.Offspring(offspring_parents(database.records(spec.id), spec))
+    return generators.SoftModes(soft_parents(database, spec), _energy(spec))
 
 
 def _guided(spec: CampaignSpec, number: int, gan: Generator) -> Generator:
@@ -188,45 +206,26 @@ def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
     return energy
 
 
-def _soft_parents(database: Database, spec: CampaignSpec) -> list:  # type: ignore[type-arg]
-    from loop.generators import SoftParent
-
-    records = database.records(spec.id, status=Status.VALIDATED.value)
-    used = {parent for record in database.records(spec.id) for parent in record.lineage.parents}
-    unstable = [
-        record
-        for record in records
-        if record.validation
-        and record.validation.phonon.outcome is Stability.UNSTABLE
-        and record.id not in used
-    ]
-    parents = []
-    for record in sorted(unstable, key=lambda r: (r.verdict.e_above_hull_now if r.verdict else 9.0, r.id)):
-        phonons = database.phonons(record.id)
-        if phonons is not None and phonons.modes:
-            parents.append(SoftParent(record.id, relaxed_structure(record), tuple(phonons.modes)))
-    return parents
-
-
 def _checkpoint_name(spec: CampaignSpec, number: int, name: str) -> str | None:
     return f"{spec.id}/round-{number}/gan" if name == "gan" else None
 
 
 def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Mark invalid and duplicate candidates, before anything is spent on them."""
-    number = round_record.number
     records = database.records(spec.id)
     excluded = SeenStructures(excluded_structures(spec))
-    seen = _seen_before(records, number)
-    drawn = [record for record in records if record.round == number]
-    database.update_records({record.id: _screen_one(spec, record, seen, excluded) for record in drawn})
+    seen = _seen_before(records)
+    drawn = [r for r in records if r.round == round_record.number and r.status is Status.GENERATED]
+    by_id = {record.id: record for record in records}
+    screened = {r.id: _screen_one(spec, r, seen, excluded, but=fallen_below(r, by_id)) for r in drawn}
+    database.update_records(screened)
 
 
-def _seen_before(records: Sequence[StructureRecord], number: int) -> SeenStructures:
-    """What earlier rounds hold: as generated, relaxed by the prior and relaxed by the oracle."""
+def _seen_before(records: Sequence[StructureRecord]) -> SeenStructures:
+    """What passed screening: as generated, relaxed by the prior and relaxed by the oracle."""
     seen = SeenStructures()
     for record in records:
-        if record.round < number and record.status not in {Status.INVALID, Status.DUPLICATE}:
+        if record.status not in {Status.GENERATED, Status.INVALID, Status.DUPLICATE}:
             seen.add(record.id, generated_structure(record))
             if record.prior is not None:
                 seen.add(record.id, candidate_structure(record))
@@ -236,7 +235,12 @@ def _seen_before(records: Sequence[StructureRecord], number: int) -> SeenStructu
 
 
 def _screen_one(
-    spec: CampaignSpec, record: StructureRecord, seen: SeenStructures, excluded: SeenStructures
+    spec: CampaignSpec,
+    record: StructureRecord,
+    seen: SeenStructures,
+    excluded: SeenStructures,
+    *,
+    but: Collection[str],
 ) -> dict[str, object]:
     structure = generated_structure(record)
     reason = why_invalid(structure, sample_request(spec))
@@ -244,7 +248,7 @@ def _screen_one(
         reason = "excluded"
     if reason:
         return {"status": Status.INVALID, "reason": reason}
-    twin = seen.find(structure)
+    twin = seen.find(structure, but=but)
     if twin is not None:
         return {"status": Status.DUPLICATE, "reason": "duplicate", "duplicate_of": twin}
     seen.add(record.id, structure)
@@ -261,18 +265,25 @@ def merge_twins(database: Database, spec: CampaignSpec, number: int) -> None:
     fresh = _relaxed_now(database, spec, number, records)
     open_ = [r for r in records if r.status is Status.SCREENED and not r.pinned]
     others = [r for r in records if r.id not in fresh and not (r.status is Status.SCREENED and glanced_at(r))]
-    seen, news = _seen_before(others, number), _results(records, number - 1)
+    seen, news = _seen_before(others), _results(records, number - 1)
+    by_id = {record.id: record for record in records}
     for record in open_:
-        if record.id in fresh and not _merged(database, record, seen, "duplicate after the prior"):
+        if record.id in fresh and not _merged(database, record, by_id, seen, "duplicate after the prior"):
             seen.add(record.id, candidate_structure(record))
     for record in open_:
         if record.id not in fresh and record.round < number:
-            _merged(database, record, news, "duplicate of a result")
+            _merged(database, record, by_id, news, "duplicate of a result")
 
 
-def _merged(database: Database, record: StructureRecord, seen: SeenStructures, reason: str) -> bool:
+def _merged(
+    database: Database,
+    record: StructureRecord,
+    by_id: Mapping[str, StructureRecord],
+    seen: SeenStructures,
+    reason: str,
+) -> bool:
     """Whether the candidate is a twin of something seen; it is then marked, unless it was settled since."""
-    twin = seen.find(candidate_structure(record))
+    twin = seen.find(candidate_structure(record), but=fallen_below(record, by_id))
     if twin is not None:
         fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": twin}
         database.update_screened(record.id, **fields)

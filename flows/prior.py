@@ -14,7 +14,7 @@ from config.spec import Oracle as OracleSpec
 from flows.validating import work_folder
 from flows.validation import check_physics
 from loop.database import Database
-from loop.prior import above_joint_hull, glanced_at, prior_references
+from loop.prior import above_joint_hull, fallen_below, glanced_at, prior_references
 from loop.records import PriorAnswer, Status, StructureRecord
 from loop.rounds import RoundRecord
 from loop.similarity import SeenStructures
@@ -46,25 +46,28 @@ def prior_slot(database: Database, spec: CampaignSpec, number: int, slot: int, s
 def choose_promising(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Choose what is relaxed beyond a first look: nearest to the joint hull, of all rounds, no two alike.
 
-    A candidate like one that was chosen, here or before, or like a result becomes a duplicate.
+    A candidate like one that was chosen, here or before, or like a result becomes a duplicate. As many are
+    chosen as the share says of what the round looked at, less those that it chose before it bred.
     """
     number, records = round_record.number, database.records(spec.id)
     looked = sum(record.round == number and record.prior is not None for record in records)
-    left = math.ceil(_prior(spec).keep * looked)
+    earlier = round_record.promising
+    left = math.ceil(_prior(spec).keep * looked) - len(earlier)
     seen = SeenStructures(_further(records))
+    by_id = {record.id: record for record in records}
     chosen: list[str] = []
     for record in _most_promising_first(spec, records):
-        if len(chosen) == left:
+        if len(chosen) >= left:
             break
         structure = candidate_structure(record)
-        twin = seen.find(structure)
+        twin = seen.find(structure, but=fallen_below(record, by_id))
         if twin is None:
             seen.add(record.id, structure)
             chosen.append(record.id)
         elif not record.pinned:
             reason = "duplicate after the first look"
             database.update_screened(record.id, status=Status.DUPLICATE, reason=reason, duplicate_of=twin)
-    database.update_round(spec.id, number, promising=chosen)
+    database.update_round(spec.id, number, promising=[*earlier, *chosen])
 
 
 def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:

@@ -68,6 +68,10 @@ def _discovery(spec: CampaignSpec, number: int) -> list[Job]:
     generated = steps.generate(campaign, number, after=[job.output for job in needed])
     screened = steps.screen(campaign, number, after=generated.output)
     priors = _prior_jobs(spec, number, screened)
+    if spec.breeds:
+        bred = steps.breed(campaign, number, after=[job.output for job in priors])
+        _go_on_without([bred])
+        priors = [*priors, bred, *_prior_jobs(spec, number, bred, litter="offspring")]
     before = [surrogate, screened, *priors]
     predicted = steps.predict(campaign, number, after=[job.output for job in before])
     acquired = steps.acquire(campaign, number, after=predicted.output)
@@ -90,7 +94,7 @@ def _validation_jobs(
     return [*relaxed, chosen, *phonons, end]
 
 
-def _prior_jobs(spec: CampaignSpec, number: int, after: Job) -> list[Job]:
+def _prior_jobs(spec: CampaignSpec, number: int, after: Job, litter: str = "") -> list[Job]:
     """The jobs that ask the campaign's cheap potential, once or twice; none without one."""
     if spec.prior is None:
         return []
@@ -98,15 +102,15 @@ def _prior_jobs(spec: CampaignSpec, number: int, after: Job) -> list[Job]:
     looks = [
         steps.prior(campaign, number, slot, PRIOR_SLOTS, after=after.output) for slot in range(PRIOR_SLOTS)
     ]
-    _number_slots(looks, "prior")
+    _number_slots(looks, f"prior {litter}".strip())
     if number == 0 or spec.prior.keep == 1:
         return looks
-    chosen = steps.choose_promising(campaign, number, after=[job.output for job in looks])
+    chosen = steps.choose_promising(campaign, number, litter, after=[job.output for job in looks])
     further = [
         steps.relax_promising(campaign, number, slot, PRIOR_SLOTS, after=chosen.output)
         for slot in range(PRIOR_SLOTS)
     ]
-    _number_slots(further, "prior again")
+    _number_slots(further, f"prior again {litter}".strip())
     _go_on_without([chosen])
     return [*looks, chosen, *further]
 

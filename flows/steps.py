@@ -97,11 +97,11 @@ def prior(campaign: Document, number: int, slot: int, slots: int, after: Any = N
 
 
 @job
-def choose_promising(campaign: Document, number: int, after: Any = None) -> Document:
-    """Choose which candidates the cheap potential relaxes beyond a first look."""
+def choose_promising(campaign: Document, number: int, litter: str = "", after: Any = None) -> Document:
+    """Choose which candidates the cheap potential relaxes beyond a first look; once more for a ``litter``."""
     from flows.prior import choose_promising as step
 
-    return _run_once("choose_promising", campaign, number, step)
+    return _run_once("_".join(filter(None, ("choose_promising", litter))), campaign, number, step)
 
 
 @job
@@ -110,6 +110,14 @@ def relax_promising(campaign: Document, number: int, slot: int, slots: int, afte
     from flows.prior import relax_slot as step
 
     return _run_slot(campaign, number, slot, slots, step)
+
+
+@job
+def breed(campaign: Document, number: int, after: Any = None) -> Document:
+    """Draw and screen offspring of what the cheap potential brought to rest."""
+    from flows.candidates import breed as step
+
+    return _run_once("breed", campaign, number, step)
 
 
 @job

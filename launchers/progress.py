@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from loop.database import Database
 
 _STEPS = ("train_surrogate", "train_gan", "generate", "screen", "predict", "acquire", "close")
+_AFTER = {
+    "choose_promising_offspring": "prior relaxing promising offspring",
+    "breed": "prior looking at offspring",
+    "choose_promising": "prior relaxing the promising",
+    "screen": "prior looking at candidates",
+}
+"""What a prior does once a step is done, the last step first."""
 _LOOK_EVERY = 1.0
 
 
@@ -96,8 +103,7 @@ def doing(current: Any, spec: CampaignSpec) -> str:
     if not missing or missing == ["close"]:
         return "validating"
     if missing[0] == "predict" and spec.prior:
-        further = "choose_promising" in current.steps
-        return "prior relaxing the promising" if further else "prior looking at candidates"
+        return next(words for done, words in _AFTER.items() if done in current.steps)
     step: str = missing[0].replace("_", " ")
     return f"{step} {current.doing}" if current.doing else step
 

@@ -24,13 +24,29 @@ def close_round(
     """The hull of the round and the verdict of every validated record, by record id."""
     validated = [record for record in records if record.status is Status.VALIDATED]
     hull = build_hull(spec.id, round_number, spec.elements, validated)
-    seen = SeenStructures()
+    crystals = _Crystals()
     verdicts = {}
     for record, entry in zip(validated, hull.entries, strict=True):
         verdicts[record.id] = _verdict(
-            spec, record, round_number, entry.e_above_hull, entry.formation_energy_per_atom, seen
+            spec, record, round_number, entry.e_above_hull, entry.formation_energy_per_atom, crystals
         )
     return hull, verdicts
+
+
+class _Crystals:
+    """Crystals validated so far. What vibrates stably is no twin of what does not, however alike they look:
+    a soft mode leads from one to the other by less than what a comparison overlooks."""
+
+    def __init__(self) -> None:
+        self._unstable, self._others = SeenStructures(), SeenStructures()
+
+    def find(self, record: StructureRecord) -> str | None:
+        structure = relaxed_structure(record)
+        twin = self._others.find(structure)
+        return self._unstable.find(structure) if twin is None and _unstable(record) else twin
+
+    def add(self, record: StructureRecord) -> None:
+        (self._unstable if _unstable(record) else self._others).add(record.id, relaxed_structure(record))
 
 
 def _verdict(
@@ -39,12 +55,12 @@ def _verdict(
     round_number: int,
     above: float,
     formation: float,
-    seen: SeenStructures,
+    crystals: _Crystals,
 ) -> Verdict:
     before = record.verdict
-    duplicate_of = before.duplicate_of if before else _first_like(record, seen)
+    duplicate_of = before.duplicate_of if before else crystals.find(record)
     if duplicate_of is None:
-        seen.add(record.id, relaxed_structure(record))
+        crystals.add(record)
     found = before.e_above_hull_found if before else above
     discovered = is_discovery(spec, record, above, duplicate_of)
     discovery_round = before.discovery_round if before else None
@@ -76,10 +92,6 @@ def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, dupl
         and above <= spec.hull_tolerance
         and (validation.phonon.outcome is Stability.STABLE or not spec.phonons.enabled)
     )
-
-
-def _first_like(record: StructureRecord, seen: SeenStructures) -> str | None:
-    return seen.find(relaxed_structure(record))
 
 
 def round_metrics(
@@ -135,6 +147,10 @@ def _prediction_errors(validated: Sequence[StructureRecord]) -> tuple[FloatArray
 
 def _dynamically_stable(record: StructureRecord) -> bool:
     return record.validation is not None and record.validation.phonon.outcome is Stability.STABLE
+
+
+def _unstable(record: StructureRecord) -> bool:
+    return record.validation is not None and record.validation.phonon.outcome is Stability.UNSTABLE
 
 
 def _discovered_in(record: StructureRecord, number: int) -> bool:

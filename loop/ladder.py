@@ -10,6 +10,7 @@ from config.loading import with_changes
 from config.spec import CampaignSpec
 
 BASELINE = "random"
+_FROM_PARENTS = ("offspring", "soft_mode")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def _same_for_all(spec: CampaignSpec, size: Size) -> Mapping[str, Any]:
 def _steps(spec: CampaignSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Name, what it adds and what it changes, in order; the first switches everything off."""
     generation = spec.generation
+    from_nothing = [part for part in generation.mix if part.name not in _FROM_PARENTS] or generation.mix
     without_modes = [part for part in generation.mix if part.name != "soft_mode"] or generation.mix
     off = {
         "generation.mix": [{"name": "random"}],
@@ -82,11 +84,12 @@ def _steps(spec: CampaignSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
     }
     return [
         (BASELINE, "random generator, random choice", off),
-        ("generators", "+ GAN", {"generation.mix": without_modes}),
+        ("generators", "+ GAN", {"generation.mix": from_nothing}),
         ("greedy", "+ greedy surrogate", {"acquisition.function": "greedy"}),
         ("acquisition", "+ acquisition", {"acquisition.function": spec.acquisition.function}),
         ("retraining", "+ retraining", {"surrogate.retrain": spec.surrogate.retrain}),
         ("finetuning", "+ fine-tuning the GAN", {"generation.finetune": generation.finetune}),
         ("prior", "+ potential as prior", {"prior": spec.prior}),
+        ("offspring", "+ offspring", {"generation.mix": without_modes}),
         ("phonons", "+ phonon gate, soft modes", gate),
     ]

@@ -13,6 +13,8 @@ from loop.acquisition import Hull
 from loop.records import StructureRecord
 from surrogates.protocols import FloatArray
 
+_SAME_ENERGY = 1e-3
+
 
 def prior_references(records: Sequence[StructureRecord]) -> dict[str, float]:
     """The lowest prior energy (eV/atom) of each element among elemental records."""
@@ -36,15 +38,34 @@ def above_joint_hull(
 ) -> FloatArray:
     """How far (eV/atom) each record lies above the hull that all of them make, shape (n,).
 
-    By the oracle's formation energies where a round's hull has them, by the prior's elsewhere; NaN for a
-    record that neither answered for.
+    By the oracle's formation energies where a round's hull has them; elsewhere by the prior's, less its mean
+    error on the compounds that both answered for. NaN for a record that neither answered for.
     """
+    found = np.array([r.verdict.formation_energy_per_atom if r.verdict else np.nan for r in records])
     energies = prior_formation_energies(records, references)
-    for row, record in enumerate(records):
-        if record.verdict:
-            energies[row] = record.verdict.formation_energy_per_atom
+    compounds = np.array([record.nelements > 1 for record in records], dtype=bool)
+    errors = (energies - found)[compounds & np.isfinite(energies + found)]
+    energies[compounds] -= errors.mean() if len(errors) else 0.0
+    energies = np.where(np.isnan(found), energies, found)
     hull = Hull([atomic_fractions(record) for record in records], elements)
     return energies - hull.level(np.where(np.isnan(energies), np.inf, energies))
+
+
+def fallen_below(record: StructureRecord, parents: Mapping[str, StructureRecord]) -> set[str]:
+    """The parents, by id, that a soft mode's child is no twin of, however alike they look.
+
+    Its atoms moved less than what a comparison of crystals overlooks. It is another crystal where the prior
+    holds it to be lower by more than 1 meV/atom, and may be one where there is no prior to ask.
+    """
+    if record.lineage.generator != "soft_mode":
+        return set()
+    return {name for name in record.lineage.parents if _below(record, parents.get(name))}
+
+
+def _below(record: StructureRecord, parent: StructureRecord | None) -> bool:
+    if parent is None or record.prior is None or parent.prior is None:
+        return True
+    return record.prior.energy_per_atom < parent.prior.energy_per_atom - _SAME_ENERGY
 
 
 def glanced_at(record: StructureRecord) -> bool:

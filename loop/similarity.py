@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +86,11 @@ class SeenStructures:
         """Remember a structure under its id."""
         self._by_formula[structure.composition.reduced_formula].append(_Seen(identifier, structure))
 
-    def find(self, structure: Structure) -> str | None:
-        """The id of the first remembered structure that matches, or None."""
+    def find(self, structure: Structure, *, but: Collection[str] = ()) -> str | None:
+        """The id of the first remembered structure that matches and is not in ``but``, or None."""
         asked = _Seen("", structure)
         for seen in self._by_formula[structure.composition.reduced_formula]:
-            if seen.could_match(asked) and alike(asked.reduced, seen.reduced):
+            if seen.id not in but and seen.could_match(asked) and alike(asked.reduced, seen.reduced):
                 return seen.id
         return None
 

@@ -32,7 +32,7 @@ _FACETS = (
 _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
     "campaign": ("campaign", "string", None, "The campaign that found the structure."),
     "round": ("round", "integer", None, "The round in which it was generated; 0 for seeds."),
-    "generator": ("lineage.generator", "string", None, "What drew it: gan, random, prototype, soft_mode, …"),
+    "generator": ("lineage.generator", "string", None, "What drew it: gan, random, prototype, offspring, …"),
     "oracle": ("validation.oracle", "string", None, "Fingerprint of what answered for energies and forces."),
     "energy_per_atom": ("validation.energy_per_atom", "float", "eV", "Energy of the oracle, per atom."),
     "formation_energy_per_atom": (

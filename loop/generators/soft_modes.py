@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loop.generators.sublattices import hermite_normal_forms
 from surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def commensurate_cell(q: Sequence[float], structure: Structure) -> NDArray[np.in
 
     Raises ValueError for a component of q that is no fraction with a denominator of at most 6.
     """
-    cells = [np.array(s) for s in _hermite_normal_forms(_multiplicity(q))]
+    cells = [np.array(s) for s in hermite_normal_forms(_multiplicity(q))]
     fitting = [s for s in cells if np.abs(s @ q - np.round(s @ q)).max() < _ROUNDING]
     return min(fitting, key=lambda s: _longest_vector(s @ structure.lattice.matrix))
 
@@ -205,16 +206,6 @@ def _multiplicity(q: Sequence[float]) -> int:
     if any(abs(float(f) - c) > _ROUNDING for f, c in zip(fractions, q, strict=True)):
         raise ValueError(f"q {tuple(q)} is not commensurate with up to {_LARGEST_DENOMINATOR} cells an axis")
     return math.lcm(*(fraction.denominator for fraction in fractions))
-
-
-def _hermite_normal_forms(size: int) -> Iterator[list[list[int]]]:
-    """Every sublattice of index ``size`` once, as an upper triangular matrix."""
-    for a in (a for a in range(1, size + 1) if size % a == 0):
-        for d in (d for d in range(1, size // a + 1) if (size // a) % d == 0):
-            g = size // (a * d)
-            for b in range(d):
-                for c in range(g):
-                    yield from ([[a, b, c], [0, d, f], [0, 0, g]] for f in range(g))
 
 
 def _longest_vector(matrix: FloatArray) -> float:

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from loop.generators import Guided, PrototypeSubstitution, RandomSymmetric, SoftModes, SoftParent
+from loop.generators import (
+    Guided,
+    Offspring,
+    Parent,
+    PrototypeSubstitution,
+    RandomSymmetric,
+    SoftModes,
+    SoftParent,
+)
 from loop.generators.prototypes import decorated_prototypes
 from loop.similarity import content_hash
 from surrogates.gan import CrystalGAN
@@ -67,6 +75,7 @@ def guided() -> Guided:
 GENERATORS: dict[str, Callable[[], Generator]] = {
     "random": RandomSymmetric,
     "prototype": PrototypeSubstitution,
+    "offspring": lambda: Offspring([Parent("a", rutile()), Parent("b", nbo())]),
     "soft_mode": soft_modes,
     "gan": trained_gan,
     "gan with a phonon critic": guided,

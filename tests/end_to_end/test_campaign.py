@@ -64,6 +64,10 @@ def environment(place: Path) -> dict[str, str]:
 
 
 PRIOR = {"potential": "lj", "steps": 5, "first_steps": 2, "keep": 0.5}
+BREEDING = {
+    "prior": PRIOR,
+    "generation": {"candidates": 16, "mix": [{"name": "random"}, {"name": "offspring"}]},
+}
 
 
 def campaign_file(place: Path, **changes: Any) -> str:
@@ -91,7 +95,8 @@ def content(record: StructureRecord) -> Any:
 
 
 def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> None:
-    mix = [{"name": "random"}, {"name": "gan"}, {"name": "soft_mode", "share": 0.3}]
+    others = [{"name": "offspring", "share": 0.5}, {"name": "soft_mode", "share": 0.3}]
+    mix = [{"name": "random"}, {"name": "gan"}, *others]
     generation = {"candidates": 16, "gan_epochs": 1, "mix": mix}
     file = campaign_file(place, generation=generation, prior=PRIOR)
     said = niobe(place, "launch", file).stdout
@@ -118,7 +123,13 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
         assert (place / to).exists()
     everything = records(place)
     assert {r.choice.arm for r in everything if r.choice} == {"seed", "acquired", "control"}
-    assert {r.lineage.generator for r in everything} >= {"reference", "prototype", "random", "gan"}
+    assert {r.lineage.generator for r in everything} >= {
+        "reference",
+        "prototype",
+        "random",
+        "gan",
+        "offspring",
+    }
     assert all(r.prior for r in everything if r.validation)
     assert all(r.validation.oracle.startswith("force-field emt") for r in everything if r.validation)
 
@@ -155,7 +166,7 @@ def assert_resume_is_exact(tmp_path: Path, kills: int) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-        campaign_file(folder, prior=PRIOR)
+        campaign_file(folder, **BREEDING)
     niobe(whole, "launch", "c.yaml")
     wanted = [content(record) for record in records(whole)]
     stop_server(whole / "home" / "db")

@@ -18,7 +18,15 @@ import pytest
 from launchers.embedded import ensure_server, server_status, stop_server
 from loop.database import Database
 from tests.end_to_end.audited_worker import asked_after_stored
-from tests.end_to_end.test_campaign import NIOBE, campaign_file, content, environment, niobe, records
+from tests.end_to_end.test_campaign import (
+    BREEDING,
+    NIOBE,
+    campaign_file,
+    content,
+    environment,
+    niobe,
+    records,
+)
 
 SMALL: dict[str, Any] = {
     "budget": {"rounds": 1, "validations": 3},
@@ -27,6 +35,7 @@ SMALL: dict[str, Any] = {
     "acquisition": {"batch": 3, "control_share": 0.34},
     "limits": {"max_atoms": 4},
 }
+WITH_ALL_JOBS: dict[str, Any] = SMALL | BREEDING
 LARGER: dict[str, Any] = {"budget": {"rounds": 3, "validations": 18}, "acquisition": {"batch": 6}}
 
 
@@ -102,12 +111,13 @@ def assert_as_local(place: Path, wanted: list[Any]) -> None:
 
 
 def test_four_workers_find_what_the_local_launcher_finds(place: Path, local: Local) -> None:
-    niobe(place, "launch", campaign_file(place, **SMALL), "--launcher", "fireworks")
+    """With every kind of job there is: a prior that looks twice, before and after offspring are drawn."""
+    niobe(place, "launch", campaign_file(place, **WITH_ALL_JOBS), "--launcher", "fireworks")
     process = rockets(place, 4)
     said, _ = process.communicate(timeout=240)
     assert process.returncode == 0, said
     assert "every campaign has ended" in said
-    assert_as_local(place, local.contents(SMALL))
+    assert_as_local(place, local.contents(WITH_ALL_JOBS))
 
 
 def shoot(place: Path, process: subprocess.Popen[str], shots: list[str], pause: float, seed: int) -> int:

@@ -107,9 +107,11 @@ def test_what_collapsed_has_no_part_in_the_hull(database: Database) -> None:
     choose_promising(database, one, database.open_round(SPEC.id, 1))
     with_it = database.round(SPEC.id, 1).promising
     database.update_record(gone.id, prior=None)
+    database.update_round(SPEC.id, 1, promising=[])
     choose_promising(database, one, database.open_round(SPEC.id, 1))
     assert database.round(SPEC.id, 1).promising == with_it
     database.update_record(gone.id, status=Status.VALIDATED, prior=deep)
+    database.update_round(SPEC.id, 1, promising=[])
     choose_promising(database, one, database.open_round(SPEC.id, 1))
     assert database.round(SPEC.id, 1).promising != with_it
 

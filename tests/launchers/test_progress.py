@@ -18,6 +18,7 @@ BEFORE = ("train_surrogate", "train_gan", "generate", "screen")
         (PLAIN, BEFORE, "predict"),
         (WITH_PRIOR, BEFORE, "prior looking at candidates"),
         (WITH_PRIOR, (*BEFORE, "choose_promising"), "prior relaxing the promising"),
+        (WITH_PRIOR, (*BEFORE, "choose_promising", "breed"), "prior looking at offspring"),
         (WITH_PRIOR, (*BEFORE, "choose_promising", "predict"), "acquire"),
         (WITH_PRIOR, (*BEFORE, "predict", "acquire"), "validating"),
     ],

@@ -17,7 +17,7 @@ def test_every_part_is_one_arm_in_order() -> None:
     names = [arm.name for arm in ladder(NB_O, SIZE)]
     assert names == [
         *(BASELINE, "generators", "greedy", "acquisition"),
-        *("retraining", "finetuning", "prior", "phonons"),
+        *("retraining", "finetuning", "prior", "offspring", "phonons"),
     ]
 
 

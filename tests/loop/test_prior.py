@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from flows.learning import training_set
-from loop.prior import above_joint_hull, prior_formation_energies, prior_references, waiting
-from loop.records import PriorAnswer, StructureRecord, Verdict
+from loop.prior import above_joint_hull, fallen_below, prior_formation_energies, prior_references, waiting
+from loop.records import Lineage, PriorAnswer, StructureRecord, Verdict
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 
@@ -33,17 +33,30 @@ def test_formation_energy_is_the_difference_to_the_elements() -> None:
     assert np.isnan(energies[2])
 
 
-def test_the_joint_hull_takes_the_oracle_where_it_answered() -> None:
-    """NbO is at −2 by the oracle, −1.9 by the prior. From it to O the hull is −4/3 at NbO2, unless that is
-    lower: at −1.5 by the prior it is, at −1 it lies 1/3 above.
+def test_the_joint_hull_takes_the_oracle_where_it_answered_and_corrects_the_prior_by_it() -> None:
+    """NbO is at −2 by the oracle, −1.9 by the prior, which is therefore 0.1 too high. From NbO to O the hull
+    is −4/3 at NbO2, unless that is lower: at −1.5 by the prior it is, at −1 it lies 1/3 − 0.1 above.
     """
     references = {"Nb": -10.0, "O": -5.0}
     unasked = validated(rocksalt(), -9.0)
-    for energy, expected in ((-1.5, 0.0), (-1.0, 1 / 3)):
+    for energy, expected in ((-1.5, 0.0), (-1.0, 1 / 3 - 0.1)):
         dioxide = with_prior(validated(rutile(), -9.0), energy - 20 / 3).model_copy(update={"verdict": None})
-        above = above_joint_hull([OXIDE, dioxide, unasked], references, ["Nb", "O"])
-        assert above[:2] == pytest.approx([0.0, expected])
-        assert np.isnan(above[2])
+        above = above_joint_hull([*NIOBIUM, OXIDE, dioxide, unasked], references, ["Nb", "O"])
+        assert above[2:4] == pytest.approx([0.0, expected])
+        assert np.isnan(above[4])
+
+
+def test_a_soft_modes_child_is_no_twin_of_a_parent_that_it_fell_below() -> None:
+    def child(energy: float, generator: str = "soft_mode") -> StructureRecord:
+        lineage = Lineage(generator=generator, parents=[OXIDE.id])
+        return with_prior(validated(nbo(), -9.0), energy).model_copy(update={"lineage": lineage})
+
+    parents = {OXIDE.id: OXIDE}
+    unasked = child(-9.0).model_copy(update={"prior": None})
+    assert fallen_below(child(-9.41), parents) == {OXIDE.id}
+    assert fallen_below(child(-9.4005), parents) == set()
+    assert fallen_below(unasked, parents) == {OXIDE.id}
+    assert fallen_below(child(-9.41, "offspring"), parents) == set()
 
 
 def test_what_got_a_glance_only_waits_while_there_is_enough_else() -> None:
