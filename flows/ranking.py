@@ -23,7 +23,13 @@ from loop.acquisition import (
 from loop.database import Database
 from loop.hull import formation_hull
 from loop.policy import oracle_seconds, validations_left
-from loop.prior import atomic_fractions, prior_formation_energies, prior_references, waiting
+from loop.prior import (
+    atomic_fractions,
+    prior_formation_energies,
+    prior_references,
+    usual_corrections,
+    waiting,
+)
 from loop.records import Choice, PredictedValue, Stability, Status, StructureRecord
 from loop.rounds import RoundRecord
 from loop.structures import candidate_structure
@@ -72,12 +78,17 @@ def _on_prior(
     pool: Sequence[StructureRecord],
     predictions: dict[str, Prediction],
 ) -> dict[str, Prediction]:
-    """Predicted corrections become formation energies; no domain where the prior gave no answer."""
+    """Predicted corrections, added to the usual ones, become formation energies.
+
+    No domain where the prior gave no answer.
+    """
     name = "formation_energy_per_atom"
     correction = predictions.get(name)
     if correction is None:
         return predictions
-    mean = prior_formation_energies(pool, prior_references(database.records(spec.id, round=0)))
+    references = prior_references(database.records(spec.id, round=0))
+    answered = database.records(spec.id, status=Status.VALIDATED.value)
+    mean = prior_formation_energies(pool, references) + usual_corrections(pool, answered, references)
     known = correction.in_domain & np.isfinite(mean)
     return predictions | {name: Prediction(mean + correction.mean, correction.std, known)}
 

@@ -99,11 +99,17 @@ def rediscovery_rows(spec: CampaignSpec, records: Sequence[StructureRecord]) -> 
     ]
 
 
+def descent(child: StructureRecord) -> str:
+    """How a structure came from its parents, in words."""
+    ways = {"slip": "a slab of it moved", "heredity": "a slab of it handed down"}
+    return ways.get(str(child.lineage.origin.get("way")), "soft mode followed")
+
+
 def lineage_rows(find: Callable[[str], StructureRecord], record: StructureRecord) -> list[Row]:
     """From generator checkpoint to verdict, one row a step; ``find`` gives a record by its id."""
     rows = [_row("generated", f"round {record.round} by {record.lineage.generator}", _origin(record))]
     for parent in record.lineage.parents:
-        rows.append(_row("parent", f"{find(parent).formula} {parent}", "soft mode followed"))
+        rows.append(_row("parent", f"{find(parent).formula} {parent}", descent(record)))
     rows.append(_row("status", record.status.value, record.reason or record.note))
     for target, value in record.prediction.items():
         shown = "abstained" if value.mean is None else f"{value.mean:.3f} ± {value.std:.3f}"

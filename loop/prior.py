@@ -1,6 +1,7 @@
 """Formation energies by the campaign's cheap potential: the mean that the surrogate corrects.
 
-Delta learning after Ramakrishnan et al., J. Chem. Theory Comput. 11, 2087 (2015).
+Delta learning after Ramakrishnan et al., J. Chem. Theory Comput. 11, 2087 (2015), on top of what compounds of
+like composition were off by: a Nadaraya–Watson mean, Theory Probab. Appl. 9, 141 (1964).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from loop.records import StructureRecord
 from surrogates.protocols import FloatArray
 
 _SAME_ENERGY = 1e-3
+_WIDTH, _ANYWHERE = 0.15, 1e-3
 
 
 def prior_references(records: Sequence[StructureRecord]) -> dict[str, float]:
@@ -33,20 +35,48 @@ def prior_formation_energies(
     return np.array([_formation(record, references) for record in records])
 
 
+def usual_corrections(
+    records: Sequence[StructureRecord], known: Sequence[StructureRecord], references: Mapping[str, float]
+) -> FloatArray:
+    """What oracles add to the prior's formation energies at each record's composition, eV/atom, shape (n,).
+
+    A mean over ``known`` compounds that both answered for, weighted by a Gaussian of width 0.15 in atomic
+    fractions, and a thousandth wherever they are. No record is its own witness; 0 where there is none.
+    """
+    witnesses = [record for record in known if record.prior and record.verdict and record.nelements > 1]
+    if not records or not witnesses:
+        return np.zeros(len(records))
+    oracle = np.array([r.verdict.formation_energy_per_atom for r in witnesses if r.verdict])
+    corrections = oracle - prior_formation_energies(witnesses, references)
+    symbols = sorted({symbol for record in (*records, *witnesses) for symbol in record.chemsys.split("-")})
+    here, there = (_fractions(those, symbols) for those in (records, witnesses))
+    squared = np.square(here[:, None] - there[None]).sum(axis=-1)
+    weights = np.exp(-squared / (2 * _WIDTH**2)) + _ANYWHERE
+    names = np.array([record.id for record in witnesses])
+    weights[np.array([record.id for record in records])[:, None] == names] = 0.0
+    weights[:, ~np.isfinite(corrections)] = 0.0
+    total = weights.sum(axis=1)
+    return np.asarray(weights @ np.nan_to_num(corrections) / np.where(total > 0, total, 1.0))
+
+
+def _fractions(records: Sequence[StructureRecord], symbols: Sequence[str]) -> FloatArray:
+    """Atomic fractions, shape (n, symbols)."""
+    return np.array([[atomic_fractions(record).get(s, 0.0) for s in symbols] for record in records])
+
+
 def above_joint_hull(
     records: Sequence[StructureRecord], references: Mapping[str, float], elements: Sequence[str]
 ) -> FloatArray:
     """How far (eV/atom) each record lies above the hull that all of them make, shape (n,).
 
-    By the oracle's formation energies where a round's hull has them; elsewhere by the prior's, less its mean
-    error on the compounds that both answered for. NaN for a record that neither answered for.
+    By the oracle's formation energies where a round's hull has them; elsewhere by the prior's with its usual
+    correction. NaN for a record that neither answered for.
     """
     found = np.array([r.verdict.formation_energy_per_atom if r.verdict else np.nan for r in records])
-    energies = prior_formation_energies(records, references)
-    compounds = np.array([record.nelements > 1 for record in records], dtype=bool)
-    errors = (energies - found)[compounds & np.isfinite(energies + found)]
-    energies[compounds] -= errors.mean() if len(errors) else 0.0
-    energies = np.where(np.isnan(found), energies, found)
+    corrected = prior_formation_energies(records, references) + usual_corrections(
+        records, records, references
+    )
+    energies = np.where(np.isnan(found), corrected, found)
     hull = Hull([atomic_fractions(record) for record in records], elements)
     return energies - hull.level(np.where(np.isnan(energies), np.inf, energies))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from config.spec import CampaignSpec
 from launchers.progress import doing
-from launchers.tables import lineage_rows
+from launchers.tables import descent, lineage_rows
 from loop.closing import acceleration_text
 from loop.database import Database
 from loop.records import Status, StructureRecord
@@ -121,7 +121,7 @@ def difference(before: RoundRecord, after: RoundRecord, hulls: Sequence[HullReco
 
 def lineage_nodes(record: StructureRecord, find: Find) -> list[Values]:
     """From the first ancestor and the generator's checkpoint to the verdict, a node a step."""
-    nodes = [_ancestor(parent) for parent in _ancestors(record, find)]
+    nodes = [_ancestor(parent, child) for parent, child in _ancestors(record, find)]
     if record.lineage.checkpoint:
         nodes.append(_node("checkpoint", record.lineage.checkpoint, "weights of the generator"))
     predictions = []
@@ -138,20 +138,21 @@ def lineage_nodes(record: StructureRecord, find: Find) -> list[Values]:
     return nodes
 
 
-def _ancestors(record: StructureRecord, find: Find) -> list[StructureRecord]:
-    """Oldest first."""
-    chain: list[StructureRecord] = []
+def _ancestors(record: StructureRecord, find: Find) -> list[tuple[StructureRecord, StructureRecord]]:
+    """Parents and their children, oldest first; further back along the first parent of each."""
+    chain: list[tuple[StructureRecord, StructureRecord]] = []
     current = record
     while current.lineage.parents and len(chain) < _MOST_ANCESTORS:
-        current = find(current.lineage.parents[0])
-        chain.insert(0, current)
+        parents = [find(parent) for parent in current.lineage.parents]
+        chain = [(parent, current) for parent in parents] + chain
+        current = parents[0]
     return chain
 
 
-def _ancestor(parent: StructureRecord) -> Values:
+def _ancestor(parent: StructureRecord, child: StructureRecord) -> Values:
     phonon = parent.validation.phonon if parent.validation else None
-    lowest = phonon.lowest_frequency if phonon else None
-    detail = "soft mode followed" if lowest is None else f"soft mode at {lowest:.2f} THz followed"
+    lowest = phonon.lowest_frequency if phonon and child.lineage.generator == "soft_mode" else None
+    detail = descent(child) if lowest is None else f"soft mode at {lowest:.2f} THz followed"
     return _node("parent", f"{parent.formula} {parent.id[:6]}", detail, f"/structures/{parent.id}")
 
 

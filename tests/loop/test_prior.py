@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from flows.learning import training_set
-from loop.prior import above_joint_hull, fallen_below, prior_formation_energies, prior_references, waiting
+from loop.prior import (
+    above_joint_hull,
+    fallen_below,
+    prior_formation_energies,
+    prior_references,
+    usual_corrections,
+    waiting,
+)
 from loop.records import Lineage, PriorAnswer, StructureRecord, Verdict
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
@@ -31,6 +38,20 @@ def test_formation_energy_is_the_difference_to_the_elements() -> None:
     energies = prior_formation_energies([OXIDE, OXYGEN, without], {"Nb": -10.0, "O": -5.0})
     assert energies[:2] == pytest.approx([-1.9, 0.0])
     assert np.isnan(energies[2])
+
+
+def test_what_the_prior_is_usually_off_by_is_a_mean_over_like_compositions() -> None:
+    """NbO is −0.1 off and NbO2 −0.4: 1/6 apart in each fraction, so that a weight of exp(−(2/36)/(2·0.15²))
+    goes to the other one. At NbO both are witnesses of a third, and of each other alone.
+    """
+    references = {"Nb": -10.0, "O": -5.0}
+    dioxide = with_prior(validated(rutile(), -9.0), -1.6 - 20 / 3)
+    third = with_prior(validated(rocksalt(), -9.0), -9.0)
+    far = np.exp(-(2 / 36) / (2 * 0.15**2)) + 1e-3
+    expected = (1.001 * -0.1 + far * -0.4) / (1.001 + far)
+    found = usual_corrections([third, OXIDE, dioxide], [*NIOBIUM, OXIDE, dioxide], references)
+    assert found == pytest.approx([expected, -0.4, -0.1])
+    assert usual_corrections([third], NIOBIUM, references) == pytest.approx([0.0])
 
 
 def test_the_joint_hull_takes_the_oracle_where_it_answered_and_corrects_the_prior_by_it() -> None:

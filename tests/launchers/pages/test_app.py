@@ -22,8 +22,10 @@ from launchers.pages.access import Access
 from launchers.pages.app import create_app
 from launchers.pages.views import lineage_nodes
 from loop.database import Database
-from loop.records import Status, StructureRecord
+from loop.records import Lineage, Status, StructureRecord
+from loop.seeds import new_record
 from tests.launchers.pages.serving import EVIL, fill, served
+from tests.loop.factory import SPEC, nbo, rutile
 
 Records = dict[str, StructureRecord]
 TOKEN = "a-token-of-the-tests"
@@ -80,6 +82,24 @@ def test_the_structure_page_goes_from_parent_to_verdict(pages: httpx.Client, rea
     known = {record.id: record for record in read_records.values()}
     steps = [node["step"] for node in lineage_nodes(read_records["waiting"], known.__getitem__)]
     assert steps[:2] == ["parent", "generated"]
+
+
+def test_a_lineage_says_how_each_parent_led_to_its_child() -> None:
+    one, other = (
+        new_record(SPEC, 1, i, s, Lineage(generator="gan")) for i, s in enumerate((nbo(), rutile()))
+    )
+    slipped = new_record(
+        SPEC, 2, 0, nbo(4.3), Lineage(generator="offspring", parents=[one.id], origin={"way": "slip"})
+    )
+    both = Lineage(generator="offspring", parents=[slipped.id, other.id], origin={"way": "heredity"})
+    child = new_record(SPEC, 3, 0, rutile(), both)
+    known = {record.id: record for record in (one, other, slipped)}
+    nodes = [node for node in lineage_nodes(child, known.__getitem__) if node["step"] == "parent"]
+    assert [(node["link"].split("/")[-1], node["detail"]) for node in nodes] == [
+        (one.id, "a slab of it moved"),
+        (slipped.id, "a slab of it handed down"),
+        (other.id, "a slab of it handed down"),
+    ]
 
 
 def test_downloads_are_read_by_other_programs(
