@@ -1,0 +1,126 @@
+"""``python -m tests.benchmarks.prior_corrections``: what a surrogate says of a batch before the oracle does.
+
+The runs of the generative benchmark that have a prior are gone through round by round: a surrogate learns
+from the rounds before, once on top of the prior's usual corrections and once alone, and predicts the batch.
+"""
+
+from __future__ import annotations
+
+import gzip
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from config.loading import load_campaign
+from flows.learning import training_set
+from loop.generative import Run
+from loop.prior import prior_formation_energies, prior_references, usual_corrections
+from loop.records import StructureRecord
+from loop.structures import candidate_structure
+from surrogates.models import make_surrogate
+from surrogates.protocols import FloatArray
+from tests.benchmarks.figures import publish
+from tests.benchmarks.generative import RUNS, SYSTEMS, campaign_of
+
+_TARGET = "formation_energy_per_atom"
+_ARMS = ("prior", "offspring", "phonons")
+Scores = dict[tuple[int, str], list[tuple[float, float, float]]]
+
+
+def main() -> None:
+    """Learn, predict, compare and publish."""
+    warnings.simplefilter("ignore")
+    started, count = time.monotonic(), 0
+    scores: Scores = defaultdict(list)
+    for seeds, batches in _runs():
+        count += 1
+        references = prior_references(seeds)
+        for number, batch in enumerate(batches, start=1):
+            before = [*seeds, *(record for earlier in batches[: number - 1] for record in earlier)]
+            for way, scored in _scored(before, batch, references).items():
+                scores[number, way].append(scored)
+    publish(
+        "prior_corrections",
+        title="What the surrogate says of a batch before the oracle does, with a prior",
+        command="python -m tests.benchmarks.prior_corrections",
+        rows=_rows(scores),
+        seconds=time.monotonic() - started,
+        notes=[
+            f"{count} runs of the generative benchmark (tests/benchmarks/runs), one batch of ten a round; "
+            "means over runs. Round 1 knows the seeds only",
+            "−log likelihood: of the oracle's answer by mean and standard deviation, up to a constant",
+        ],
+        order=42,
+    )
+
+
+def _runs() -> Iterator[tuple[list[StructureRecord], list[list[StructureRecord]]]]:
+    """Of each run its seeds, and its calls round by round, as far as the prior and the oracle answered."""
+    for system in SYSTEMS:
+        for file in sorted((RUNS / system).glob("*.json.gz")):
+            if file.name.split("-")[0] not in _ARMS:
+                continue
+            run = Run.model_validate_json(gzip.decompress(file.read_bytes()))
+            calls = [record for record in run.calls if record.prior and record.verdict]
+            rounds = sorted({record.acquired_round or 0 for record in calls})
+            batches = [[record for record in calls if record.acquired_round == number] for number in rounds]
+            yield [record for record in run.seeds if record.prior and record.verdict], batches
+
+
+def _scored(
+    before: Sequence[StructureRecord], batch: Sequence[StructureRecord], references: dict[str, float]
+) -> dict[str, tuple[float, float, float]]:
+    """Mean absolute error, mean std (eV/atom) and negative log-likelihood, by way."""
+    structures, targets = training_set(before, references)
+    rest = targets[_TARGET]
+    known = np.flatnonzero(np.isfinite(rest)).tolist()
+    taught = [structures[row] for row in known]
+    usual = usual_corrections([before[row] for row in known], before, references)
+    ahead = usual_corrections(batch, before, references)
+    labels = {
+        "on top of the usual correction": (rest[known], ahead),
+        "alone": (rest[known] + usual, np.zeros(len(batch))),
+    }
+    energies = np.array([r.verdict.formation_energy_per_atom for r in batch if r.verdict])
+    truth = energies - prior_formation_energies(batch, references)
+    spec = load_campaign(campaign_of("Nb-O")).surrogate
+    found = {}
+    for way, (taught_labels, offset) in labels.items():
+        model = make_surrogate(spec.model, members=spec.members, epochs=spec.epochs)
+        model.fit(taught, {_TARGET: taught_labels}, seed=1)
+        predicted = model.predict([candidate_structure(record) for record in batch])[_TARGET]
+        found[way] = _score(truth - offset - predicted.mean, predicted.std)
+    return found
+
+
+def _score(errors: FloatArray, stds: FloatArray) -> tuple[float, float, float]:
+    inside = np.isfinite(errors + stds)
+    errors, stds = errors[inside], stds[inside]
+    return (
+        float(np.abs(errors).mean()),
+        float(stds.mean()),
+        float((errors**2 / stds**2 / 2 + np.log(stds)).mean()),
+    )
+
+
+def _rows(scores: Scores) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for (number, way), found in sorted(scores.items()):
+        error, std, unlikely = np.mean(found, axis=0)
+        rows.append(
+            {
+                "round": number,
+                "the surrogate learns": way,
+                "mean error, eV/atom": round(float(error), 3),
+                "its own standard deviation, eV/atom": round(float(std), 3),
+                "−log likelihood": round(float(unlikely), 2),
+            }
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    main()
