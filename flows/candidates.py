@@ -18,8 +18,9 @@ from flows.steps import checkpoint_folder
 from flows.validating import work_of
 from loop.collapse import diversity, why_collapsed
 from loop.database import Database
+from loop.kin import higher_kin
 from loop.mixing import bandit_shares, counts, without
-from loop.prior import fallen_below, glanced_at
+from loop.prior import glanced_at
 from loop.records import Lineage, Status, StructureRecord
 from loop.rounds import Diversity, RoundRecord
 from loop.screening import why_invalid
@@ -60,18 +61,18 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
 
 def breed(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Draw the round's offspring once the prior has brought other candidates to rest, and screen them."""
-    number, total = round_record.number, spec.generation.candidates
-    count = counts(_shares(database, spec, number), total)["offspring"]
+    number = round_record.number
+    count = counts(_shares(database, spec, number), spec.generation.candidates)["offspring"]
     batch = _sample(database, spec, number, "offspring", count)
-    _store(database, spec, number, {"offspring": batch}, start=total - count)
+    others = [r for r in database.records(spec.id, round=number) if r.lineage.generator != "offspring"]
+    _store(database, spec, number, {"offspring": batch}, start=len(others))
     screen(database, spec, round_record)
 
 
 def _store(
     database: Database, spec: CampaignSpec, number: int, batches: dict[str, SampleBatch], start: int = 0
 ) -> None:
-    """Samples become records, numbered from ``start``; ``batches`` are keyed by generator, and by
-    ``generator/fallback``."""
+    """Samples become records numbered from ``start``, keyed by generator and by ``generator/fallback``."""
     drawn = [(key.split("/")[0], sample) for key, batch in batches.items() for sample in batch.samples]
     records = [
         new_record(spec, number, index, sample.structure, _lineage(spec, number, name, sample))
@@ -81,13 +82,14 @@ def _store(
     rejected = {
         f"{key}: {why}": lost for key, batch in batches.items() for why, lost in batch.rejected.items()
     }
-    before = database.round(spec.id, number).metrics.rejected_by_generator if start else {}
+    before = database.round(spec.id, number).metrics.rejected_by_generator
     database.update_round(spec.id, number, metrics__rejected_by_generator=before | rejected)
 
 
 def _lineage(spec: CampaignSpec, number: int, name: str, sample: Sample) -> Lineage:
     origin = dict(sample.origin)
-    parents = [str(origin.pop(key)) for key in ("parent", "other_parent") if key in origin]
+    named = [str(origin.pop(key)) for key in ("parent", "other_parent") if key in origin]
+    parents = list(dict.fromkeys(named))
     checkpoint = _checkpoint_name(spec, number, name)
     return Lineage(generator=name, checkpoint=checkpoint, parents=parents, origin=origin)
 
@@ -172,7 +174,7 @@ def _generator(database: Database, spec: CampaignSpec, number: int, name: str) -
         return generators.PrototypeSubstitution()
     if name == "offspring":
         return generators.Offspring(offspring_parents(database.records(spec.id), spec))
-    return generators.SoftModes(soft_parents(database, spec), _energy(spec))
+    return generators.SoftModes(soft_parents(database, spec, number), _energy(spec))
 
 
 def _guided(spec: CampaignSpec, number: int, gan: Generator) -> Generator:
@@ -217,7 +219,7 @@ def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) ->
     seen = _seen_before(records)
     drawn = [r for r in records if r.round == round_record.number and r.status is Status.GENERATED]
     by_id = {record.id: record for record in records}
-    screened = {r.id: _screen_one(spec, r, seen, excluded, but=fallen_below(r, by_id)) for r in drawn}
+    screened = {r.id: _screen_one(spec, r, seen, excluded, but=higher_kin(r, by_id)) for r in drawn}
     database.update_records(screened)
 
 
@@ -264,7 +266,8 @@ def merge_twins(database: Database, spec: CampaignSpec, number: int) -> None:
     records = database.records(spec.id)
     fresh = _relaxed_now(database, spec, number, records)
     open_ = [r for r in records if r.status is Status.SCREENED and not r.pinned]
-    others = [r for r in records if r.id not in fresh and not (r.status is Status.SCREENED and glanced_at(r))]
+    unsure = {r.id for r in records if r.status is Status.SCREENED and (glanced_at(r) or r.round == number)}
+    others = [record for record in records if record.id not in fresh | unsure]
     seen, news = _seen_before(others), _results(records, number - 1)
     by_id = {record.id: record for record in records}
     for record in open_:
@@ -283,7 +286,7 @@ def _merged(
     reason: str,
 ) -> bool:
     """Whether the candidate is a twin of something seen; it is then marked, unless it was settled since."""
-    twin = seen.find(candidate_structure(record), but=fallen_below(record, by_id))
+    twin = seen.find(candidate_structure(record), but=higher_kin(record, by_id))
     if twin is not None:
         fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": twin}
         database.update_screened(record.id, **fields)

@@ -12,6 +12,7 @@ from loop.database import Database
 from loop.generators import Parent, SoftParent
 from loop.prior import above_joint_hull, prior_references
 from loop.records import Stability, Status, StructureRecord
+from loop.similarity import SeenStructures
 from loop.structures import candidate_structure, relaxed_structure
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 _MOST = 40
 
 
-def soft_parents(database: Database, spec: CampaignSpec) -> list[SoftParent]:
-    """Dynamically unstable results whose modes were not followed yet."""
+def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[SoftParent]:
+    """Dynamically unstable results whose modes were not followed in rounds before ``number``."""
     records = database.records(spec.id)
-    followed = {p for r in records if r.lineage.generator == "soft_mode" for p in r.lineage.parents}
+    children = [r for r in records if r.lineage.generator == "soft_mode" and r.round < number]
+    followed = {parent for child in children for parent in child.lineage.parents}
     unstable = [
         record
         for record in records
@@ -40,21 +42,27 @@ def soft_parents(database: Database, spec: CampaignSpec) -> list[SoftParent]:
 
 
 def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) -> list[Parent]:
-    """Of what came to rest, the 40 lowest above the joint hull; no elements.
+    """Of what came to rest, the 40 lowest above the joint hull: no elements, nothing too large, no two alike.
 
     At rest is what the oracle relaxed, or the prior beyond a first look.
     """
     references = prior_references([record for record in records if record.round == 0])
     resting = [(r, s) for r in records if (s := _at_rest(r)) is not None]
     above = above_joint_hull([record for record, _ in resting], references, spec.elements)
-    alone = len(spec.elements) == 1
-    best = [int(row) for row in np.argsort(above, kind="stable") if np.isfinite(above[row])]
-    compounds = [resting[row] for row in best if alone or resting[row][0].nelements > 1]
-    return [Parent(record.id, structure) for record, structure in compounds[:_MOST]]
+    best = [resting[row] for row in np.argsort(above, kind="stable") if np.isfinite(above[row])]
+    compounds, seen = min(len(spec.elements), 2), SeenStructures()
+    parents: list[Parent] = []
+    for record, structure in best:
+        fits = record.nelements >= compounds and len(structure) <= spec.limits.max_atoms
+        if len(parents) < _MOST and fits and seen.find(structure) is None:
+            seen.add(record.id, structure)
+            parents.append(Parent(record.id, structure))
+    return parents
 
 
 def _at_rest(record: StructureRecord) -> Structure | None:
-    if record.verdict is not None:
-        return relaxed_structure(record) if record.verdict.duplicate_of is None else None
+    if record.validation is not None:
+        return relaxed_structure(record)
+    waiting = record.status in {Status.SCREENED, Status.ACQUIRED}
     relaxed = record.prior is not None and not record.prior.brief
-    return candidate_structure(record) if relaxed and record.status is Status.SCREENED else None
+    return candidate_structure(record) if waiting and relaxed else None

@@ -14,7 +14,8 @@ from config.spec import Oracle as OracleSpec
 from flows.validating import work_folder
 from flows.validation import check_physics
 from loop.database import Database
-from loop.prior import above_joint_hull, fallen_below, glanced_at, prior_references
+from loop.kin import higher_kin
+from loop.prior import above_joint_hull, glanced_at, prior_references
 from loop.records import PriorAnswer, Status, StructureRecord
 from loop.rounds import RoundRecord
 from loop.similarity import SeenStructures
@@ -53,14 +54,18 @@ def choose_promising(database: Database, spec: CampaignSpec, round_record: Round
     looked = sum(record.round == number and record.prior is not None for record in records)
     earlier = round_record.promising
     left = math.ceil(_prior(spec).keep * looked) - len(earlier)
-    seen = SeenStructures(_further(records))
     by_id = {record.id: record for record in records}
+    seen = SeenStructures(_further(records))
+    for name in earlier:
+        seen.add(name, candidate_structure(by_id[name]))
     chosen: list[str] = []
     for record in _most_promising_first(spec, records):
         if len(chosen) >= left:
             break
+        if record.id in earlier:
+            continue
         structure = candidate_structure(record)
-        twin = seen.find(structure, but=fallen_below(record, by_id))
+        twin = seen.find(structure, but=higher_kin(record, by_id))
         if twin is None:
             seen.add(record.id, structure)
             chosen.append(record.id)

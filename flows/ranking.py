@@ -87,7 +87,8 @@ def _on_prior(
     if correction is None:
         return predictions
     references = prior_references(database.records(spec.id, round=0))
-    answered = database.records(spec.id, status=Status.VALIDATED.value)
+    found = database.records(spec.id, status=Status.VALIDATED.value)
+    answered = [record for record in found if spec.surrogate.retrain or record.round == 0]
     mean = prior_formation_energies(pool, references) + usual_corrections(pool, answered, references)
     known = correction.in_domain & np.isfinite(mean)
     return predictions | {name: Prediction(mean + correction.mean, correction.std, known)}

@@ -110,6 +110,7 @@ def _prior_jobs(spec: CampaignSpec, number: int, after: Job, litter: str = "") -
         steps.relax_promising(campaign, number, slot, PRIOR_SLOTS, after=chosen.output)
         for slot in range(PRIOR_SLOTS)
     ]
+    chosen.name = f"{chosen.name} {litter}".strip()
     _number_slots(further, f"prior again {litter}".strip())
     _go_on_without([chosen])
     return [*looks, chosen, *further]

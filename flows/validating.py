@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ from loop import closing
 from loop.closing import round_metrics
 from loop.database import Database
 from loop.hull import build_hull
+from loop.kin import SAME_ENERGY
 from loop.phonons import undecided
-from loop.records import Failure, PhononVerdict, Status, StructureRecord
+from loop.records import Failure, PhononVerdict, Stability, Status, StructureRecord
 from loop.rounds import PhononRecord, RoundRecord
 from loop.similarity import SeenStructures
 from loop.structures import candidate_structure, generated_structure, relaxed_structure
@@ -67,7 +68,8 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     above = {entry.record_id: entry.e_above_hull for entry in hull.entries}
     chosen, seen = [], SeenStructures()
     for record in in_order(validated):
-        reason = _why_no_phonons(spec, record, above[record.id], seen) if phonons_open(record) else ""
+        others = _unstable_above(record, validated)
+        reason = _why_no_phonons(spec, record, above[record.id], seen, others) if phonons_open(record) else ""
         seen.add(record.id, relaxed_structure(record))
         if reason:
             _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
@@ -102,13 +104,30 @@ def phonons_open(record: StructureRecord) -> bool:
     return record.validation is not None and record.validation.phonon.reason == PHONONS_OPEN
 
 
-def _why_no_phonons(spec: CampaignSpec, record: StructureRecord, above: float, seen: SeenStructures) -> str:
-    """Why phonons would not pay for a record ``above`` the hull (eV/atom), after what was ``seen``, or ""."""
+def _unstable_above(record: StructureRecord, validated: Sequence[StructureRecord]) -> set[str]:
+    """Dynamically unstable results that lie higher: what looks like one of them may be what it falls into."""
+    return {
+        other.id
+        for other in validated
+        if record.validation
+        and other.validation
+        and other.validation.phonon.outcome is Stability.UNSTABLE
+        and other.validation.energy_per_atom > record.validation.energy_per_atom + SAME_ENERGY
+    }
+
+
+def _why_no_phonons(
+    spec: CampaignSpec, record: StructureRecord, above: float, seen: SeenStructures, others: Collection[str]
+) -> str:
+    """Why phonons would not pay for a record ``above`` the hull (eV/atom), or "".
+
+    They do not after what was ``seen``, unless it is one of the ``others``.
+    """
     if not spec.phonons.enabled:
         return "phonons are off"
     if above > spec.phonons.window:
         return f"{above:.3f} eV/atom above the hull; phonons.window {spec.phonons.window}"
-    twin = seen.find(relaxed_structure(record))
+    twin = seen.find(relaxed_structure(record), but=others)
     return f"relaxed into {twin}" if twin else ""
 
 

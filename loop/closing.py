@@ -43,7 +43,7 @@ class _Crystals:
     def find(self, record: StructureRecord) -> str | None:
         structure = relaxed_structure(record)
         twin = self._others.find(structure)
-        return self._unstable.find(structure) if twin is None and _unstable(record) else twin
+        return twin if twin or _dynamically_stable(record) else self._unstable.find(structure)
 
     def add(self, record: StructureRecord) -> None:
         (self._unstable if _unstable(record) else self._others).add(record.id, relaxed_structure(record))

@@ -14,8 +14,7 @@ from loop.acquisition import Hull
 from loop.records import StructureRecord
 from surrogates.protocols import FloatArray
 
-_SAME_ENERGY = 1e-3
-_WIDTH, _ANYWHERE = 0.15, 1e-3
+_WIDTH, _ANYWHERE, _ENOUGH = 0.15, 1e-3, 2.0
 
 
 def prior_references(records: Sequence[StructureRecord]) -> dict[str, float]:
@@ -40,28 +39,36 @@ def usual_corrections(
 ) -> FloatArray:
     """What oracles add to the prior's formation energies at each record's composition, eV/atom, shape (n,).
 
-    A mean over ``known`` compounds that both answered for, weighted by a Gaussian of width 0.15 in atomic
-    fractions, and a thousandth wherever they are. No record is its own witness; 0 where there is none.
+    A mean over ``known`` compounds that both answered for, their weights a Gaussian of width 0.15 in the
+    distance of the atomic fractions, and a thousandth wherever they are. A record is its own witness only as
+    far as the Gaussians of others add up to less than 2. 0 for elements, by convention, and without witness.
     """
     witnesses = [record for record in known if record.prior and record.verdict and record.nelements > 1]
     if not records or not witnesses:
         return np.zeros(len(records))
     oracle = np.array([r.verdict.formation_energy_per_atom for r in witnesses if r.verdict])
     corrections = oracle - prior_formation_energies(witnesses, references)
-    symbols = sorted({symbol for record in (*records, *witnesses) for symbol in record.chemsys.split("-")})
-    here, there = (_fractions(those, symbols) for those in (records, witnesses))
-    squared = np.square(here[:, None] - there[None]).sum(axis=-1)
-    weights = np.exp(-squared / (2 * _WIDTH**2)) + _ANYWHERE
+    near = _nearness(records, witnesses)
+    near[:, ~np.isfinite(corrections)] = 0.0
     names = np.array([record.id for record in witnesses])
-    weights[np.array([record.id for record in records])[:, None] == names] = 0.0
-    weights[:, ~np.isfinite(corrections)] = 0.0
-    total = weights.sum(axis=1)
-    return np.asarray(weights @ np.nan_to_num(corrections) / np.where(total > 0, total, 1.0))
+    own = np.array([record.id for record in records])[:, None] == names
+    near[own] = 0.0
+    alone = own * np.clip(1 - near.sum(axis=1) / _ENOUGH, 0.0, 1.0)[:, None]
+    weights = near + _ANYWHERE * (np.isfinite(corrections) & ~own)
+    total = weights.sum(axis=1, keepdims=True)
+    shares = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    shares = shares * (1 - alone.sum(axis=1, keepdims=True)) + alone
+    compounds = np.array([record.nelements > 1 for record in records])
+    return np.asarray(compounds * (shares @ np.nan_to_num(corrections)))
 
 
-def _fractions(records: Sequence[StructureRecord], symbols: Sequence[str]) -> FloatArray:
-    """Atomic fractions, shape (n, symbols)."""
-    return np.array([[atomic_fractions(record).get(s, 0.0) for s in symbols] for record in records])
+def _nearness(records: Sequence[StructureRecord], others: Sequence[StructureRecord]) -> FloatArray:
+    """A Gaussian of the distance between atomic fractions, shape (records, others)."""
+    fractions = [[atomic_fractions(record) for record in those] for those in (records, others)]
+    symbols = sorted({symbol for those in fractions for found in those for symbol in found})
+    here, there = (np.array([[f.get(s, 0.0) for s in symbols] for f in those]) for those in fractions)
+    squared = np.square(here[:, None] - there[None]).sum(axis=-1)
+    return np.asarray(np.exp(-squared / (2 * _WIDTH**2)))
 
 
 def above_joint_hull(
@@ -79,23 +86,6 @@ def above_joint_hull(
     energies = np.where(np.isnan(found), corrected, found)
     hull = Hull([atomic_fractions(record) for record in records], elements)
     return energies - hull.level(np.where(np.isnan(energies), np.inf, energies))
-
-
-def fallen_below(record: StructureRecord, parents: Mapping[str, StructureRecord]) -> set[str]:
-    """The parents, by id, that a soft mode's child is no twin of, however alike they look.
-
-    Its atoms moved less than what a comparison of crystals overlooks. It is another crystal where the prior
-    holds it to be lower by more than 1 meV/atom, and may be one where there is no prior to ask.
-    """
-    if record.lineage.generator != "soft_mode":
-        return set()
-    return {name for name in record.lineage.parents if _below(record, parents.get(name))}
-
-
-def _below(record: StructureRecord, parent: StructureRecord | None) -> bool:
-    if parent is None or record.prior is None or parent.prior is None:
-        return True
-    return record.prior.energy_per_atom < parent.prior.energy_per_atom - _SAME_ENERGY
 
 
 def glanced_at(record: StructureRecord) -> bool:

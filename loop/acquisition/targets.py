@@ -31,7 +31,7 @@ class Hull:
         """compositions: n mappings of symbol to atomic fraction; the elements themselves are always there."""
         rows = [[c.get(symbol, 0.0) for symbol in elements[1:]] for c in compositions]
         corners = np.vstack([np.zeros(len(elements) - 1), np.eye(len(elements) - 1)])
-        given = np.array(rows, dtype=float).reshape(len(rows), -1)
+        given = np.array(rows, dtype=float).reshape(len(rows), len(elements) - 1)
         points = np.vstack([given, corners]).round(_ROUNDING)
         self._points, places = np.unique(points, axis=0, return_inverse=True)
         self._places = places.ravel()[: len(rows)]

@@ -38,6 +38,7 @@ class Parent:
 class Offspring:
     """Children of ``parents``, which come best first: the better, the more children. Implements Generator.
 
+    Parents have no more atoms than will be asked for; one may be joined with itself.
     Of n parents the i-th is drawn with probability √((i+1)/n) − √(i/n). Children are shaken by 0.05 Å a
     coordinate, so that none rests on a saddle point.
     """
@@ -55,7 +56,7 @@ class Offspring:
             if len(samples) == n:
                 break
             child = self._child(request, np.random.default_rng([seed, draw]))
-            reason = why_invalid(child.structure, request) if child else "nothing moved"
+            reason = why_invalid(child.structure, request) if child else "empty slab"
             if child is None or reason:
                 rejected[reason] += 1
             else:
@@ -78,8 +79,8 @@ class Offspring:
 
 def in_larger_cell(structure: Structure, max_atoms: int, rng: np.random.Generator) -> Structure:
     """The crystal in a Niggli cell of one of its sublattices, of any index with room in ``max_atoms``."""
-    index = int(rng.integers(1, max(max_atoms // len(structure), 1) + 1))
-    sublattices = list(hermite_normal_forms(index))
+    index = int(rng.integers(1, max_atoms // len(structure) + 1))
+    sublattices = hermite_normal_forms(index)
     cell = structure.copy()
     cell.make_supercell(sublattices[int(rng.integers(len(sublattices)))], to_unit_cell=True)
     return cell.get_reduced_structure("niggli")
@@ -104,8 +105,8 @@ def slip(structure: Structure, rng: np.random.Generator) -> Structure | None:
 def heredity(one: Structure, other: Structure, rng: np.random.Generator) -> Structure | None:
     """A slab of one crystal and the rest of the other, from places and along an axis drawn at random.
 
-    The lattice, and the volume per atom, lie between the parents', by the thickness of the slab. None where
-    one of the two gives no site.
+    The shape of the cell, and the volume per atom, lie between the parents', by the thickness of the slab.
+    None where one of the two gives no site.
     """
     from pymatgen.core import Lattice, Structure
 

@@ -35,13 +35,15 @@ NOTES = [
     "greedy and acquisition learn from the seeds only; from '+ retraining' on, from each batch",
     "'+ potential as prior': CHGNet relaxes candidates and 7net-0 judges; they share no weights, but both "
     "were trained on Materials Project calculations",
+    "'+ offspring' draws two thirds of the candidates as children of what was found, after CHGNet has "
+    "relaxed the others",
     "means over runs with 90 % bootstrap intervals (none for one run); the effect is mSUN less that of the "
     "arm before, with a 90 % credible interval that counts calls as independent",
     "phonon-stable: hits whose phonons are stable, over calls; – where no phonons are run",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
     "one core, the other busy with another run",
     "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
-    "tried, in the arms with a prior: see docs/decisions/0084 to 0086",
+    "tried, in the arms with a prior: see docs/decisions/0084 to 0088",
 ]
 
 

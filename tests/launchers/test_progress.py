@@ -19,6 +19,11 @@ BEFORE = ("train_surrogate", "train_gan", "generate", "screen")
         (WITH_PRIOR, BEFORE, "prior looking at candidates"),
         (WITH_PRIOR, (*BEFORE, "choose_promising"), "prior relaxing the promising"),
         (WITH_PRIOR, (*BEFORE, "choose_promising", "breed"), "prior looking at offspring"),
+        (
+            WITH_PRIOR,
+            (*BEFORE, "choose_promising", "breed", "choose_promising_offspring"),
+            "prior relaxing promising offspring",
+        ),
         (WITH_PRIOR, (*BEFORE, "choose_promising", "predict"), "acquire"),
         (WITH_PRIOR, (*BEFORE, "predict", "acquire"), "validating"),
     ],

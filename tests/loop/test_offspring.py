@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymatgen.core import Lattice, Structure
 
+from config.loading import with_changes
 from flows.parents import offspring_parents
 from loop.generators.offspring import Offspring, Parent, heredity, in_larger_cell, slip
 from loop.records import PriorAnswer, Status, StructureRecord, Verdict
@@ -79,16 +80,17 @@ def test_without_parents_there_are_no_children() -> None:
     assert Offspring([]).sample(REQUEST, 5, seed=1).samples == ()
 
 
-def candidate(index: int, formation: float, *, brief: bool) -> StructureRecord:
-    """NbO that the prior relaxed, its elements being at −10 and −5 eV/atom."""
+def candidate(structure: Structure, formation: float, *, brief: bool = False) -> StructureRecord:
+    """What the prior relaxed, its elements being at −10 and −5 eV/atom."""
+    elements = -10.0 + 5.0 * structure.composition.get_atomic_fraction("O")
     answer = PriorAnswer(
         potential="test",
-        structure=nbo(4.1).as_dict(),
-        energy_per_atom=formation - 7.5,
+        structure=structure.as_dict(),
+        energy_per_atom=formation + elements,
         steps=3,
         brief=brief,
     )
-    record = validated(nbo(4.3 + index / 10), -9.0, round_number=1, index=index)
+    record = validated(structure, -9.0, round_number=1)
     update = {"prior": answer, "status": Status.SCREENED, "validation": None, "acquired_round": None}
     return record.model_copy(update=update)
 
@@ -115,11 +117,21 @@ ELEMENTS = [
 
 def test_parents_are_what_came_to_rest_lowest_above_the_joint_hull_first() -> None:
     """The prior errs by −0.5 on the oxide that both know: what it says of candidates is raised by as much."""
-    oxide = judged(validated(rocksalt(), -9.0, round_number=1, index=0), -1.5, prior=-2.0 - 7.5)
-    twin = judged(validated(rocksalt(), -9.0, round_number=1, index=1), -1.5, prior=-9.5, twin=oxide.id)
-    low, high = candidate(2, -2.1, brief=False), candidate(3, -1.9, brief=False)
-    glanced, alike = candidate(4, -2.4, brief=True), candidate(5, -2.4, brief=False)
-    alike = alike.model_copy(update={"status": Status.DUPLICATE})
-    parents = offspring_parents([*ELEMENTS, high, oxide, twin, glanced, low, alike], SPEC)
-    assert [parent.id for parent in parents] == [low.id, oxide.id, high.id]
-    assert parents[0].structure.lattice.a == pytest.approx(4.1)
+    known = judged(validated(rocksalt(), -9.0, round_number=1), -1.5, prior=-2.0 - 7.5)
+    unjudged = known.model_copy(update={"id": "unjudged", "verdict": None, "prior": None})
+    low, acquired = candidate(nbo(), -2.1), candidate(cesium_chloride(), -1.9)
+    acquired = acquired.model_copy(update={"status": Status.ACQUIRED})
+    twin, glanced = candidate(nbo(4.3), -2.05), candidate(zincblende(), -2.4, brief=True)
+    duplicate = candidate(zincblende(), -2.4).model_copy(update={"status": Status.DUPLICATE})
+    records = [*ELEMENTS, acquired, known, twin, glanced, low, duplicate, unjudged]
+    assert [parent.id for parent in offspring_parents(records, SPEC)] == [low.id, known.id, acquired.id]
+    small = with_changes(SPEC, {"limits.max_atoms": 5})
+    assert [parent.id for parent in offspring_parents(records, small)] == [acquired.id]
+
+
+def cesium_chloride() -> Structure:
+    return Structure(Lattice.cubic(2.8), ["Nb", "O"], np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
+
+
+def zincblende() -> Structure:
+    return Structure.from_spacegroup(216, Lattice.cubic(4.8), ["Nb", "O"], [[0, 0, 0], [0.25, 0.25, 0.25]])
