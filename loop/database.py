@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from config.errors import ConfigError
 from config.settings import Settings
 from config.spec import SCHEMA_VERSION, CampaignSpec
+from loop.documents import (
+    Document,
+    body,
+    derived,
+    differences,
+    from_mongo,
+    load,
+    modified_now,
+    plain,
+    without_id,
+)
 from loop.entries import SourceEntry
 from loop.records import Status, StructureRecord
 from loop.rounds import CampaignRecord, HullRecord, PhononRecord, RoundRecord
-from loop.searching import INDEXED_FIELDS, facets
+from loop.searching import INDEXED_FIELDS
 
 if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
 
-Document = dict[str, Any]
-ModelT = TypeVar("ModelT", bound=BaseModel)
 _TIMEOUT_MS = 10_000
-_BESIDE = {"facets", "modified"}
 _HAS_FACETS = "facets.nperiodic_dimensions"
 _COUNTED_FIELDS = ("acquired_round", "choice.arm", "verdict.discovery", "verdict.discovery_round")
 
@@ -88,11 +93,11 @@ class Database:
                 f"campaign {campaign!r}: schema version {document['schema_version']} is newer than this "
                 f"Niobe's {SCHEMA_VERSION}; update Niobe"
             )
-        return None if document is None else CampaignRecord.model_validate(_from_mongo(document))
+        return None if document is None else CampaignRecord.model_validate(from_mongo(document))
 
     def campaigns(self) -> list[CampaignRecord]:
         """All campaigns, by id."""
-        return _load(CampaignRecord, self._mongo["campaigns"].find({}, sort=[("_id", 1)]))
+        return load(CampaignRecord, self._mongo["campaigns"].find({}, sort=[("_id", 1)]))
 
     def create_campaign(self, spec: CampaignSpec) -> CampaignRecord:
         """The campaign of that id, made if new. Raises ConfigError where it exists with another spec."""
@@ -102,12 +107,12 @@ class Database:
             spec_digest=spec.digest(),
             schema_version=SCHEMA_VERSION,
         )
-        self._mongo["campaigns"].update_one({"_id": spec.id}, {"$setOnInsert": _body(record)}, upsert=True)
+        self._mongo["campaigns"].update_one({"_id": spec.id}, {"$setOnInsert": body(record)}, upsert=True)
         stored = self.campaign(spec.id)
         if stored is None or stored.spec_digest != record.spec_digest:
             known = {} if stored is None else stored.spec
             raise ConfigError(
-                f"campaign {spec.id!r} exists with another spec ({_differences(known, record.spec)}); "
+                f"campaign {spec.id!r} exists with another spec ({differences(known, record.spec)}); "
                 "give the file a new id to fork it"
             )
         return stored
@@ -122,7 +127,7 @@ class Database:
     def insert(self, records: Iterable[StructureRecord]) -> None:
         """Add records that are not there yet; records that are stay as they are."""
         for record in records:
-            document = _body(record) | _derived(record)
+            document = body(record) | derived(record)
             self._mongo["structures"].update_one({"_id": record.id}, {"$setOnInsert": document}, upsert=True)
 
     def complete(self) -> None:
@@ -131,22 +136,20 @@ class Database:
         if self._mongo["structures"].count_documents({_HAS_FACETS: 3}) == everything:
             return
         for document in self._mongo["structures"].find({_HAS_FACETS: None}):
-            record = StructureRecord.model_validate(_from_mongo(document))
-            self._mongo["structures"].update_one({"_id": record.id}, {"$set": _derived(record)})
+            record = StructureRecord.model_validate(from_mongo(document))
+            self._mongo["structures"].update_one({"_id": record.id}, {"$set": derived(record)})
 
     def record(self, record: str) -> StructureRecord:
         """The record of that id. Raises ConfigError where there is none."""
         document = self._mongo["structures"].find_one({"_id": record})
         if document is None:
             raise ConfigError(f"structure {record!r} is not in the database")
-        return StructureRecord.model_validate(_from_mongo(document))
+        return StructureRecord.model_validate(from_mongo(document))
 
     def records(self, campaign: str, **equal: Any) -> list[StructureRecord]:
         """Records of a campaign whose fields equal what is given, by round and index."""
         query = {"campaign": campaign} | {key.replace("__", "."): value for key, value in equal.items()}
-        return _load(
-            StructureRecord, self._mongo["structures"].find(query, sort=[("round", 1), ("index", 1)])
-        )
+        return load(StructureRecord, self._mongo["structures"].find(query, sort=[("round", 1), ("index", 1)]))
 
     def count(self, campaign: str, **equal: Any) -> int:
         """How many records of a campaign have fields equal to what is given."""
@@ -177,7 +180,7 @@ class Database:
             hint=[("campaign", 1), (sort[0], 1)],
         )
         with _answered_in_time(seconds):
-            return _load(StructureRecord, found)
+            return load(StructureRecord, found)
 
     def count_matching(self, campaign: str, query: Mapping[str, Any], *, indexed: str, seconds: float) -> int:
         """How many records of a campaign match a query. Raises ConfigError where it takes longer.
@@ -196,11 +199,11 @@ class Database:
         field = "verdict.discovery_round"
         query = {"campaign": campaign, field: {"$gte": 0}}
         found = self._mongo["structures"].find(query, sort=[(field, 1)], hint=[("campaign", 1), (field, 1)])
-        return _load(StructureRecord, found)
+        return load(StructureRecord, found)
 
     def children(self, record: str) -> list[StructureRecord]:
         """Records made from this one."""
-        return _load(StructureRecord, self._mongo["structures"].find({"lineage.parents": record}))
+        return load(StructureRecord, self._mongo["structures"].find({"lineage.parents": record}))
 
     def exists(self, campaign: str, **equal: Any) -> bool:
         """Whether a record of a campaign has fields equal to what is given; name the rarest value first."""
@@ -213,14 +216,14 @@ class Database:
 
     def update_record(self, record: str, **fields: Any) -> None:
         """Set fields of one record in one atomic write. Models are stored as plain documents."""
-        self._mongo["structures"].update_one({"_id": record}, {"$set": _plain(fields) | _now()})
+        self._mongo["structures"].update_one({"_id": record}, {"$set": plain(fields) | modified_now()})
 
     def update_records(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
         """Set fields of many records, by id; each record is written atomically, in the order given."""
         from pymongo import UpdateOne
 
         writes = [
-            UpdateOne({"_id": record}, {"$set": _plain(dict(fields)) | _now()})
+            UpdateOne({"_id": record}, {"$set": plain(dict(fields)) | modified_now()})
             for record, fields in changes.items()
         ]
         if writes:
@@ -237,9 +240,8 @@ class Database:
 
     def _update_while(self, record: str, status: Any, fields: dict[str, Any]) -> bool:
         query = {"_id": record, "status": status}
-        return (
-            self._mongo["structures"].update_one(query, {"$set": _plain(fields) | _now()}).matched_count == 1
-        )
+        done = self._mongo["structures"].update_one(query, {"$set": plain(fields) | modified_now()})
+        return done.matched_count == 1
 
     # source entries
 
@@ -259,7 +261,7 @@ class Database:
             members = {"group": {"$in": stored.changed}}
             self._mongo["entries"].update_many(members, {"$set": {"group": ""}})
         if writing:
-            writes = [ReplaceOne({"_id": entry.id}, _body(entry), upsert=True) for entry in writing]
+            writes = [ReplaceOne({"_id": entry.id}, body(entry), upsert=True) for entry in writing]
             self._mongo["entries"].bulk_write(writes, ordered=False)
         return stored
 
@@ -273,7 +275,7 @@ class Database:
         """Entries by id: of these formulas (OPTIMADE form), sources and chemical systems, where given."""
         chosen = {"formula_reduced": formulas, "source": sources, "chemsys": systems}
         query = {key: {"$in": list(values)} for key, values in chosen.items() if values is not None}
-        return _load(SourceEntry, self._mongo["entries"].find(query, sort=[("_id", 1)]))
+        return load(SourceEntry, self._mongo["entries"].find(query, sort=[("_id", 1)]))
 
     def entry_ids(self, formulas: Sequence[str]) -> tuple[list[str], list[str]]:
         """Ids of entries alone with their formula, and the formulas that several entries share."""
@@ -320,16 +322,16 @@ class Database:
         document = self._mongo["rounds"].find_one({"campaign": campaign, "number": number})
         if document is None:
             raise ConfigError(f"campaign {campaign!r} has no round {number}")
-        return RoundRecord.model_validate(_without_id(document))
+        return RoundRecord.model_validate(without_id(document))
 
     def rounds(self, campaign: str) -> list[RoundRecord]:
         """All rounds of a campaign in order."""
         found = self._mongo["rounds"].find({"campaign": campaign}, sort=[("number", 1)])
-        return [RoundRecord.model_validate(_without_id(document)) for document in found]
+        return [RoundRecord.model_validate(without_id(document)) for document in found]
 
     def update_round(self, campaign: str, number: int, **fields: Any) -> None:
         """Set fields of one round; a key with ``__`` reaches into a subdocument."""
-        changes = {key.replace("__", "."): value for key, value in _plain(fields).items()}
+        changes = {key.replace("__", "."): value for key, value in plain(fields).items()}
         self._mongo["rounds"].update_one({"campaign": campaign, "number": number}, {"$set": changes})
 
     # hulls and phonons
@@ -342,7 +344,7 @@ class Database:
     def hulls(self, campaign: str) -> list[HullRecord]:
         """The hulls of all closed rounds in order."""
         found = self._mongo["hulls"].find({"campaign": campaign}, sort=[("round", 1)])
-        return [HullRecord.model_validate(_without_id(document)) for document in found]
+        return [HullRecord.model_validate(without_id(document)) for document in found]
 
     def store_phonons(self, phonons: PhononRecord) -> None:
         """Store bands and soft modes of one structure record."""
@@ -352,18 +354,18 @@ class Database:
     def phonons(self, record: str) -> PhononRecord | None:
         """Bands and soft modes of one structure record, or None where it has no phonons."""
         document = self._mongo["phonons"].find_one({"_id": record})
-        return None if document is None else PhononRecord.model_validate(_without_id(document))
+        return None if document is None else PhononRecord.model_validate(without_id(document))
 
     # whole documents: upgrade, bundles
 
     def older_documents(self, collection: str, version: int) -> list[Document]:
         """Documents of a schema version below ``version``, as their models take them."""
         older = {"schema_version": {"$lt": version}}
-        return [_from_mongo(document) for document in self._mongo[collection].find(older, sort=[("_id", 1)])]
+        return [from_mongo(document) for document in self._mongo[collection].find(older, sort=[("_id", 1)])]
 
     def rewrite(self, collection: str, record: CampaignRecord | StructureRecord) -> None:
         """Store all fields of a record that is there; what is stored beside them stays."""
-        self._mongo[collection].update_one({"_id": record.id}, {"$set": _body(record)})
+        self._mongo[collection].update_one({"_id": record.id}, {"$set": body(record)})
 
     def dump(self, campaign: str, entries: Sequence[str]) -> Iterator[tuple[str, Iterable[Document]]]:
         """Every document of a campaign by collection, as stored, and the source entries of these ids."""
@@ -455,61 +457,3 @@ def _answered_in_time(seconds: float) -> Iterator[None]:
         raise ConfigError(f"query: takes longer than {seconds:g} s; narrow it by an indexed field") from None
     except OperationFailure as error:
         raise ConfigError(f"query: the database refuses it ({str(error)[:120]})") from None
-
-
-def record_of(line: str) -> StructureRecord:
-    """A structure record from a line of extended JSON, as bundles hold it. Raises ValueError."""
-    from bson import json_util
-
-    return StructureRecord.model_validate(_from_mongo(json_util.loads(line)))
-
-
-def _body(record: BaseModel) -> Document:
-    return record.model_dump(mode="json", exclude={"id"})
-
-
-def _derived(record: StructureRecord) -> Document:
-    """What is stored beside a record for searches, and is no part of it."""
-    return {"facets": facets(record)} | _now()
-
-
-def _now() -> Document:
-    return {"modified": datetime.now(UTC).replace(microsecond=0)}
-
-
-def _plain(fields: dict[str, Any]) -> Document:
-    return {key: _plain_value(value) for key, value in fields.items()}
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, dict):
-        return _plain(value)
-    return str(value) if isinstance(value, Status) else value
-
-
-def _without_id(document: Document) -> Document:
-    return {key: value for key, value in document.items() if key != "_id"}
-
-
-def _from_mongo(document: Document) -> Document:
-    kept = {key: value for key, value in document.items() if key not in _BESIDE}
-    return _without_id(kept) | {"id": document["_id"]}
-
-
-def _load(model: type[ModelT], cursor: Iterable[Document]) -> list[ModelT]:
-    return [model.model_validate(_from_mongo(document)) for document in cursor]
-
-
-def _differences(old: Document, new: Document, prefix: str = "") -> str:
-    """The keys whose values differ, as ``key: old -> new``, at most five."""
-    changed = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            inner = _differences(before, after, f"{prefix}{key}.")
-            changed += [inner] if inner else []
-        elif before != after:
-            changed.append(f"{prefix}{key}: {before} -> {after}")
-    return "; ".join(changed[:5])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config.errors import ConfigError
-from loop.database import record_of
+from loop.documents import record_of
 from loop.entries import Found, Label, label
 from loop.records import StructureRecord
 from loop.structures import relaxed_structure

@@ -39,14 +39,14 @@ PAGES = {
 
 def documents() -> Iterator[dict[str, Any]]:
     """Records as a long campaign leaves them: a fifth validated, one in a thousand a discovery."""
-    from loop.database import _body, _derived
+    from loop.documents import body, derived
 
     rng = random.Random(0)
     record = validated(rutile(), -9.0)
     for number in range(RECORDS):
-        body = _body(record) | _derived(record) | {"_id": f"{number:016x}", "index": number % 1000}
-        body |= {"round": number // (RECORDS // ROUNDS) + 1, "acquired_round": None}
-        yield body | (_validated(body, number, rng) if number % 10 >= 8 else _candidate(number))
+        stored = body(record) | derived(record) | {"_id": f"{number:016x}", "index": number % 1000}
+        stored |= {"round": number // (RECORDS // ROUNDS) + 1, "acquired_round": None}
+        yield stored | (_validated(stored, number, rng) if number % 10 >= 8 else _candidate(number))
 
 
 def _candidate(number: int) -> dict[str, Any]:
