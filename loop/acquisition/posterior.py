@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from botorch.models import SingleTaskGP
 
 Rows = NDArray[np.int64]
-_SURE = 1e-6
+_SURE, _NUGGET = 1e-6, 2e-3
 _CHUNK = 4096
 _MOST_OBSERVED = 1500
 
@@ -42,25 +42,54 @@ class Posterior(Protocol):
 
 @dataclass(frozen=True)
 class EnsemblePosterior:
-    """The surrogate's mean and std, made joint by a Gaussian kernel on features (n, d)."""
+    """The surrogate's mean and std, made joint: errors correlate by a Gaussian kernel on features (n, d).
+
+    scale: std before any value was taken as known, (n,). known: features of those values, (m, d); related:
+    their correlation with the candidates, (n, m).
+    """
 
     mean: FloatArray
     std: FloatArray
     features: FloatArray
+    scale: FloatArray
+    known: FloatArray
+    related: FloatArray
+
+    @classmethod
+    def of(cls, mean: FloatArray, std: FloatArray, features: FloatArray) -> EnsemblePosterior:
+        """Nothing is taken as known yet."""
+        nothing = np.empty((0, features.shape[1]))
+        return cls(mean, std, features, std, nothing, np.empty((len(mean), 0)))
 
     def given(self, index: int) -> EnsemblePosterior:
         """See Posterior."""
         return self.given_at(self.features[index])
 
     def given_at(self, features: FloatArray) -> EnsemblePosterior:
-        """See Posterior."""
-        squared = ((self.features - features) ** 2).sum(axis=1) / (2 * self.features.shape[1])
-        left = np.sqrt(1 - np.minimum(np.exp(-squared), 0.999) ** 2)
-        return replace(self, std=np.maximum(self.std * left, _SURE))
+        """See Posterior. The variance left is that of a Gaussian process with a nugget of 0.002."""
+        known = np.vstack([self.known, features])
+        related = np.column_stack([self.related, _correlation(self.features, features)])
+        among = np.array([_correlation(known, row) for row in known]) + _NUGGET * np.eye(len(known))
+        explained = np.einsum("nm,nm->n", related @ np.linalg.inv(among), related)
+        std = np.maximum(self.scale * np.sqrt(np.clip(1 - explained, 0.0, 1.0)), _SURE)
+        return replace(self, std=std, known=known, related=related)
 
     def take(self, rows: Rows) -> EnsemblePosterior:
         """See Posterior."""
-        return EnsemblePosterior(self.mean[rows], self.std[rows], self.features[rows])
+        return replace(
+            self,
+            mean=self.mean[rows],
+            std=self.std[rows],
+            features=self.features[rows],
+            scale=self.scale[rows],
+            related=self.related[rows],
+        )
+
+
+def _correlation(features: FloatArray, point: FloatArray) -> FloatArray:
+    """exp(−d²/2D) for the distance d of each row of (n, D) to a point; shape (n,)."""
+    squared = np.square(features - point).sum(axis=1)
+    return np.asarray(np.exp(-squared / (2 * features.shape[1])))
 
 
 @dataclass(frozen=True)

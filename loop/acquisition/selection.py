@@ -115,7 +115,7 @@ def _rank(
     scale = np.ones(pool.features.shape[1])
     if posterior is None:
         above, scale = pool.e_above_hull, _spread(pool.features)
-        posterior = EnsemblePosterior(-above.mean, np.maximum(above.std, 1e-6), pool.features / scale)
+        posterior = EnsemblePosterior.of(-above.mean, np.maximum(above.std, 1e-6), pool.features / scale)
     sharpened = posterior.take(free)
     for row in pending if pending is not None else ():
         sharpened = sharpened.given_at(row / scale)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loop.acquisition import FUNCTIONS, GaussianProcess, Pool, choose_batch, expected_seconds, novelty
+from loop.acquisition.posterior import EnsemblePosterior
 from surrogates.protocols import Prediction
 
 EVERY = [*sorted(FUNCTIONS), "random"]
@@ -140,6 +141,22 @@ def test_alike_is_measured_within_the_pool() -> None:
     moved = pending * np.array([1e-3, 1.0, 50.0, 7.0])
     for function in ("p_target", "qlogei", "max_uncertainty"):
         assert choose(one, function, pending=pending) == choose(scaled, function, pending=moved)
+
+
+def test_several_alike_tell_no_more_than_what_they_share() -> None:
+    """Five known values, as alike (k) to each other as to the candidate: variance 1 − 5k²/(1 + 4k + nugget).
+
+    Were each told apart from the others, 1 − k² would be left five times over.
+    """
+    corners = np.eye(6) * np.sqrt(2.4)
+    alike = math.exp(-2 * 2.4 / (2 * 6))
+    posterior = EnsemblePosterior.of(np.zeros(6), np.full(6, 0.1), corners)
+    for row in range(1, 6):
+        posterior = posterior.given(row)
+    left = 1 - 5 * alike**2 / (1 + 4 * alike + 2e-3)
+    assert posterior.std[0] == pytest.approx(0.1 * math.sqrt(left))
+    assert posterior.std[1:].max() < 0.1 * math.sqrt(2e-3)
+    assert posterior.take(np.array([0, 3])).given_at(corners[0]).std[0] < 0.1 * math.sqrt(2e-3)
 
 
 def test_a_gaussian_process_passes_through_what_was_observed() -> None:
