@@ -42,8 +42,9 @@ NOTES = [
     "phonon-stable: hits whose phonons are stable, over calls; – where no phonons are run",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
     "one core, the other busy with another run",
+    "'+ acquisition' to '+ fine-tuning' on Nb-O ran before decision 89, when batches were spread more",
     "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
-    "tried, in the arms with a prior: see docs/decisions/0084 to 0088",
+    "tried, in the arms with a prior: see docs/decisions/0084 to 0089",
 ]
 
 
