@@ -18,7 +18,7 @@ from flows.steps import checkpoint_folder
 from loop.database import Database
 from loop.entries import SourceEntry
 from loop.fidelity import shifted_labels
-from loop.prior import prior_formation_energies, prior_references, usual_corrections
+from loop.prior import of_one_crystal, prior_formation_energies, prior_references, usual_corrections
 from loop.records import Stability, Status, StructureRecord
 from loop.rounds import RoundRecord
 from loop.seeding import source_entries
@@ -155,7 +155,7 @@ def training_set(
 
     With prior ``references`` each record teaches once, as the prior relaxed it, and the energy label is what
     the oracle's difference to the prior is more than the usual one. An element's is zero or nearly so by
-    convention, and left out where compounds teach.
+    convention, and left out where compounds teach; so is a seed that the two relaxed into different crystals.
     Without, a validated record teaches twice with the same labels: as generated, which is what screening
     sees, and relaxed.
     """
@@ -164,6 +164,7 @@ def training_set(
     if references is not None:
         table[:, 0] -= prior_formation_energies(records, references)
         table[:, 0] -= usual_corrections(records, records, references)
+        table[[not of_one_crystal(record) for record in records], 0] = np.nan
         compounds = np.array(["-" in record.chemsys for record in records], dtype=bool)
         if np.isfinite(table[compounds, 0]).any():
             table[~compounds, 0] = np.nan

@@ -12,6 +12,8 @@ import numpy as np
 
 from loop.acquisition import Hull
 from loop.records import StructureRecord
+from loop.similarity import SeenStructures
+from loop.structures import candidate_structure, relaxed_structure
 from surrogates.protocols import FloatArray
 
 _WIDTH, _ANYWHERE, _ENOUGH = 0.15, 1e-3, 2.0
@@ -43,7 +45,8 @@ def usual_corrections(
     distance of the atomic fractions, and a thousandth wherever they are. A record is its own witness only as
     far as the Gaussians of others add up to less than 2. 0 for elements, by convention, and without witness.
     """
-    witnesses = [record for record in known if record.prior and record.verdict and record.nelements > 1]
+    answered = [record for record in known if record.prior and record.verdict and record.nelements > 1]
+    witnesses = [record for record in answered if of_one_crystal(record)]
     if not records or not witnesses:
         return np.zeros(len(records))
     oracle = np.array([r.verdict.formation_energy_per_atom for r in witnesses if r.verdict])
@@ -60,6 +63,17 @@ def usual_corrections(
     shares = shares * (1 - alone.sum(axis=1, keepdims=True)) + alone
     compounds = np.array([record.nelements > 1 for record in records])
     return np.asarray(compounds * (shares @ np.nan_to_num(corrections)))
+
+
+def of_one_crystal(record: StructureRecord) -> bool:
+    """Whether the prior's energy and the oracle's are of the same crystal.
+
+    The oracle starts where the prior ended, but with a seed both start from what came, and may part.
+    """
+    if record.round > 0 or record.prior is None or record.validation is None:
+        return True
+    by_prior = SeenStructures([(record.id, candidate_structure(record))])
+    return by_prior.find(relaxed_structure(record)) is not None
 
 
 def _nearness(records: Sequence[StructureRecord], others: Sequence[StructureRecord]) -> FloatArray:

@@ -16,7 +16,8 @@ from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 
 def with_prior(record: StructureRecord, energy: float) -> StructureRecord:
-    answer = PriorAnswer(potential="test", structure=nbo(4.1).as_dict(), energy_per_atom=energy, steps=3)
+    relaxed = nbo(4.1).as_dict() if record.formula == "NbO" else record.structure
+    answer = PriorAnswer(potential="test", structure=relaxed, energy_per_atom=energy, steps=3)
     verdict = Verdict(
         formation_energy_per_atom=-2.0, e_above_hull_found=0.0, e_above_hull_now=0.0, hull_round=0
     )
@@ -60,6 +61,17 @@ def test_what_is_learned_and_what_is_usual_add_up_where_a_compound_stands_alone(
     assert targets["formation_energy_per_atom"][2] == pytest.approx(0.0)
     like_it = with_prior(validated(rocksalt(), -9.0), -9.4)
     assert usual_corrections([like_it], [OXIDE], references) == pytest.approx([-0.1])
+
+
+def test_a_seed_that_became_two_crystals_teaches_nothing_of_the_difference() -> None:
+    """The prior relaxed it into NbO's own structure, the oracle into rock salt."""
+    references = {"Nb": -10.0, "O": -5.0}
+    parted = with_prior(validated(rocksalt(), -9.0), -7.0)
+    assert usual_corrections([parted], [OXIDE, parted], references) == pytest.approx([-0.1])
+    _, targets = training_set([OXIDE, parted], references)
+    assert np.isnan(targets["formation_energy_per_atom"]).tolist() == [False, True]
+    later = parted.model_copy(update={"round": 1})
+    assert usual_corrections([later], [later], references) == pytest.approx([-2.5])
 
 
 def test_the_joint_hull_takes_the_oracle_where_it_answered_and_corrects_the_prior_by_it() -> None:
