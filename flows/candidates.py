@@ -37,9 +37,10 @@ _BANDIT_DRAWS = 2000
 
 
 def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Draw candidates from every generator of the mix and store them as records; offspring may come later.
+    """Draw candidates from every generator of the mix and store them as records.
 
-    Where the GAN has collapsed, its samples are thrown away, a note says so, and the others draw its part.
+    In a round that breeds, offspring are left to ``breed``. Where the GAN has collapsed, its samples are
+    thrown away, a note says so, and the others draw its part.
     """
     number = round_record.number
     mix = _shares(database, spec, number)
@@ -72,7 +73,8 @@ def breed(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> 
 def _store(
     database: Database, spec: CampaignSpec, number: int, batches: dict[str, SampleBatch], start: int = 0
 ) -> None:
-    """Samples become records numbered from ``start``, keyed by generator and by ``generator/fallback``."""
+    """Samples become records, numbered from ``start``; ``batches`` are keyed by generator, or by
+    ``generator/fallback``."""
     drawn = [(key.split("/")[0], sample) for key, batch in batches.items() for sample in batch.samples]
     records = [
         new_record(spec, number, index, sample.structure, _lineage(spec, number, name, sample))

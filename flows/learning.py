@@ -165,7 +165,7 @@ def training_set(
         table[:, 0] -= prior_formation_energies(records, references)
         table[:, 0] -= usual_corrections(records, records, references)
         table[[not of_one_crystal(record) for record in records], 0] = np.nan
-        compounds = np.array(["-" in record.chemsys for record in records], dtype=bool)
+        compounds = np.array([record.nelements > 1 for record in records], dtype=bool)
         if np.isfinite(table[compounds, 0]).any():
             table[~compounds, 0] = np.nan
     else:

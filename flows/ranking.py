@@ -208,7 +208,7 @@ def _observed(found: Sequence[StructureRecord]) -> FloatArray:
     rows = [
         (-record.verdict.e_above_hull_now, dynamics[record.validation.phonon.outcome], 0.0)
         for record in found
-        if record.validation and record.verdict and "-" in record.chemsys
+        if record.validation and record.verdict and record.nelements > 1
     ]
     return np.array(rows, dtype=float).reshape(-1, 3)
 

@@ -87,7 +87,7 @@ def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, dupl
     return (
         record.round > 0
         and validation is not None
-        and "-" in record.chemsys
+        and record.nelements > 1
         and duplicate_of is None
         and above <= spec.hull_tolerance
         and (validation.phonon.outcome is Stability.STABLE or not spec.phonons.enabled)

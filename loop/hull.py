@@ -38,7 +38,7 @@ def elemental_energies(records: Sequence[StructureRecord]) -> dict[str, float]:
     """Lowest validated energy of each pure element, eV/atom."""
     lowest: dict[str, float] = {}
     for record in records:
-        if record.validation is not None and "-" not in record.chemsys:
+        if record.validation is not None and record.nelements == 1:
             energy = record.validation.energy_per_atom
             lowest[record.chemsys] = min(energy, lowest.get(record.chemsys, energy))
     return lowest

@@ -23,7 +23,7 @@ def prior_references(records: Sequence[StructureRecord]) -> dict[str, float]:
     """The lowest prior energy (eV/atom) of each element among elemental records."""
     lowest: dict[str, float] = {}
     for record in records:
-        if record.prior is not None and "-" not in record.chemsys:
+        if record.prior is not None and record.nelements == 1:
             known = lowest.get(record.chemsys, float("inf"))
             lowest[record.chemsys] = min(known, record.prior.energy_per_atom)
     return lowest

@@ -139,6 +139,14 @@ def _retrying() -> Iterator[None]:
         print(f"niobe: database lost ({type(error).__name__}); trying again", file=sys.stderr)
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt that Python does not mistake for one nobody caught.
+
+    It notes a KeyboardInterrupt, but no subclass of it, that leaves code compiled from a string, as
+    dataclasses and named tuples are, and then ends the process by SIGINT, whatever exit code was asked for.
+    """
+
+
 class Interrupts:
     """SIGTERM and Ctrl-C raise KeyboardInterrupt, and ``check`` again where a destructor swallowed it."""
 
@@ -157,12 +165,12 @@ class Interrupts:
 
     def _interrupt(self, *_: object) -> None:
         self._asked = True
-        raise KeyboardInterrupt
+        raise Interrupted
 
     def check(self) -> None:
         """Raises KeyboardInterrupt where one was asked for."""
         if self._asked:
-            raise KeyboardInterrupt
+            raise Interrupted
 
 
 def _configure() -> None:

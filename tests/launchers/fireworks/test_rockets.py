@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +24,19 @@ def test_an_interrupt_that_was_swallowed_is_raised_at_the_next_check(number: sig
         with pytest.raises(KeyboardInterrupt):
             interrupts.check()
     assert signal.getsignal(number) is before
+
+
+def test_an_interrupt_leaves_the_exit_code_alone(tmp_path: Path) -> None:
+    """Wherever it comes: code compiled from a string is where Python takes note of it for the very end."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from launchers.fireworks.rockets import Interrupts\n"
+        "try:\n"
+        "    with Interrupts():\n"
+        "        exec('import signal; signal.raise_signal(signal.SIGTERM)')\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(130)\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[3]), str(tmp_path)])
+    command = [sys.executable, "-m", "interrupted"]
+    assert subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode == 130
