@@ -26,7 +26,7 @@ app.add_typer(db.app, name="db")
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one line on stderr and exit code 2."""
+    """Run the command; a user's mistake is one line on stderr and exit code 2, a lost database and code 1."""
     try:
         app()
     except ConfigError as error:
@@ -35,3 +35,14 @@ def main() -> None:
     except KeyboardInterrupt:
         print("\nniobe: interrupted; the same command goes on where it was", file=sys.stderr)
         raise SystemExit(130) from None
+    except _connection_failure() as error:
+        lost = str(error).split(" (configured", maxsplit=1)[0]
+        print(f"niobe: lost the database ({lost}); the same command goes on where it was", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _connection_failure() -> type[Exception]:
+    """Asked for only where something was raised: importing it takes a while."""
+    from pymongo.errors import ConnectionFailure
+
+    return ConnectionFailure

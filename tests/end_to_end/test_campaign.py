@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from launchers.embedded import ensure_server, stop_server
+from launchers.embedded import ensure_server, server_status, stop_server
 from loop.database import Database
 from loop.records import StructureRecord
 
@@ -199,6 +199,23 @@ def test_a_mistake_is_one_line_and_exit_code_2(place: Path, arguments: list[str]
     assert answer.returncode == 2
     assert says in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_a_lost_database_is_one_line_and_the_same_command_goes_on(place: Path) -> None:
+    file, folder = campaign_file(place), place / "home" / "db"
+    with subprocess.Popen(
+        [*NIOBE, "launch", file], cwd=place, env=environment(place), stderr=subprocess.PIPE, text=True
+    ) as launch:
+        until = time.monotonic() + 120
+        while not (server := server_status(folder)) or not records(place):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        os.kill(server.pid, signal.SIGKILL)
+        _, said = launch.communicate(timeout=120)
+    assert launch.returncode == 1
+    assert "Traceback" not in said
+    assert any(line.startswith("niobe: lost the database (") for line in said.splitlines())
+    assert niobe(place, "launch", file).returncode == 0
 
 
 def test_an_unreachable_database_is_named(place: Path) -> None:
