@@ -12,7 +12,7 @@ from config.spec import CampaignSpec
 from flows.oracles.base import Oracle
 from flows.oracles.potentials import UnphysicalAnswerError
 from flows.oracles.registry import make_oracle
-from flows.parents import offspring_parents, soft_parents
+from flows.parents import at_rest, offspring_parents, soft_parents
 from flows.prior import prior_oracle
 from flows.steps import checkpoint_folder
 from flows.validating import work_of
@@ -60,21 +60,29 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     _store(database, spec, number, batches)
 
 
-def breed(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Draw the round's offspring once the prior has brought other candidates to rest, and screen them."""
+def breed(
+    database: Database, spec: CampaignSpec, round_record: RoundRecord, *, litter: int, litters: int
+) -> None:
+    """Draw a litter of the round's offspring once the prior has brought all before to rest, and screen it.
+
+    It is compared with crystals at rest, so that most of what it can repeat is found; the prior's choice
+    finds the rest.
+    """
     number = round_record.number
     count = counts(_shares(database, spec, number), spec.generation.candidates)["offspring"]
-    batch = _sample(database, spec, number, "offspring", count)
-    others = [r for r in database.records(spec.id, round=number) if r.lineage.generator != "offspring"]
-    _store(database, spec, number, {"offspring": batch}, start=len(others))
-    screen(database, spec, round_record)
+    first, end = (count * part // litters for part in (litter - 1, litter))
+    batch = _sample(database, spec, number, f"offspring/{litter}", end - first)
+    records = database.records(spec.id)
+    others = sum(r.round == number and r.lineage.generator != "offspring" for r in records)
+    _store(database, spec, number, {f"offspring/{litter}": batch}, start=others + first)
+    _screen(database, spec, number, _at_rest_or_waiting(records))
 
 
 def _store(
     database: Database, spec: CampaignSpec, number: int, batches: dict[str, SampleBatch], start: int = 0
 ) -> None:
-    """Samples become records, numbered from ``start``; ``batches`` are keyed by generator, or by
-    ``generator/fallback``."""
+    """Samples become records, numbered from ``start``; ``batches`` are keyed by generator, and by what for
+    where it draws more than once (``generator/fallback``)."""
     drawn = [(key.split("/")[0], sample) for key, batch in batches.items() for sample in batch.samples]
     records = [
         new_record(spec, number, index, sample.structure, _lineage(spec, number, name, sample))
@@ -216,10 +224,13 @@ def _checkpoint_name(spec: CampaignSpec, number: int, name: str) -> str | None:
 
 def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Mark invalid and duplicate candidates, before anything is spent on them."""
+    _screen(database, spec, round_record.number, _seen_before(database.records(spec.id)))
+
+
+def _screen(database: Database, spec: CampaignSpec, number: int, seen: SeenStructures) -> None:
     records = database.records(spec.id)
     excluded = SeenStructures(excluded_structures(spec))
-    seen = _seen_before(records)
-    drawn = [r for r in records if r.round == round_record.number and r.status is Status.GENERATED]
+    drawn = [r for r in records if r.round == number and r.status is Status.GENERATED]
     by_id = {record.id: record for record in records}
     screened = {r.id: _screen_one(spec, r, seen, excluded, but=higher_kin(r, by_id)) for r in drawn}
     database.update_records(screened)
@@ -235,6 +246,15 @@ def _seen_before(records: Sequence[StructureRecord]) -> SeenStructures:
                 seen.add(record.id, candidate_structure(record))
             if record.validation is not None:
                 seen.add(record.id, relaxed_structure(record))
+    return seen
+
+
+def _at_rest_or_waiting(records: Sequence[StructureRecord]) -> SeenStructures:
+    """What came to rest, and what was screened and waits for the prior's first look."""
+    seen = SeenStructures((record.id, s) for record in records if (s := at_rest(record)) is not None)
+    for record in records:
+        if record.status is Status.SCREENED and record.prior is None:
+            seen.add(record.id, generated_structure(record))
     return seen
 
 

@@ -42,12 +42,9 @@ def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[So
 
 
 def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) -> list[Parent]:
-    """Of what came to rest, the 40 lowest above the joint hull: no elements, nothing too large, no two alike.
-
-    At rest is what the oracle relaxed, or the prior beyond a first look.
-    """
+    """Of what came to rest the 40 lowest above the joint hull: no elements, nothing too large, none alike."""
     references = prior_references([record for record in records if record.round == 0])
-    resting = [(r, s) for r in records if (s := _at_rest(r)) is not None]
+    resting = [(r, s) for r in records if (s := at_rest(r)) is not None]
     above = above_joint_hull([record for record, _ in resting], references, spec.elements)
     best = [resting[row] for row in np.argsort(above, kind="stable") if np.isfinite(above[row])]
     compounds, seen = min(len(spec.elements), 2), SeenStructures()
@@ -60,7 +57,8 @@ def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) ->
     return parents
 
 
-def _at_rest(record: StructureRecord) -> Structure | None:
+def at_rest(record: StructureRecord) -> Structure | None:
+    """What the oracle relaxed, or the prior beyond a first look; None for what neither did."""
     if record.validation is not None:
         return relaxed_structure(record)
     waiting = record.status in {Status.SCREENED, Status.ACQUIRED}

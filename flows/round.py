@@ -13,6 +13,7 @@ from flows import steps
 
 SEED_SLOTS = 8
 PRIOR_SLOTS = 8
+LITTERS = 4
 Kind = Literal["learning", "prior", "oracle"]
 _KINDS: dict[str, Kind] = {
     "prior": "prior",
@@ -68,10 +69,11 @@ def _discovery(spec: CampaignSpec, number: int) -> list[Job]:
     generated = steps.generate(campaign, number, after=[job.output for job in needed])
     screened = steps.screen(campaign, number, after=generated.output)
     priors = _prior_jobs(spec, number, screened)
-    if spec.breeds:
-        bred = steps.breed(campaign, number, after=[job.output for job in priors])
+    for litter in range(1, LITTERS + 1) if spec.breeds else ():
+        bred = steps.breed(campaign, number, litter, LITTERS, after=[job.output for job in priors])
+        bred.name = f"{bred.name} {litter}"
         _go_on_without([bred])
-        priors = [*priors, bred, *_prior_jobs(spec, number, bred, litter="offspring")]
+        priors = [*priors, bred, *_prior_jobs(spec, number, bred, litter)]
     before = [surrogate, screened, *priors]
     predicted = steps.predict(campaign, number, after=[job.output for job in before])
     acquired = steps.acquire(campaign, number, after=predicted.output)
@@ -94,15 +96,18 @@ def _validation_jobs(
     return [*relaxed, chosen, *phonons, end]
 
 
-def _prior_jobs(spec: CampaignSpec, number: int, after: Job, litter: str = "") -> list[Job]:
-    """The jobs that ask the campaign's cheap potential, once or twice; none without one."""
+def _prior_jobs(spec: CampaignSpec, number: int, after: Job, litter: int = 0) -> list[Job]:
+    """The jobs that ask the campaign's cheap potential, once or twice; none without one.
+
+    litter: which litter of offspring they ask about, 0 for all else.
+    """
     if spec.prior is None:
         return []
-    campaign = spec.model_dump(mode="json")
+    campaign, of = spec.model_dump(mode="json"), f"litter {litter}" if litter else ""
     looks = [
         steps.prior(campaign, number, slot, PRIOR_SLOTS, after=after.output) for slot in range(PRIOR_SLOTS)
     ]
-    _number_slots(looks, f"prior {litter}".strip())
+    _number_slots(looks, f"prior {of}".strip())
     if number == 0 or spec.prior.keep == 1:
         return looks
     chosen = steps.choose_promising(campaign, number, litter, after=[job.output for job in looks])
@@ -110,8 +115,8 @@ def _prior_jobs(spec: CampaignSpec, number: int, after: Job, litter: str = "") -
         steps.relax_promising(campaign, number, slot, PRIOR_SLOTS, after=chosen.output)
         for slot in range(PRIOR_SLOTS)
     ]
-    chosen.name = f"{chosen.name} {litter}".strip()
-    _number_slots(further, f"prior again {litter}".strip())
+    chosen.name = f"{chosen.name} {of}".strip()
+    _number_slots(further, f"prior again {of}".strip())
     _go_on_without([chosen])
     return [*looks, chosen, *further]
 

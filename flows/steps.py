@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,12 @@ def prior(campaign: Document, number: int, slot: int, slots: int, after: Any = N
 
 
 @job
-def choose_promising(campaign: Document, number: int, litter: str = "", after: Any = None) -> Document:
-    """Choose which candidates the cheap potential relaxes beyond a first look; once more for a ``litter``."""
+def choose_promising(campaign: Document, number: int, litter: int = 0, after: Any = None) -> Document:
+    """Choose what the cheap potential relaxes beyond a first look; once more for each ``litter``."""
     from flows.prior import choose_promising as step
 
-    return _run_once("_".join(filter(None, ("choose_promising", litter))), campaign, number, step)
+    name = f"choose_promising_{litter}" if litter else "choose_promising"
+    return _run_once(name, campaign, number, step)
 
 
 @job
@@ -113,11 +115,11 @@ def relax_promising(campaign: Document, number: int, slot: int, slots: int, afte
 
 
 @job
-def breed(campaign: Document, number: int, after: Any = None) -> Document:
-    """Draw and screen offspring of what the cheap potential brought to rest."""
+def breed(campaign: Document, number: int, litter: int, litters: int, after: Any = None) -> Document:
+    """Draw and screen one of ``litters`` litters of offspring of what the cheap potential brought to rest."""
     from flows.candidates import breed as step
 
-    return _run_once("breed", campaign, number, step)
+    return _run_once(f"breed_{litter}", campaign, number, partial(step, litter=litter, litters=litters))
 
 
 @job

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 _STEPS = ("train_surrogate", "train_gan", "generate", "screen", "predict", "acquire", "close")
 _AFTER = {
-    "choose_promising_offspring": "prior relaxing promising offspring",
-    "breed": "prior looking at offspring",
-    "choose_promising": "prior relaxing the promising",
     "screen": "prior looking at candidates",
+    "choose_promising": "prior relaxing the promising",
+    "breed": "prior looking at offspring",
 }
-"""What a prior does once a step is done, the last step first."""
+"""What a prior does once a step is done."""
+_NUMBER = "_0123456789"  # that of a litter, at the end of a step's name
 _LOOK_EVERY = 1.0
 
 
@@ -103,7 +103,9 @@ def doing(current: Any, spec: CampaignSpec) -> str:
     if not missing or missing == ["close"]:
         return "validating"
     if missing[0] == "predict" and spec.prior:
-        return next(words for done, words in _AFTER.items() if done in current.steps)
+        last = next(done for done in reversed(current.steps) if done.rstrip(_NUMBER) in _AFTER)
+        litter = last[len(last.rstrip(_NUMBER)) + 1 :]
+        return _AFTER[last.rstrip(_NUMBER)] + (f", litter {litter}" if litter else "")
     step: str = missing[0].replace("_", " ")
     return f"{step} {current.doing}" if current.doing else step
 

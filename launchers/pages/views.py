@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from config.spec import CampaignSpec
@@ -92,13 +92,22 @@ def failures(rounds: Sequence[RoundRecord]) -> dict[str, int]:
 
 def rejected_rows(rounds: Sequence[RoundRecord]) -> list[Values]:
     """What generators drew and had to reject, a row a reason and a column a round."""
-    drawn = [r for r in rounds if r.metrics.rejected_by_generator]
-    reasons = sorted({reason for r in drawn for reason in r.metrics.rejected_by_generator})
+    drawn = {r.number: _of_all_draws(r.metrics.rejected_by_generator) for r in rounds}
+    drawn = {number: counts for number, counts in drawn.items() if counts}
+    reasons = sorted({reason for counts in drawn.values() for reason in counts})
     return [
-        {"reason": reason}
-        | {f"round {r.number}": r.metrics.rejected_by_generator.get(reason, 0) for r in drawn}
+        {"reason": reason} | {f"round {number}": counts[reason] for number, counts in drawn.items()}
         for reason in reasons
     ]
+
+
+def _of_all_draws(rejected: Mapping[str, int]) -> Counter[str]:
+    """By generator and reason, whatever litter or fallback it drew for."""
+    total: Counter[str] = Counter()
+    for key, lost in rejected.items():
+        drawer, reason = key.split(": ", 1)
+        total[f"{drawer.split('/')[0]}: {reason}"] += lost
+    return total
 
 
 def difference(before: RoundRecord, after: RoundRecord, hulls: Sequence[HullRecord]) -> Values:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from config.spec import CampaignSpec, Generation, GeneratorShare, Prior
 from flows.candidates import breed, generate, screen
 from flows.prior import choose_promising, prior_slot, relax_slot
-from flows.round import preparation
+from flows.round import LITTERS, preparation
 from loop.database import Database
 from loop.records import Status
 from tests.loop.factory import element, nbo, validated
@@ -42,20 +44,20 @@ def test_offspring_come_after_the_first_litter_has_come_to_rest(database: Databa
     first = look(database)
     assert first
 
-    breed(database, SPEC, database.round(SPEC.id, 1))
+    breed(database, SPEC, database.round(SPEC.id, 1), litter=1, litters=2)
     drawn = database.records(SPEC.id, round=1)
     children = [r for r in drawn if r.lineage.generator == "offspring"]
     assert [record.index for record in drawn] == list(range(len(drawn)))
-    assert len(children) == 12
+    assert len(children) == 6
     parents = {parent for child in children for parent in child.lineage.parents}
     oxide = next(record.id for record in database.records(SPEC.id, round=0) if record.formula == "NbO")
     assert parents & set(first)
     assert parents <= {*first, oxide}
     assert Status.GENERATED not in {record.status for record in drawn}
     rejected = database.round(SPEC.id, 1).metrics.rejected_by_generator
-    assert {key.split(":")[0] for key in rejected} == {"random", "offspring"}
+    assert {key.split(":")[0] for key in rejected} == {"random", "offspring/1"}
 
-    breed(database, SPEC, database.round(SPEC.id, 1))
+    breed(database, SPEC, database.round(SPEC.id, 1), litter=1, litters=2)
     assert database.records(SPEC.id, round=1) == drawn
     second = look(database)
     now = {record.id: record for record in database.records(SPEC.id, round=1)}
@@ -64,13 +66,22 @@ def test_offspring_come_after_the_first_litter_has_come_to_rest(database: Databa
     assert len(first) + len(second) <= looked / 2 + 1
     assert look(database) == []
 
+    breed(database, SPEC, database.round(SPEC.id, 1), litter=2, litters=2)
+    grown = database.records(SPEC.id, round=1)
+    assert [record.index for record in grown] == list(range(len(drawn) + 6))
+    younger = [r for r in grown if r.lineage.generator == "offspring" and r.index >= len(drawn)]
+    parents = {parent for child in younger for parent in child.lineage.parents}
+    assert parents & set(second)
+
 
 def test_without_a_prior_offspring_are_drawn_with_all_else() -> None:
     alone = SPEC.model_copy(update={"prior": None})
     assert not alone.breeds
     names = [[job.function.__name__ for job in preparation(spec, 1)] for spec in (alone, SPEC)]
     assert "breed" not in names[0]
-    before, after = names[1][: names[1].index("breed")], names[1][names[1].index("breed") :]
-    for half in (before, after):
-        assert half.count("prior") == half.count("relax_promising") == 8
-        assert half.count("choose_promising") == 1
+    bred = [place for place, name in enumerate(names[1]) if name == "breed"]
+    assert len(bred) == LITTERS
+    for start, end in pairwise([0, *bred, len(names[1])]):
+        part = names[1][start:end]
+        assert part.count("prior") == part.count("relax_promising") == 8
+        assert part.count("choose_promising") == 1
