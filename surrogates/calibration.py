@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 LEVEL = 0.9
 Z_90 = 1.6448536269514722
 _FEW = 4
-_UNKNOWN_FACTOR = 2.0
+_DRAWN_IN = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,19 @@ class Sharpness:
 
 
 def platt_scaling(probability: FloatArray, labels: FloatArray) -> Sharpness:
-    """Fitted to held-out labels (0 or 1), shape (n,); the identity where a class has fewer than 4 of them."""
+    """Fitted to held-out labels (0 or 1), shape (n,), with a slope drawn to 0 as far as they are few.
+
+    Where they show no skill, one probability for all: their share, by Laplace's rule.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    if min((labels == 1).sum(), (labels == 0).sum()) < _FEW:
-        return Sharpness()
-    fitted = LogisticRegression().fit(_logit(probability)[:, None], labels)
+    share = (labels.sum() + 1) / (len(labels) + 2)
+    unskilled = Sharpness(0.0, float(np.log(share / (1 - share))))
+    if len(set(labels)) < 2:
+        return unskilled
+    fitted = LogisticRegression(C=_DRAWN_IN).fit(_logit(probability)[:, None], labels)
     slope = float(fitted.coef_[0, 0])
-    return Sharpness(slope, float(fitted.intercept_[0])) if slope > 0 else Sharpness()
+    return Sharpness(slope, float(fitted.intercept_[0])) if slope > 0 else unskilled
 
 
 def _logit(probability: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.calibration import Scaling, conformal_scaling
+from surrogates.calibration import Scaling, Sharpness, conformal_scaling, platt_scaling
 from surrogates.domain import Domain, elements_of
 from surrogates.models.targets import PROBABILITIES, Constant, checked, constant
 from surrogates.protocols import FloatArray, Prediction
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _FLOOR = 0.02
+_CERTAIN = 0.02
 _MANY = 2000
 RowsOf = Callable[[Sequence["Structure"]], FloatArray]
 ROWS: dict[str, RowsOf] = {"gbt": descriptor, "gbt_magpie": magpie}
@@ -33,10 +34,11 @@ ROWS: dict[str, RowsOf] = {"gbt": descriptor, "gbt_magpie": magpie}
 
 @dataclass(frozen=True)
 class _Ensemble:
-    """Members of one target, and what makes their spread honest."""
+    """Members of one target, and what makes their spread and, of a class, their probability honest."""
 
     members: list[Any]
     scaling: Scaling
+    sharpness: Sharpness
 
 
 class BoostedTrees:
@@ -82,7 +84,7 @@ class BoostedTrees:
         rng = np.random.default_rng(self._seed)
         bags = [rng.integers(0, len(y), len(y)) for _ in range(self._members)]
         models = [self._tree(len(y), rng).fit(x[bag], y[bag]) for bag in bags]
-        return _Ensemble(models, _calibrate(models, bags, x, y))
+        return _calibrated(name, models, bags, x, y)
 
     def _tree(self, rows: int, rng: np.random.Generator) -> Any:
         """Exact trees for few rows, trees on histograms for many."""
@@ -149,14 +151,23 @@ class BoostedTrees:
         return model
 
 
-def _calibrate(models: list[Any], bags: list[NDArray[np.int64]], x: FloatArray, y: FloatArray) -> Scaling:
-    """From errors on rows outside each member's bag."""
+def _calibrated(
+    name: str, models: list[Any], bags: list[NDArray[np.int64]], x: FloatArray, y: FloatArray
+) -> _Ensemble:
+    """By what members say of rows outside their bags."""
     answers = np.array([model.predict(x) for model in models])
     outside = np.array([~np.isin(np.arange(len(y)), bag) for bag in bags])
     judged = outside.any(axis=0)
     held = np.where(outside, answers, np.nan)[:, judged]
-    errors = np.nanmean(held, axis=0) - y[judged]
-    return conformal_scaling(errors, answers.std(axis=0)[judged], fallback=max(float(y.std()), _FLOOR))
+    said, truth = np.nanmean(held, axis=0), y[judged]
+    spread, fallback = answers.std(axis=0)[judged], max(float(y.std()), _FLOOR)
+    scaling = conformal_scaling(said - truth, spread, fallback=fallback)
+    is_class = name in PROBABILITIES
+    return _Ensemble(models, scaling, platt_scaling(_between(said), truth) if is_class else Sharpness())
+
+
+def _between(probability: FloatArray) -> FloatArray:
+    return np.clip(probability, _CERTAIN, 1 - _CERTAIN)
 
 
 def _predict(
@@ -167,6 +178,6 @@ def _predict(
     else:
         answers = np.array([member.predict(rows) for member in model.members])
         mean, std = answers.mean(0), model.scaling(answers.std(0))
-    if name in PROBABILITIES:
-        mean = np.clip(mean, 0.02, 0.98)
+        if name in PROBABILITIES:
+            mean = model.sharpness(_between(mean))
     return Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)

@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks.prior_corrections``: what a surrogate says of a batch before the oracle does.
 
 The runs of the generative benchmark that have a prior are gone through round by round: a surrogate learns
-from the rounds before, once on top of the prior's usual corrections and once alone, and predicts the batch.
+from the rounds before, once on top of the prior's usual corrections and once alone, and predicts the batch;
+and which of it is dynamically stable, beside the share that was so before.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from config.loading import load_campaign
 from flows.learning import training_set
 from loop.generative import Run
 from loop.prior import prior_formation_energies, prior_references, usual_corrections
-from loop.records import StructureRecord
+from loop.records import Stability, StructureRecord
 from loop.structures import candidate_structure
 from surrogates.models import make_surrogate
 from surrogates.protocols import FloatArray
@@ -28,6 +29,7 @@ from tests.benchmarks.generative import RUNS, SYSTEMS, campaign_of
 _TARGET = "formation_energy_per_atom"
 _ARMS = ("prior", "offspring", "phonons")
 Scores = dict[tuple[int, str], list[tuple[float, float, float]]]
+Chances = dict[int, list[tuple[float, float, float]]]
 
 
 def main() -> None:
@@ -35,6 +37,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     started, count = time.monotonic(), 0
     scores: Scores = defaultdict(list)
+    chances: Chances = defaultdict(list)
     for seeds, batches in _runs():
         count += 1
         references = prior_references(seeds)
@@ -42,6 +45,7 @@ def main() -> None:
             before = [*seeds, *(record for earlier in batches[: number - 1] for record in earlier)]
             for way, scored in _scored(before, batch, references).items():
                 scores[number, way].append(scored)
+            chances[number] += _stability(before, batch, references)
     publish(
         "prior_corrections",
         title="What the surrogate says of a batch before the oracle does, with a prior",
@@ -52,6 +56,19 @@ def main() -> None:
             f"{count} runs of the generative benchmark (tests/benchmarks/runs), one batch of ten a round; "
             "means over runs. Round 1 knows the seeds only",
             "−log likelihood: of the oracle's answer by mean and standard deviation, up to a constant",
+        ],
+        order=42,
+    )
+    publish(
+        "prior_stability",
+        title="What the surrogate says of dynamical stability before the oracle does",
+        command="python -m tests.benchmarks.prior_corrections",
+        rows=_stability_rows(chances),
+        seconds=time.monotonic() - started,
+        notes=[
+            "the same runs, as far as they ran phonons; those of all runs together a round",
+            "−log likelihood: of stable or not, by the surrogate's probability, and by the share that was "
+            "stable before (Laplace's rule); 0.69 is a coin's",
         ],
         order=42,
     )
@@ -104,6 +121,49 @@ def _score(errors: FloatArray, stds: FloatArray) -> tuple[float, float, float]:
         float(stds.mean()),
         float((errors**2 / stds**2 / 2 + np.log(stds)).mean()),
     )
+
+
+def _stability(
+    before: Sequence[StructureRecord], batch: Sequence[StructureRecord], references: dict[str, float]
+) -> list[tuple[float, float, float]]:
+    """Of each structure of the batch whose phonons said: stable (1 or 0), the surrogate's P, the share's."""
+    structures, targets = training_set(before, references)
+    labels, asked = targets["p_stable"], [(r, stable) for r in batch if (stable := _is_stable(r)) is not None]
+    if not asked or np.isnan(labels).all():
+        return []
+    spec = load_campaign(campaign_of("Nb-O")).surrogate
+    model = make_surrogate(spec.model, members=spec.members, epochs=spec.epochs)
+    model.fit(structures, {"p_stable": labels}, seed=1)
+    said = model.predict([candidate_structure(record) for record, _ in asked])["p_stable"].mean
+    share = (np.nansum(labels) + 1) / (np.isfinite(labels).sum() + 2)
+    truth = [stable for _, stable in asked]
+    return [(t, float(p), float(share)) for t, p in zip(truth, said, strict=True) if np.isfinite(p)]
+
+
+def _is_stable(record: StructureRecord) -> float | None:
+    known = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0}
+    return known.get(record.validation.phonon.outcome) if record.validation else None
+
+
+def _stability_rows(chances: Chances) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for number, found in sorted(chances.items()):
+        truth, said, share = np.array(found).T
+        rows.append(
+            {
+                "round": number,
+                "structures": len(found),
+                "stable": round(float(truth.mean()), 2),
+                "surrogate's mean P": round(float(said.mean()), 2),
+                "−log likelihood, surrogate": round(_unlikeliness(truth, said), 3),
+                "−log likelihood, share": round(_unlikeliness(truth, share), 3),
+            }
+        )
+    return rows
+
+
+def _unlikeliness(truth: FloatArray, said: FloatArray) -> float:
+    return float(-(truth * np.log(said) + (1 - truth) * np.log(1 - said)).mean())
 
 
 def _rows(scores: Scores) -> list[dict[str, object]]:

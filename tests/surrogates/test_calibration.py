@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from surrogates.calibration import conformal_scaling, coverage, miscalibration_area, platt_scaling
+from surrogates.models.boosting import BoostedTrees
+from tests.loop.factory import nbo
 
 
 @given(seed=st.integers(0, 10_000), size=st.floats(0.01, 10), bias=st.floats(0.1, 10))
@@ -41,6 +44,30 @@ def test_platt_scaling_corrects_an_overconfident_classifier() -> None:
     assert np.mean((scaled - truth) ** 2) < 0.1 * np.mean((boasting - truth) ** 2)
 
 
-def test_one_class_is_left_as_it_is() -> None:
-    chances = np.array([0.2, 0.7, 0.9, 0.4])
-    assert platt_scaling(chances, np.ones(4))(chances) == pytest.approx(chances)
+@pytest.mark.parametrize(
+    ("labels", "share"), [(np.ones(4), 5 / 6), (np.zeros(2), 1 / 4), (np.array([0.0, 1, 1, 1]), 4 / 6)]
+)
+def test_without_skill_all_get_the_share_of_the_class_by_laplaces_rule(
+    labels: NDArray[np.float64], share: float
+) -> None:
+    against = np.array([0.9, 0.7, 0.4, 0.2])[: len(labels)]
+    assert platt_scaling(against, labels)(against) == pytest.approx(share)
+
+
+def test_few_labels_say_less_than_many() -> None:
+    chances, labels = np.array([0.1, 0.3, 0.7, 0.9]), np.array([0.0, 0.0, 1.0, 1.0])
+    few = platt_scaling(chances, labels)(chances)
+    many = platt_scaling(np.tile(chances, 50), np.tile(labels, 50))(chances)
+    assert 0.5 < few[-1] < many[-1]
+    assert many[0] < few[0] < 0.5
+
+
+def test_boosted_trees_do_not_boast_of_a_class_they_cannot_tell() -> None:
+    """Labels that nothing tells apart, judged on fresh ones: hardly worse than their share."""
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(40, 6)), (rng.uniform(size=40) < 0.6).astype(float)
+    model = BoostedTrees(members=4, epochs=30)
+    structures = [nbo(a=4.0 + 0.001 * i) for i in range(40)]
+    model.fit_rows(structures, rows, {"p_stable": labels}, seed=1)
+    said = model.predict_rows(structures, rng.normal(size=(40, 6)))["p_stable"].mean
+    assert np.abs(said - labels.mean()).mean() < 0.1
