@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 _SURE, _NUGGET = 1e-6, 2e-3
+_LENGTH = 0.5  # docs/decisions/0094
 _CHUNK = 4096
 _MOST_OBSERVED = 1500
 
@@ -87,9 +88,9 @@ class EnsemblePosterior:
 
 
 def _correlation(features: FloatArray, point: FloatArray) -> FloatArray:
-    """exp(−d²/2D) for the distance d of each row of (n, D) to a point; shape (n,)."""
+    """exp(−d²/2Dℓ²) for the distance d of each row of (n, D) to a point, ℓ = ½; shape (n,)."""
     squared = np.square(features - point).sum(axis=1)
-    return np.asarray(np.exp(-squared / (2 * features.shape[1])))
+    return np.asarray(np.exp(-squared / (2 * features.shape[1] * _LENGTH**2)))
 
 
 @dataclass(frozen=True)

@@ -148,8 +148,8 @@ def test_several_alike_tell_no_more_than_what_they_share() -> None:
 
     Were each told apart from the others, 1 − k² would be left five times over.
     """
-    corners = np.eye(6) * np.sqrt(2.4)
-    alike = math.exp(-2 * 2.4 / (2 * 6))
+    corners = np.eye(6) * np.sqrt(0.6)
+    alike = math.exp(-2 * 0.6 / (2 * 6 * 0.5**2))
     posterior = EnsemblePosterior.of(np.zeros(6), np.full(6, 0.1), corners)
     for row in range(1, 6):
         posterior = posterior.given(row)
