@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from config.errors import ConfigError
-from launchers.cli.shared import AsJson, CampaignId, chosen_records, one_campaign, print_rows, report_of
+from launchers.cli.shared import (
+    AsJson,
+    CampaignId,
+    chosen_records,
+    one_campaign,
+    print_rows,
+    print_side_by_side,
+    report_of,
+)
 
 app = typer.Typer()
 _FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench; or bundle: the whole campaign."
@@ -32,7 +40,7 @@ def rounds(campaign: CampaignId = "", as_json: AsJson = False) -> None:
 
     with campaign_database() as database:
         found = database.rounds(one_campaign(database, campaign))
-        print_rows([round_row(record) for record in found], as_json)
+        print_side_by_side([round_row(r) for r in found], as_json, name="round", notes="notes")
 
 
 @app.command()

@@ -108,6 +108,8 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
     rounds = json.loads(niobe(place, "rounds", "--json").stdout)
     assert [row["state"] for row in rounds] == ["closed"] * 3
     assert sum(row["validated"] + row["failed"] for row in rounds[1:]) == 8
+    table = [line.split() for line in niobe(place, "rounds").stdout.splitlines()]
+    assert ["validated", *(str(row["validated"]) for row in rounds)] in table
     best = json.loads(niobe(place, "best", "--json").stdout)
     assert [row["e_above_hull"] for row in best] == sorted(row["e_above_hull"] for row in best)
     shown = niobe(place, "show", best[0]["id"]).stdout
