@@ -31,7 +31,7 @@ class Benchmark:
     """What to run: a campaign, a size by name, campaign seeds, arms by name, calls of a longer random search.
 
     Without ``arms`` the full size runs all, the short one the first and the last. finished: nothing is run,
-    what there is already is judged.
+    what there is already is judged. others: files of runs, as of former code, that only add to the hull.
     """
 
     spec: CampaignSpec
@@ -41,21 +41,25 @@ class Benchmark:
     arms: tuple[str, ...] = ()
     random_calls: int = 0
     finished: bool = False
+    others: Sequence[Path] = ()
 
 
 def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console) -> dict[str, Any]:
     """Run what is missing; ``rows`` of figures and ``hits`` by arm, run and call, both for each tolerance.
 
-    Raises ConfigError for an unknown arm, or where of what is ``finished`` no run is the first arm's.
+    Raises ConfigError for an unknown arm, where of what is ``finished`` no run is the first arm's, and where
+    one of the ``others`` is no finished run.
     """
     from loop.generative import energies_above, figures, hits
     from loop.ladder import SIZES
 
     spec, size = benchmark.spec, SIZES[benchmark.preset]
     arms = _chosen_arms(benchmark)
+    others = [read_run(file) for file in benchmark.others]
     known = known_phases(spec, benchmark.folder)
     runs = _runs(benchmark, arms, console)
-    above = energies_above([*runs, *_longer_search(benchmark, console)], known, spec.elements)
+    judges = [*runs, *others, *_longer_search(benchmark, console)]
+    above = energies_above(judges, known, spec.elements)
     labels = {arm.name: arm.adds for arm in arms}
     rows: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
@@ -110,6 +114,16 @@ def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
     longer = replace(first, name="longer", adds=f"random search of {size.calls} calls, for the hull")
     console.print(f"[bold]{longer.adds}[/bold]")
     return [run_arm(longer, 0, benchmark.folder, console)]
+
+
+def read_run(file: Path) -> Run:
+    """A finished run. Raises ConfigError where the file holds none."""
+    from loop.generative import Run
+
+    try:
+        return Run.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--hull: {file}: no finished run ({type(error).__name__})") from error
 
 
 def run_arm(arm: Arm, seed: int, folder: Path, console: Console) -> Run:

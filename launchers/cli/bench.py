@@ -88,6 +88,10 @@ def generative(
     random_calls: Annotated[
         int, typer.Option(min=0, help="Calls of one longer random search, for the hull only.")
     ] = 0,
+    hull: Annotated[
+        list[Path] | None,
+        typer.Option(help="The run.json of another benchmark's run (repeatable), for the hull only."),
+    ] = None,
     finished: Annotated[bool, typer.Option("--finished", help="Run nothing, judge what there is.")] = False,
     to: Annotated[Path, typer.Option(help="Folder for the figures and every run.")] = Path("generative"),
 ) -> None:
@@ -103,7 +107,9 @@ def generative(
     started = time.monotonic()
     spec = load_campaign(file)
     check_machine(spec)
-    asked = Benchmark(spec, to, preset, range(1, seeds + 1), tuple(arm or ()), random_calls, finished)
+    asked = Benchmark(
+        spec, to, preset, range(1, seeds + 1), tuple(arm or ()), random_calls, finished, tuple(hull or ())
+    )
     try:
         measured = measure(asked, tolerance or [0.1, 0.01], console())
     except (StepFailedError, PartialSourceError) as error:

@@ -2,7 +2,8 @@
 
 It runs `niobe bench generative` on the system's file in ``campaigns/`` beside it, with a GAN trained once on
 Materials Project structures without that system's, and publishes what came of it. Runs that are finished
-stay in ``runs/`` beside it: what takes a day is added to, not done again. Without that folder all is.
+stay in ``runs/`` beside it: what takes a day is added to, not done again. Without that folder all is. What
+former code found lies in ``former/`` there, and only adds to the hull that judges.
 """
 
 from __future__ import annotations
@@ -64,8 +65,18 @@ def main() -> None:
             place.write_bytes(gzip.decompress(archive.read_bytes()))
     arms = [word for arm in options.arm for word in ("--arm", arm)]
     finished = ["--finished"] if options.finished else []
+    former = [word for run in former_runs(options.system) for word in ("--hull", str(run))]
     niobe(
-        "bench", "generative", str(file), "--seeds", str(options.seeds), *arms, *finished, "--to", str(kept)
+        "bench",
+        "generative",
+        str(file),
+        "--seeds",
+        str(options.seeds),
+        *arms,
+        *finished,
+        *former,
+        "--to",
+        str(kept),
     )
     for place, archive in places(options.system, options.seeds):
         if place.is_file() and not archive.is_file():
@@ -99,6 +110,17 @@ def places(system: str, seeds: int) -> Iterator[tuple[Path, Path]]:
             anywhere = with_changes(arm.spec, {"seed": seed, "corpus": None}).digest()[:8]
             name = f"{arm.name}-{seed}-{anywhere}.json.gz"
             yield kept_at(arm, seed, KEPT / system), RUNS / system / name
+
+
+def former_runs(system: str) -> list[Path]:
+    """What former code found on a system, unpacked."""
+    files = []
+    for archive in sorted((RUNS / system / "former").glob("*.json.gz")):
+        file = KEPT / system / "former" / archive.stem
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(gzip.decompress(archive.read_bytes()))
+        files.append(file)
+    return files
 
 
 def ensure_gan(system: str) -> None:

@@ -94,6 +94,25 @@ def test_nothing_finished_is_run_again(place: Path, monkeypatch: pytest.MonkeyPa
         bench(place, "--finished", "--to", str(place / "empty"))
 
 
+def test_other_runs_only_add_to_the_hull(place: Path) -> None:
+    _, run = kept(place, "random")
+    file, alloy = place / "other.json", next(r for r in run.calls if r.nelements == 2 and r.validation)
+    deeper = alloy.model_dump(mode="json")
+    deeper["validation"]["energy_per_atom"] -= 50.0
+    other = run.model_dump(mode="json") | {"arm": "former", "calls": [deeper]}
+    file.write_text(json.dumps(other), encoding="utf-8")
+    found = []
+    for options in ([], ["--hull", str(file)]):
+        bench(place, "--finished", "--tolerance", "5", "--to", str(place / "to"), *options)
+        hits = answer(place)["hits"]["Au-Cu ε 5 eV/atom"]
+        assert [len(runs) for runs in hits.values()] == [1, 1]
+        found.append(sum(sum(calls) for runs in hits.values() for calls in runs))
+    assert found[0] > found[1] == 0
+    file.write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"--hull: .*other.json: no finished run"):
+        bench(place, "--finished", "--hull", str(file))
+
+
 def test_models_that_shall_not_learn_stay_as_they_are(place: Path) -> None:
     home, _ = kept(place, "acquisition")
     for model in ("surrogate", "gan"):
