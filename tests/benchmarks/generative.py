@@ -36,14 +36,16 @@ NOTES = [
     "greedy and acquisition learn from the seeds only; from '+ retraining' on, from each batch",
     "'+ potential as prior': CHGNet relaxes candidates and 7net-0 judges; they share no weights, but both "
     "were trained on Materials Project calculations",
-    "'+ offspring' draws two thirds of the candidates as children of what was found, after CHGNet has "
-    "relaxed the others",
+    "'+ offspring' draws two thirds of the candidates as children of what was found, in four litters after "
+    "CHGNet has relaxed the others",
     "means over runs with 90 % bootstrap intervals (none for one run); the effect is mSUN less that of the "
     "arm before, with a 90 % credible interval that counts calls as independent",
     "phonon-stable: hits whose phonons are stable, over calls; – where no phonons are run",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
-    "one core, the other busy with another run",
-    "'+ acquisition' to '+ fine-tuning' on Nb-O ran before decision 89, when batches were spread more",
+    "one core, the others busy with other runs",
+    "'+ acquisition' to '+ fine-tuning' on Nb-O, and greedy's seed 4, ran on another machine (16 cores, "
+    "Python 3.12, torch 2.11) and before decision 94, when batches were spread more",
+    "the hull that judges also holds what former code found (tests/benchmarks/runs/Nb-O/former)",
     "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
     "tried, in the arms with a prior: see docs/decisions/0084 to 0089",
 ]

@@ -13,7 +13,7 @@ from loop.closing import acceleration_line, close_round
 from loop.database import Database
 from loop.hull import build_hull
 from loop.records import Choice, Failure, Status, StructureRecord
-from loop.rounds import RoundRecord
+from loop.rounds import RoundMetrics, RoundRecord
 from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
 
 TERNARY = ("N", "Nb", "O")
@@ -44,6 +44,20 @@ def test_the_acceleration_of_a_page_is_that_of_the_command_line(database: Databa
     said = views.acceleration(database, "t", database.discovered("t"))
     assert said == acceleration_line(database.records("t"))
     assert said.endswith("1 of 2 chosen, 0 of 2 drawn at random")
+
+
+def test_what_generators_rejected_is_added_up_over_litters_and_fallbacks() -> None:
+    lost = [{}, {"random: overlap": 2}, {"offspring/1: overlap": 3, "offspring/4: overlap": 4}]
+    rounds = [
+        RoundRecord(
+            campaign="t", number=n, state="closed", metrics=RoundMetrics(rejected_by_generator=rejected)
+        )
+        for n, rejected in enumerate(lost)
+    ]
+    assert views.rejected_rows(rounds) == [
+        {"reason": "offspring: overlap", "round 1": 0, "round 2": 7},
+        {"reason": "random: overlap", "round 1": 2, "round 2": 0},
+    ]
 
 
 def test_a_line_stands_where_each_round_but_the_last_ended() -> None:
