@@ -72,10 +72,11 @@ def breed(
     count = counts(_shares(database, spec, number), spec.generation.candidates)["offspring"]
     first, end = (count * part // litters for part in (litter - 1, litter))
     batch = _sample(database, spec, number, f"offspring/{litter}", end - first)
-    records = database.records(spec.id)
-    others = sum(r.round == number and r.lineage.generator != "offspring" for r in records)
+    drawn = database.records(spec.id, round=number)
+    others = sum(record.lineage.generator != "offspring" for record in drawn)
     _store(database, spec, number, {f"offspring/{litter}": batch}, start=others + first)
-    _screen(database, spec, number, _at_rest_or_waiting(records))
+    records = database.records(spec.id)
+    _screen(database, spec, number, records, _at_rest_or_waiting(records))
 
 
 def _store(
@@ -224,11 +225,17 @@ def _checkpoint_name(spec: CampaignSpec, number: int, name: str) -> str | None:
 
 def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Mark invalid and duplicate candidates, before anything is spent on them."""
-    _screen(database, spec, round_record.number, _seen_before(database.records(spec.id)))
-
-
-def _screen(database: Database, spec: CampaignSpec, number: int, seen: SeenStructures) -> None:
     records = database.records(spec.id)
+    _screen(database, spec, round_record.number, records, _seen_before(records))
+
+
+def _screen(
+    database: Database,
+    spec: CampaignSpec,
+    number: int,
+    records: Sequence[StructureRecord],
+    seen: SeenStructures,
+) -> None:
     excluded = SeenStructures(excluded_structures(spec))
     drawn = [r for r in records if r.round == number and r.status is Status.GENERATED]
     by_id = {record.id: record for record in records}

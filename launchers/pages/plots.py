@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -148,17 +149,18 @@ def diversity_figure(rounds: Sequence[RoundRecord]) -> Figure:
 
 
 def time_figure(rounds: Sequence[RoundRecord]) -> Figure:
-    """Seconds of each round by step."""
+    """Seconds of each round by step, those of all litters together."""
     from plotly import graph_objects as go
 
-    steps = dict.fromkeys(step for r in rounds for step in r.metrics.seconds or r.steps)
+    spent = [_by_step(r.metrics.seconds or r.steps) for r in rounds]
+    steps = dict.fromkeys(step for seconds in spent for step in seconds)
     numbers = [f"round {r.number}" for r in rounds]
     figure = go.Figure()
     for index, step in enumerate(steps):
         figure.add_bar(
             y=numbers,
-            x=[(r.metrics.seconds or r.steps).get(step, 0.0) for r in rounds],
-            name=step.replace("_", " "),
+            x=[seconds[step] for seconds in spent],
+            name=step,
             orientation="h",
             marker={"color": SERIES[index % len(SERIES)]},
         )
@@ -167,6 +169,13 @@ def time_figure(rounds: Sequence[RoundRecord]) -> Figure:
     styled(figure, "seconds", "", height=max(260, 90 + 34 * len(rounds)))
     figure.update_yaxes(autorange="reversed", ticks="")
     return figure
+
+
+def _by_step(seconds: Mapping[str, float]) -> Mapping[str, float]:
+    total: defaultdict[str, float] = defaultdict(float)
+    for step, spent in seconds.items():
+        total[step.rstrip("_0123456789").replace("_", " ")] += spent
+    return total
 
 
 def phonon_figure(phonons: PhononRecord, tolerance: float) -> Figure:

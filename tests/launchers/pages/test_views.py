@@ -60,6 +60,13 @@ def test_what_generators_rejected_is_added_up_over_litters_and_fallbacks() -> No
     ]
 
 
+def test_seconds_of_all_litters_stand_together() -> None:
+    steps = {"screen": 1.0, "breed_1": 2.0, "choose_promising_1": 0.5, "breed_2": 3.0}
+    rounds = [RoundRecord(campaign="t", number=n, state="open", steps=steps if n else {}) for n in range(2)]
+    bars = {bar.name: list(bar.x) for bar in plots.time_figure(rounds).data}
+    assert bars == {"screen": [0, 1.0], "breed": [0, 5.0], "choose promising": [0, 0.5]}
+
+
 def test_a_line_stands_where_each_round_but_the_last_ended() -> None:
     rounds = [
         RoundRecord(
