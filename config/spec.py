@@ -216,9 +216,9 @@ class GeneratorShare(_Part):
 class Generation(_Part):
     """How many candidates a round draws, and from which generators in what shares.
 
-    finetune: the GAN goes on learning from the campaign's own relaxed records each round. bandit: shift
-    shares towards generators whose candidates were discoveries. phonon_critic: the GAN draws
-    ``critic_draws`` times as much, kept by the surrogate's P(dynamically stable).
+    finetune: the GAN goes on learning from the campaign's own relaxed records each round; it was not found
+    to help. bandit: shift shares towards generators whose candidates were discoveries. phonon_critic: the
+    GAN draws ``critic_draws`` times as much, kept by the surrogate's P(dynamically stable).
     """
 
     candidates: Annotated[int, Field(ge=1)] = 120
@@ -229,7 +229,7 @@ class Generation(_Part):
         GeneratorShare(name="soft_mode", share=0.1),
     )
     gan_epochs: Annotated[int, Field(ge=1)] = 30
-    finetune: bool = True
+    finetune: bool = False
     bandit: bool = False
     phonon_critic: bool = False
     critic_draws: Annotated[int, Field(ge=2, le=50)] = 4
