@@ -47,7 +47,7 @@ NOTES = [
     "Python 3.12, torch 2.11) and before decision 94, when batches were spread more",
     "the hull that judges also holds what former code found (tests/benchmarks/runs/Nb-O/former)",
     "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
-    "tried, in the arms with a prior: see docs/decisions/0084 to 0089",
+    "tried, in the arms with a prior: see docs/decisions/0084 to 0095",
 ]
 
 
