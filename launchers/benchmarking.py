@@ -31,7 +31,7 @@ class Benchmark:
     """What to run: a campaign, a size by name, campaign seeds, arms by name, calls of a longer random search.
 
     Without ``arms`` the full size runs all, the short one the first and the last. finished: nothing is run,
-    what there is already is judged. others: files of runs, as of former code, that only add to the hull.
+    what there is already is judged. hull_runs: files of runs, as of former code, that only add to the hull.
     """
 
     spec: CampaignSpec
@@ -41,25 +41,25 @@ class Benchmark:
     arms: tuple[str, ...] = ()
     random_calls: int = 0
     finished: bool = False
-    others: Sequence[Path] = ()
+    hull_runs: Sequence[Path] = ()
 
 
 def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console) -> dict[str, Any]:
     """Run what is missing; ``rows`` of figures and ``hits`` by arm, run and call, both for each tolerance.
 
     Raises ConfigError for an unknown arm, where of what is ``finished`` no run is the first arm's, and where
-    one of the ``others`` is no finished run.
+    one of the ``hull_runs`` is no finished run.
     """
     from loop.generative import energies_above, figures, hits
     from loop.ladder import SIZES
 
     spec, size = benchmark.spec, SIZES[benchmark.preset]
     arms = _chosen_arms(benchmark)
-    others = [read_run(file) for file in benchmark.others]
+    judging = [_read_run(file) for file in benchmark.hull_runs]
     known = known_phases(spec, benchmark.folder)
     runs = _runs(benchmark, arms, console)
-    judges = [*runs, *others, *_longer_search(benchmark, console)]
-    above = energies_above(judges, known, spec.elements)
+    everything = [*runs, *judging, *_longer_search(benchmark, console)]
+    above = energies_above(everything, known, spec.elements)
     labels = {arm.name: arm.adds for arm in arms}
     rows: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
@@ -116,7 +116,7 @@ def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
     return [run_arm(longer, 0, benchmark.folder, console)]
 
 
-def read_run(file: Path) -> Run:
+def _read_run(file: Path) -> Run:
     """A finished run. Raises ConfigError where the file holds none."""
     from loop.generative import Run
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.spec import CampaignSpec
 from loop.records import Status
+from loop.rounds import step_and_litter
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,6 @@ _AFTER = {
     "breed": "prior looking at offspring",
 }
 """What a prior does once a step is done."""
-_NUMBER = "_0123456789"  # that of a litter, at the end of a step's name
 _LOOK_EVERY = 1.0
 
 
@@ -103,9 +103,9 @@ def doing(current: Any, spec: CampaignSpec) -> str:
     if not missing or missing == ["close"]:
         return "validating"
     if missing[0] == "predict" and spec.prior:
-        last = next(done for done in reversed(current.steps) if done.rstrip(_NUMBER) in _AFTER)
-        litter = last[len(last.rstrip(_NUMBER)) + 1 :]
-        return _AFTER[last.rstrip(_NUMBER)] + (f", litter {litter}" if litter else "")
+        done = (step_and_litter(name) for name in reversed(current.steps))
+        last, litter = next((step, litter) for step, litter in done if step in _AFTER)
+        return _AFTER[last] + (f", litter {litter}" if litter else "")
     step: str = missing[0].replace("_", " ")
     return f"{step} {current.doing}" if current.doing else step
 

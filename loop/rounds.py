@@ -63,8 +63,8 @@ class RoundRecord(_Part):
 
     promising: ids of those candidates that the prior relaxes further in this round. phonons: ids of those
     validated structures whose phonons are run in this round.
-    steps: seconds of each finished step; a step named here is not run again. doing: how far the running step
-    has come, in words.
+    steps: seconds of each finished step, named as ``step_and_litter`` reads it; a step named here is not run
+    again. doing: how far the running step has come, in words.
     """
 
     campaign: str
@@ -78,6 +78,12 @@ class RoundRecord(_Part):
     doing: str = ""
     metrics: RoundMetrics = RoundMetrics()
     notes: list[str] = []
+
+
+def step_and_litter(name: str) -> tuple[str, str]:
+    """A step as it is named in ``RoundRecord.steps``: "breed_2" is the step breed of litter 2."""
+    step, _, number = name.rpartition("_")
+    return (step, number) if number.isdigit() else (name, "")
 
 
 class HullEntry(_Part):

@@ -108,7 +108,14 @@ def generative(
     spec = load_campaign(file)
     check_machine(spec)
     asked = Benchmark(
-        spec, to, preset, range(1, seeds + 1), tuple(arm or ()), random_calls, finished, tuple(hull or ())
+        spec,
+        to,
+        preset,
+        seeds=range(1, seeds + 1),
+        arms=tuple(arm or ()),
+        random_calls=random_calls,
+        finished=finished,
+        hull_runs=tuple(hull or ()),
     )
     try:
         measured = measure(asked, tolerance or [0.1, 0.01], console())

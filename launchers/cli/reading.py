@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,9 @@ from launchers.cli.shared import (
     AsJson,
     CampaignId,
     chosen_records,
+    console,
     one_campaign,
     print_rows,
-    print_side_by_side,
     report_of,
 )
 
@@ -40,7 +40,23 @@ def rounds(campaign: CampaignId = "", as_json: AsJson = False) -> None:
 
     with campaign_database() as database:
         found = database.rounds(one_campaign(database, campaign))
-        print_side_by_side([round_row(r) for r in found], as_json, name="round", notes="notes")
+    rows = [round_row(record) for record in found]
+    if as_json:
+        print_rows(rows, as_json)
+    else:
+        _print_side_by_side(rows)
+
+
+def _print_side_by_side(rounds: list[dict[str, Any]]) -> None:
+    """A column a round, without what none has anything to say of; then their notes."""
+    from rich.markup import escape
+
+    said = [key for key in rounds[0] if any(row[key] for row in rounds)] if rounds else []
+    shown = [key for key in said if key not in {"round", "notes"}]
+    print_rows([{"round": key} | {str(row["round"]): row[key] for row in rounds} for key in shown], False)
+    for row in rounds:
+        for note in row["notes"]:
+            console().print(f"round {row['round']}: {escape(note)}")
 
 
 @app.command()

@@ -84,23 +84,6 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool, title: str | None = No
     console().print(table)
 
 
-def print_side_by_side(rows: list[dict[str, Any]], as_json: bool, name: str, notes: str) -> None:
-    """As ``print_rows``, but each row is a column under its ``name``, and its ``notes`` follow as lines.
-
-    What no row has anything to say of is left out.
-    """
-    if as_json or not rows:
-        print_rows(rows, as_json, title=name)
-        return
-    from rich.markup import escape
-
-    said = [key for key in rows[0] if key not in {name, notes} and any(row[key] for row in rows)]
-    print_rows([{name: key} | {str(row[name]): row[key] for row in rows} for key in said], as_json)
-    for row in rows:
-        for note in row[notes]:
-            console().print(f"{name} {row[name]}: {escape(note)}")
-
-
 def _cell(value: Any) -> str:
     if value is None:
         return "–"

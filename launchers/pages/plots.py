@@ -14,7 +14,7 @@ import numpy as np
 
 from launchers.pages.style import ACCENT, FAINT, GRID, MUTED, SERIES, UNSTABLE, styled
 from loop.records import StructureRecord
-from loop.rounds import PhononRecord, RoundRecord
+from loop.rounds import PhononRecord, RoundRecord, step_and_litter
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -174,7 +174,7 @@ def time_figure(rounds: Sequence[RoundRecord]) -> Figure:
 def _by_step(seconds: Mapping[str, float]) -> Mapping[str, float]:
     total: defaultdict[str, float] = defaultdict(float)
     for step, spent in seconds.items():
-        total[step.rstrip("_0123456789").replace("_", " ")] += spent
+        total[step_and_litter(step)[0].replace("_", " ")] += spent
     return total
 
 

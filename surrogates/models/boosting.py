@@ -163,10 +163,10 @@ def _calibrated(
     spread, fallback = answers.std(axis=0)[judged], max(float(y.std()), _FLOOR)
     scaling = conformal_scaling(said - truth, spread, fallback=fallback)
     is_class = name in PROBABILITIES
-    return _Ensemble(models, scaling, platt_scaling(_between(said), truth) if is_class else Sharpness())
+    return _Ensemble(models, scaling, platt_scaling(_clipped(said), truth) if is_class else Sharpness())
 
 
-def _between(probability: FloatArray) -> FloatArray:
+def _clipped(probability: FloatArray) -> FloatArray:
     return np.clip(probability, _CERTAIN, 1 - _CERTAIN)
 
 
@@ -179,5 +179,5 @@ def _predict(
         answers = np.array([member.predict(rows) for member in model.members])
         mean, std = answers.mean(0), model.scaling(answers.std(0))
         if name in PROBABILITIES:
-            mean = model.sharpness(_between(mean))
+            mean = model.sharpness(_clipped(mean))
     return Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)

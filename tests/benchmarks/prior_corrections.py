@@ -19,7 +19,7 @@ from config.loading import load_campaign
 from flows.learning import training_set
 from loop.generative import Run
 from loop.prior import prior_formation_energies, prior_references, usual_corrections
-from loop.records import Stability, StructureRecord
+from loop.records import StructureRecord
 from loop.structures import candidate_structure
 from surrogates.models import make_surrogate
 from surrogates.protocols import FloatArray
@@ -128,21 +128,17 @@ def _stability(
 ) -> list[tuple[float, float, float]]:
     """Of each structure of the batch whose phonons said: stable (1 or 0), the surrogate's P, the share's."""
     structures, targets = training_set(before, references)
-    labels, asked = targets["p_stable"], [(r, stable) for r in batch if (stable := _is_stable(r)) is not None]
-    if not asked or np.isnan(labels).all():
+    asked, answers = training_set(batch, references)
+    labels, truth = targets["p_stable"], answers["p_stable"]
+    if np.isnan(labels).all():
         return []
     spec = load_campaign(campaign_of("Nb-O")).surrogate
     model = make_surrogate(spec.model, members=spec.members, epochs=spec.epochs)
     model.fit(structures, {"p_stable": labels}, seed=1)
-    said = model.predict([candidate_structure(record) for record, _ in asked])["p_stable"].mean
-    share = (np.nansum(labels) + 1) / (np.isfinite(labels).sum() + 2)
-    truth = [stable for _, stable in asked]
-    return [(t, float(p), float(share)) for t, p in zip(truth, said, strict=True) if np.isfinite(p)]
-
-
-def _is_stable(record: StructureRecord) -> float | None:
-    known = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0}
-    return known.get(record.validation.phonon.outcome) if record.validation else None
+    said = model.predict(asked)["p_stable"].mean
+    share = float((np.nansum(labels) + 1) / (np.isfinite(labels).sum() + 2))
+    both = np.isfinite(truth + said)
+    return [(float(t), float(p), share) for t, p in zip(truth[both], said[both], strict=True)]
 
 
 def _stability_rows(chances: Chances) -> list[dict[str, object]]:
