@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from loop.generative import Run
     from loop.ladder import Arm
     from loop.records import StructureRecord
+    from surrogates.protocols import FloatArray
 
 _OWN = ("NIOBE_HOME", "NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI")
 
@@ -42,6 +43,7 @@ class Benchmark:
     random_calls: int = 0
     finished: bool = False
     hull_runs: Sequence[Path] = ()
+    phonons: bool = False
 
 
 def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console)
     Raises ConfigError for an unknown arm, where of what is ``finished`` no run is the first arm's, and where
     one of the ``hull_runs`` is no finished run.
     """
-    from loop.generative import energies_above, figures, hits
+    from loop.generative import Judged, energies_above, figures
     from loop.ladder import SIZES
 
     spec, size = benchmark.spec, SIZES[benchmark.preset]
@@ -60,19 +62,21 @@ def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console)
     runs = _runs(benchmark, arms, console)
     everything = [*runs, *judging, *_longer_search(benchmark, console)]
     above = energies_above(everything, known, spec.elements)
+    if benchmark.phonons:
+        runs = _with_phonons(benchmark, arms, runs, above, max(tolerances), console)
     labels = {arm.name: arm.adds for arm in arms}
     rows: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
     for tolerance in tolerances:
         table = f"{spec.chemsys} ε {tolerance:g} eV/atom"
         judged = [
-            (run.arm, hits(run, energies, tolerance, size.calls))
+            Judged.of(run, energies, tolerance, size.calls)
             for run, energies in zip(runs, above, strict=False)
         ]
-        by_arm = {name: [of_run for arm, of_run in judged if arm == name] for name in labels}
+        by_arm = {name: [one for one in judged if one.run.arm == name] for name in labels}
         by_arm = {name: of_arm for name, of_arm in by_arm.items() if of_arm}
-        rows += [{"table": table, **row} for row in figures(runs, by_arm, labels, size.batch)]
-        found[table] = {labels[name]: of_arm for name, of_arm in by_arm.items()}
+        rows += [{"table": table, **row} for row in figures(by_arm, labels, size.batch)]
+        found[table] = {labels[name]: [one.hits for one in of_arm] for name, of_arm in by_arm.items()}
     return {"rows": rows, "hits": found}
 
 
@@ -88,6 +92,37 @@ def _runs(benchmark: Benchmark, arms: Sequence[Arm], console: Console) -> list[R
         console.print(f"[bold]{arm.adds}[/bold], seed {seed} ({number} of {len(pairs)})")
         runs.append(run_arm(arm, seed, benchmark.folder, console))
     return runs
+
+
+def _with_phonons(
+    benchmark: Benchmark,
+    arms: Sequence[Arm],
+    runs: Sequence[Run],
+    above: Sequence[FloatArray],
+    tolerance: float,
+    console: Console,
+) -> list[Run]:
+    """The runs, with a dynamical verdict on all within ``tolerance`` where the arm runs no phonons."""
+    from flows.judging import stability_of
+    from flows.replaying import write_json
+    from loop.records import Stability
+
+    without = {arm.name: arm for arm in arms if not arm.spec.phonons.enabled}
+    done = []
+    for run, energies in zip(runs, above, strict=False):
+        verdicts = zip(run.calls, run.dynamics(), energies, strict=True)
+        low = [call for call, verdict, e in verdicts if e <= tolerance and verdict is Stability.UNDECIDED]
+        asked = [call for call in low if run.arm in without and call.id not in run.later]
+        if asked:
+            console.print(f"{run.arm}, seed {run.seed}: phonons of {len(asked)} structures")
+        for call in asked:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                verdict = stability_of(benchmark.spec, call, benchmark.folder / "work")
+            run = run.model_copy(update={"later": run.later | {call.id: verdict}})
+            write_json(kept_at(without[run.arm], run.seed, benchmark.folder), run.model_dump(mode="json"))
+        done.append(run)
+    return done
 
 
 def _chosen_arms(benchmark: Benchmark) -> list[Arm]:
@@ -185,7 +220,7 @@ def _own_home(home: Path) -> Iterator[None]:
 
 def known_phases(spec: CampaignSpec, folder: Path) -> list[StructureRecord]:
     """What the campaign keeps out of its seeds, relaxed once by its oracle and kept in ``folder``."""
-    from flows.known import relaxed_exclusions
+    from flows.judging import relaxed_exclusions
     from flows.replaying import write_json
     from loop.records import StructureRecord
 

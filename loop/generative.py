@@ -7,6 +7,7 @@ A hit is stable (within a tolerance of that hull), unique (no earlier stable one
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ Hits = dict[str, list[list[bool]]]
 class Run(BaseModel):
     """One arm on one campaign seed: its seeds and its oracle calls in order, failed ones too.
 
-    seconds: wall clock; None where the run was interrupted.
+    seconds: wall clock; None where the run was interrupted. later: dynamical verdicts that the run had not
+    asked for, by record id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +48,7 @@ class Run(BaseModel):
     seeds: tuple[StructureRecord, ...]
     calls: tuple[StructureRecord, ...]
     seconds: float | None
+    later: dict[str, Stability] = {}
 
     @classmethod
     def of(cls, arm: str, seed: int, records: Sequence[StructureRecord], seconds: float | None) -> Run:
@@ -57,6 +60,14 @@ class Run(BaseModel):
         )
         seeds = tuple(record for record in done if record.round == 0)
         return cls(arm=arm, seed=seed, seeds=seeds, calls=tuple(called), seconds=seconds)
+
+    def dynamics(self) -> list[Stability]:
+        """The dynamical verdict of each call, undecided where it has none."""
+        own = [r.validation.phonon.outcome if r.validation else Stability.UNDECIDED for r in self.calls]
+        return [
+            self.later.get(record.id, outcome) if outcome is Stability.UNDECIDED else outcome
+            for record, outcome in zip(self.calls, own, strict=True)
+        ]
 
 
 def energies_above(
@@ -80,6 +91,17 @@ def hits(run: Run, above: FloatArray, tolerance: float, calls: int) -> list[bool
     return [groups.get(str(i)) == str(i) for i in range(calls)]
 
 
+def stable_hits(run: Run, above: FloatArray, tolerance: float, calls: int) -> list[bool] | None:
+    """Hits among what phonons call stable, so that no unstable twin comes first.
+
+    None where nothing is known of what lies within the tolerance.
+    """
+    dynamics = np.array(run.dynamics())
+    if (above <= tolerance).any() and (dynamics[above <= tolerance] == Stability.UNDECIDED).all():
+        return None
+    return hits(run, np.where(dynamics == Stability.STABLE, above, np.inf), tolerance, calls)
+
+
 def repeated(run: Run) -> int:
     """Calls spent on what a seed or an earlier call of the run had relaxed into."""
     calls = [(str(i), relaxed_structure(r)) for i, r in enumerate(run.calls) if r.validation]
@@ -91,30 +113,42 @@ def _seeds(run: Run) -> list[tuple[str, Any]]:
     return [(f"seed {n}", relaxed_structure(r)) for n, r in enumerate(run.seeds) if r.validation]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A run, whether each of its calls was a hit, and a hit among what phonons call stable."""
+
+    run: Run
+    hits: list[bool]
+    stable: list[bool] | None
+
+    @classmethod
+    def of(cls, run: Run, above: FloatArray, tolerance: float, calls: int) -> Judged:
+        """above: e_above_hull of the run's calls (eV/atom), as ``energies_above`` says."""
+        return cls(run, hits(run, above, tolerance, calls), stable_hits(run, above, tolerance, calls))
+
+
 def figures(
-    runs: Sequence[Run], found: Mapping[str, Sequence[Sequence[bool]]], labels: Mapping[str, str], batch: int
+    judged: Mapping[str, Sequence[Judged]], labels: Mapping[str, str], batch: int
 ) -> list[dict[str, Any]]:
     """One row an arm: means over its runs with 90 % bootstrap intervals; AF and EF against the first arm.
 
     effect: mSUN less that of the arm before, with a 90 % credible interval that counts calls as independent.
     """
-    baseline = np.mean([discovery_curve(run) for run in found[BASELINE]], axis=0)
+    baseline = np.mean([discovery_curve(one.hits) for one in judged[BASELINE]], axis=0)
     rows: list[dict[str, Any]] = []
-    before: Sequence[Sequence[bool]] | None = None
-    for arm, by_run in found.items():
-        own = [run for run in runs if run.arm == arm]
-        curves = [discovery_curve(run) for run in by_run]
+    before: Sequence[Judged] = ()
+    for arm, runs in judged.items():
         rows.append(
             {
                 "arm": labels[arm],
-                "runs": len(own),
-                **_against(baseline, curves),
-                "effect on mSUN": "–" if before is None else _shown(_effect(by_run, before)),
-                "hits a round": ", ".join(f"{rate:.2f}" for rate in _by_round(by_run, batch)),
-                **_spent(own, by_run),
+                "runs": len(runs),
+                **_against(baseline, [discovery_curve(one.hits) for one in runs]),
+                "effect on mSUN": _shown(_effect(runs, before)) if before else "–",
+                "hits a round": ", ".join(f"{rate:.2f}" for rate in _by_round(runs, batch)),
+                **_spent(runs),
             }
         )
-        before = by_run
+        before = runs
     return rows
 
 
@@ -129,38 +163,27 @@ def _against(baseline: FloatArray, curves: Sequence[FloatArray]) -> dict[str, An
     }
 
 
-def _effect(by_run: Sequence[Sequence[bool]], before: Sequence[Sequence[bool]]) -> Interval:
-    return rate_difference(
-        sum(map(sum, by_run)), sum(map(len, by_run)), sum(map(sum, before)), sum(map(len, before))
-    )
+def _effect(runs: Sequence[Judged], before: Sequence[Judged]) -> Interval:
+    own, other = ([one.hits for one in arm] for arm in (runs, before))
+    return rate_difference(sum(map(sum, own)), sum(map(len, own)), sum(map(sum, other)), sum(map(len, other)))
 
 
-def _by_round(by_run: Sequence[Sequence[bool]], batch: int) -> list[float]:
-    rows = np.array(by_run, dtype=float)
+def _by_round(runs: Sequence[Judged], batch: int) -> list[float]:
+    rows = np.array([one.hits for one in runs], dtype=float)
     return [float(rows[:, start : start + batch].mean()) for start in range(0, rows.shape[1], batch)]
 
 
-def _spent(own: Sequence[Run], by_run: Sequence[Sequence[bool]]) -> dict[str, Any]:
-    """Phonon-stable hits a call where phonons were run, calls wasted, and minutes of a whole run."""
-    seconds = [run.seconds for run in own if run.seconds is not None]
+def _spent(runs: Sequence[Judged]) -> dict[str, Any]:
+    """Phonon-stable hits a call where phonons are known, calls wasted, and minutes of a whole run."""
+    seconds = [one.run.seconds for one in runs if one.run.seconds is not None]
+    stable = [one.stable for one in runs if one.stable is not None]
+    failed = [sum(record.validation is None for record in one.run.calls) for one in runs]
     return {
-        "phonon-stable": _phonon_yield(own, by_run),
-        "repeated": float(np.mean([repeated(run) for run in own])),
-        "failed": float(np.mean([sum(r.validation is None for r in run.calls) for run in own])),
+        "phonon-stable": _mean([sum(found) / len(found) for found in stable]),
+        "repeated": float(np.mean([repeated(one.run) for one in runs])),
+        "failed": float(np.mean(failed)),
         "minutes": float(np.mean(seconds)) / 60 if seconds else None,
     }
-
-
-def _phonon_yield(own: Sequence[Run], by_run: Sequence[Sequence[bool]]) -> float | None:
-    outcomes = [
-        record.validation.phonon.outcome
-        for run, found in zip(own, by_run, strict=True)
-        for record, hit in zip(run.calls, found, strict=False)
-        if hit and record.validation
-    ]
-    if all(outcome is Stability.UNDECIDED for outcome in outcomes):
-        return None
-    return outcomes.count(Stability.STABLE) / sum(map(len, by_run))
 
 
 def _mean(values: Sequence[float]) -> str:

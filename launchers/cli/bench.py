@@ -93,6 +93,9 @@ def generative(
         typer.Option(help="The run.json of another benchmark's run (repeatable), for the hull only."),
     ] = None,
     finished: Annotated[bool, typer.Option("--finished", help="Run nothing, judge what there is.")] = False,
+    phonons: Annotated[
+        bool, typer.Option("--phonons", help="Run those of hits afterwards where an arm runs none.")
+    ] = False,
     to: Annotated[Path, typer.Option(help="Folder for the figures and every run.")] = Path("generative"),
 ) -> None:
     """Run a campaign's parts one after the other on, each against the random search, resumable."""
@@ -116,6 +119,7 @@ def generative(
         random_calls=random_calls,
         finished=finished,
         hull_runs=tuple(hull or ()),
+        phonons=phonons,
     )
     try:
         measured = measure(asked, tolerance or [0.1, 0.01], console())

@@ -40,7 +40,8 @@ NOTES = [
     "CHGNet has relaxed the others",
     "means over runs with 90 % bootstrap intervals (none for one run); the effect is mSUN less that of the "
     "arm before, with a 90 % credible interval that counts calls as independent",
-    "phonon-stable: hits whose phonons are stable, over calls; – where no phonons are run",
+    "phonon-stable: hits among what phonons call stable, over calls; those of arms without phonons were asked "
+    "for afterwards, at no call's cost",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
     "one core, the others busy with other runs",
     "'+ acquisition' to '+ fine-tuning' on Nb-O, and greedy's seed 4, ran on another machine (16 cores, "
@@ -77,11 +78,12 @@ def main() -> None:
         *arms,
         *finished,
         *former,
+        "--phonons",
         "--to",
         str(kept),
     )
     for place, archive in places(options.system, options.seeds):
-        if place.is_file() and not archive.is_file():
+        if place.is_file():
             archive.parent.mkdir(parents=True, exist_ok=True)
             archive.write_bytes(gzip.compress(place.read_bytes(), mtime=0))
     content = json.loads((kept / "generative.json").read_text(encoding="utf-8"))

@@ -26,6 +26,7 @@ CAMPAIGN = {
     "generation": {"mix": [{"name": "random"}, {"name": "gan"}], "gan_epochs": 1},
     "surrogate": {"members": 2, "epochs": 5},
     "oracle": {"name": "emt", "fmax": 0.05},
+    "phonons": {"min_length": 5.0, "max_supercell_atoms": 400},
 }
 
 
@@ -111,6 +112,26 @@ def test_other_runs_only_add_to_the_hull(place: Path) -> None:
     file.write_text("{}", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"--hull: .*other.json: no finished run"):
         bench(place, "--finished", "--hull", str(file))
+
+
+def test_phonons_of_hits_are_run_afterwards_once_and_kept(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--finished", "--tolerance", "5"]
+    bench(place, *options)
+    assert {row["phonon-stable"] for row in answer(place)["rows"]} == {"–"}
+    bench(place, *options, "--phonons")
+    rows = answer(place)["rows"]
+    _, run = kept(place, "random")
+    assert set(run.later) == {record.id for record in run.calls if record.validation}
+    assert {row["phonon-stable"] for row in rows} <= {"0.00", "0.50", "1.00"}
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("phonons were run again")
+
+    monkeypatch.setattr("flows.judging.stability_of", refuse)
+    bench(place, *options, "--phonons")
+    assert answer(place)["rows"] == rows
 
 
 def test_models_that_shall_not_learn_stay_as_they_are(place: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from loop.generative import Run, energies_above, figures, hits, repeated
+from loop.generative import Judged, Run, energies_above, figures, hits, repeated, stable_hits
 from loop.records import Choice, Failure, Stability, Status, StructureRecord
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
@@ -71,27 +71,56 @@ def test_a_failed_call_lies_infinitely_high() -> None:
 def test_figures_by_hand() -> None:
     slow = run("random", call(rutile(), -5.0, 0), failed(1), call(rocksalt(), -6.0, 2), call(nbo(), -9.0, 3))
     fast = run("better", call(nbo(), -9.0, 0), call(rutile(), -9.5, 1, Stability.UNSTABLE))
-    by_arm = {"random": [[False, False, False, True]], "better": [[True, True, False, False]]}
-    first, second = figures([slow, fast], by_arm, LABELS, batch=2)
+    by_arm = {
+        "random": [Judged(slow, [False, False, False, True], None)],
+        "better": [Judged(fast, [True, True, False, False], [True, False, False, False])],
+    }
+    first, second = figures(by_arm, LABELS, batch=2)
     assert (first["arm"], first["effect on mSUN"], first["failed"]) == (LABELS["random"], "–", 1.0)
     assert (first["mSUN"], second["mSUN"]) == ("0.25", "0.50")
     assert (first["AUDC"], second["AUDC"]) == ("0.10", "0.70")
     assert (first["AF 50%"], second["AF 50%"], second["EF"]) == ("1.00", "4.00", "2.00")
     assert second["effect on mSUN"].startswith("0.25 (")
     assert second["hits a round"] == "1.00, 0.00"
-    assert (second["phonon-stable"], second["censored"], second["minutes"]) == (0.25, 0, 1.0)
+    assert (first["phonon-stable"], second["phonon-stable"]) == ("–", "0.25")
+    assert (second["censored"], second["minutes"]) == (0, 1.0)
 
 
 def test_several_runs_have_an_interval() -> None:
     one = run("random", call(nbo(), -9.0, 0))
-    by_arm = {"random": [[True, False], [False, False], [True, True]]}
-    (row,) = figures([one] * 3, by_arm, LABELS, batch=1)
+    runs = [Judged(one, found, found) for found in ([True, False], [False, False], [True, True])]
+    (row,) = figures({"random": runs}, LABELS, batch=1)
     assert row["mSUN"].startswith("0.50 (")
+    assert row["phonon-stable"].startswith("0.50 (")
     assert row["hits a round"] == "0.67, 0.33"
 
 
 def test_without_a_hit_of_the_baseline_no_factor_is_made_up() -> None:
-    none, some = run("random", failed(0)), run("better", call(nbo(), -9.0, 0, Stability.UNDECIDED))
-    first, second = figures([none, some], {"random": [[False]], "better": [[True]]}, LABELS, batch=1)
+    none, some = run("random", failed(0)), run("better", call(nbo(), -9.0, 0))
+    by_arm = {"random": [Judged(none, [False], [False])], "better": [Judged(some, [True], [True])]}
+    first, second = figures(by_arm, LABELS, batch=1)
     assert (first["AF 50%"], second["AF 50%"], second["EF"]) == ("–", "–", "–")
-    assert second["phonon-stable"] is None
+
+
+def test_a_stable_hit_is_the_first_that_phonons_call_stable() -> None:
+    unstable, stable = call(nbo(), -9.0, 0, Stability.UNSTABLE), call(nbo(4.21), -9.01, 1)
+    one = run("a", unstable, stable, call(nbo(4.22), -9.0, 2), failed(3))
+    (above,) = energies_above([one], [], ["Nb", "O"])
+    assert hits(one, above, 0.1, 4) == [True, False, False, False]
+    assert stable_hits(one, above, 0.1, 4) == [False, True, False, False]
+
+
+def test_verdicts_asked_for_later_count_where_the_run_had_none() -> None:
+    open_, unstable = call(nbo(), -9.0, 0, Stability.UNDECIDED), call(rutile(), -9.0, 1, Stability.UNSTABLE)
+    one = run("a", open_, unstable)
+    later = {open_.id: Stability.STABLE, unstable.id: Stability.STABLE}
+    assert one.dynamics() == [Stability.UNDECIDED, Stability.UNSTABLE]
+    judged = one.model_copy(update={"later": later})
+    assert judged.dynamics() == [Stability.STABLE, Stability.UNSTABLE]
+    assert stable_hits(judged, np.zeros(2), 0.1, 2) == [True, False]
+
+
+def test_without_any_verdict_nothing_is_said_of_stability_but_nothing_low_is_nothing_stable() -> None:
+    one = run("a", call(nbo(), -9.0, 0, Stability.UNDECIDED))
+    assert stable_hits(one, np.array([0.05]), 0.1, 1) is None
+    assert stable_hits(one, np.array([0.2]), 0.1, 1) == [False]

@@ -1,4 +1,4 @@
-"""What a campaign keeps out of its seeds, relaxed by its oracle: known phases that a hull must not lack."""
+"""What the judge of a benchmark asks the oracle beside all runs, at no run's cost."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from pathlib import Path
 
 from config.spec import CampaignSpec
 from flows.oracles.registry import make_oracle
-from flows.validation import validate_structure
-from loop.records import Failure, Lineage, Status, StructureRecord
+from flows.validation import phonons, validate_structure
+from loop.records import Failure, Lineage, Stability, Status, StructureRecord
 from loop.seeds import excluded_structures, new_record
+from loop.structures import relaxed_structure
 
 
 def relaxed_exclusions(spec: CampaignSpec, folder: Path) -> list[StructureRecord]:
-    """Validated records of ``seeds.exclude``, phonons not run; what the oracle fails on is left out."""
+    """Validated records of ``seeds.exclude``: known phases that a hull must not lack.
+
+    Phonons are not run; what the oracle fails on is left out.
+    """
     oracle = make_oracle(spec.oracle)
     found = []
     for index, (label, structure) in enumerate(excluded_structures(spec)):
@@ -23,3 +27,9 @@ def relaxed_exclusions(spec: CampaignSpec, folder: Path) -> list[StructureRecord
             update = {"status": Status.VALIDATED, "validation": outcome}
             found.append(record.model_copy(update=update))
     return found
+
+
+def stability_of(spec: CampaignSpec, record: StructureRecord, folder: Path) -> Stability:
+    """Whether what a record relaxed into is dynamically stable; undecided where its phonons fail."""
+    outcome = phonons(spec, make_oracle(spec.oracle), relaxed_structure(record), folder)
+    return Stability.UNDECIDED if isinstance(outcome, Failure) else outcome[0].verdict.outcome
