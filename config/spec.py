@@ -78,7 +78,16 @@ SurrogateName = Literal[
     "mlip_prior",
 ]
 AcquisitionName = Literal[
-    "p_target", "qlogei", "qlognei", "qlognehvi", "ucb", "thompson", "greedy", "random", "max_uncertainty"
+    "p_target",
+    "p_hull",
+    "qlogei",
+    "qlognei",
+    "qlognehvi",
+    "ucb",
+    "thompson",
+    "greedy",
+    "random",
+    "max_uncertainty",
 ]
 
 
@@ -267,8 +276,8 @@ class Acquisition(_Part):
     """How a batch is chosen. ``control_share`` of it is drawn at random, to measure acceleration.
 
     p_target: the probability of lying within hull_tolerance of the hull that all candidates and what is known
-    make together, times that of being dynamically stable. posterior: the surrogate's own ensemble, or a
-    Gaussian process on the surrogate's features.
+    make together, times that of being dynamically stable; p_hull: the former alone. posterior: the
+    surrogate's own ensemble, or a Gaussian process on the surrogate's features.
     """
 
     function: AcquisitionName = "p_target"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.loading import with_changes
-from config.spec import CampaignSpec
+from config.spec import AcquisitionName, CampaignSpec
 
 BASELINE = "random"
 _FROM_PARENTS = ("offspring", "soft_mode")
+_WITHOUT_STABILITY: Mapping[AcquisitionName, AcquisitionName] = {"p_target": "p_hull"}
 
 
 @dataclass(frozen=True)
@@ -77,19 +78,22 @@ def _steps(spec: CampaignSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
         "phonons.enabled": False,
         "prior": None,
     }
-    gate = {
+    function = spec.acquisition.function
+    phonons = {
         "phonons.enabled": spec.phonons.enabled,
         "generation.mix": generation.mix,
-        "generation.phonon_critic": generation.phonon_critic,
+        "acquisition.function": _WITHOUT_STABILITY.get(function, function),
     }
+    gate = {"acquisition.function": function, "generation.phonon_critic": generation.phonon_critic}
     return [
         (BASELINE, "random generator, random choice", off),
         ("generators", "+ GAN", {"generation.mix": from_nothing}),
         ("greedy", "+ greedy surrogate", {"acquisition.function": "greedy"}),
-        ("acquisition", "+ acquisition", {"acquisition.function": spec.acquisition.function}),
+        ("acquisition", "+ acquisition", {"acquisition.function": function}),
         ("retraining", "+ retraining", {"surrogate.retrain": spec.surrogate.retrain}),
         ("finetuning", "+ fine-tuning the GAN", {"generation.finetune": generation.finetune}),
         ("prior", "+ potential as prior", {"prior": spec.prior}),
         ("offspring", "+ offspring", {"generation.mix": without_modes}),
-        ("phonons", "+ phonon gate, soft modes", gate),
+        ("phonons", "+ phonons, soft modes", phonons),
+        ("gate", "+ P(dynamically stable)", gate),
     ]

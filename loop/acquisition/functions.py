@@ -26,7 +26,8 @@ _LEAST = 1e-12
 class View:
     """What a function sees of n candidates; values are to be maximised.
 
-    mean, std: −e_above_hull (eV/atom); feasible, stable: probabilities; novelty: 0 to 1; p_target: the
+    mean, std: −e_above_hull (eV/atom); feasible, stable, succeeds: probabilities, the first that of both
+    others; novelty: 0 to 1; p_target: the
     probability of being what is looked for; fresh: how much of its first std a candidate has left now that
     others are chosen; all of shape (n,). best: the value to improve on. observed: (m, 3), what was found so
     far: value, dynamically stable (1, 0 or 0.5 where undecided), novelty 0. taken: rows chosen already,
@@ -37,6 +38,7 @@ class View:
     std: FloatArray
     feasible: FloatArray
     stable: FloatArray
+    succeeds: FloatArray
     novelty: FloatArray
     p_target: FloatArray
     fresh: FloatArray
@@ -116,8 +118,14 @@ def p_target(view: View) -> FloatArray:
     return np.log(np.maximum(view.p_target, _LEAST) * view.feasible * view.fresh)
 
 
+def p_hull(view: View) -> FloatArray:
+    """As p_target, but what is not dynamically stable is wanted as much."""
+    return np.log(np.maximum(view.p_target * view.succeeds, _LEAST) * view.fresh)
+
+
 FUNCTIONS: dict[str, Callable[[View], FloatArray]] = {
     "p_target": p_target,
+    "p_hull": p_hull,
     "qlogei": log_ei,
     "qlognei": log_nei,
     "qlognehvi": log_nehvi,
@@ -126,7 +134,8 @@ FUNCTIONS: dict[str, Callable[[View], FloatArray]] = {
     "max_uncertainty": max_uncertainty,
     "thompson": thompson,
 }
-LOGARITHMIC = frozenset({"p_target", "qlogei", "qlognei", "qlognehvi"})
+HULL_AWARE = frozenset({"p_target", "p_hull"})
+LOGARITHMIC = frozenset({*HULL_AWARE, "qlogei", "qlognei", "qlognehvi"})
 
 
 def _with_observed(view: View, *, columns: int) -> tuple[FloatArray, FloatArray, torch.Tensor]:

@@ -40,10 +40,13 @@ class Pool:
         """P(dynamically stable), neutral where unknown. Shape (n,)."""
         return _probability(self.p_stable, len(self.ids), _NEUTRAL)
 
+    def success(self) -> FloatArray:
+        """P(oracle succeeds), 1 where unknown. Shape (n,)."""
+        return 1 - _probability(self.p_failure, len(self.ids), 0.0)
+
     def feasibility(self) -> FloatArray:
         """P(dynamically stable) · P(oracle succeeds), neutral where unknown. Shape (n,)."""
-        failure = _probability(self.p_failure, len(self.ids), 0.0)
-        return np.clip(self.stability() * (1 - failure), 1e-3, 1.0)
+        return np.clip(self.stability() * self.success(), 1e-3, 1.0)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.acquisition.functions import FUNCTIONS, LOGARITHMIC, View
+from loop.acquisition.functions import FUNCTIONS, HULL_AWARE, LOGARITHMIC, View
 from loop.acquisition.pool import Batch, Pick, Pool
 from loop.acquisition.posterior import EnsemblePosterior, Posterior
 from surrogates.protocols import FloatArray
@@ -50,8 +50,8 @@ def choose_batch(
     With ``seconds_left`` finite, expected oracle seconds never exceed it, and logarithmic functions are
     taken per second. Permuting the pool changes nothing. Raises ValueError for an unknown function.
     """
-    if function == "p_target" and pool.p_target is None:
-        raise ValueError("acquisition function 'p_target' needs the pool's p_target")
+    if function in HULL_AWARE and pool.p_target is None:
+        raise ValueError(f"acquisition function {function!r} needs the pool's p_target")
     if function not in FUNCTIONS and function != RANDOM:
         allowed = ", ".join(sorted([*FUNCTIONS, RANDOM]))
         raise ValueError(f"acquisition function {function!r} is unknown; allowed: {allowed}")
@@ -168,6 +168,7 @@ def _values(
         std=posterior.std,
         feasible=pool.feasibility()[free],
         stable=pool.stability()[free],
+        succeeds=pool.success()[free],
         novelty=np.zeros(len(free)) if pool.novelty is None else pool.novelty[free],
         p_target=np.zeros(len(free)) if pool.p_target is None else pool.p_target[free],
         fresh=fresh,

@@ -40,8 +40,8 @@ NOTES = [
     "CHGNet has relaxed the others",
     "means over runs with 90 % bootstrap intervals (none for one run); the effect is mSUN less that of the "
     "arm before, with a 90 % credible interval that counts calls as independent",
-    "phonon-stable: hits among what phonons call stable, over calls; those of arms without phonons were asked "
-    "for afterwards, at no call's cost",
+    "phonon-stable: hits among what phonons call stable, over calls; phonons of arms that run none were "
+    "run afterwards, at no call's cost",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
     "one core, the others busy with other runs",
     "'+ acquisition' to '+ fine-tuning' on Nb-O, and greedy's seed 4, ran on another machine (16 cores, "

@@ -27,7 +27,7 @@ from tests.benchmarks.figures import publish
 from tests.benchmarks.generative import RUNS, SYSTEMS, campaign_of
 
 _TARGET = "formation_energy_per_atom"
-_ARMS = ("prior", "offspring", "phonons")
+_ARMS = ("prior", "offspring", "phonons", "gate")
 Scores = dict[tuple[int, str], list[tuple[float, float, float]]]
 Chances = dict[int, list[tuple[float, float, float]]]
 

@@ -188,6 +188,24 @@ def test_the_likeliest_target_comes_first_and_its_twin_later() -> None:
         choose(replace(three, p_target=None), "p_target")
 
 
+def test_what_is_unlikely_to_be_stable_is_passed_by_or_not() -> None:
+    """a: 0.5 · 0.4 · 0.9 where it must be stable, 0.5 · 0.9 where not; b: 0.4 · 0.8 · 0.9 and 0.4 · 0.9."""
+    known, far = np.ones(2, dtype=bool), np.array([[0.0], [90.0]])
+    above = Prediction(np.full(2, 0.1), np.full(2, 0.1), known)
+    stable = Prediction(np.array([0.4, 0.8]), np.full(2, 0.1), known)
+    failing = Prediction(np.full(2, 0.1), np.full(2, 0.1), known)
+    two = Pool(("a", "b"), far, above, stable, failing, p_target=np.array([0.5, 0.4]))
+    for function, order, scores in (
+        ("p_target", ["b", "a"], [0.288, 0.18]),
+        ("p_hull", ["a", "b"], [0.45, 0.36]),
+    ):
+        picks = choose_batch(function, two, batch=2, control_share=0.0, seed=0).picks
+        assert [pick.id for pick in picks] == order
+        assert [math.exp(pick.score or 0.0) for pick in picks] == pytest.approx(scores)
+    with pytest.raises(ValueError, match="'p_hull' needs the pool's p_target"):
+        choose(replace(two, p_target=None), "p_hull")
+
+
 def test_novelty_is_nothing_at_what_is_known_and_grows_with_distance() -> None:
     rows = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]])
     found = novelty(rows, rows[:1])

@@ -17,7 +17,7 @@ def test_every_part_is_one_arm_in_order() -> None:
     names = [arm.name for arm in ladder(NB_O, SIZE)]
     assert names == [
         *(BASELINE, "generators", "greedy", "acquisition"),
-        *("retraining", "finetuning", "prior", "offspring", "phonons"),
+        *("retraining", "finetuning", "prior", "offspring", "phonons", "gate"),
     ]
 
 
@@ -55,4 +55,4 @@ def test_a_part_the_file_does_not_have_makes_no_arm() -> None:
         {"id": "a", "elements": ["Nb", "O"], "generation": {"mix": [{"name": "random"}], "finetune": False}}
     )
     names = [arm.name for arm in ladder(plain, SIZE)]
-    assert names == [BASELINE, "greedy", "acquisition", "retraining", "phonons"]
+    assert names == [BASELINE, "greedy", "acquisition", "retraining", "phonons", "gate"]
