@@ -28,7 +28,7 @@ SYSTEMS = {"Nb-O": "niobium oxides", "Ti-N": "titanium nitrides"}
 CORPUS = ROOT.parent / "shared/data/dev_mp_structures.parquet"
 NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
 NOTES = [
-    "bars, last arm, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first arm",
+    "bars for the full loop, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first arm",
     "every run: 50 calls of 7net-0 in 5 rounds, 500 candidates drawn a round; the known phases that the "
     "campaign file keeps out of the seeds are part of the hull that judges, with all runs and seeds",
     "'+ GAN' draws 7 of 9 candidates from the GAN, trained once for all runs on dev_mp_structures.parquet "
@@ -40,15 +40,18 @@ NOTES = [
     "CHGNet has relaxed the others",
     "means over runs with 90 % bootstrap intervals (none for one run); the effect is mSUN less that of the "
     "arm before, with a 90 % credible interval that counts calls as independent",
+    "'+ phonons, soft modes' chooses as if stability did not matter; '+ P(dynamically stable)' multiplies by "
+    "what the surrogate learned of it",
     "phonon-stable: hits among what phonons call stable, over calls; phonons of arms that run none were "
     "run afterwards, at no call's cost",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
     "one core, the others busy with other runs",
     "'+ acquisition' to '+ fine-tuning' on Nb-O, and greedy's seed 4, ran on another machine (16 cores, "
-    "Python 3.12, torch 2.11) and before decision 94, when batches were spread more",
+    "Python 3.12, torch 2.11) and before decision 94, when batches were spread more; '+ potential as prior' "
+    "and '+ offspring' began there, on the code of now, and were finished here",
     "the hull that judges also holds what former code found (tests/benchmarks/runs/Nb-O/former)",
     "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
-    "tried, in the arms with a prior: see docs/decisions/0084 to 0095",
+    "tried, in the arms with a prior: see docs/decisions/0084 to 0096",
 ]
 
 
