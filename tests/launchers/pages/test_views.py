@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from config.loading import load_campaign
 from launchers.pages import hull_plots, plots, views
 from loop.closing import acceleration_line, close_round
 from loop.database import Database
 from loop.hull import build_hull
+from loop.ladder import SIZES, ladder
 from loop.records import Choice, Failure, Status, StructureRecord
 from loop.rounds import RoundMetrics, RoundRecord
 from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
 
 TERNARY = ("N", "Nb", "O")
+NB_O = load_campaign(Path(__file__).parents[3] / "config" / "campaigns" / "nb-o.yaml")
 
 
 def chosen(record: StructureRecord, arm: Literal["acquired", "control"], **update: Any) -> StructureRecord:
@@ -76,6 +80,17 @@ def test_a_line_stands_where_each_round_but_the_last_ended() -> None:
     ]
     figure = plots.discovery_figure([], rounds)
     assert list(figure.layout.xaxis.minor.tickvals) == [2, 5]
+
+
+def test_no_two_arms_of_a_ladder_are_drawn_alike() -> None:
+    """Means by hand: after one and two calls of (hit, hit) and (miss, hit)."""
+    curves = {arm.adds: [[True, True], [False, True]] for arm in ladder(NB_O, SIZES["full"])}
+    figure = plots.acceleration_figure(curves)
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    assert [line.name for line in lines] == list(curves)
+    assert len({line.line.color for line in lines}) == len(curves) == 10
+    assert [line.line.dash for line in lines] == ["dot"] + ["solid"] * 9
+    assert list(lines[0].y) == [0.5, 1.5]
 
 
 def test_a_ternary_hull_has_a_corner_an_element_and_tie_lines_to_what_is_stable() -> None:
