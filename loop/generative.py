@@ -30,8 +30,6 @@ from loop.structures import relaxed_structure
 from surrogates.protocols import FloatArray
 
 _SHARES = (0.25, 0.5, 0.75)
-Hits = dict[str, list[list[bool]]]
-"""Of each arm, run by run, whether each oracle call in order was a hit."""
 
 
 class Run(BaseModel):

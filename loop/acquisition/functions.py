@@ -27,11 +27,10 @@ class View:
     """What a function sees of n candidates; values are to be maximised.
 
     mean, std: −e_above_hull (eV/atom); feasible, stable, succeeds: probabilities, the first that of both
-    others; novelty: 0 to 1; p_target: the
-    probability of being what is looked for; fresh: how much of its first std a candidate has left now that
-    others are chosen; all of shape (n,). best: the value to improve on. observed: (m, 3), what was found so
-    far: value, dynamically stable (1, 0 or 0.5 where undecided), novelty 0. taken: rows chosen already,
-    pending in the batch.
+    others; novelty: 0 to 1; p_target: the probability of being what is looked for; fresh: how much of its
+    first std a candidate has left now that others are chosen; all of shape (n,). best: the value to improve
+    on. observed: (m, 3), what was found so far: value, dynamically stable (1, 0 or 0.5 where undecided),
+    novelty 0. taken: rows chosen already, pending in the batch.
     """
 
     mean: FloatArray
