@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from loop.records import StructureRecord
     from surrogates.protocols import FloatArray
 
+LONGER_SEED = 0
 _OWN = ("NIOBE_HOME", "NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI")
 
 
@@ -47,12 +48,13 @@ class Benchmark:
 
 
 def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console) -> dict[str, Any]:
-    """Run what is missing; ``rows`` of figures and ``hits`` by arm, run and call, both for each tolerance.
+    """Run what is missing; ``rows`` of figures, ``hits`` by arm, run and call and ``generators``, each for
+    every tolerance.
 
     Raises ConfigError for an unknown arm, where of what is ``finished`` no run is the first arm's, and where
     one of the ``hull_runs`` is no finished run.
     """
-    from loop.generative import Judged, energies_above, figures
+    from loop.generative import Judged, by_generator, energies_above, figures
     from loop.ladder import SIZES
 
     spec, size = benchmark.spec, SIZES[benchmark.preset]
@@ -66,6 +68,7 @@ def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console)
         runs = _with_phonons(benchmark, arms, runs, above, max(tolerances), console)
     labels = {arm.name: arm.adds for arm in arms}
     rows: list[dict[str, Any]] = []
+    generators: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
     for tolerance in tolerances:
         table = f"{spec.chemsys} ε {tolerance:g} eV/atom"
@@ -76,8 +79,9 @@ def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console)
         by_arm = {name: [one for one in judged if one.run.arm == name] for name in labels}
         by_arm = {name: of_arm for name, of_arm in by_arm.items() if of_arm}
         rows += [{"table": table, **row} for row in figures(by_arm, labels, size.batch)]
+        generators += [{"table": table, **row} for row in by_generator(by_arm, labels)]
         found[table] = {labels[name]: [one.hits for one in of_arm] for name, of_arm in by_arm.items()}
-    return {"rows": rows, "hits": found}
+    return {"rows": rows, "hits": found, "generators": generators}
 
 
 def _runs(benchmark: Benchmark, arms: Sequence[Arm], console: Console) -> list[Run]:
@@ -140,15 +144,21 @@ def _chosen_arms(benchmark: Benchmark) -> list[Arm]:
 
 def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
     """One random search of more calls, which only adds to the hull that judges."""
-    from loop.ladder import SIZES, ladder
-
     if not benchmark.random_calls:
         return []
-    size = replace(SIZES[benchmark.preset], calls=benchmark.random_calls)
-    first = ladder(benchmark.spec, size)[0]
-    longer = replace(first, name="longer", adds=f"random search of {size.calls} calls, for the hull")
+    longer = longer_arm(benchmark.spec, benchmark.preset, benchmark.random_calls)
+    if benchmark.finished and not kept_at(longer, LONGER_SEED, benchmark.folder).is_file():
+        return []
     console.print(f"[bold]{longer.adds}[/bold]")
-    return [run_arm(longer, 0, benchmark.folder, console)]
+    return [run_arm(longer, LONGER_SEED, benchmark.folder, console)]
+
+
+def longer_arm(spec: CampaignSpec, preset: Literal["short", "full"], calls: int) -> Arm:
+    """The first arm with more oracle calls than the arms have."""
+    from loop.ladder import SIZES, ladder
+
+    first = ladder(spec, replace(SIZES[preset], calls=calls))[0]
+    return replace(first, name="longer", adds=f"random search of {calls} calls, for the hull")
 
 
 def _read_run(file: Path) -> Run:

@@ -6,6 +6,7 @@ A hit is stable (within a tolerance of that hull), unique (no earlier stable one
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,6 +149,29 @@ def figures(
         )
         before = runs
     return rows
+
+
+def by_generator(judged: Mapping[str, Sequence[Judged]], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What the calls of each arm's generators were: one row a generator, over all runs of the arm.
+
+    hits and phonon-stable: shares of the calls, the latter over runs whose phonons are known.
+    """
+    rows: list[dict[str, Any]] = []
+    for arm, runs in judged.items():
+        hit: dict[str, list[bool]] = defaultdict(list)
+        stable: dict[str, list[bool]] = defaultdict(list)
+        for one in runs:
+            for call, record in enumerate(one.run.calls[: len(one.hits)]):
+                hit[record.lineage.generator].append(one.hits[call])
+                stable[record.lineage.generator] += [] if one.stable is None else [one.stable[call]]
+        for name in sorted(hit):
+            shares = {"hits": _share(hit[name]), "phonon-stable": _share(stable[name])}
+            rows.append({"arm": labels[arm], "generator": name, "calls": len(hit[name]), **shares})
+    return rows
+
+
+def _share(found: Sequence[bool]) -> float | None:
+    return round(float(np.mean(found)), 2) if found else None
 
 
 def _against(baseline: FloatArray, curves: Sequence[FloatArray]) -> dict[str, Any]:

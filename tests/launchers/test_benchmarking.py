@@ -67,13 +67,17 @@ def test_figures_and_curves_are_written(place: Path) -> None:
     tables = ["Au-Cu ε 0.1 eV/atom", "Au-Cu ε 0.01 eV/atom"]
     assert [row["table"] for row in content["rows"]] == [tables[0]] * 2 + [tables[1]] * 2
     assert list(content["hits"]) == tables
+    calls = {
+        table: sum(row["calls"] for row in content["generators"] if row["table"] == table) for table in tables
+    }
+    assert calls == dict.fromkeys(tables, 4)
     assert [[len(run) for run in runs] for runs in content["hits"][tables[0]].values()] == [[2], [2]]
     page = (place / "to" / "generative.html").read_text(encoding="utf-8")
     assert "Plotly" in page and "+ acquisition" in page and tables[1] in page
 
 
 def test_each_run_holds_its_seeds_and_its_calls_in_order(place: Path) -> None:
-    for arm, function in (("random", "random"), ("acquisition", "p_target")):
+    for arm, function in (("random", "random"), ("acquisition", "p_hull")):
         _, run = kept(place, arm)
         assert len(run.seeds) > 3
         assert [record.acquired_round for record in run.calls] == [1, 2]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from loop.generative import Judged, Run, energies_above, figures, hits, repeated, stable_hits
+from loop.generative import Judged, Run, by_generator, energies_above, figures, hits, repeated, stable_hits
 from loop.records import Choice, Failure, Stability, Status, StructureRecord
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
@@ -66,6 +66,24 @@ def test_the_hull_is_that_of_all_runs_and_of_what_is_known() -> None:
 def test_a_failed_call_lies_infinitely_high() -> None:
     (above,) = energies_above([run("a", failed(0), call(nbo(), -9.0, 1))], [], ["Nb", "O"])
     assert above.tolist() == [np.inf, 0.0]
+
+
+def test_what_each_generator_led_to_by_hand() -> None:
+    child = call(nbo(), -9.0, 0)
+    child = child.model_copy(update={"lineage": child.lineage.model_copy(update={"generator": "soft_mode"})})
+    one = run("random", child, failed(1), call(rocksalt(), -6.0, 2))
+    other = run("random", call(rutile(), -9.5, 0))
+    judged = [
+        Judged(one, [True, False, True], [True, False, False]),
+        Judged(other, [True, False, False], None),
+    ]
+    drawn = call(rutile(), -9.5, 0).lineage.generator
+    assert by_generator({"random": judged}, LABELS) == [
+        {"arm": LABELS["random"], "generator": name, "calls": n, "hits": hit, "phonon-stable": stable}
+        for name, n, hit, stable in sorted([(drawn, 3, 0.67, 0.0), ("soft_mode", 1, 1.0, 1.0)])
+    ]
+    (row,) = by_generator({"random": [judged[1]]}, LABELS)
+    assert (row["calls"], row["hits"], row["phonon-stable"]) == (1, 1.0, None)
 
 
 def test_figures_by_hand() -> None:
