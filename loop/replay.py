@@ -81,9 +81,9 @@ RANDOM = Arm("random", "random")
 LADDER = (
     RANDOM,
     Arm("greedy surrogate", "greedy", retrain=False),
-    Arm("+ acquisition", "p_target", retrain=False),
-    Arm("+ retraining", "p_target"),
-    Arm("+ potential as prior", "p_target", prior=True),
+    Arm("+ acquisition", "p_hull", retrain=False),
+    Arm("+ retraining", "p_hull"),
+    Arm("+ potential as prior", "p_hull", prior=True),
 )
 """Each arm adds one thing to the one before."""
 FUNCTIONS_COMPARED = (
@@ -118,7 +118,7 @@ def _next(table: Table, arm: Arm, asked: Sequence[int], first: int, count: int, 
     taught = known if arm.retrain else known[: len(table.start) + first]
     predicted = _predict(table, arm, taught, free, seed)
     probability = None
-    if arm.function == "p_target":
+    if arm.function == "p_hull":
         probability = _target_probability(table, known, free, predicted, seed)
     revealed = np.full(len(table.ids), np.inf)
     revealed[known] = table.energies[known]

@@ -66,7 +66,7 @@ def test_a_pool_of_100000() -> None:
         rows=rows,
         seconds=time.monotonic() - started,
         seeds=[1],
-        notes=["the seconds include making the pool and, for p_target, drawing its hulls"],
+        notes=["the seconds include making the pool and, for p_hull and p_target, drawing its hulls"],
         order=40,
     )
 
