@@ -17,7 +17,7 @@ from flows.validation import PHONONS_OPEN, phonons, validate_structure
 from loop import closing
 from loop.closing import round_metrics
 from loop.database import Database
-from loop.hull import build_hull
+from loop.hull import build_hull, elemental_energies
 from loop.kin import SAME_ENERGY
 from loop.phonons import undecided
 from loop.records import Failure, PhononVerdict, Stability, Status, StructureRecord
@@ -36,12 +36,13 @@ class QuorumError(RuntimeError):
 def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Relax every ``slots``-th candidate of the batch from ``slot`` on, unless its outcome is stored."""
     oracle = make_oracle(spec.oracle)
+    references = elemental_energies(database.records(spec.id, round=0))
     for identifier in database.round(spec.id, number).batch[slot::slots]:
         record = database.record(identifier)
         if record.status is not Status.ACQUIRED:
             continue
         with work_folder(spec, record, "validate") as folder:
-            outcome = validate_structure(spec, oracle, _start(record), folder)
+            outcome = validate_structure(spec, oracle, _start(record), folder, references)
             if isinstance(outcome, Failure):
                 outcome = _with_files(outcome, spec, record, folder)
         if isinstance(outcome, Failure):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 from config.spec import CampaignSpec
 from flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, Oracle
 from flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
+from loop.hull import LOWEST_FORMATION_ENERGY, formation_energy
 from loop.phonons import Dynamics, dynamics, undecided
 from loop.records import Failure, Validation
 from loop.screening import collapsed_distance
@@ -35,14 +36,19 @@ _FINAL = tuple(_CAUSES)
 
 
 def validate_structure(
-    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path
+    spec: CampaignSpec,
+    oracle: Oracle,
+    structure: Structure,
+    folder: Path,
+    references: Mapping[str, float] | None = None,
 ) -> Validation | Failure:
     """Relax, make the symmetry exact, and ask for energy and forces of that. Energies in eV/atom.
 
+    references: of elements; with them, what lies deeper than any solid fails as unphysical.
     Anything the oracle raises becomes a Failure; what may go better the next time is tried again
     ``oracle.retries`` times.
     """
-    return _attempt(spec, oracle, "relax", lambda: _relax(spec, oracle, structure, folder))
+    return _attempt(spec, oracle, "relax", lambda: _relax(spec, oracle, structure, folder, references or {}))
 
 
 def phonons(
@@ -74,11 +80,14 @@ def _attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T
     )
 
 
-def _relax(spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path) -> Validation:
+def _relax(
+    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path, references: Mapping[str, float]
+) -> Validation:
     started = time.monotonic()
     relaxed = oracle.relax(structure, folder)
     check_physics(relaxed)
     answer = _symmetric(oracle, relaxed, folder)
+    check_depth(answer, references)
     return Validation(
         oracle=oracle.fingerprint,
         structure=answer.structure.as_dict(),
@@ -115,3 +124,13 @@ def check_physics(answer: Answer) -> None:
         raise UnphysicalAnswerError("energy or forces are not finite")
     if collapsed_distance(answer.structure):
         raise UnphysicalAnswerError("sites collapsed during relaxation")
+
+
+def check_depth(answer: Answer, references: Mapping[str, float]) -> None:
+    """Raises UnphysicalAnswerError for a formation energy that no solid has: a hole of the potential."""
+    composition = answer.structure.composition.get_el_amt_dict()
+    formation = formation_energy(composition, answer.energy_per_atom, references)
+    if formation < LOWEST_FORMATION_ENERGY:
+        raise UnphysicalAnswerError(
+            f"formation energy {formation:.2f} eV/atom; no solid is known below {LOWEST_FORMATION_ENERGY:g}"
+        )

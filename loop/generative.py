@@ -24,7 +24,7 @@ from loop.acceleration import (
     rate_difference,
 )
 from loop.grouping import group
-from loop.hull import build_hull
+from loop.hull import LOWEST_FORMATION_ENERGY, build_hull
 from loop.ladder import BASELINE
 from loop.records import Stability, Status, StructureRecord
 from loop.structures import relaxed_structure
@@ -74,13 +74,18 @@ def energies_above(
 ) -> list[FloatArray]:
     """e_above_hull (eV/atom) of each run's calls, infinite where they failed.
 
-    The hull is that of everything any run validated and of what is ``known`` besides.
+    The hull is that of everything any run validated and of what is ``known`` besides. What lies deeper than
+    any solid counts as failed, as it does in campaigns.
     """
     everything = [*known, *(record for run in runs for record in (*run.seeds, *run.calls))]
-    validated = [record for record in everything if record.validation is not None]
+    validated = [record for record in everything if record.validation is not None and not _hole(record)]
     hull = build_hull("benchmark", 0, elements, validated)
     above = {id(r): entry.e_above_hull for r, entry in zip(validated, hull.entries, strict=True)}
     return [np.array([above.get(id(record), np.inf) for record in run.calls]) for run in runs]
+
+
+def _hole(record: StructureRecord) -> bool:
+    return record.verdict is not None and record.verdict.formation_energy_per_atom < LOWEST_FORMATION_ENERGY
 
 
 def hits(run: Run, above: FloatArray, tolerance: float, calls: int) -> list[bool]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from loop.acquisition import Hull
+from loop.hull import formation_energy
 from loop.records import StructureRecord
 from loop.similarity import SeenStructures
 from loop.structures import candidate_structure, relaxed_structure
@@ -116,10 +117,7 @@ def waiting(records: Sequence[StructureRecord], count: int) -> set[str]:
 def _formation(record: StructureRecord, references: Mapping[str, float]) -> float:
     if record.prior is None:
         return float("nan")
-    elements = sum(
-        share * references.get(symbol, float("nan")) for symbol, share in atomic_fractions(record).items()
-    )
-    return record.prior.energy_per_atom - elements
+    return formation_energy(atomic_fractions(record), record.prior.energy_per_atom, references)
 
 
 def atomic_fractions(record: StructureRecord) -> dict[str, float]:

@@ -40,9 +40,9 @@ def audit() -> None:
 
     ask, store = validating.validate_structure, Database.finish_validation
 
-    def asking(spec: Any, oracle: Any, structure: Any, folder: Path) -> Any:
+    def asking(spec: Any, oracle: Any, structure: Any, folder: Path, references: Any = None) -> Any:
         write_down("asked", folder.name)
-        return ask(spec, oracle, structure, folder)
+        return ask(spec, oracle, structure, folder, references)
 
     def storing(self: Database, record: str, **fields: Any) -> bool:
         done = store(self, record, **fields)

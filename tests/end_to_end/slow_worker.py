@@ -21,10 +21,10 @@ def take_time() -> None:
 
     ask = validating.validate_structure
 
-    def asking(spec: Any, oracle: Any, structure: Any, folder: Path) -> Any:
+    def asking(spec: Any, oracle: Any, structure: Any, folder: Path, references: Any = None) -> Any:
         if len(structure.composition) > 1 and _first(folder.name):
             time.sleep(SECONDS)
-        return ask(spec, oracle, structure, folder)
+        return ask(spec, oracle, structure, folder, references)
 
     validating.validate_structure = asking
 

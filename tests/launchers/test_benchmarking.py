@@ -118,6 +118,22 @@ def test_other_runs_only_add_to_the_hull(place: Path) -> None:
         bench(place, "--finished", "--hull", str(file))
 
 
+def test_a_longer_random_search_is_run_once_and_makes_no_arm(place: Path) -> None:
+    def longer() -> list[Path]:
+        return list((place / "to" / "runs").glob("longer-*/run.json"))
+
+    bench(place, "--finished", "--random-calls", "3")
+    assert not longer()
+    for options in ([], ["--finished"]):
+        bench(place, "--random-calls", "3", *options)
+        (file,) = longer()
+        run = Run.model_validate_json(file.read_text(encoding="utf-8"))
+        assert len(run.calls) == 3
+        assert {record.choice.function for record in run.calls if record.choice} == {"random"}
+        assert {row["runs"] for row in answer(place)["rows"]} == {1}
+        assert len(answer(place)["rows"]) == 4
+
+
 def test_phonons_of_hits_are_run_afterwards_once_and_kept(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 from pymatgen.core import Structure
 
 from loop.generative import Judged, Run, by_generator, energies_above, figures, hits, repeated, stable_hits
-from loop.records import Choice, Failure, Stability, Status, StructureRecord
+from loop.records import Choice, Failure, Stability, Status, StructureRecord, Verdict
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 ELEMENTS = [validated(element("Nb"), -10.0, index=0), validated(element("O", 3.0), -5.0, index=1)]
@@ -66,6 +66,15 @@ def test_the_hull_is_that_of_all_runs_and_of_what_is_known() -> None:
 def test_a_failed_call_lies_infinitely_high() -> None:
     (above,) = energies_above([run("a", failed(0), call(nbo(), -9.0, 1))], [], ["Nb", "O"])
     assert above.tolist() == [np.inf, 0.0]
+
+
+def test_what_lies_deeper_than_any_solid_neither_hits_nor_makes_the_hull() -> None:
+    hole = call(nbo(), -20.0, 0)
+    verdict = Verdict(
+        formation_energy_per_atom=-12.5, e_above_hull_found=0.0, e_above_hull_now=0.0, hull_round=1
+    )
+    hole = hole.model_copy(update={"verdict": verdict})
+    assert found(run("a", hole, call(rutile(), -9.0, 1)), calls=2) == [False, True]
 
 
 def test_what_each_generator_led_to_by_hand() -> None:
