@@ -275,12 +275,12 @@ class SurrogateChoice(_Part):
 class Acquisition(_Part):
     """How a batch is chosen. ``control_share`` of it is drawn at random, to measure acceleration.
 
-    p_target: the probability of lying within hull_tolerance of the hull that all candidates and what is known
-    make together, times that of being dynamically stable; p_hull: the former alone. posterior: the
-    surrogate's own ensemble, or a Gaussian process on the surrogate's features.
+    p_hull: the probability of lying within hull_tolerance of the hull that all candidates and what is known
+    make together; p_target: times that of being dynamically stable, which was not found to help. posterior:
+    the surrogate's own ensemble, or a Gaussian process on the surrogate's features.
     """
 
-    function: AcquisitionName = "p_target"
+    function: AcquisitionName = "p_hull"
     posterior: Literal["ensemble", "gp"] = "ensemble"
     batch: Annotated[int, Field(ge=1)] = 10
     control_share: Annotated[float, Field(ge=0, le=1)] = 0.1

@@ -86,9 +86,6 @@ def test_niobium_oxides_on_three_seeds() -> None:
             "bars: at least 4 rounds and 40 validations within 15 minutes on 2 cores, the first discovery "
             "within 4; NbO and a known NbO2 or Nb2O5 found again on at least 2 of 3 seeds",
             "NbO (Pm-3m) and rutile NbO2 were kept out of the seeds and the GAN's corpus by structure",
-            "the oracle calls rutile NbO2 dynamically unstable: choosing by the probability of a discovery, "
-            "which asks for dynamical stability, has a reason to pass it by; whether that "
-            "is why was not measured",
         ],
         order=1,
     )
