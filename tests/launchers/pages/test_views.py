@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from config.loading import load_campaign
+from config.loading import load_campaign, with_changes
 from launchers.pages import hull_plots, plots, views
 from loop.closing import acceleration_line, close_round
 from loop.database import Database
@@ -84,7 +84,8 @@ def test_a_line_stands_where_each_round_but_the_last_ended() -> None:
 
 def test_no_two_arms_of_a_ladder_are_drawn_alike() -> None:
     """Means by hand: after one and two calls of (hit, hit) and (miss, hit)."""
-    curves = {arm.adds: [[True, True], [False, True]] for arm in ladder(NB_O, SIZES["full"])}
+    spec = with_changes(NB_O, {"generation.finetune": True, "acquisition.function": "p_target"})
+    curves = {arm.adds: [[True, True], [False, True]] for arm in ladder(spec, SIZES["full"])}
     figure = plots.acceleration_figure(curves)
     lines = [trace for trace in figure.data if trace.mode == "lines"]
     assert [line.name for line in lines] == list(curves)
