@@ -225,9 +225,10 @@ class GeneratorShare(_Part):
 class Generation(_Part):
     """How many candidates a round draws, and from which generators in what shares.
 
-    finetune: the GAN goes on learning from the campaign's own relaxed records each round; it was not found
-    to help. bandit: shift shares towards generators whose candidates were discoveries. phonon_critic: the
-    GAN draws ``critic_draws`` times as much, kept by the surrogate's P(dynamically stable).
+    mix: ``soft_mode`` is in it only where it is named; it was not found to help. finetune: the GAN goes on
+    learning from the campaign's own relaxed records each round; that was not found to help either. bandit:
+    shift shares towards generators whose candidates were discoveries. phonon_critic: the GAN draws
+    ``critic_draws`` times as much, kept by the surrogate's P(dynamically stable).
     """
 
     candidates: Annotated[int, Field(ge=1)] = 120
@@ -235,7 +236,6 @@ class Generation(_Part):
         GeneratorShare(name="gan", share=0.5),
         GeneratorShare(name="random", share=0.25),
         GeneratorShare(name="prototype", share=0.25),
-        GeneratorShare(name="soft_mode", share=0.1),
     )
     gan_epochs: Annotated[int, Field(ge=1)] = 30
     finetune: bool = False

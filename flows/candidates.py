@@ -39,15 +39,19 @@ _BANDIT_DRAWS = 2000
 def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Draw candidates from every generator of the mix and store them as records.
 
-    In a round that breeds, offspring are left to ``breed``. Where the GAN has collapsed, its samples are
-    thrown away, a note says so, and the others draw its part.
+    Soft modes are followed first; what finds no mode to follow, the others draw. In a round that breeds,
+    offspring are left to ``breed``. Where the GAN has collapsed, its samples are thrown away, a note says so,
+    and the others draw its part.
     """
-    number = round_record.number
+    number, total = round_record.number, spec.generation.candidates
     mix = _shares(database, spec, number)
-    wanted = counts(mix, spec.generation.candidates)
-    if spec.breeds:
-        del wanted["offspring"]
-    batches = {name: _sample(database, spec, number, name, count) for name, count in wanted.items()}
+    modes = _sample(database, spec, number, "soft_mode", counts(mix, total).get("soft_mode", 0))
+    mix.pop("soft_mode", None)
+    wanted = counts(mix, total - len(modes.samples))
+    database.update_round(spec.id, number, wanted=wanted)
+    drawn_now = [name for name in wanted if name != "offspring" or not spec.breeds]
+    batches = {name: _sample(database, spec, number, name, wanted[name]) for name in drawn_now}
+    batches["soft_mode"] = modes
     if wanted.get("gan"):
         found = _diversity(database, spec, number, batches["gan"], wanted["gan"])
         database.update_round(spec.id, number, metrics__diversity=found)
@@ -69,7 +73,7 @@ def breed(
     finds the rest.
     """
     number = round_record.number
-    count = counts(_shares(database, spec, number), spec.generation.candidates)["offspring"]
+    count = round_record.wanted["offspring"]
     first, end = (count * part // litters for part in (litter - 1, litter))
     batch = _sample(database, spec, number, f"offspring/{litter}", end - first)
     drawn = database.records(spec.id, round=number)

@@ -84,6 +84,7 @@ def _steps(spec: CampaignSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
         "generation.mix": generation.mix,
         "acquisition.function": _WITHOUT_STABILITY.get(function, function),
     }
+    modes = any(part.name == "soft_mode" for part in generation.mix)
     gate = {"acquisition.function": function, "generation.phonon_critic": generation.phonon_critic}
     return [
         (BASELINE, "random generator, random choice", off),
@@ -94,6 +95,6 @@ def _steps(spec: CampaignSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
         ("finetuning", "+ fine-tuning the GAN", {"generation.finetune": generation.finetune}),
         ("prior", "+ potential as prior", {"prior": spec.prior}),
         ("offspring", "+ offspring", {"generation.mix": without_modes}),
-        ("phonons", "+ phonons, soft modes", phonons),
+        ("phonons", "+ phonons, soft modes" if modes else "+ phonons", phonons),
         ("gate", "+ P(dynamically stable)", gate),
     ]

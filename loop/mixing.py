@@ -12,7 +12,7 @@ _EXPLORE = 0.5
 
 
 def counts(shares: Mapping[str, float], total: int) -> dict[str, int]:
-    """Candidates per generator by largest remainder; they add up to ``total``."""
+    """Candidates per generator by largest remainder; they add up to ``total`` where there is a generator."""
     weight = sum(shares.values())
     exact = {name: total * share / weight for name, share in shares.items()}
     found = {name: int(value) for name, value in exact.items()}

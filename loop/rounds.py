@@ -61,6 +61,7 @@ class RoundMetrics(_Part):
 class RoundRecord(_Part):
     """state runs open -> closed; ``batch_digest`` hashes the ids of the validated batch in order.
 
+    wanted: candidates asked of each generator, once soft modes have been followed.
     promising: ids of those candidates that the prior relaxes further in this round. phonons: ids of those
     validated structures whose phonons are run in this round.
     steps: seconds of each finished step, named as ``step_and_litter`` reads it; a step named here is not run
@@ -72,6 +73,7 @@ class RoundRecord(_Part):
     state: Literal["open", "closed"]
     batch: list[str] = []
     batch_digest: str = ""
+    wanted: dict[str, int] = {}
     promising: list[str] = []
     phonons: list[str] = []
     steps: dict[str, float] = {}

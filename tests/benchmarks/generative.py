@@ -32,9 +32,10 @@ RANDOM_CALLS = 200
 NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
 NOTES = [
     "bars for the full loop, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first arm; the loop "
-    "as campaigns run it by default is '+ phonons, soft modes', but for fine-tuning",
+    "as campaigns run it by default finds what '+ offspring' finds, but for fine-tuning: phonons judge and "
+    "do not choose (a test), and what the two last arms add is off",
     "every run: 50 calls of 7net-0 in 5 rounds, 500 candidates drawn a round, but 483 to 500 in the two last "
-    "arms, as far as there were soft modes to follow",
+    "arms on Nb-O, as far as there were soft modes to follow: they ran before decision 99",
     "the hull that judges is that of all arms, their seeds, the known phases that the campaign file keeps "
     "out of the seeds and, on Nb-O, a random search of 200 calls; the deeper one also has what former code "
     "found (tests/benchmarks/runs/Nb-O/former)",
@@ -57,7 +58,7 @@ NOTES = [
     "Python 3.12, torch 2.11) and before decision 94, when batches were spread more; '+ potential as prior' "
     "and '+ offspring' began there, on the code of now, and were finished here",
     "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
-    "tried, in the arms with a prior: see docs/decisions/0084 to 0097",
+    "tried, in the arms with a prior: see docs/decisions/0084 to 0099",
 ]
 
 

@@ -21,7 +21,7 @@ from loop.database import Database
 from loop.records import StructureRecord
 
 NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
-CAMPAIGN = {
+CAMPAIGN: dict[str, Any] = {
     "id": "cu-au",
     "elements": ["Cu", "Au"],
     "seed": 3,
@@ -136,15 +136,17 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
     assert all(r.validation.oracle.startswith("force-field emt") for r in everything if r.validation)
 
 
-def test_the_same_file_and_seed_choose_the_same_candidates(place: Path, tmp_path: Path) -> None:
+def test_the_same_file_and_seed_choose_the_same_candidates(tmp_path: Path) -> None:
+    """Whether phonons are run or not: they judge what was found, and by default do not choose."""
     digests = []
-    for name in ("one", "two"):
+    for name, phonons in (("one", True), ("two", True), ("without phonons", False)):
         folder = tmp_path / name
         folder.mkdir()
-        niobe(folder, "launch", campaign_file(folder))
+        file = campaign_file(folder, phonons=CAMPAIGN["phonons"] | {"enabled": phonons})
+        niobe(folder, "launch", file)
         digests.append([row["batch"] for row in json.loads(niobe(folder, "rounds", "--json").stdout)])
         stop_server(folder / "home" / "db")
-    assert digests[0] == digests[1]
+    assert digests[0] == digests[1] == digests[2]
     assert all(digests[0][1:])
 
 

@@ -6,13 +6,16 @@ import functools
 import warnings
 
 import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
 
-from config.spec import CampaignSpec, Generation, GeneratorShare
+from config.spec import CampaignSpec, Generation, GeneratorShare, Oracle
 from flows.candidates import generate, merge_twins
 from flows.steps import checkpoint_folder
 from loop.database import Database
 from loop.generators.prototypes import decorated_prototypes
-from loop.records import Lineage, Status
+from loop.records import Lineage, Stability, Status
+from loop.rounds import PhononRecord
 from loop.seeds import new_record
 from surrogates.gan import CrystalGAN
 from surrogates.models import make_surrogate
@@ -87,6 +90,41 @@ def test_the_phonon_critic_writes_its_opinion_into_the_lineage(database: Databas
     assert drawn
     assert all(0 < float(record.lineage.origin["p_stable"]) <= 1 for record in drawn)
     assert database.round("g", 1).metrics.rejected_by_generator["gan: phonon critic"] > 0
+
+
+@pytest.mark.filterwarnings("ignore")  # of monty under jobflow's run_locally
+@pytest.mark.parametrize("modes", [0, 1])
+def test_what_finds_no_mode_to_follow_is_drawn_by_the_others(database: Database, modes: int) -> None:
+    """Soft modes are to draw 6 of 12. There is one way down at most: copper leaves a wide cell's centre."""
+    mix = (GeneratorShare(name="soft_mode", share=1.0), GeneratorShare(name="random", share=1.0))
+    spec = CampaignSpec(
+        id="s",
+        elements=("Cu", "Au"),
+        oracle=Oracle(name="emt"),
+        generation=Generation(candidates=12, mix=mix),
+    )
+    wide = Structure(Lattice.cubic(3.8), ["Cu", "Au"], np.array([[0.5] * 3, [0.0] * 3]))
+    parent = validated(wide, -3.0, outcome=Stability.UNSTABLE).model_copy(update={"campaign": "s"})
+    mode = {"q": [0, 0, 0], "frequency": -1.0, "real": [1.0, 0, 0, 0, 0, 0], "imag": [0.0] * 6}
+    database.create_campaign(spec)
+    database.insert([parent])
+    phonons = PhononRecord(
+        record_id=parent.id,
+        campaign="s",
+        distances=[],
+        frequencies=[],
+        ticks=[],
+        dos_frequencies=[],
+        dos=[],
+        supercell_matrix=np.eye(3, dtype=int).tolist(),
+        modes=[mode] * modes,
+    )
+    database.store_phonons(phonons)
+    generate(database, spec, database.open_round("s", 1))
+    drawn = [record.lineage for record in database.records("s", round=1)]
+    assert [lineage.generator for lineage in drawn] == ["random"] * (12 - modes) + ["soft_mode"] * modes
+    assert [lineage.parents for lineage in drawn[12 - modes :]] == [[parent.id]] * modes
+    assert database.round("s", 1).wanted == {"random": 12 - modes}
 
 
 def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: Database) -> None:

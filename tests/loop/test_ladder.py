@@ -22,6 +22,12 @@ def test_every_part_is_one_arm_in_order() -> None:
     ]
 
 
+def test_what_phonons_add_is_named_with_and_without_soft_modes() -> None:
+    modes = [*NB_O.generation.mix, {"name": "soft_mode"}]
+    adds = [ladder(with_changes(NB_O, {"generation.mix": mix}), SIZE)[-1].adds for mix in (modes[:-1], modes)]
+    assert adds == ["+ phonons", "+ phonons, soft modes"]
+
+
 def test_the_first_arm_has_every_part_off() -> None:
     first = ladder(ALL_ON, SIZE)[0].spec
     assert [part.name for part in first.generation.mix] == ["random"]
