@@ -33,12 +33,10 @@ NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
 NOTES = [
     "bars for the full loop, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first arm; the loop "
     "as campaigns run it by default finds what '+ offspring' finds, but for fine-tuning: phonons judge and "
-    "do not choose (a test), and what the two last arms add is off",
-    "every run: 50 calls of 7net-0 in 5 rounds, 500 candidates drawn a round, but 483 to 500 in the two last "
-    "arms on Nb-O, as far as there were soft modes to follow: they ran before decision 99",
+    "do not choose (a test), and what the arms after it add is off",
+    "every run: 50 calls of 7net-0 in 5 rounds, 500 candidates drawn a round",
     "the hull that judges is that of all arms, their seeds, the known phases that the campaign file keeps "
-    "out of the seeds and, on Nb-O, a random search of 200 calls; the deeper one also has what former code "
-    "found (tests/benchmarks/runs/Nb-O/former)",
+    "out of the seeds and a random search of 200 calls",
     "'+ GAN' draws 7 of 9 candidates from the GAN, trained once for all runs on dev_mp_structures.parquet "
     "without the system's own compounds, and 2 at random",
     "greedy and acquisition learn from the seeds only; from '+ retraining' on, from each batch",
@@ -54,12 +52,19 @@ NOTES = [
     "run afterwards, at no call's cost",
     "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
     "one core, the others busy with other runs",
-    "'+ acquisition' to '+ fine-tuning' on Nb-O, and greedy's seed 4, ran on another machine (16 cores, "
-    "Python 3.12, torch 2.11) and before decision 94, when batches were spread more; '+ potential as prior' "
-    "and '+ offspring' began there, on the code of now, and were finished here",
     "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
     "tried, in the arms with a prior: see docs/decisions/0084 to 0099",
 ]
+NOTES_OF = {
+    "Nb-O": [
+        "the deeper hull also has what former code found (tests/benchmarks/runs/Nb-O/former)",
+        "the two last arms ran before decision 99 and drew 483 to 500 candidates a round, as far as there "
+        "were soft modes to follow",
+        "'+ acquisition' to '+ fine-tuning', and greedy's seed 4, ran on another machine (16 cores, Python "
+        "3.12, torch 2.11) and before decision 94, when batches were spread more; '+ potential as prior' and "
+        "'+ offspring' began there, on the code of now, and were finished here",
+    ],
+}
 
 
 def main() -> None:
@@ -100,7 +105,7 @@ def main() -> None:
         rows=rows,
         seconds=seconds,
         seeds=range(1, options.seeds + 1),
-        notes=NOTES,
+        notes=NOTES + NOTES_OF.get(options.system, []),
         order=43,
     )
     publish(
