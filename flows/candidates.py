@@ -73,7 +73,7 @@ def breed(
     finds the rest.
     """
     number = round_record.number
-    count = round_record.wanted["offspring"]
+    count = (round_record.wanted or _wanted_before(database, spec, number))["offspring"]
     first, end = (count * part // litters for part in (litter - 1, litter))
     batch = _sample(database, spec, number, f"offspring/{litter}", end - first)
     drawn = database.records(spec.id, round=number)
@@ -81,6 +81,11 @@ def breed(
     _store(database, spec, number, {f"offspring/{litter}": batch}, start=others + first)
     records = database.records(spec.id)
     _screen(database, spec, number, records, _at_rest_or_waiting(records))
+
+
+def _wanted_before(database: Database, spec: CampaignSpec, number: int) -> dict[str, int]:
+    """What was asked in a round that an older Niobe, which did not keep it, left open."""
+    return counts(_shares(database, spec, number), spec.generation.candidates)
 
 
 def _store(
