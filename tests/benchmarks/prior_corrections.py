@@ -97,21 +97,19 @@ def _scored(
     """Mean absolute error, mean std (eV/atom) and negative log-likelihood, by way."""
     structures, targets = training_set(before, references)
     rest = targets[_TARGET]
-    known = np.flatnonzero(np.isfinite(rest)).tolist()
-    taught = [structures[row] for row in known]
-    usual = usual_corrections([before[row] for row in known], before, references)
+    usual = usual_corrections(before, before, references)
     ahead = usual_corrections(batch, before, references)
     labels = {
-        _USUAL: (rest[known], ahead),
-        "alone": (rest[known] + usual, np.zeros(len(batch))),
+        _USUAL: (rest, ahead),
+        "alone": (rest + usual, np.zeros(len(batch))),
     }
     energies = np.array([r.verdict.formation_energy_per_atom for r in batch if r.verdict])
     truth = energies - prior_formation_energies(batch, references)
     spec = load_campaign(campaign_of("Nb-O")).surrogate
     found = {}
-    for way, (taught_labels, offset) in labels.items():
+    for way, (label, offset) in labels.items():
         model = make_surrogate(spec.model, members=spec.members, epochs=spec.epochs)
-        model.fit(taught, {_TARGET: taught_labels}, seed=1)
+        model.fit(structures, {_TARGET: label}, seed=1)
         predicted = model.predict([candidate_structure(record) for record in batch])[_TARGET]
         found[way] = _score(truth - offset - predicted.mean, predicted.std)
     return found
