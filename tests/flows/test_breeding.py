@@ -57,7 +57,8 @@ def test_offspring_come_after_the_first_litter_has_come_to_rest(database: Databa
     rejected = database.round(SPEC.id, 1).metrics.rejected_by_generator
     assert {key.split(":")[0] for key in rejected} == {"random", "offspring/1"}
 
-    breed(database, SPEC, database.round(SPEC.id, 1), litter=1, litters=2)
+    as_an_older_niobe_left_it = database.round(SPEC.id, 1).model_copy(update={"wanted": {}})
+    breed(database, SPEC, as_an_older_niobe_left_it, litter=1, litters=2)
     assert database.records(SPEC.id, round=1) == drawn
     second = look(database)
     now = {record.id: record for record in database.records(SPEC.id, round=1)}
