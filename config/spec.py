@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from itertools import combinations
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -217,6 +217,20 @@ class Prior(_Part):
     fmax: Annotated[float, Field(gt=0)] = 0.1
 
 
+_USUAL_PRIOR: dict[OracleName, PriorName] = {
+    "7net-0": "chgnet",
+    "7net-l3i5": "chgnet",
+    "chgnet": "7net-0",
+    "vasp": "chgnet",
+}
+
+
+def _usual_prior(before: dict[str, Any]) -> Prior | None:
+    """Of the fields validated before; none for a toy oracle, which no other potential foretells."""
+    name = before["oracle"].name if "oracle" in before else None
+    return Prior(potential=_USUAL_PRIOR[name]) if name in _USUAL_PRIOR else None
+
+
 class GeneratorShare(_Part):
     name: GeneratorName
     share: Annotated[float, Field(gt=0)] = 1.0
@@ -236,6 +250,7 @@ class Generation(_Part):
         GeneratorShare(name="gan", share=0.5),
         GeneratorShare(name="random", share=0.25),
         GeneratorShare(name="prototype", share=0.25),
+        GeneratorShare(name="offspring", share=0.4),
     )
     gan_epochs: Annotated[int, Field(ge=1)] = 30
     finetune: bool = False
@@ -295,7 +310,8 @@ class Policy(_Part):
 class CampaignSpec(_Part):
     """A chemical system, a goal and a budget. Everything random follows from ``seed``.
 
-    asynchronous: with ``launcher: fireworks``, go on at the quorum while slow validations still run; what
+    prior: unless named, CHGNet, or 7net-0 where CHGNet is the oracle; ``null`` for none. asynchronous: with
+    ``launcher: fireworks``, go on at the quorum while slow validations still run; what
     comes late counts in the next round.
     """
 
@@ -309,10 +325,10 @@ class CampaignSpec(_Part):
     recompute: Recompute = Recompute()
     corpus: str | None = None
     generation: Generation = Generation()
-    prior: Prior | None = None
+    oracle: Oracle = Oracle()
+    prior: Prior | None = Field(default_factory=_usual_prior)
     surrogate: SurrogateChoice = SurrogateChoice()
     acquisition: Acquisition = Acquisition()
-    oracle: Oracle = Oracle()
     phonons: Phonons = Phonons()
     hull_tolerance: Annotated[float, Field(ge=0)] = 0.1
     quorum: Annotated[float, Field(gt=0, le=1)] = 0.8

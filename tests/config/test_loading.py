@@ -95,6 +95,20 @@ def test_elements_are_those_of_the_periodic_table() -> None:
     assert [Element.from_Z(z).symbol for z in range(1, len(ELEMENTS) + 1)] == list(ELEMENTS)
 
 
+@pytest.mark.parametrize(
+    ("oracle", "prior"),
+    [("", "chgnet"), ("vasp", "chgnet"), ("chgnet", "7net-0"), ("emt", None), ("lj", None)],
+)
+def test_a_file_without_a_prior_has_the_usual_one_of_its_oracle(
+    tmp_path: Path, oracle: str, prior: str | None
+) -> None:
+    text = f"id: a\nelements: [Cu]\n{f'oracle: {{name: {oracle}}}' if oracle else ''}\n"
+    spec = load_campaign(write(tmp_path, text))
+    assert (spec.prior.potential if spec.prior else None) == prior
+    assert spec.breeds == (prior is not None)
+    assert load_campaign(write(tmp_path, f"{text}prior: null")).prior is None
+
+
 def test_options_need_a_named_surrogate(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(

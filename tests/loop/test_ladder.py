@@ -62,4 +62,4 @@ def test_a_part_the_file_does_not_have_makes_no_arm() -> None:
         {"id": "a", "elements": ["Nb", "O"], "generation": {"mix": [{"name": "random"}], "finetune": False}}
     )
     names = [arm.name for arm in ladder(plain, SIZE)]
-    assert names == [BASELINE, "greedy", "acquisition", "retraining", "phonons"]
+    assert names == [BASELINE, "greedy", "acquisition", "retraining", "prior", "phonons"]
