@@ -63,6 +63,12 @@ def environment(place: Path) -> dict[str, str]:
     return inherited | {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": "2", "PYTHONPATH": root}
 
 
+def test_check_says_what_a_campaign_would_cost_and_writes_nothing(place: Path) -> None:
+    (row,) = json.loads(niobe(place, "check", campaign_file(place), "--json").stdout)
+    assert (row["campaign"], row["validations"], row["prior"]) == ("cu-au", 8, "none")
+    assert not (place / "home").exists()
+
+
 PRIOR = {"potential": "lj", "steps": 5, "first_steps": 2, "keep": 0.5}
 BREEDING = {
     "prior": PRIOR,

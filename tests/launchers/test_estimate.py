@@ -1,0 +1,40 @@
+"""What a campaign would cost: counts that follow the file, and time that follows the counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from config.loading import with_changes
+from config.spec import CampaignSpec
+from launchers.estimate import estimate
+
+SPEC = CampaignSpec(id="a", elements=("Nb", "O"))
+
+
+def of(**changes: Any) -> dict[str, Any]:
+    return estimate(with_changes(SPEC, {key.replace("__", "."): value for key, value in changes.items()}))
+
+
+def test_validations_are_those_that_budget_and_batch_allow() -> None:
+    few = of(budget={"rounds": 3, "validations": 100}, acquisition__batch=4)
+    assert (few["validations"], few["candidates"]) == (12, 3 * SPEC.generation.candidates)
+    assert of(budget={"rounds": 3, "validations": 7}, acquisition__batch=4)["validations"] == 7
+
+
+def test_a_prior_takes_time_and_less_where_only_a_share_is_relaxed_further() -> None:
+    without, usual = of(prior=None), of()
+    sparing = of(prior={"potential": "chgnet", "first_steps": 5, "steps": 50, "keep": 0.1})
+    assert (without["prior"], without["prior minutes"]) == ("none", 0)
+    assert usual["prior minutes"] == pytest.approx(2.5 * sparing["prior minutes"], rel=0.05)
+    assert usual["oracle minutes"] == without["oracle minutes"]
+
+
+def test_workers_share_oracle_and_prior(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIOBE_WORKERS", "1")
+    one = of()
+    monkeypatch.setenv("NIOBE_WORKERS", "4")
+    four = of()
+    shared = one["oracle minutes"] + one["prior minutes"]
+    assert one["wall minutes"] - four["wall minutes"] == pytest.approx(0.75 * shared, abs=0.2)
