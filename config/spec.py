@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
@@ -59,6 +60,9 @@ ELEMENTS: tuple[str, ...] = (
     *("Hf", "Ta", "W", "Re", "Os", "Ir", "Pt", "Au", "Hg", "Tl", "Pb", "Bi", "Po", "At", "Rn"),
     *("Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu"),
 )
+
+_NOT_IN_7NET = ("Po", "At", "Rn", "Fr", "Ra")
+_IN_EMT = ("H", "C", "N", "O", "Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
 
 OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
@@ -227,8 +231,19 @@ _USUAL_PRIOR: dict[OracleName, PriorName] = {
 
 def _usual_prior(before: dict[str, Any]) -> Prior | None:
     """Of the fields validated before; none for a toy oracle, which no other potential foretells."""
-    name = before["oracle"].name if "oracle" in before else None
-    return Prior(potential=_USUAL_PRIOR[name]) if name in _USUAL_PRIOR else None
+    usual = _USUAL_PRIOR.get(before["oracle"].name) if "oracle" in before else None
+    if usual is None or _unknown_to(usual, before.get("elements", ())):
+        return None
+    return Prior(potential=usual)
+
+
+def _unknown_to(potential: OracleName, elements: Iterable[str]) -> list[str]:
+    """Which of the elements the potential has no parameters for."""
+    if potential == "emt":
+        return [symbol for symbol in elements if symbol not in _IN_EMT]
+    if potential.startswith("7net"):
+        return [symbol for symbol in elements if symbol in _NOT_IN_7NET]
+    return []
 
 
 class GeneratorShare(_Part):
@@ -361,11 +376,22 @@ class CampaignSpec(_Part):
         foreign = sorted(set(self.limits.fractions) - set(self.elements))
         if foreign:
             raise ValueError(f"limits.fractions: {foreign[0]!r} is not in the campaign; allowed: {allowed}")
+        self._all_elements_known()
         if self.prior is not None and self.prior.potential == self.oracle.name:
             raise ValueError(f"prior.potential: {self.oracle.name} is the oracle; what ranks may not judge")
         if self.asynchronous and self.launcher == "local":
             raise ValueError("asynchronous: needs launcher: fireworks; the local launcher waits for a batch")
         return self
+
+    def _all_elements_known(self) -> None:
+        named: dict[str, OracleName] = {"oracle.name": self.oracle.name}
+        if self.prior is not None:
+            named["prior.potential"] = self.prior.potential
+        for key, potential in named.items():
+            if unknown := _unknown_to(potential, self.elements):
+                raise ValueError(
+                    f"{key}: {potential} does not know {unknown[0]}; chgnet, lj and vasp know all elements"
+                )
 
     @property
     def chemsys(self) -> str:

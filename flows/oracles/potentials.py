@@ -115,14 +115,11 @@ def _load(name: str) -> Calculator:
 def potential(name: str) -> Calculator:
     """The guarded ASE calculator of that name, loaded once a process.
 
-    Raises ConfigError for an unknown name or where the package that carries the weights is missing.
+    Raises ConfigError for an unknown name.
     """
     if name not in POTENTIALS:
         raise ConfigError(f"oracle.name: {name!r} is not a potential; allowed: {', '.join(POTENTIALS)}")
-    try:
-        return _guard(_load(name))
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"oracle.name: {name} needs {error.name}; pip install 'niobe[{name}]'") from error
+    return _guard(_load(name))
 
 
 @functools.cache

@@ -92,7 +92,7 @@ class PriorSurrogate:
 def potential_rows(structures: Sequence[Structure]) -> FloatArray:
     """Energy (eV/atom), its mean atomic features (64), and Magpie: shape (n, 197).
 
-    Raises ValueError where CHGNet is not installed or a structure is not sound.
+    Raises ValueError where a structure is not sound.
     """
     composition = magpie(structures)
     if not structures:
@@ -111,8 +111,6 @@ def potential_rows(structures: Sequence[Structure]) -> FloatArray:
 
 @functools.cache
 def _potential() -> Any:
-    try:
-        from chgnet.model import CHGNet
-    except ImportError:
-        raise ValueError(f"surrogate model {PRIOR} needs CHGNet: pip install 'niobe[chgnet]'") from None
+    from chgnet.model import CHGNet
+
     return CHGNet.load(use_device="cpu", verbose=False)

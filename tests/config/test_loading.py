@@ -45,6 +45,9 @@ def test_shipped_examples_are_valid(file: Path) -> None:
         ),
         ("id: a\nelements: [Nb]\nlimits: {fractions: {Nb: [0.9, 0.2]}}", "not a range within [0, 1]"),
         ("id: a\nelements: [Nb]\nprior: {potential: 7net-0}", "7net-0 is the oracle"),
+        ("id: a\nelements: [Po, O]", "oracle.name: 7net-0 does not know Po; chgnet, lj and vasp know all"),
+        ("id: a\nelements: [Nb]\noracle: {name: emt}", "oracle.name: emt does not know Nb"),
+        ("id: a\nelements: [Nb]\nprior: {potential: emt}", "prior.potential: emt does not know Nb"),
         ("[1, 2]", "a campaign file is a mapping"),
         ("id: [", "not valid YAML"),
     ],
@@ -63,9 +66,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_overrides_replace_keys_and_paths_follow_the_file(tmp_path: Path) -> None:
     (tmp_path / "mine.cif").write_text("")
-    file = write(tmp_path, "id: a\nelements: [O, Nb]\nseeds: {files: [mine.cif]}")
+    file = write(tmp_path, "id: a\nelements: [O, Cu]\nseeds: {files: [mine.cif]}")
     spec = load_campaign(file, seed=7, oracle__name="emt", id=None)
-    assert (spec.seed, spec.oracle.name, spec.id, spec.elements) == (7, "emt", "a", ("Nb", "O"))
+    assert (spec.seed, spec.oracle.name, spec.id, spec.elements) == (7, "emt", "a", ("Cu", "O"))
     assert spec.seeds.files == (str((tmp_path / "mine.cif").resolve()),)
 
 
@@ -107,6 +110,11 @@ def test_a_file_without_a_prior_has_the_usual_one_of_its_oracle(
     assert (spec.prior.potential if spec.prior else None) == prior
     assert spec.breeds == (prior is not None)
     assert load_campaign(write(tmp_path, f"{text}prior: null")).prior is None
+
+
+def test_no_prior_is_usual_where_it_does_not_know_an_element() -> None:
+    spec = CampaignSpec.model_validate({"id": "a", "elements": ["Po", "O"], "oracle": {"name": "chgnet"}})
+    assert spec.prior is None
 
 
 def test_options_need_a_named_surrogate(tmp_path: Path) -> None:
