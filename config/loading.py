@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.errors import ConfigError
 from config.spec import CampaignSpec, Source
+from config.workable import why_not
 
 
 def load_campaign(path: Path, **overrides: Any) -> CampaignSpec:
@@ -26,6 +27,8 @@ def load_campaign(path: Path, **overrides: Any) -> CampaignSpec:
         spec = CampaignSpec.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_problem(error, content)}") from None
+    if reason := why_not(spec):
+        raise ConfigError(f"{path}: {reason}")
     return _with_absolute_paths(spec, path.parent)
 
 
@@ -110,9 +113,15 @@ def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
     corpus = str((folder / spec.corpus).resolve()) if spec.corpus else None
     if corpus:
         _check_corpus(Path(corpus))
-    seeds = spec.seeds.model_copy(update={"files": files})
+    excluded = tuple(_absolute_if_a_file(folder, entry) for entry in spec.seeds.exclude)
+    seeds = spec.seeds.model_copy(update={"files": files, "exclude": excluded})
     sources = tuple(_source_in(folder, source) for source in spec.sources)
     return spec.model_copy(update={"seeds": seeds, "corpus": corpus, "sources": sources})
+
+
+def _absolute_if_a_file(folder: Path, entry: str) -> str:
+    path = (folder / entry).resolve()
+    return str(path) if path.exists() else entry
 
 
 def _check_corpus(path: Path) -> None:

@@ -230,14 +230,16 @@ _USUAL_PRIOR: dict[OracleName, PriorName] = {
 
 
 def _usual_prior(before: dict[str, Any]) -> Prior | None:
-    """Of the fields validated before; none for a toy oracle, which no other potential foretells."""
+    """Of the fields validated before; none for a toy oracle, which no other potential foretells, and for
+    ``mlip_prior``, which has one of its own."""
     usual = _USUAL_PRIOR.get(before["oracle"].name) if "oracle" in before else None
-    if usual is None or _unknown_to(usual, before.get("elements", ())):
+    if usual is None or unknown_to(usual, before.get("elements", ())):
         return None
-    return Prior(potential=usual)
+    learns_itself = "surrogate" in before and before["surrogate"].model == "mlip_prior"
+    return None if learns_itself else Prior(potential=usual)
 
 
-def _unknown_to(potential: OracleName, elements: Iterable[str]) -> list[str]:
+def unknown_to(potential: OracleName, elements: Iterable[str]) -> list[str]:
     """Which of the elements the potential has no parameters for."""
     if potential == "emt":
         return [symbol for symbol in elements if symbol not in _IN_EMT]
@@ -341,8 +343,8 @@ class CampaignSpec(_Part):
     corpus: str | None = None
     generation: Generation = Generation()
     oracle: Oracle = Oracle()
-    prior: Prior | None = Field(default_factory=_usual_prior)
     surrogate: SurrogateChoice = SurrogateChoice()
+    prior: Prior | None = Field(default_factory=_usual_prior)
     acquisition: Acquisition = Acquisition()
     phonons: Phonons = Phonons()
     hull_tolerance: Annotated[float, Field(ge=0)] = 0.1
@@ -376,22 +378,11 @@ class CampaignSpec(_Part):
         foreign = sorted(set(self.limits.fractions) - set(self.elements))
         if foreign:
             raise ValueError(f"limits.fractions: {foreign[0]!r} is not in the campaign; allowed: {allowed}")
-        self._all_elements_known()
         if self.prior is not None and self.prior.potential == self.oracle.name:
             raise ValueError(f"prior.potential: {self.oracle.name} is the oracle; what ranks may not judge")
         if self.asynchronous and self.launcher == "local":
             raise ValueError("asynchronous: needs launcher: fireworks; the local launcher waits for a batch")
         return self
-
-    def _all_elements_known(self) -> None:
-        named: dict[str, OracleName] = {"oracle.name": self.oracle.name}
-        if self.prior is not None:
-            named["prior.potential"] = self.prior.potential
-        for key, potential in named.items():
-            if unknown := _unknown_to(potential, self.elements):
-                raise ValueError(
-                    f"{key}: {potential} does not know {unknown[0]}; chgnet, lj and vasp know all elements"
-                )
 
     @property
     def chemsys(self) -> str:

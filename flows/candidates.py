@@ -40,15 +40,20 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     """Draw candidates from every generator of the mix and store them as records.
 
     Soft modes are followed first; what finds no mode to follow, the others draw. In a round that breeds,
-    offspring are left to ``breed``. Where the GAN has collapsed, its samples are thrown away, a note says so,
-    and the others draw its part.
+    offspring are left to ``breed``. Where the GAN has collapsed or had nothing to learn from, a note says so,
+    its samples are thrown away and the others draw its part.
     """
     number, total = round_record.number, spec.generation.candidates
     mix = _shares(database, spec, number)
+    notes = list(round_record.notes)
+    if "gan" in mix and not checkpoint_folder(spec, number, "gan").is_dir():
+        others = [name for name in mix if name != "gan"] or _UNTRAINED
+        mix = without(mix, "gan", others)
+        notes += [f"no prototype that the GAN could learn from; {', '.join(sorted(mix))} drew its part"]
     modes = _sample(database, spec, number, "soft_mode", counts(mix, total).get("soft_mode", 0))
     mix.pop("soft_mode", None)
     wanted = counts(mix, total - len(modes.samples))
-    database.update_round(spec.id, number, wanted=wanted)
+    database.update_round(spec.id, number, wanted=wanted, notes=notes)
     drawn_now = [name for name in wanted if name != "offspring" or not spec.breeds]
     batches = {name: _sample(database, spec, number, name, wanted[name]) for name in drawn_now}
     batches["soft_mode"] = modes
@@ -59,7 +64,7 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
         if reason:
             instead = counts(without(mix, "gan", _UNTRAINED), wanted["gan"])
             note = f"the GAN collapsed ({reason}); {', '.join(sorted(instead))} drew its {wanted['gan']}"
-            database.update_round(spec.id, number, notes=[*round_record.notes, note])
+            database.update_round(spec.id, number, notes=[*notes, note])
             batches = _fall_back(database, spec, number, batches, instead)
     _store(database, spec, number, batches)
 
@@ -299,14 +304,15 @@ def merge_twins(database: Database, spec: CampaignSpec, number: int) -> None:
     """Mark candidates that turned out to be a structure that is already there.
 
     Those that the prior relaxed in this round are compared with each other and with what earlier rounds hold,
-    but for what had a first look only; all others, with what the last round's validations relaxed into.
+    but for what had a first look only; all others, with what the last round's validations relaxed into, or
+    all validations of an asynchronous campaign, where some come late.
     """
     records = database.records(spec.id)
     fresh = _relaxed_now(database, spec, number, records)
     open_ = [r for r in records if r.status is Status.SCREENED and not r.pinned]
     unsure = {r.id for r in records if r.status is Status.SCREENED and (glanced_at(r) or r.round == number)}
     others = [record for record in records if record.id not in fresh | unsure]
-    seen, news = _seen_before(others), _results(records, number - 1)
+    seen, news = _seen_before(others), _results(records, since=0 if spec.asynchronous else number - 1)
     by_id = {record.id: record for record in records}
     for record in open_:
         if record.id in fresh and not _merged(database, record, by_id, seen, "duplicate after the prior"):
@@ -340,10 +346,10 @@ def _relaxed_now(
     return {record.id for record in records if record.round == number and record.prior}
 
 
-def _results(records: Sequence[StructureRecord], number: int) -> SeenStructures:
-    """What a round's validations relaxed into."""
+def _results(records: Sequence[StructureRecord], since: int) -> SeenStructures:
+    """What the validations of a round and later ones relaxed into."""
     return SeenStructures(
         (record.id, relaxed_structure(record))
         for record in records
-        if record.validation is not None and record.acquired_round == number
+        if record.validation is not None and (record.acquired_round or 0) >= since
     )

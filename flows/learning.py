@@ -91,16 +91,24 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
 
     A corpus that is a folder holds a GAN trained before, which is where this one begins. Without any the
     corpus is pymatgen's AFLOW prototypes in the system's elements, without what ``seeds.exclude`` keeps out.
-    With ``generation.finetune`` off it learns from the corpus only.
+    With ``generation.finetune`` off it learns from the corpus only. Where no prototype suits the system there
+    is nothing to learn from, and no GAN.
     """
     if all(part.name != "gan" for part in spec.generation.mix):
         return
+    from surrogates.gan import NothingToLearnError
+
     number = round_record.number
     before = checkpoint_folder(spec, number - 1, "gan")
     if before.is_dir() and not spec.generation.finetune:
         _pass_on(spec, number, "gan")
         return
-    gan = _gan_of(before) if before.is_dir() else _gan_of_the_corpus(database, spec, number)
+    try:
+        gan = _gan_of(before) if before.is_dir() else _gan_of_the_corpus(database, spec, number)
+    except NothingToLearnError:
+        if spec.corpus is not None:
+            raise
+        return
     if spec.generation.finetune:
         records = [record for record in _finished(database, spec) if record.verdict is not None]
         fine_tune(
@@ -133,7 +141,7 @@ def _gan_of_the_corpus(database: Database, spec: CampaignSpec, number: int) -> C
 def gan_trained_on(corpus: Sequence[Structure], *, epochs: int, seed: int, report: Report) -> CrystalGAN:
     """A new GAN that learned from a corpus, what lies near the hull weighted up.
 
-    Raises ValueError where the GAN can write none of the structures.
+    Raises NothingToLearnError where the GAN can write none of the structures.
     """
     from surrogates.gan import CrystalGAN
 

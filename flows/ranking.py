@@ -20,6 +20,7 @@ from loop.acquisition import (
     novelty,
     target_probability,
 )
+from loop.closing import is_reference
 from loop.database import Database
 from loop.hull import formation_hull
 from loop.policy import oracle_seconds, validations_left
@@ -101,26 +102,39 @@ def _value(prediction: Prediction, row: int) -> PredictedValue:
 
 
 def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Choose the round's batch: pinned candidates first, then acquisition with its control share."""
+    """Choose the round's batch: pinned candidates first, then acquisition with its control share.
+
+    Killed midway and run again it chooses anew, from what it had chosen already too; what was pinned or
+    vetoed meanwhile stands.
+    """
     number = round_record.number
     batch, choices, chosen = _choose(database, spec, number)
     notes = list(dict.fromkeys([*round_record.notes, *chosen]))
     digest = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:12]
     database.update_round(spec.id, number, batch=batch, batch_digest=digest, notes=notes)
+    for record in _chosen_before(database, spec, number):
+        if record.id not in choices:
+            database.update_record(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
     for identifier in batch:
-        database.update_record(
+        database.update_screened(
             identifier, status=Status.ACQUIRED, acquired_round=number, choice=choices[identifier]
         )
+
+
+def _chosen_before(database: Database, spec: CampaignSpec, number: int) -> list[StructureRecord]:
+    """What the same step chose for this round before it was killed."""
+    return database.records(spec.id, status=Status.ACQUIRED.value, acquired_round=number)
 
 
 def _choose(
     database: Database, spec: CampaignSpec, number: int
 ) -> tuple[list[str], dict[str, Choice], list[str]]:
     campaign = database.campaign(spec.id)
-    pool = database.pool(spec.id)
+    pool = [*database.pool(spec.id), *_chosen_before(database, spec, number)]
+    pool.sort(key=lambda record: (record.round, record.index))
     if campaign is None or not pool:
         return [], {}, ["no candidate was left after screening"]
-    size = min(spec.acquisition.batch, validations_left(spec, campaign, spent(database, spec)))
+    size = min(spec.acquisition.batch, validations_left(spec, campaign, spent(database, spec, but=number)))
     pinned = [record for record in pool if record.pinned][:size]
     choices = {r.id: Choice(function="pinned", arm="pinned", rank=rank) for rank, r in enumerate(pinned)}
     rest = [record for record in pool if record.id not in choices]
@@ -146,14 +160,15 @@ def _choose_from(
     features = model.features([candidate_structure(record) for record in rest])
     found = database.records(spec.id, status=Status.VALIDATED.value)
     known = model.features([candidate_structure(record) for record in found])
-    in_flight = database.records(spec.id, status=Status.ACQUIRED.value)
+    acquired = database.records(spec.id, status=Status.ACQUIRED.value)
+    in_flight = [record for record in acquired if record.acquired_round != number]
     return choose_batch(
         spec.acquisition.function,
         _pool(spec, number, rest, features, known, found),
         batch=count,
         control_share=spec.acquisition.control_share,
         seed=spec.derived_seed(number, "acquire"),
-        observed=_observed(found),
+        observed=_observed(spec, found),
         pending=model.features([candidate_structure(record) for record in in_flight]) if in_flight else None,
         posterior=_gaussian_process(spec, number, features, known, found),
         seconds_left=_seconds_left(database, spec),
@@ -202,13 +217,13 @@ def _p_target(
     )
 
 
-def _observed(found: Sequence[StructureRecord]) -> FloatArray:
+def _observed(spec: CampaignSpec, found: Sequence[StructureRecord]) -> FloatArray:
     """What was found, as acquisition sees it: −e_above_hull (eV/atom), dynamically stable, novelty 0."""
     dynamics = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0, Stability.UNDECIDED: 0.5}
     rows = [
         (-record.verdict.e_above_hull_now, dynamics[record.validation.phonon.outcome], 0.0)
         for record in found
-        if record.validation and record.verdict and record.nelements > 1
+        if record.validation and record.verdict and not is_reference(spec, record)
     ]
     return np.array(rows, dtype=float).reshape(-1, 3)
 
@@ -252,6 +267,6 @@ def _stored(target: str, records: Sequence[StructureRecord]) -> Prediction:
     )
 
 
-def spent(database: Database, spec: CampaignSpec) -> int:
-    """Validations the campaign has asked for so far, seeds not counted."""
-    return sum(len(record.batch) for record in database.rounds(spec.id) if record.number > 0)
+def spent(database: Database, spec: CampaignSpec, *, but: int = 0) -> int:
+    """Validations the campaign has asked for so far, but for seeds and for those of round ``but``."""
+    return sum(len(record.batch) for record in database.rounds(spec.id) if record.number not in {0, but})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from flows.oracles.base import Oracle
 from flows.oracles.registry import make_oracle
 from flows.validation import PHONONS_OPEN, phonons, validate_structure
 from loop import closing
-from loop.closing import round_metrics
+from loop.closing import in_order, round_metrics
 from loop.database import Database
 from loop.hull import build_hull, elemental_energies
 from loop.kin import SAME_ENERGY
@@ -132,11 +132,6 @@ def _why_no_phonons(
     return f"relaxed into {twin}" if twin else ""
 
 
-def in_order(records: Iterable[StructureRecord]) -> list[StructureRecord]:
-    """By the round they were acquired in and their place in its batch."""
-    return sorted(records, key=lambda r: (r.acquired_round or 0, r.choice.rank if r.choice else 0, r.id))
-
-
 def _run_phonons(database: Database, spec: CampaignSpec, oracle: Oracle, record: StructureRecord) -> None:
     with work_folder(spec, record, "phonons") as folder:
         outcome = phonons(spec, oracle, relaxed_structure(record), folder)
@@ -201,6 +196,8 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
     """
     if not {"seed", "acquire"} & set(round_record.steps):
         raise QuorumError("no batch was chosen: an earlier step of the round failed")
+    if round_record.number > 0 and "generate" not in round_record.steps:
+        raise QuorumError("no candidates were drawn: an earlier step of the round failed")
     records = database.records(spec.id)
     _require_quorum(spec, round_record, records)
     hull, verdicts = closing.close_round(spec, round_record.number, records)

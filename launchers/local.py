@@ -28,6 +28,7 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick) -> str:
     from flows.round import RoundMaker
 
     with _only_one(spec), Workers(Settings().workers) as workers:
+        database.update_campaign(spec.id, **{"spec.launcher": "local"})
         while True:
             number, reason = next_round(database, spec)
             if reason:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def close_round(
     spec: CampaignSpec, round_number: int, records: Sequence[StructureRecord]
 ) -> tuple[HullRecord, dict[str, Verdict]]:
     """The hull of the round and the verdict of every validated record, by record id."""
-    validated = [record for record in records if record.status is Status.VALIDATED]
+    validated = in_order(record for record in records if record.status is Status.VALIDATED)
     hull = build_hull(spec.id, round_number, spec.elements, validated)
     crystals = _Crystals()
     verdicts = {}
@@ -31,6 +31,19 @@ def close_round(
             spec, record, round_number, entry.e_above_hull, entry.formation_energy_per_atom, crystals
         )
     return hull, verdicts
+
+
+def in_order(records: Iterable[StructureRecord]) -> list[StructureRecord]:
+    """What was judged before first, then by the round they were acquired in and their place in its batch.
+
+    Of two that relaxed into one crystal the later one is the duplicate.
+    """
+    return sorted(records, key=_turn)
+
+
+def _turn(record: StructureRecord) -> tuple[bool, int, int, int, int]:
+    rank = record.choice.rank if record.choice else 0
+    return record.verdict is None, record.acquired_round or 0, rank, record.round, record.index
 
 
 class _Crystals:
@@ -87,11 +100,16 @@ def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, dupl
     return (
         record.round > 0
         and validation is not None
-        and record.nelements > 1
+        and not is_reference(spec, record)
         and duplicate_of is None
         and above <= spec.hull_tolerance
         and (validation.phonon.outcome is Stability.STABLE or not spec.phonons.enabled)
     )
+
+
+def is_reference(spec: CampaignSpec, record: StructureRecord) -> bool:
+    """Whether it is a crystal of one element in a campaign of several: no find, wherever it lies."""
+    return record.nelements == 1 < len(spec.elements)
 
 
 def round_metrics(

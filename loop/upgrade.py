@@ -59,8 +59,11 @@ def _as_it_was(document: Document) -> Document:
 
 
 def _campaign_from_2(document: Document) -> Document:
-    """Version 2 added sources to the spec, version 3 took ``prior.rattle`` away; the digest covers all."""
-    content = document["spec"]
+    """Version 2 added sources to the spec, version 3 took ``prior.rattle`` away; the digest covers all.
+
+    A spec without the key is of a campaign that had no prior.
+    """
+    content = {"prior": None} | document["spec"]
     if content.get("prior"):
         content = content | {"prior": {k: v for k, v in content["prior"].items() if k != "rattle"}}
     spec = CampaignSpec.model_validate(content)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.spec import CampaignSpec
 from launchers.fireworks.submission import submit_once
+from launchers.fireworks.workflows import GIVEN_UP
 from launchers.rounds import end_campaign, next_round
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def advance(launchpad: Any, database: Database, campaign: str) -> list[str]:
         return []
     record = database.open_round(campaign, number)
     done = []
-    for stage, flows in _due(database, spec, record):
+    for stage, flows in _due(launchpad, database, spec, record):
         key = f"{campaign} r{number} {stage}"
         if submit_once(launchpad, spec, number, key, flows):
             done.append(key)
@@ -48,7 +49,7 @@ def spec_of(database: Database, campaign: str) -> CampaignSpec:
     return CampaignSpec.model_validate(found.spec)
 
 
-def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
+def _due(launchpad: Any, database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
     """Stages of a round whose time has come, finished ones included, in order."""
     from flows import stages
 
@@ -62,7 +63,7 @@ def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterato
             yield "choose phonons", lambda: [stages.phonon_choice(spec, number)]
         return
     yield "phonons", lambda: stages.phonons(spec, number, record.phonons)
-    if not _phonons_wait(database, record) and not _priors_wait(database, spec, number):
+    if not _phonons_wait(database, record) and not _priors_wait(launchpad, database, spec, number):
         yield "close", lambda: [stages.closing(spec, number)]
 
 
@@ -86,11 +87,19 @@ def _phonons_wait(database: Database, record: RoundRecord) -> bool:
     return any(phonons_open(database.record(identifier)) for identifier in record.phonons)
 
 
-def _priors_wait(database: Database, spec: CampaignSpec, number: int) -> bool:
-    """Whether seeds still wait for the cheap potential (later rounds ask it before the batch is chosen)."""
+def _priors_wait(launchpad: Any, database: Database, spec: CampaignSpec, number: int) -> bool:
+    """Whether seeds still wait for the cheap potential (later rounds ask it before the batch is chosen).
+
+    They wait in vain once the job that is to ask it was given up.
+    """
     if number > 0 or spec.prior is None:
         return False
-    return any(record.prior is None and not record.reason for record in database.records(spec.id, round=0))
+    seeds = database.records(spec.id, round=0)
+    if not any(record.prior is None and not record.reason for record in seeds):
+        return False
+    jobs = {"spec.campaign": spec.id, "spec.round": 0, "spec.kind": "prior"}
+    alive = {"state": {"$ne": "COMPLETED"}, GIVEN_UP: {"$exists": False}}
+    return bool(launchpad.fireworks.find_one(jobs | alive, {"_id": 1}))
 
 
 def _end(database: Database, spec: CampaignSpec, reason: str) -> None:

@@ -39,13 +39,14 @@ class RocketDisplay:
     def show(self, rockets: Rockets, launchpad: Any) -> None:
         """Look at the database and show what is new."""
         from launchers.fireworks.rockets import running_jobs
+        from launchers.fireworks.sweep import running
 
         if time.monotonic() - self._looked < _LOOK_EVERY:
             return
         self._looked = time.monotonic()
         with campaign_database() as database:
             self._show_closed(database)
-            campaigns = [campaign_row(database, c.id) for c in database.campaigns() if c.state == "running"]
+            campaigns = [campaign_row(database, campaign.id) for campaign in running(database)]
         self._live.update(_table(running_jobs(launchpad, rockets), campaigns, rockets.deaths))
 
     def _show_closed(self, database: Database) -> None:

@@ -19,6 +19,7 @@ def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> s
     """
     record = database.create_campaign(spec)
     database.mongo["outputs"].create_index("uuid")
+    database.update_campaign(spec.id, **{"spec.launcher": "fireworks"})
     if record.state != "running" and not record.stop:
         database.update_campaign(spec.id, state="running", reason="")
     again = rerun_given_up(launchpad, spec.id)

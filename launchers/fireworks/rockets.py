@@ -18,7 +18,7 @@ from config.errors import ConfigError
 from config.settings import Settings
 from launchers.fireworks.files import write_own_settings
 from launchers.fireworks.pad import open_launchpad
-from launchers.fireworks.sweep import hand_back, sweep, unfinished
+from launchers.fireworks.sweep import hand_back, running, sweep, unfinished
 from launchers.services import campaign_database, ensure_database
 
 _GRACE_SECONDS = 4.0
@@ -116,15 +116,15 @@ def _watch(
                 if due:
                     sweep(launchpad, database)
                     swept = time.monotonic()
-                running = [campaign.id for campaign in database.campaigns() if campaign.state == "running"]
-                if not forever and not (running and (not due or unfinished(launchpad, running))):
-                    return _ending(running)
+                left = [campaign.id for campaign in running(database)]
+                if not forever and not (left and (not due or unfinished(launchpad, left))):
+                    return _ending(left)
             time.sleep(_TICK_SECONDS)
 
 
-def _ending(running: list[str]) -> tuple[str, bool]:
-    if running:
-        return f"nothing left to run, but not finished: {', '.join(running)} (see `niobe rounds`)", False
+def _ending(left: list[str]) -> tuple[str, bool]:
+    if left:
+        return f"nothing left to run, but not finished: {', '.join(left)} (see `niobe rounds`)", False
     return "every campaign has ended", True
 
 

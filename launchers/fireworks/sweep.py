@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from launchers.fireworks.advance import advance, spec_of
 from launchers.fireworks.submission import open_claims
-from launchers.fireworks.workflows import names_of
+from launchers.fireworks.workflows import GIVEN_UP, names_of
 from launchers.rounds import note
 
 if TYPE_CHECKING:
     from loop.database import Database
     from loop.records import Failure
+    from loop.rounds import CampaignRecord
 
 _LOCK_SECONDS = 3.0
 _RESERVED_SECONDS = 15.0
 _MAX_ERRORS = 2
 _MAX_DEATHS = 20
-_GONE = "spec.given_up"
 _IDS = {"fw_id": 1, "launch_id": 1}
 _ALIVE = {"fw_id": 1, "state": 1, "state_history": 1}
 _OPEN = ["READY", "WAITING", "RESERVED", "RUNNING", "FIZZLED"]
@@ -34,9 +34,7 @@ def sweep(launchpad: Any, database: Database) -> dict[str, int]:
     Safe beside running workers and beside other sweeps.
     """
     done: Counter[str] = Counter()
-    for campaign in database.campaigns():
-        if campaign.state != "running":
-            continue
+    for campaign in running(database):
         done["locks released"] += _release_locks(launchpad, campaign.id)
         done["lost runs"] += _find_lost(launchpad, campaign.id)
         done["reservations released"] += _release_reservations(launchpad, campaign.id)
@@ -47,16 +45,22 @@ def sweep(launchpad: Any, database: Database) -> dict[str, int]:
     return {kind: count for kind, count in done.items() if count}
 
 
+def running(database: Database) -> list[CampaignRecord]:
+    """Campaigns that rockets are to run; what a local launcher runs is its own."""
+    launched = [campaign for campaign in database.campaigns() if campaign.state == "running"]
+    return [campaign for campaign in launched if campaign.spec["launcher"] == "fireworks"]
+
+
 def unfinished(launchpad: Any, campaigns: Iterable[str]) -> int:
     """How many fireworks of the campaigns may still run: not those that wait behind one given up."""
     named = {"spec.campaign": {"$in": list(campaigns)}}
-    given_up = {"state": "FIZZLED", **named, _GONE: True}
+    given_up = {"state": "FIZZLED", **named, GIVEN_UP: True}
     stuck = [found["fw_id"] for found in launchpad.fireworks.find(given_up, {"fw_id": 1})]
     nodes = [w["nodes"] for w in launchpad.workflows.find({"nodes": {"$in": stuck}}, {"nodes": 1})]
     queries: tuple[dict[str, Any], ...] = (
         {"state": {"$in": ["READY", "RESERVED", "RUNNING"]}, **named},
         {"state": "WAITING", **named, "fw_id": {"$nin": list(chain.from_iterable(nodes))}},
-        {"state": "FIZZLED", **named, _GONE: {"$exists": False}},
+        {"state": "FIZZLED", **named, GIVEN_UP: {"$exists": False}},
     )
     return sum(launchpad.fireworks.count_documents(query) for query in queries) + open_claims(launchpad)
 
@@ -77,7 +81,7 @@ def rerun_given_up(launchpad: Any, campaign: str) -> int:
     """Try again what was given up, once its cause is gone; how many jobs that are."""
     found = list(launchpad.fireworks.find({"state": "FIZZLED", "spec.campaign": campaign}, _IDS))
     for firework in found:
-        launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$unset": {_GONE: ""}})
+        launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$unset": {GIVEN_UP: ""}})
         launchpad.rerun_fw(firework["fw_id"])
     return len(found)
 
@@ -182,7 +186,7 @@ def _parents_first(workflow: dict[str, Any]) -> list[int]:
 
 
 def _fizzled(launchpad: Any, campaign: str) -> list[dict[str, Any]]:
-    query = {"state": "FIZZLED", "spec.campaign": campaign, _GONE: {"$exists": False}}
+    query = {"state": "FIZZLED", "spec.campaign": campaign, GIVEN_UP: {"$exists": False}}
     return list(launchpad.fireworks.find(query))
 
 
@@ -227,7 +231,7 @@ def _give_up(launchpad: Any, database: Database, firework: dict[str, Any], error
         give_up_on(database, spec, candidate, step, _failure(step, error))
     else:
         note(database, spec, number, {firework["name"]: error})
-    launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$set": {_GONE: True}})
+    launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$set": {GIVEN_UP: True}})
     workflow = launchpad.workflows.find_one({"nodes": firework["fw_id"]}, {"links": 1})
     for child in workflow["links"].get(str(firework["fw_id"]), []):
         query = {"fw_id": child, "spec.goes_on_without": True}

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fireworks import Workflow
     from jobflow import Flow
 
+GIVEN_UP = "spec.given_up"
 CATEGORIES = ("learning", "force-field", "vasp")
 
 

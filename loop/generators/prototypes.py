@@ -97,17 +97,12 @@ class PrototypeSubstitution:
     name = "prototype"
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
-        """At most n decorated prototypes. Raises ValueError where no prototype fits the request."""
+        """At most n decorated prototypes, no more than fit the request."""
         candidates = [
             (label, structure)
             for label, structure in decorated_prototypes(request.elements, request.max_atoms)
             if len(structure) >= request.min_atoms and request.allows(structure.composition.get_el_amt_dict())
         ]
-        if not candidates:
-            raise ValueError(
-                f"no prototype of {len(request.elements)} elements has up to {request.max_atoms} atoms "
-                "and the fractions asked for"
-            )
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(candidates))
         samples = []
@@ -116,4 +111,4 @@ class PrototypeSubstitution:
             strained = structure.copy()
             strained.scale_lattice(structure.volume * float(rng.uniform(0.9, 1.15)))
             samples.append(Sample(strained, {"prototype": label}))
-        return SampleBatch(tuple(samples), {})
+        return SampleBatch(tuple(samples), {"no other fits": n - len(samples)} if len(samples) < n else {})

@@ -37,6 +37,10 @@ _REPRESENTATIONS: dict[str, Representation] = {
 }
 
 
+class NothingToLearnError(ValueError):
+    """A corpus holds no structure that the GAN could write."""
+
+
 class CrystalGAN:
     """A conditional Wasserstein GAN over crystals. Implements TrainableGenerator.
 
@@ -175,7 +179,7 @@ class CrystalGAN:
 def _examples(
     kind: Representation, structures: Sequence[Structure], weights: FloatArray, stable: BoolArray
 ) -> Examples:
-    """Structures as tensors. Raises ValueError where none can be written."""
+    """Structures as tensors. Raises NothingToLearnError where none can be written."""
     import torch
 
     from surrogates.gan.training import Examples
@@ -184,7 +188,7 @@ def _examples(
     rows = [_example(kind, one, float(weight), bool(good)) for one, weight, good in told if weight > 0]
     found = [row for row in rows if row is not None]
     if not found:
-        raise ValueError(f"no structure to train on fits the {kind.name} representation")
+        raise NothingToLearnError(f"no structure to train on fits the {kind.name} representation")
     tokens, geometry, conditions, kept, roles = (np.array(column) for column in zip(*found, strict=True))
     allowed = np.empty((len(tokens), kind.length, kind.vocabulary), dtype=bool)
     for count in np.unique(roles):

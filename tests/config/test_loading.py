@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from config.errors import ConfigError
 from config.loading import load_campaign
 from config.spec import ELEMENTS, CampaignSpec
+from config.workable import why_not
+from flows.candidates import sample_request
 
+SHARES = st.integers(0, 24).map(lambda n: n / 24) | st.floats(0, 1)
 EXAMPLES = sorted((Path(__file__).parents[2] / "config" / "campaigns").glob("*.yaml"))
 
 
@@ -45,6 +48,22 @@ def test_shipped_examples_are_valid(file: Path) -> None:
         ),
         ("id: a\nelements: [Nb]\nlimits: {fractions: {Nb: [0.9, 0.2]}}", "not a range within [0, 1]"),
         ("id: a\nelements: [Nb]\nprior: {potential: 7net-0}", "7net-0 is the oracle"),
+        (
+            "id: a\nelements: [Nb, O]\nlimits: {max_atoms: 1, min_atoms: 1}",
+            "no cell of 1 to 1 atoms of Nb, O",
+        ),
+        (
+            "id: a\nelements: [Nb, O]\nlimits: {max_atoms: 4, fractions: {O: [0.55, 0.6]}}",
+            "limits: no cell of 2 to 4 atoms of Nb, O has the fractions asked for: {'O': (0.55, 0.6)}",
+        ),
+        (
+            "id: a\nelements: [Nb]\nprior: {potential: chgnet}\nsurrogate: {model: mlip_prior}",
+            "mlip_prior has CHGNet as a prior of its own; allowed with prior: null",
+        ),
+        (
+            "id: a\nelements: [Nb]\noracle: {name: chgnet}\nsurrogate: {model: mlip_prior}",
+            "mlip_prior is CHGNet, the oracle",
+        ),
         ("id: a\nelements: [Po, O]", "oracle.name: 7net-0 does not know Po; chgnet, lj and vasp know all"),
         ("id: a\nelements: [Nb]\noracle: {name: emt}", "oracle.name: emt does not know Nb"),
         ("id: a\nelements: [Nb]\nprior: {potential: emt}", "prior.potential: emt does not know Nb"),
@@ -112,9 +131,53 @@ def test_a_file_without_a_prior_has_the_usual_one_of_its_oracle(
     assert load_campaign(write(tmp_path, f"{text}prior: null")).prior is None
 
 
-def test_no_prior_is_usual_where_it_does_not_know_an_element() -> None:
-    spec = CampaignSpec.model_validate({"id": "a", "elements": ["Po", "O"], "oracle": {"name": "chgnet"}})
-    assert spec.prior is None
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id: a\nelements: [Po, O]\noracle: {name: chgnet}",
+        "id: a\nelements: [Cu]\nsurrogate: {model: mlip_prior}",
+    ],
+)
+def test_no_prior_is_usual_where_it_could_not_work(tmp_path: Path, text: str) -> None:
+    assert load_campaign(write(tmp_path, text)).prior is None
+
+
+def test_a_spec_that_could_not_work_is_read_all_the_same() -> None:
+    stored = {"id": "a", "elements": ["Nb"], "oracle": {"name": "emt"}}
+    assert why_not(CampaignSpec.model_validate(stored)).startswith("oracle.name: emt does not know Nb")
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(0, 4),
+    st.booleans(),
+    st.tuples(SHARES, SHARES).map(sorted),
+)
+def test_limits_are_refused_only_where_no_composition_is_inside(
+    low: int, more: int, everything: bool, share: list[float]
+) -> None:
+    limits = {
+        "min_atoms": low,
+        "max_atoms": low + more,
+        "all_elements": everything,
+        "fractions": {"O": share},
+    }
+    spec = CampaignSpec.model_validate({"id": "a", "elements": ["N", "O", "Ti"], "limits": limits})
+    request = sample_request(spec)
+    inside = any(
+        request.allows({"N": n, "O": o, "Ti": total - n - o})
+        for total in range(low, low + more + 1)
+        for o in range(total + 1)
+        for n in range(total - o + 1)
+    )
+    assert (why_not(spec) == "") == inside
+
+
+def test_what_is_excluded_by_a_file_is_found_from_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "mine.cif").write_text("")
+    text = "id: a\nelements: [Nb, O]\nseeds: {exclude: [mine.cif, AB_cP6_221_c_d Nb-O]}"
+    excluded = load_campaign(write(tmp_path, text)).seeds.exclude
+    assert excluded == (str((tmp_path / "mine.cif").resolve()), "AB_cP6_221_c_d Nb-O")
 
 
 def test_options_need_a_named_surrogate(tmp_path: Path) -> None:

@@ -153,6 +153,6 @@ def test_the_gan_refuses_to_draw_before_training() -> None:
         CrystalGAN(epochs=1).sample(REQUEST, 1, seed=1)
 
 
-def test_too_small_a_request_for_prototypes_is_refused() -> None:
-    with pytest.raises(ValueError, match="no prototype"):
-        PrototypeSubstitution().sample(SampleRequest(elements=("Nb", "O"), max_atoms=1), 3, seed=1)
+def test_what_no_prototype_fits_is_counted() -> None:
+    batch = PrototypeSubstitution().sample(SampleRequest(elements=("Nb", "O"), max_atoms=1), 3, seed=1)
+    assert (batch.samples, batch.rejected) == ((), {"no other fits": 3})

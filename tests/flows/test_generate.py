@@ -11,6 +11,7 @@ from pymatgen.core import Lattice, Structure
 
 from config.spec import CampaignSpec, Generation, GeneratorShare, Oracle
 from flows.candidates import generate, merge_twins
+from flows.learning import train_gan
 from flows.steps import checkpoint_folder
 from loop.database import Database
 from loop.generators.prototypes import decorated_prototypes
@@ -72,6 +73,20 @@ def test_a_collapsed_gan_is_named_and_others_draw_its_part(database: Database) -
     assert names == ["random"] * len(names)
     assert len(names) > 12
     assert database.round("g", 1).metrics.rejected_by_generator["gan: collapsed"] >= 0
+
+
+def test_without_anything_that_the_gan_could_learn_from_others_draw_its_part(database: Database) -> None:
+    """No prototype of five elements has as few atoms as the GAN writes."""
+    elements = ("Fe", "Li", "Mn", "O", "P")
+    spec = CampaignSpec(id="g", elements=elements, generation=Generation(candidates=8, mix=MIX))
+    database.create_campaign(spec)
+    train_gan(database, spec, database.open_round("g", 1))
+    assert not checkpoint_folder(spec, 1, "gan").exists()
+    generate(database, spec, database.round("g", 1))
+    assert database.round("g", 1).notes == [
+        "no prototype that the GAN could learn from; random drew its part"
+    ]
+    assert database.round("g", 1).wanted == {"random": 8}
 
 
 def test_the_phonon_critic_writes_its_opinion_into_the_lineage(database: Database) -> None:

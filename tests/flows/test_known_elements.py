@@ -6,21 +6,18 @@ import pytest
 from ase import Atoms
 from ase.calculators.emt import parameters
 from ase.data import atomic_numbers
-from pydantic import ValidationError
 
 from config.spec import ELEMENTS, CampaignSpec
+from config.workable import why_not
 from flows.oracles.potentials import potential
 
 
 def accepted(oracle: str) -> set[str]:
-    taken = set()
-    for symbol in ELEMENTS:
-        try:
-            CampaignSpec.model_validate({"id": "a", "elements": [symbol], "oracle": {"name": oracle}})
-            taken.add(symbol)
-        except ValidationError as error:
-            assert f"{oracle} does not know {symbol}" in str(error)
-    return taken
+    content = {"id": "a", "limits": {"min_atoms": 1}, "oracle": {"name": oracle}}
+    specs = {symbol: CampaignSpec.model_validate(content | {"elements": [symbol]}) for symbol in ELEMENTS}
+    reasons = {symbol: why_not(spec) for symbol, spec in specs.items()}
+    assert all(not why or f"{oracle} does not know {symbol}" in why for symbol, why in reasons.items())
+    return {symbol for symbol, why in reasons.items() if not why}
 
 
 @pytest.mark.parametrize("oracle", ["7net-0", "7net-l3i5"])

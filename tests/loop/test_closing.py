@@ -57,6 +57,37 @@ def test_a_stable_crystal_is_no_twin_of_an_unstable_one_that_looks_like_it() -> 
     assert closed_[2].verdict.discovery
 
 
+def test_of_two_that_relaxed_into_one_crystal_the_later_of_the_batch_is_the_duplicate() -> None:
+    """Whatever order they were drawn in: the first has the phonons, and is the discovery."""
+    first = ranked(validated(nbo(), -9.5, round_number=1, index=80), 0)
+    other = validated(nbo(4.21), -9.5, round_number=1, index=10, outcome=Stability.UNDECIDED)
+    late, found = closed([*SEEDS, ranked(other, 3), first], 1)[2:]
+    assert late.verdict and found.verdict
+    assert (late.verdict.duplicate_of, found.verdict.duplicate_of) == (found.id, None)
+    assert (late.verdict.discovery, found.verdict.discovery) == (False, True)
+
+
+def test_what_was_judged_before_is_no_duplicate_of_an_older_candidate_acquired_now() -> None:
+    known = ranked(validated(nbo(), -9.5, round_number=2), 0)
+    judged = closed([*SEEDS, known], 2)
+    waited = ranked(validated(nbo(4.21), -9.5, round_number=1), 0).model_copy(update={"acquired_round": 3})
+    again = closed([*judged[:2], waited, judged[2]], 3)[2:]
+    assert [record.verdict and record.verdict.duplicate_of for record in again] == [judged[2].id, None]
+
+
+def ranked(record: StructureRecord, rank: int) -> StructureRecord:
+    choice = Choice(function="greedy", arm="acquired", rank=rank)
+    return record.model_copy(update={"choice": choice})
+
+
+def test_in_a_campaign_of_one_element_a_new_crystal_of_it_is_a_discovery() -> None:
+    alone = with_changes(SPEC, {"elements": ["Nb"]})
+    records = [SEEDS[0], validated(element("Nb", 3.9), -10.1, round_number=1)]
+    for spec, expected in ((alone, True), (SPEC, False)):
+        _, verdicts = close_round(spec, 1, [*records, SEEDS[1]] if spec is SPEC else records)
+        assert verdicts[records[1].id].discovery is expected
+
+
 def test_a_discovery_is_displaced_by_a_better_one_and_keeps_when_found() -> None:
     first = closed([*SEEDS, validated(rocksalt(), -9.0, round_number=1)], 1)
     second = closed([*first, validated(nbo(), -9.5, round_number=2)], 2)

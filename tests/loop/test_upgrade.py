@@ -60,6 +60,16 @@ def test_a_prior_of_version_2_loses_what_version_3_does_not_know(database: Datab
     assert found.spec_digest == spec.digest()
 
 
+def test_a_campaign_from_before_there_were_priors_has_none(database: Database) -> None:
+    stored = database.create_campaign(CampaignSpec(id="old", elements=("Nb", "O"))).model_dump(mode="json")
+    spec = {key: value for key, value in stored["spec"].items() if key != "prior"}
+    database.mongo["campaigns"].update_one({"_id": "old"}, {"$set": {"schema_version": 2, "spec": spec}})
+    assert upgrade(database).written == {"campaigns": 1}
+    found = database.campaign("old")
+    assert found is not None
+    assert found.spec["prior"] is None
+
+
 def test_what_does_not_fit_is_named_and_left_as_it_was(database: Database) -> None:
     restore_version_1(database)
     first = database.mongo["structures"].find_one({}, sort=[("_id", 1)])

@@ -13,13 +13,13 @@ import pytest
 
 from config.errors import ConfigError
 from config.loading import load_campaign
-from config.spec import CampaignSpec
+from config.spec import CampaignSpec, Prior
 from launchers.fireworks import sweep as sweeping
 from launchers.fireworks.advance import advance
 from launchers.fireworks.launch import launch_campaign
 from launchers.fireworks.pad import open_launchpad
 from launchers.fireworks.submission import submit_once
-from launchers.fireworks.sweep import hand_back, sweep, unfinished
+from launchers.fireworks.sweep import hand_back, running, sweep, unfinished
 from launchers.fireworks.workflows import category
 from loop.database import Database
 from loop.records import Status
@@ -275,6 +275,28 @@ def test_a_dead_workers_job_is_handed_back_and_no_other(launchpad: Any, database
     assert hand_back(launchpad, "/rockets/1") == 1
     assert states(launchpad)[mine.name] == "READY"
     assert states(launchpad)[other.name] == "RUNNING"
+
+
+def test_what_a_local_launcher_runs_is_left_alone_until_it_is_submitted(
+    launchpad: Any, database: Database
+) -> None:
+    database.create_campaign(SPEC.model_copy(update={"launcher": "local"}))
+    assert running(database) == []
+    assert sweep(launchpad, database) == {}
+    assert states(launchpad) == {}
+    launch_campaign(launchpad, database, SPEC)
+    assert [campaign.id for campaign in running(database)] == ["cu-au"]
+
+
+def test_a_seed_whose_prior_was_given_up_keeps_no_round_open(launchpad: Any, database: Database) -> None:
+    spec = SPEC.model_copy(update={"prior": Prior(potential="lj")})
+    for identifier in seeded(launchpad, database, spec):
+        database.update_record(identifier, status=Status.FAILED)
+    database.update_round("cu-au", 0, steps__choose_phonons=0.1)
+    assert "cu-au r0 close" not in advance(launchpad, database, "cu-au")
+    priors = {"spec.kind": "prior"}
+    launchpad.fireworks.update_many(priors, {"$set": {"state": "FIZZLED", "spec.given_up": True}})
+    assert "cu-au r0 close" in advance(launchpad, database, "cu-au")
 
 
 def test_a_batch_waits_for_all_or_for_its_quorum(launchpad: Any, database: Database) -> None:
