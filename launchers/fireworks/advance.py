@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from config.spec import CampaignSpec
@@ -28,8 +29,7 @@ def advance(launchpad: Any, database: Database, campaign: str) -> list[str]:
     number, reason = next_round(database, spec)
     started = database.rounds(campaign)
     if reason and number == len(started):
-        _end(database, spec, reason)
-        return []
+        return _end(launchpad, database, spec, reason)
     record = database.open_round(campaign, number)
     done = []
     for stage, flows in _due(launchpad, database, spec, record):
@@ -102,14 +102,38 @@ def _priors_wait(launchpad: Any, database: Database, spec: CampaignSpec, number:
     return bool(launchpad.fireworks.find_one(jobs | alive, {"_id": 1}))
 
 
-def _end(database: Database, spec: CampaignSpec, reason: str) -> None:
-    """The campaign is over once nothing that was asked for is still running; late results are judged."""
+def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) -> list[str]:
+    """The campaign is over once nothing that was asked for is still running.
+
+    Late results of an asynchronous one get phonons and are judged first. Returns what was submitted for that.
+    """
+    from flows import stages
     from flows.validating import close_round
     from loop.records import Status
 
     if database.exists(spec.id, status=Status.ACQUIRED.value):
-        return
+        return []
+    last = database.rounds(spec.id)[-1]
+    if late := _late_phonons(database, spec, last):
+        key = f"{spec.id} r{last.number} late phonons"
+        flows = partial(stages.phonons, spec, last.number, late)
+        return [key] if submit_once(launchpad, spec, last.number, key, flows) else []
     validated = database.records(spec.id, status=Status.VALIDATED.value)
     if any(record.verdict is None for record in validated):
-        close_round(database, spec, database.rounds(spec.id)[-1])
+        close_round(database, spec, last)
     end_campaign(database, spec, reason)
+    return []
+
+
+def _late_phonons(database: Database, spec: CampaignSpec, last: RoundRecord) -> list[str]:
+    """What came after the last choice of phonons and was chosen for them since; none once all have them."""
+    from flows.validating import choose_phonons, phonons_open
+    from loop.records import Status
+
+    def waiting() -> set[str]:
+        validated = database.records(spec.id, status=Status.VALIDATED.value)
+        return {record.id for record in validated if phonons_open(record)}
+
+    if not waiting() <= set(last.phonons):
+        choose_phonons(database, spec, last)
+    return database.round(spec.id, last.number).phonons if waiting() else []

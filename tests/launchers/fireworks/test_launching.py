@@ -14,6 +14,7 @@ import pytest
 from config.errors import ConfigError
 from config.loading import load_campaign
 from config.spec import CampaignSpec, Prior
+from flows.validation import PHONONS_OPEN
 from launchers.fireworks import sweep as sweeping
 from launchers.fireworks.advance import advance
 from launchers.fireworks.launch import launch_campaign
@@ -22,8 +23,10 @@ from launchers.fireworks.submission import submit_once
 from launchers.fireworks.sweep import hand_back, running, sweep, unfinished
 from launchers.fireworks.workflows import category
 from loop.database import Database
+from loop.phonons import undecided
 from loop.records import Status
 from loop.seeding import seed_campaign
+from tests.loop.factory import element, nbo, validated
 
 SPEC = CampaignSpec.model_validate(
     {
@@ -313,6 +316,33 @@ def test_a_batch_waits_for_all_or_for_its_quorum(launchpad: Any, database: Datab
             status = Status.ACQUIRED if late else Status.FAILED
             database.update_record(identifier, acquired_round=1, status=status)
         assert (f"{spec.id} r1 choose phonons" in advance(launchpad, database, spec.id)) is wanted
+
+
+def test_a_result_later_than_the_last_round_gets_phonons_and_a_verdict(
+    launchpad: Any, database: Database
+) -> None:
+    content = {"id": "t", "elements": ["Nb", "O"], "launcher": "fireworks", "asynchronous": True}
+    spec = CampaignSpec.model_validate(content | {"budget": {"rounds": 1, "validations": 1}})
+    launch_campaign(launchpad, database, spec)
+    known = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -5.0, index=1)]
+    late = validated(nbo(), -9.5, round_number=1)
+    assert late.validation
+    stable = late.validation.phonon
+    open_ = undecided(0.1, PHONONS_OPEN)
+    late = late.model_copy(update={"validation": late.validation.model_copy(update={"phonon": open_})})
+    database.insert([*known, late])
+    for number in (0, 1):
+        database.open_round("t", number)
+        steps = {"seed": 0.1, "generate": 0.1, "acquire": 0.1, "choose_phonons": 0.1}
+        database.update_round("t", number, state="closed", steps=steps)
+    assert advance(launchpad, database, "t") == ["t r1 late phonons"]
+    assert f"t r1 phonons {late.id}" in states(launchpad)
+    assert advance(launchpad, database, "t") == []
+    database.update_record(late.id, **{"validation.phonon": stable})
+    assert advance(launchpad, database, "t") == []
+    assert database.create_campaign(spec).state == "finished"
+    found = database.record(late.id).verdict
+    assert found is not None and found.discovery
 
 
 def test_an_asynchronous_campaign_needs_rockets(tmp_path: Path) -> None:
