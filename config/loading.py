@@ -13,6 +13,17 @@ from config.errors import ConfigError
 from config.spec import CampaignSpec, Source
 from config.workable import why_not
 
+_WANTED = {
+    "tuple_type": "needs a list, such as [a, b]",
+    "dict_type": "needs keys with values, such as {name: value}",
+    "model_type": "needs keys with values, such as {name: value}",
+    "model_attributes_type": "needs keys with values, such as {name: value}",
+    "string_type": "needs text; put it in quotes",
+    "string_pattern_mismatch": "needs lower-case letters, digits, dots, hyphens and underscores, the first a "
+    "letter or digit, and few enough",
+}
+"""What a key wants, by pydantic's name for the mistake, where pydantic speaks of Python's types."""
+
 
 def load_campaign(path: Path, **overrides: Any) -> CampaignSpec:
     """Read a YAML campaign file; ``overrides`` with a value replace keys (``oracle__name``: a key inside).
@@ -44,16 +55,32 @@ def _read(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _once_each())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such campaign file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a campaign file is a mapping of keys; allowed: {_allowed(CampaignSpec)}")
     return content
+
+
+def _once_each() -> Any:
+    """A safe YAML loader that takes each key once; without, the last of two would count."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            for place, key in enumerate(keys):
+                if key in keys[:place]:
+                    mark = node.value[place][0].start_mark
+                    raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", mark)
+            return super().construct_mapping(node, deep)
+
+    return Loader
 
 
 def _set(content: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -72,7 +99,7 @@ def _first_problem(error: ValidationError, content: dict[str, Any]) -> str:
         return _unknown_key(problem["loc"])
     if problem["type"] == "missing":
         return f"{where}: missing; it is required"
-    message = str(problem["msg"]).removeprefix("Value error, ")
+    message = _WANTED.get(problem["type"], str(problem["msg"]).removeprefix("Value error, "))
     given = problem.get("input")
     shown = "" if isinstance(given, dict | list | tuple) else f" (got {given!r})"
     return f"{where}: {message}{shown}"

@@ -66,6 +66,7 @@ _IN_EMT = ("H", "C", "N", "O", "Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
 
 OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
+_FILTERED = ("optimade", "oqmd", "niobe")
 SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
 GeneratorName = Literal["gan", "random", "prototype", "offspring", "soft_mode"]
 SurrogateName = Literal[
@@ -96,7 +97,7 @@ AcquisitionName = Literal[
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Limits(_Part):
@@ -128,8 +129,8 @@ class Limits(_Part):
 class Budget(_Part):
     """When the campaign has spent enough. Seeds count as oracle seconds but not as validations."""
 
-    rounds: Annotated[int, Field(ge=1)] = 4
-    validations: Annotated[int, Field(ge=1)] = 40
+    rounds: Annotated[int, Field(ge=1, le=10_000)] = 4
+    validations: Annotated[int, Field(ge=1, le=1_000_000)] = 40
     oracle_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -137,7 +138,7 @@ class Seeds(_Part):
     """Where the database starts. ``exclude`` holds structure files or AFLOW prototype labels kept out."""
 
     prototypes: bool = True
-    max_prototypes: Annotated[int, Field(ge=0)] = 16
+    max_prototypes: Annotated[int, Field(ge=0, le=10_000)] = 16
     files: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
@@ -159,6 +160,10 @@ class Source(_Part):
     def _somewhere(self) -> Source:
         if not self.at and self.kind in {"optimade", "niobe", "files", "icsd"}:
             raise ValueError(f"kind {self.kind} needs at: an address or a path")
+        if self.kind == "optimade" and not self.at.startswith(("http://", "https://")):
+            raise ValueError(f"at: {self.at!r} is no address; it begins with http:// or https://")
+        if self.filter and self.kind not in _FILTERED:
+            raise ValueError(f"filter: kind {self.kind} takes none; allowed for {', '.join(_FILTERED)}")
         return self
 
 
@@ -180,8 +185,8 @@ class Phonons(_Part):
     """
 
     enabled: bool = True
-    window: Annotated[float, Field(ge=0)] = 0.15
-    min_length: Annotated[float, Field(gt=0)] = 7.5
+    window: Annotated[float, Field(ge=0, le=10)] = 0.15
+    min_length: Annotated[float, Field(gt=0, le=30)] = 7.5
     displacement: Annotated[float, Field(gt=0, le=0.2)] = 0.03
     second_displacement: Annotated[float, Field(gt=0, le=0.2)] = 0.01
     tolerance: Annotated[float, Field(ge=0)] = 0.1
@@ -192,7 +197,7 @@ class Oracle(_Part):
     """What answers for a structure. fmax in eV/Å; wall_time in seconds for one validation (vasp: a day)."""
 
     name: OracleName = "7net-0"
-    fmax: Annotated[float, Field(gt=0)] = 0.03
+    fmax: Annotated[float, Field(gt=0, le=1)] = 0.03
     max_steps: Annotated[int, Field(ge=1)] = 200
     wall_time: Annotated[float, Field(gt=0)] = 120.0
     retries: Annotated[int, Field(ge=0, le=10)] = 1
@@ -218,7 +223,7 @@ class Prior(_Part):
     steps: Annotated[int, Field(ge=0, le=500)] = 25
     first_steps: Annotated[int, Field(ge=1, le=500)] = 12
     keep: Annotated[float, Field(gt=0, le=1)] = 1.0
-    fmax: Annotated[float, Field(gt=0)] = 0.1
+    fmax: Annotated[float, Field(gt=0, le=1)] = 0.1
 
 
 _USUAL_PRIOR: dict[OracleName, PriorName] = {
@@ -262,7 +267,7 @@ class Generation(_Part):
     ``critic_draws`` times as much, kept by the surrogate's P(dynamically stable).
     """
 
-    candidates: Annotated[int, Field(ge=1)] = 120
+    candidates: Annotated[int, Field(ge=1, le=100_000)] = 120
     mix: tuple[GeneratorShare, ...] = (
         GeneratorShare(name="gan", share=0.5),
         GeneratorShare(name="random", share=0.25),
@@ -314,7 +319,7 @@ class Acquisition(_Part):
 
     function: AcquisitionName = "p_hull"
     posterior: Literal["ensemble", "gp"] = "ensemble"
-    batch: Annotated[int, Field(ge=1)] = 10
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 10
     control_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
@@ -334,7 +339,7 @@ class CampaignSpec(_Part):
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     elements: tuple[str, ...]
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     limits: Limits = Limits()
     budget: Budget = Budget()
     seeds: Seeds = Seeds()
@@ -347,7 +352,7 @@ class CampaignSpec(_Part):
     prior: Prior | None = Field(default_factory=_usual_prior)
     acquisition: Acquisition = Acquisition()
     phonons: Phonons = Phonons()
-    hull_tolerance: Annotated[float, Field(ge=0)] = 0.1
+    hull_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.1
     quorum: Annotated[float, Field(gt=0, le=1)] = 0.8
     asynchronous: bool = False
     policy: Policy = Policy()

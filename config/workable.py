@@ -26,14 +26,22 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
         if unknown := unknown_to(potential, spec.elements):
             yield f"{key}: {potential} does not know {unknown[0]}; chgnet, lj and vasp know all elements"
     if not any(_fits(spec.limits, spec.elements, n) for n in _sizes(spec.limits)):
+        has = f"fractions {spec.limits.fractions}" if spec.limits.fractions else "one atom of each"
         yield (
             f"limits: no cell of {spec.limits.min_atoms} to {spec.limits.max_atoms} atoms of "
-            f"{', '.join(spec.elements)} has the fractions asked for: {spec.limits.fractions or 'any'}"
+            f"{', '.join(spec.elements)} has {has}"
         )
     if spec.surrogate.model == "mlip_prior" and spec.prior is not None:
         yield "surrogate.model: mlip_prior has CHGNet as a prior of its own; allowed with prior: null"
     if spec.surrogate.model == "mlip_prior" and spec.oracle.name == "chgnet":
         yield "surrogate.model: mlip_prior is CHGNet, the oracle; what ranks may not judge"
+    generators = {part.name for part in spec.generation.mix}
+    if "soft_mode" in generators and not spec.phonons.enabled:
+        yield "generation.mix: soft_mode follows what phonons found; allowed with phonons.enabled: true"
+    if spec.generation.phonon_critic and "gan" not in generators:
+        yield "generation.phonon_critic: judges what the GAN draws; allowed with gan in generation.mix"
+    if spec.acquisition.function == "p_target" and not spec.phonons.enabled:
+        yield "acquisition.function: p_target needs phonons; p_hull is the same without"
 
 
 def _sizes(limits: Limits) -> range:

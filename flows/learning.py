@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from config.errors import ConfigError
 from config.spec import CampaignSpec, SurrogateChoice
 from flows.steps import checkpoint_folder
 from loop.database import Database
@@ -288,11 +289,20 @@ def _corpus(spec: CampaignSpec) -> list[Structure]:
 
 
 def corpus_without(file: Path, elements: Sequence[str]) -> list[Structure]:
-    """Structures of a corpus file, but for those of exactly these elements."""
-    from loop.imports import read_structures
+    """Structures of a corpus file, but for those of exactly these elements.
 
-    structures = [structure for _, structure in read_structures(file).structures]
-    return [s for s in structures if {e.symbol for e in s.composition} != set(elements)]
+    Raises ConfigError where the file holds none, or no others.
+    """
+    from loop.imports import read_some
+
+    structures = [structure for _, structure in read_some(file, "corpus").structures]
+    others = [s for s in structures if {e.symbol for e in s.composition} != set(elements)]
+    if not others:
+        system = "-".join(elements)
+        raise ConfigError(
+            f"corpus: {file}: holds structures of exactly {system} only; the GAN learns from others"
+        )
+    return others
 
 
 def _pass_on(spec: CampaignSpec, number: int, model: str) -> None:

@@ -20,10 +20,15 @@ _SECONDS_OF_LEARNING = 20.0
 """Of one round: training, drawing, screening and ranking some hundred candidates."""
 
 
-def estimate(spec: CampaignSpec) -> dict[str, Any]:
-    """Counts and expected time of a campaign; wall time is over this machine's workers."""
+def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
+    """Counts and expected time of a campaign; wall time is over this machine's workers.
+
+    own: structures that ``seeds.files`` hold.
+    """
     validations = min(spec.budget.validations, spec.budget.rounds * spec.acquisition.batch)
-    seeds = spec.seeds.max_prototypes * spec.seeds.prototypes + 3 * len(spec.elements)
+    recomputed = spec.recompute.budget if spec.sources else 0
+    prototypes = spec.seeds.max_prototypes * spec.seeds.prototypes
+    seeds = 3 * len(spec.elements) + prototypes + own + recomputed
     oracle = (validations + seeds) * _SECONDS_PER_VALIDATION[spec.oracle.name]
     candidates = spec.budget.rounds * spec.generation.candidates
     prior = candidates * _seconds_of_prior(spec.prior) if spec.prior else 0.0

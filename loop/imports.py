@@ -57,6 +57,15 @@ def read_structures(path: Path) -> Imported:
     return imported
 
 
+def read_some(path: Path, key: str) -> Imported:
+    """As read_structures. Raises ConfigError, which names ``key``, where there is not one structure."""
+    found = read_structures(path)
+    if not found.structures:
+        why = f" ({found.broken[0]})" if found.broken else ""
+        raise ConfigError(f"{key}: {path}: no structure could be read from it{why}")
+    return found
+
+
 def iterate_structures(path: Path) -> Iterator[ImportedRow]:
     """As read_structures, one by one, partly occupied ones as they are."""
     for label, fields, build in _rows(path):

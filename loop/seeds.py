@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from config.errors import ConfigError
 from config.spec import CampaignSpec
 from loop.entries import SourceEntry
-from loop.imports import read_structures
+from loop.imports import read_some, read_structures
 from loop.records import Choice, Lineage, Status, StructureRecord, record_id
 from loop.similarity import SeenStructures, content_hash, spacegroup_number
 from loop.structures import entry_structure
@@ -82,13 +83,19 @@ def excluded_structures(spec: CampaignSpec) -> list[tuple[str, Structure]]:
     excluded: list[tuple[str, Structure]] = []
     for entry in spec.seeds.exclude:
         if Path(entry).exists():
-            excluded += read_structures(Path(entry)).structures
+            excluded += read_some(Path(entry), "seeds.exclude").structures
             continue
         found = [pair for pair in _decorated(spec.elements) if entry in (pair[0], pair[0].split()[0])]
         if not found:
-            raise ConfigError(f"seeds.exclude: {entry!r} is neither a file nor an AFLOW prototype label")
+            raise ConfigError(f"seeds.exclude: {entry!r} is neither a file nor {_labels_like(entry, spec)}")
         excluded += found
     return excluded
+
+
+def _labels_like(entry: str, spec: CampaignSpec) -> str:
+    labels = {label for pair in _decorated(spec.elements) for label in (pair[0], pair[0].split()[0])}
+    near = difflib.get_close_matches(entry, sorted(labels), n=1, cutoff=0.0)
+    return f"an AFLOW prototype label of {spec.chemsys}" + (f", such as {near[0]!r}" if near else "")
 
 
 @functools.cache

@@ -100,6 +100,7 @@ def generative(
 ) -> None:
     """Run a campaign's parts one after the other on, each against the random search, resumable."""
     from config.loading import load_campaign
+    from flows.inputs import check_inputs
     from flows.oracles.registry import check_machine
     from flows.replaying import write_json
     from launchers.benchmarking import Benchmark, measure
@@ -109,6 +110,7 @@ def generative(
 
     started = time.monotonic()
     spec = load_campaign(file)
+    check_inputs(spec)
     check_machine(spec)
     asked = Benchmark(
         spec,

@@ -37,8 +37,8 @@ def launch(
         _submit(spec)
         return
     with campaign_database() as database:
-        database.create_campaign(spec)
         _bring_in(database, spec)
+        database.create_campaign(spec)
         try:
             with CampaignProgress(database, spec, console()) as progress:
                 reason = run_campaign(database, spec, progress.tick)
@@ -52,16 +52,23 @@ def launch(
 def check(file: CampaignFile, as_json: AsJson = False) -> None:
     """Validate a campaign file and say what it would cost; nothing is written."""
     from config.loading import load_campaign
+    from flows.inputs import check_inputs
     from launchers.estimate import estimate
 
     spec = load_campaign(file)
-    print_rows([estimate(spec)], as_json, title=f"{file} is a valid campaign")
+    own = check_inputs(spec)
+    print_rows([estimate(spec, own)], as_json, title=f"{file} is a valid campaign")
 
 
 def _bring_in(database: Database, spec: CampaignSpec) -> None:
-    """Ingest the campaign's sources; ends with code 1 where one of them is partial."""
+    """Look at what the file of a new campaign names, and ingest its sources; code 1 where one is partial."""
+    from flows.inputs import check_inputs
     from launchers.sources import PartialSourceError, ingest_sources
 
+    if database.campaign(spec.id) is None:
+        check_inputs(spec)
+    else:
+        database.create_campaign(spec)
     try:
         ingest_sources(database, spec)
     except PartialSourceError as error:

@@ -35,10 +35,10 @@ class RandomSymmetric:
             rng = np.random.default_rng([seed, draw])
             group = int(rng.integers(2, _HIGHEST_GROUP + 1))
             counts = _composition(request, rng)
-            if not request.allows(dict(zip(request.elements, counts, strict=True))):
+            if not request.allows(counts):
                 rejected["composition"] += 1
                 continue
-            structure = _build(request.elements, counts, group, rng)
+            structure = _build(counts, group, rng)
             if structure is None:
                 rejected["incompatible"] += 1
             elif not request.min_atoms <= len(structure) <= request.max_atoms:
@@ -48,19 +48,24 @@ class RandomSymmetric:
         return SampleBatch(tuple(samples), dict(rejected))
 
 
-def _composition(request: SampleRequest, rng: np.random.Generator) -> list[int]:
+def _composition(request: SampleRequest, rng: np.random.Generator) -> dict[str, int]:
     """Atoms of each element in the primitive cell."""
-    total = int(rng.integers(max(request.min_atoms, len(request.elements)), request.max_atoms + 1))
-    cuts = np.sort(rng.choice(np.arange(1, total), size=len(request.elements) - 1, replace=False))
-    return np.diff([0, *cuts, total]).tolist()
+    elements = request.elements if request.all_elements else _some(request, rng)
+    total = int(rng.integers(max(request.min_atoms, len(elements)), request.max_atoms + 1))
+    cuts = np.sort(rng.choice(np.arange(1, total), size=len(elements) - 1, replace=False))
+    return dict(zip(elements, np.diff([0, *cuts, total]).tolist(), strict=True))
 
 
-def _build(
-    elements: tuple[str, ...], counts: list[int], group: int, rng: np.random.Generator
-) -> Structure | None:
+def _some(request: SampleRequest, rng: np.random.Generator) -> list[str]:
+    """One or more of the elements, no more than there may be atoms."""
+    count = int(rng.integers(1, min(len(request.elements), request.max_atoms) + 1))
+    return [request.elements[i] for i in sorted(rng.choice(len(request.elements), count, replace=False))]
+
+
+def _build(counts: dict[str, int], group: int, rng: np.random.Generator) -> Structure | None:
     from pyxtal.msg import Comp_CompatibilityError, VolumeError
 
-    conventional = [count * _centring(group) for count in counts]
+    conventional = [count * _centring(group) for count in counts.values()]
     possible, _ = _space_group(group).check_compatible(conventional)
     if not possible:
         return None
@@ -69,7 +74,7 @@ def _build(
         crystal.from_random(
             3,
             _space_group(group),
-            list(elements),
+            list(counts),
             conventional,
             factor=float(rng.uniform(0.9, 1.2)),
             random_state=rng,

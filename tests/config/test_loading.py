@@ -50,11 +50,11 @@ def test_shipped_examples_are_valid(file: Path) -> None:
         ("id: a\nelements: [Nb]\nprior: {potential: 7net-0}", "7net-0 is the oracle"),
         (
             "id: a\nelements: [Nb, O]\nlimits: {max_atoms: 1, min_atoms: 1}",
-            "no cell of 1 to 1 atoms of Nb, O",
+            "no cell of 1 to 1 atoms of Nb, O has one atom of each",
         ),
         (
             "id: a\nelements: [Nb, O]\nlimits: {max_atoms: 4, fractions: {O: [0.55, 0.6]}}",
-            "limits: no cell of 2 to 4 atoms of Nb, O has the fractions asked for: {'O': (0.55, 0.6)}",
+            "limits: no cell of 2 to 4 atoms of Nb, O has fractions {'O': (0.55, 0.6)}",
         ),
         (
             "id: a\nelements: [Nb]\nprior: {potential: chgnet}\nsurrogate: {model: mlip_prior}",
@@ -67,6 +67,38 @@ def test_shipped_examples_are_valid(file: Path) -> None:
         ("id: a\nelements: [Po, O]", "oracle.name: 7net-0 does not know Po; chgnet, lj and vasp know all"),
         ("id: a\nelements: [Nb]\noracle: {name: emt}", "oracle.name: emt does not know Nb"),
         ("id: a\nelements: [Nb]\nprior: {potential: emt}", "prior.potential: emt does not know Nb"),
+        (
+            "id: a\nelements: [Nb, O]\nphonons: {enabled: false}\nacquisition: {function: p_target}",
+            "needs phonons",
+        ),
+        (
+            "id: a\nelements: [Nb]\nphonons: {enabled: false}\ngeneration: {mix: [{name: soft_mode}]}",
+            "soft_mode follows what phonons found",
+        ),
+        (
+            "id: a\nelements: [Nb]\ngeneration: {phonon_critic: true, mix: [{name: random}]}",
+            "allowed with gan in generation.mix",
+        ),
+        ("id: a\nelements: [Nb]\nbudget: {rounds: 1}\nbudget: {rounds: 50}", "'budget' stands twice"),
+        ("id: a\nelements: [Nb]\nlimits: {fractions: {Nb: [0, 1], Nb: [0, 1]}}", "'Nb' stands twice"),
+        ("id: 2026-13-45\nelements: [Nb]", "not valid YAML"),
+        ("[" * 3000, "not valid YAML"),
+        ("id: 2026-01-01\nelements: [Nb]", "id: needs text; put it in quotes"),
+        ("id: Nb O\nelements: [Nb]", "id: needs lower-case letters, digits"),
+        ("id: a\nelements: NbO", "elements: needs a list, such as [a, b] (got 'NbO')"),
+        ("id: a\nelements: [Nb]\noracle: vasp", "oracle: needs keys with values, such as {name: value}"),
+        ("id: a\nelements: [Nb]\ngeneration: {mix: [gan]}", "generation.mix.0: needs keys with values"),
+        ("id: a\nelements: [Nb]\nhull_tolerance: 50", "hull_tolerance: Input should be less than"),
+        ("id: a\nelements: [Nb]\noracle: {fmax: .inf}", "oracle.fmax: Input should be a finite number"),
+        ("id: a\nelements: [Nb]\nseed: 1000000000000000000000000000000", "seed: Input should be less than"),
+        (
+            "id: a\nelements: [Nb]\nsources: [{name: s, kind: optimade, at: nourl}]",
+            "'nourl' is no address; it begins with http:// or https://",
+        ),
+        (
+            "id: a\nelements: [Nb]\nsources: [{name: s, kind: mp, filter: nelements=2}]",
+            "filter: kind mp takes none; allowed for optimade, oqmd, niobe",
+        ),
         ("[1, 2]", "a campaign file is a mapping"),
         ("id: [", "not valid YAML"),
     ],

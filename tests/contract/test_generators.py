@@ -153,6 +153,13 @@ def test_the_gan_refuses_to_draw_before_training() -> None:
         CrystalGAN(epochs=1).sample(REQUEST, 1, seed=1)
 
 
+def test_where_not_all_elements_need_be_there_random_structures_leave_some_out() -> None:
+    request = SampleRequest(elements=("Ag", "Au", "Cu"), max_atoms=2, min_atoms=1, all_elements=False)
+    batch = RandomSymmetric().sample(request, 12, seed=1)
+    assert len(batch.samples) == 12
+    assert {len(sample.structure.composition) for sample in batch.samples} == {1, 2}
+
+
 def test_what_no_prototype_fits_is_counted() -> None:
     batch = PrototypeSubstitution().sample(SampleRequest(elements=("Nb", "O"), max_atoms=1), 3, seed=1)
     assert (batch.samples, batch.rejected) == ((), {"no other fits": 3})

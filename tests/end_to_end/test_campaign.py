@@ -69,6 +69,13 @@ def test_check_says_what_a_campaign_would_cost_and_writes_nothing(place: Path) -
     assert not (place / "home").exists()
 
 
+def test_a_mistake_in_a_new_file_costs_no_campaign_id(place: Path) -> None:
+    file = campaign_file(place, seeds={"exclude": ["NbO2"]})
+    answer = niobe(place, "launch", file, check=False)
+    assert (answer.returncode, "'NbO2' is neither a file nor" in answer.stderr) == (2, True)
+    assert json.loads(niobe(place, "status", "--json").stdout) == []
+
+
 PRIOR = {"potential": "lj", "steps": 5, "first_steps": 2, "keep": 0.5}
 BREEDING = {
     "prior": PRIOR,

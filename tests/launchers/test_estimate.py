@@ -31,6 +31,13 @@ def test_a_prior_takes_time_and_less_where_only_a_share_is_relaxed_further() -> 
     assert usual["oracle minutes"] == without["oracle minutes"]
 
 
+def test_seeds_are_those_of_files_and_sources_too() -> None:
+    plain = of()["seeds up to"]
+    assert estimate(SPEC, own=7)["seeds up to"] == plain + 7
+    sources = [{"name": "oqmd", "kind": "oqmd"}]
+    assert of(sources=sources, recompute__budget=9)["seeds up to"] == plain + 9
+
+
 def test_workers_share_oracle_and_prior(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIOBE_WORKERS", "1")
     one = of()
