@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from config.errors import ConfigError
 
 
 class Settings(BaseSettings):
     """mongo_uri: a real MongoDB, or empty for the embedded server. home: everything Niobe writes.
 
     embedded_uri: set by Niobe for what it starts, where ``mongo_uri`` is its own server's.
+    Raises ConfigError that names the variable whose value is not allowed.
     """
 
     model_config = SettingsConfigDict(env_prefix="NIOBE_", extra="ignore")
@@ -22,3 +25,16 @@ class Settings(BaseSettings):
     database: str = "niobe"
     home: Path = Path(".niobe")
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+
+    def __init__(self) -> None:
+        try:
+            super().__init__()
+        except ValidationError as error:
+            problem = error.errors()[0]
+            variable = f"NIOBE_{problem['loc'][0]}".upper()
+            raise ConfigError(f"{variable}: {problem['msg']} (got {problem['input']!r})") from None
+
+    @property
+    def real_mongo(self) -> bool:
+        """Whether a MongoDB is named that is not the embedded server."""
+        return bool(self.mongo_uri) and self.mongo_uri != self.embedded_uri

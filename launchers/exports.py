@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.errors import ConfigError
 from launchers.openformats import write_benchmark_table, write_jsonl
 from launchers.summary import summary
 from loop.records import StructureRecord
@@ -25,23 +26,51 @@ def export(records: Sequence[StructureRecord], format: str, path: Path) -> Path:
     ``optimade`` (JSON lines) or ``matbench`` (parquet with a split by round).
 
     Relaxed structures where there are some. What stood at ``path`` is replaced once everything is written.
-    Raises ValueError for an unknown format, or a path that is a folder where a file belongs.
+    Raises ValueError for an unknown format, or a path that is a folder where a file belongs; ConfigError for
+    a folder that holds anything but an earlier export.
     """
     if format not in _WRITERS:
         raise ValueError(f"format {format!r} is unknown; allowed: {', '.join(_WRITERS)}")
-    is_folder = format in {"cif", "poscar"}
+    is_folder = format in _SUFFIXES
     if path.exists() and path.is_dir() != is_folder:
         raise ValueError(
             f"{path}: is a {'folder' if path.is_dir() else 'file'}; {format} writes the other kind"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".niobe-") as scratch:
-        target = Path(scratch) / path.name
+    if is_folder:
+        _earlier_export(path, format)
+    place = path.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".niobe-") as scratch:
+        target = Path(scratch) / place.name
         _WRITERS[format](records, target)
-        if is_folder and path.exists():
-            shutil.rmtree(path)
-        os.replace(target, path)  # noqa: PTH105 - works for folders alike
+        if is_folder and place.exists():
+            _remove(place, format)
+        os.replace(target, place)  # noqa: PTH105 - works for folders alike
     return path
+
+
+def _earlier_export(folder: Path, format: str) -> list[Path]:
+    """The files in a folder that an export may replace; none where there is no folder.
+
+    Raises ConfigError where the folder holds anything else, or is the one that the command runs in.
+    """
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{folder}: is the folder you are in, or above it; name another")
+    name = re.compile(rf".+-[0-9a-f]{{16}}{re.escape(_SUFFIXES[format])}")
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    foreign = next((file for file in found if not (file.is_file() and name.fullmatch(file.name))), None)
+    if foreign is not None:
+        raise ConfigError(
+            f"{folder}: holds {foreign.name}, which no {format} export wrote; name a new or an empty folder"
+        )
+    return found
+
+
+def _remove(folder: Path, format: str) -> None:
+    """Remove an earlier export and nothing that came into the folder meanwhile."""
+    for file in _earlier_export(folder, format):
+        file.unlink()
+    folder.rmdir()
 
 
 def as_text(record: StructureRecord, format: str) -> str:
@@ -120,9 +149,10 @@ def _asedb(records: Sequence[StructureRecord], file: Path) -> None:
             database.write(_atoms(record), record=record.id, reduced=record.formula, **known)
 
 
+_SUFFIXES = {"cif": ".cif", "poscar": ".vasp"}
 _WRITERS: dict[str, Callable[..., None]] = {
-    "cif": _folder_of(".cif", _cif),
-    "poscar": _folder_of(".vasp", _poscar),
+    "cif": _folder_of(_SUFFIXES["cif"], _cif),
+    "poscar": _folder_of(_SUFFIXES["poscar"], _poscar),
     "json": _json,
     "csv": _csv,
     "extxyz": _extxyz,

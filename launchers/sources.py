@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from config.errors import ConfigError
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from config.spec import CampaignSpec, Source
     from loop.database import Database
     from loop.ingest import Ingested
+
+_FIRST = 3
 
 
 class PartialSourceError(RuntimeError):
@@ -39,8 +42,21 @@ def ingest_with_progress(
         return ingest(database, source, elements, manner)
 
 
+def why_nothing(done: Ingested) -> str:
+    """The first lines that say why nothing at all could be read; "" where something was."""
+    if not done.broken or done.new or done.changed or done.unchanged or done.notes:
+        return ""
+    more = len(done.broken) - _FIRST
+    return f"nothing could be read: {'; '.join(done.broken[:_FIRST])}" + (
+        f"; {more} more" if more > 0 else ""
+    )
+
+
 def ingest_sources(database: Database, spec: CampaignSpec) -> None:
-    """Ingest the sources of a campaign unless its seeds are stored. Raises PartialSourceError."""
+    """Ingest the sources of a campaign unless its seeds are stored.
+
+    Raises PartialSourceError, and ConfigError where nothing at all of a source could be read.
+    """
     if any("seed" in record.steps for record in database.rounds(spec.id)):
         return
     for source in spec.sources:
@@ -49,3 +65,5 @@ def ingest_sources(database: Database, spec: CampaignSpec) -> None:
             raise PartialSourceError(
                 f"source {source.name}: {done.partial}; what was read is kept, the same command goes on"
             )
+        if nothing := why_nothing(done):
+            raise ConfigError(f"source {source.name}: {nothing}")

@@ -51,12 +51,23 @@ class Database:
 
     @classmethod
     def connect(cls, uri: str, name: str) -> Database:
-        """Connect, make the indexes. Raises ConfigError where no server answers at ``uri``."""
-        from pymongo import MongoClient
-        from pymongo.errors import PyMongoError
+        """Connect, make the indexes.
 
-        client: MongoClient[Document] = MongoClient(uri, serverSelectionTimeoutMS=_TIMEOUT_MS)
-        database = cls(client[name])
+        Raises ConfigError for what is no URI or no name, and where no server answers at ``uri``.
+        """
+        from pymongo import MongoClient
+        from pymongo.errors import InvalidName, PyMongoError
+
+        try:
+            client: MongoClient[Document] = MongoClient(uri, serverSelectionTimeoutMS=_TIMEOUT_MS)
+        except (PyMongoError, ValueError) as error:
+            kind = type(error).__name__
+            raise ConfigError(f"NIOBE_MONGO_URI: no MongoDB URI (mongodb://host/ is one): {kind}") from None
+        try:
+            database = cls(client[name])
+        except InvalidName as error:
+            client.close()
+            raise ConfigError(f"NIOBE_DATABASE: {name!r}: {error}") from None
         try:
             client.admin.command("ping")
             database._make_indexes()
@@ -113,7 +124,7 @@ class Database:
             known = {} if stored is None else stored.spec
             raise ConfigError(
                 f"campaign {spec.id!r} exists with another spec ({differences(known, record.spec)}); "
-                "give the file a new id to fork it"
+                "give the file a new id to fork it, or what it began with; `niobe budget` adds to a budget"
             )
         return stored
 

@@ -12,6 +12,7 @@ from config.errors import ConfigError
 from loop.imports import read_structures
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pymatgen.core import Structure
 
 
@@ -23,11 +24,7 @@ def labelled_structures(path: Path, column: str) -> tuple[list[Structure], NDArr
     """
     import pandas as pd
 
-    if path.suffix.lower() not in {".csv", ".parquet"}:
-        raise ConfigError(f"{path}: labels are read from .csv and .parquet")
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file")
-    table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+    table = _table(path)
     if column not in table or not pd.api.types.is_numeric_dtype(table[column]):
         numeric = ", ".join(map(str, table.select_dtypes("number").columns))
         raise ConfigError(f"{path}: {column!r} is no column of numbers; there are: {numeric or 'none'}")
@@ -41,3 +38,16 @@ def labelled_structures(path: Path, column: str) -> tuple[list[Structure], NDArr
     if imported.broken:
         raise ConfigError(f"{imported.broken[0]} ({len(imported.broken)} such rows)")
     return [structure for _, structure in imported.structures], labels
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if path.suffix.lower() not in {".csv", ".parquet"}:
+        raise ConfigError(f"{path}: labels are read from .csv and .parquet")
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    try:
+        return pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None

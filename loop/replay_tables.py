@@ -25,12 +25,18 @@ _CLASSES = (("oxide", {"O"}), ("chalcogenide", {"S", "Se", "Te"}), ("halide", {"
 
 
 def read_frame(path: Path, *columns: str) -> pd.DataFrame:
-    """A parquet file with the structure columns and ``columns``. Raises ConfigError where one is missing."""
+    """A parquet file with the structure columns and ``columns``.
+
+    Raises ConfigError where a column is missing, or the file is missing or no parquet.
+    """
     import pandas as pd
 
     if not path.is_file():
         raise ConfigError(f"{path}: no such table")
-    frame = pd.read_parquet(path)
+    try:
+        frame = pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path}: no parquet table ({' '.join(str(error).split())})") from None
     missing = [name for name in (*_STRUCTURE, *columns) if name not in frame]
     if missing:
         raise ConfigError(f"{path}: no column {missing[0]!r}; it has {', '.join(frame)}")

@@ -32,6 +32,9 @@ def main() -> None:
     except ConfigError as error:
         print(f"niobe: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except OSError as error:
+        print(f"niobe: {_path_and_reason(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("\nniobe: interrupted; the same command goes on where it was", file=sys.stderr)
         raise SystemExit(130) from None
@@ -39,6 +42,17 @@ def main() -> None:
         lost = str(error).split(" (configured", maxsplit=1)[0]
         print(f"niobe: lost the database ({lost}); the same command goes on where it was", file=sys.stderr)
         raise SystemExit(1) from None
+    except _wrong_address() as error:
+        variables = "NIOBE_MONGO_URI, NIOBE_DATABASE"
+        print(f"niobe: {variables}: no address or name ({type(error).__name__})", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _path_and_reason(error: OSError) -> str:
+    """One line; where something was to be moved, the path is where to."""
+    path = error.filename if error.filename2 is None else error.filename2
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    return reason if path is None else f"{path}: {reason}"
 
 
 def _connection_failure() -> type[Exception]:
@@ -46,3 +60,10 @@ def _connection_failure() -> type[Exception]:
     from pymongo.errors import ConnectionFailure
 
     return ConnectionFailure
+
+
+def _wrong_address() -> tuple[type[Exception], ...]:
+    """What a LaunchPad raises for a URI or a database name that is none."""
+    from pymongo.errors import ConfigurationError, InvalidName
+
+    return ConfigurationError, InvalidName

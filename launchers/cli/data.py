@@ -26,13 +26,15 @@ def ingest(
     elements: Annotated[str, typer.Option(help="Elements such as Nb,O: all made of these only.")] = "",
     filter: Annotated[str, typer.Option(help="OPTIMADE filter, instead of elements.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the data, kept with each entry.")] = "",
-    most: Annotated[int | None, typer.Option("--most", "-n", min=1, help="Entries at most.")] = None,
+    most: Annotated[
+        int | None, typer.Option("--most", "-n", min=1, max=2**31, help="Entries at most.")
+    ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask again for what was read before.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring structures of an open database or files in; interrupted, the same command goes on."""
     from launchers.services import campaign_database
-    from launchers.sources import ingest_with_progress
+    from launchers.sources import ingest_with_progress, why_nothing
 
     chosen = _source(source, name=name, filter=filter, licence=licence, most=most)
     symbols = [symbol.strip() for symbol in elements.split(",") if symbol.strip()]
@@ -41,9 +43,11 @@ def ingest(
         done = ingest_with_progress(database, chosen, symbols, refresh=refresh)
     for line in done.broken:
         typer.echo(f"not read: {line}", err=True)
-    print_rows([_row(chosen.name, done)], as_json, title=f"{chosen.name}: {chosen.at or chosen.kind}")
-    if done.partial:
-        typer.echo(f"niobe: {chosen.name} is PARTIAL: {done.partial}; the same command goes on", err=True)
+    problem = f"{done.partial}; the same command goes on" if done.partial else why_nothing(done)
+    row = _row(chosen.name, done, complete=not problem)
+    print_rows([row], as_json, title=f"{chosen.name}: {chosen.at or chosen.kind}")
+    if problem:
+        typer.echo(f"niobe: {chosen.name} is PARTIAL: {problem}", err=True)
         raise typer.Exit(1)
 
 
@@ -90,16 +94,30 @@ def upgrade(as_json: AsJson = False) -> None:
 
 @app.command()
 def schema(
-    collection: Annotated[str, typer.Argument(help="structures or entries.")] = "structures",
+    collection: Annotated[
+        str, typer.Argument(help="structures, entries, or campaign: the campaign file.")
+    ] = "structures",
 ) -> None:
-    """Print the JSON schema of the database's documents."""
+    """Print the JSON schema of the database's documents, or of a campaign file."""
     import json
 
     from loop.schema import DOCUMENTS, json_schema
 
-    if collection not in DOCUMENTS:
-        raise ConfigError(f"collection {collection!r}: no schema; allowed: {', '.join(DOCUMENTS)}")
-    print(json.dumps(json_schema(collection), indent=1))
+    if collection == "campaign":
+        print(json.dumps(_campaign_schema(), indent=1))
+    elif collection in DOCUMENTS:
+        print(json.dumps(json_schema(collection), indent=1))
+    else:
+        allowed = ", ".join((*DOCUMENTS, "campaign"))
+        raise ConfigError(f"collection {collection!r}: no schema; allowed: {allowed}")
+
+
+def _campaign_schema() -> dict[str, object]:
+    from config.spec import SCHEMA_VERSION, CampaignSpec
+
+    name = f"niobe:campaign:{SCHEMA_VERSION}"
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": name}
+    return head | CampaignSpec.model_json_schema()
 
 
 def _source(text: str, **options: object) -> Source:
@@ -112,12 +130,14 @@ def _source(text: str, **options: object) -> Source:
 
     kind, _, at = text.partition(":")
     if kind not in get_args(SourceKind):
-        if not Path(text).exists():
+        if not text or not Path(text).exists():
             kinds = ", ".join(get_args(SourceKind))
             raise ConfigError(f"source {text!r}: no such file, and no KIND:AT; kinds: {kinds}")
         kind, at = "files", str(Path(text).resolve())
-    elif kind in {"files", "icsd"} or (kind == "niobe" and at and "://" not in at):
+    elif at and (kind in {"files", "icsd"} or (kind == "niobe" and "://" not in at)):
         at = str(Path(at).resolve())
+    if options["filter"] and kind == "niobe" and "://" not in at:
+        raise ConfigError(f"source {text!r}: filter: a bundle takes none; niobe:URL does")
     given = {key: value for key, value in options.items() if value not in ("", None)}
     defaults = {"name": _plain_name(Path(at).stem if kind == "files" else kind)}
     try:
@@ -141,7 +161,7 @@ def _check_elements(symbols: list[str]) -> None:
         raise ConfigError(f"--elements: unknown element {unknown[0]!r}; allowed: symbols H to Pu")
 
 
-def _row(name: str, done: Ingested) -> dict[str, object]:
+def _row(name: str, done: Ingested, *, complete: bool) -> dict[str, object]:
     return {
         "source": name,
         "new": done.new,
@@ -150,6 +170,6 @@ def _row(name: str, done: Ingested) -> dict[str, object]:
         "set aside": done.set_aside,
         "groups": done.groups,
         "not read": len(done.broken),
-        "complete": not done.partial,
+        "complete": complete,
         "notes": "; ".join(done.notes),
     }

@@ -1,4 +1,7 @@
-"""Commands for the embedded database of ``NIOBE_HOME``: its server, its files, the way out of it."""
+"""Commands for the embedded database of ``NIOBE_HOME``: its server, its files, the way out of it.
+
+Where NIOBE_MONGO_URI names another server they refuse, ``migrate`` and ``upgrade`` excepted.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +28,17 @@ def start(
     """Start the server, or find the one that runs."""
     from launchers.embedded import ensure_server, server_status
 
-    running = server_status(_folder())
+    folder = _folder_in_use()
+    running = server_status(folder)
     if running and tcp is not None and not running.tcp:
-        raise ConfigError(f"process {running.pid} serves {_folder()} without TCP; `niobe db stop` it first")
-    ensure_server(_folder(), port=tcp, idle_minutes=idle_minutes)
-    found = server_status(_folder())
+        raise ConfigError(f"process {running.pid} serves {folder} without TCP; `niobe db stop` it first")
+    ensure_server(folder, port=tcp, idle_minutes=idle_minutes)
+    found = server_status(folder)
     if found is None:
-        raise ConfigError(f"embedded database: ended at once; see {_folder() / 'server.log'}")
-    print(f"{'runs already' if running else 'started'}: process {found.pid}, {_folder()}")
+        raise ConfigError(f"embedded database: ended at once; see {folder / 'server.log'}")
+    print(f"{'runs already' if running else 'started'}: process {found.pid}, {folder}")
     if found.tcp:
-        print(f"TCP: {found.tcp}; the URI with its password is in {_folder() / 'tcp.uri'}")
+        print(f"TCP: {found.tcp}; the URI with its password is in {folder / 'tcp.uri'}")
 
 
 @app.command()
@@ -42,10 +46,11 @@ def stop() -> None:
     """Stop the server; what it acknowledged is on disk."""
     from launchers.embedded import server_status, stop_server
 
-    if server_status(_folder()) is None:
+    folder = _folder_in_use()
+    if server_status(folder) is None:
         print("no server runs")
-    elif not stop_server(_folder()):
-        raise ConfigError(f"embedded database: has not ended yet; see {_folder() / 'server.log'}")
+    elif not stop_server(folder):
+        raise ConfigError(f"embedded database: has not ended yet; see {folder / 'server.log'}")
     else:
         print("stopped")
 
@@ -57,7 +62,7 @@ def status(as_json: AsJson = False) -> None:
     from launchers.embedded.folder import DatabaseFolder
     from launchers.embedded.snapshots import snapshots_of
 
-    folder = DatabaseFolder(_folder())
+    folder = DatabaseFolder(_folder_in_use())
     found, snapshots = server_status(folder.path), snapshots_of(folder)
     row: dict[str, Any] = {
         "process": found.pid if found else None,
@@ -78,7 +83,8 @@ def compact() -> None:
     from launchers.embedded import ensure_server
     from launchers.embedded.folder import DatabaseFolder
 
-    uri, file = ensure_server(_folder()), DatabaseFolder(_folder()).file
+    folder = _folder_in_use()
+    uri, file = ensure_server(folder), DatabaseFolder(folder).file
     before = file.stat().st_size
     with MongoClient[dict[str, Any]](uri) as client:
         client.admin.command("compact", "niobe")
@@ -91,7 +97,7 @@ def dump(to: Annotated[Path, typer.Argument(help="A new folder, laid out as mong
     from launchers.embedded import ensure_server
     from launchers.embedded.transfer import dump as write
 
-    counts = write(ensure_server(_folder()), to)
+    counts = write(ensure_server(_folder_in_use()), to)
     print(f"{sum(counts.values())} documents of {len(counts)} collections in {to}")
 
 
@@ -107,7 +113,7 @@ def restore(
     from launchers.embedded import ensure_server
     from launchers.embedded.transfer import load
 
-    counts = load(ensure_server(_folder()), dumped)
+    counts = load(ensure_server(_folder_in_use()), dumped)
     print(f"{sum(counts.values())} documents of {len(counts)} collections restored")
 
 
@@ -117,13 +123,14 @@ def _restore_snapshot(name: str) -> None:
     from launchers.embedded.folder import DatabaseFolder
     from launchers.embedded.snapshots import restore_snapshot, snapshots_of
 
-    known = snapshots_of(DatabaseFolder(_folder()))  # before the server takes another as it stops
+    place = _folder_in_use()
+    known = snapshots_of(DatabaseFolder(place))  # before the server takes another as it stops
     wanted = [snapshot for snapshot in known if name in ("", snapshot.stem)]
     if name and not wanted:
         names = ", ".join(snapshot.stem for snapshot in known) or "none"
         raise ConfigError(f"no snapshot {name!r}; known: {names}")
     try:
-        with held(_folder()) as folder:
+        with held(place) as folder:
             restored, aside = restore_snapshot(folder, wanted)
     except (StorageError, OSError) as error:
         raise ConfigError(f"embedded database: {error}") from error
@@ -151,3 +158,17 @@ def _folder() -> Path:
     from config.settings import Settings
 
     return Settings().home.expanduser().resolve() / "db"
+
+
+def _folder_in_use() -> Path:
+    """The embedded database's folder. Raises ConfigError where NIOBE_MONGO_URI names another server."""
+    from config.settings import Settings
+    from launchers.embedded.folder import DatabaseFolder
+
+    settings, folder = Settings(), DatabaseFolder(_folder())
+    own = {folder.uri, folder.tcp_uri.read_text().strip() if folder.tcp_uri.is_file() else ""}
+    if settings.real_mongo and settings.mongo_uri not in own:
+        raise ConfigError(
+            f"NIOBE_MONGO_URI: names another server; this command is about the embedded one, {folder.path}"
+        )
+    return folder.path

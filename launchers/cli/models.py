@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from config.errors import ConfigError
-from launchers.cli.shared import AsJson, console, print_rows
+from launchers.cli.shared import AsJson, check_no_folder, console, print_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,6 +114,8 @@ def learning_curve(
     from surrogates.evaluation import learning_curve as measure
     from surrogates.evaluation import power_law
 
+    if to is not None:
+        check_no_folder(to)
     structures, labels = _labelled(file, target, rows, seed)
     most = len(labels) - len(labels) // 5
     sizes = sorted({most // 2**power for power in range(points)})

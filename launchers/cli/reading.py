@@ -125,9 +125,10 @@ def export(
             return
         chosen = chosen_records(database, one_campaign(database, campaign), every=all)
         try:
-            print(write(chosen, format, to))
+            written = write(chosen, format, to)
         except ValueError as error:
             raise ConfigError(str(error)) from None
+    print(f"{len(chosen)} structures: {written}")
 
 
 @app.command()

@@ -21,16 +21,27 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 
 def one_campaign(database: Database, campaign: str) -> str:
-    """The id given, or the only campaign there is."""
+    """The id given, or the only campaign there is. Raises ConfigError where that is none."""
     known = [record.id for record in database.campaigns()]
     if campaign in known:
         return campaign
-    if not campaign and len(known) == 1:
-        return known[0]
-    named = (
-        f"{campaign!r} is not in the database" if campaign else "more than one or none there; name it with -c"
-    )
-    raise ConfigError(f"campaign: {named}; known: {', '.join(known) or 'none'}")
+    if campaign:
+        raise ConfigError(
+            f"campaign: {campaign!r} is not in the database; known: {', '.join(known) or 'none'}"
+        )
+    if not known:
+        raise ConfigError(f"no campaign in {_place()} yet; `niobe launch FILE` makes one")
+    if len(known) > 1:
+        raise ConfigError(f"campaign: there are several; name one with -c: {', '.join(known)}")
+    return known[0]
+
+
+def _place() -> str:
+    from config.settings import Settings
+
+    settings = Settings()
+    server = "the server of NIOBE_MONGO_URI" if settings.real_mongo else f"NIOBE_HOME {settings.home}"
+    return f"database {settings.database!r} of {server}"
 
 
 def chosen_records(database: Database, campaign: str, *, every: bool) -> list[StructureRecord]:
@@ -43,6 +54,7 @@ def report_of(database: Database, campaign: str, to: Path) -> Path:
     from config.spec import CampaignSpec
     from launchers.pages.report import write_report
 
+    check_no_folder(to)
     found = database.campaign(campaign)
     if found is None:
         raise ConfigError(f"campaign {campaign!r} is not in the database")
@@ -56,6 +68,12 @@ def report_of(database: Database, campaign: str, to: Path) -> Path:
         hulls=database.hulls(campaign),
         phonons=phonons,
     )
+
+
+def check_no_folder(to: Path) -> None:
+    """Raises ConfigError where a folder stands in a file's place."""
+    if to.is_dir():
+        raise ConfigError(f"{to}: is a folder; name a file in it")
 
 
 def console() -> Any:

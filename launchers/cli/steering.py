@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.errors import ConfigError
 from launchers.cli.shared import CampaignId, one_campaign
 
 if TYPE_CHECKING:
     from launchers.steering import Action
 
 app = typer.Typer()
+_MOST = 1_000_000
 
 
 @app.command()
@@ -21,6 +23,7 @@ def pin(
 ) -> None:
     """Validate this candidate in the next round, whatever acquisition says."""
     _steer(record, "pin", note)
+    print(f"pinned {record}: validated in the next round")
 
 
 @app.command()
@@ -30,17 +33,20 @@ def veto(
 ) -> None:
     """Never validate this candidate."""
     _steer(record, "veto", note)
+    print(f"vetoed {record}: never validated")
 
 
 @app.command()
 def budget(
     campaign: CampaignId = "",
-    rounds: Annotated[int, typer.Option(help="Rounds to add.", min=0)] = 0,
-    validations: Annotated[int, typer.Option(help="Validations to add.", min=0)] = 0,
+    rounds: Annotated[int, typer.Option(help="Rounds to add.", min=0, max=_MOST)] = 0,
+    validations: Annotated[int, typer.Option(help="Validations to add.", min=0, max=_MOST)] = 0,
 ) -> None:
     """Add to the budget of a campaign between rounds; launch it again to spend it."""
     from launchers.services import campaign_database
 
+    if not rounds and not validations:
+        raise ConfigError("budget: nothing to add; give --rounds, --validations or both")
     with campaign_database() as database:
         name = one_campaign(database, campaign)
         found = database.campaign(name)
@@ -50,6 +56,7 @@ def budget(
                 extra_rounds=found.extra_rounds + rounds,
                 extra_validations=found.extra_validations + validations,
             )
+    print(f"{name}: {rounds} rounds and {validations} validations added; launch it again to spend them")
 
 
 @app.command()
@@ -60,7 +67,9 @@ def stop(
     from launchers.services import campaign_database
 
     with campaign_database() as database:
-        database.update_campaign(one_campaign(database, campaign), stop=not undo)
+        name = one_campaign(database, campaign)
+        database.update_campaign(name, stop=not undo)
+    print(f"{name}: {'goes on when launched' if undo else 'stops after the round that is running'}")
 
 
 def _steer(record: str, action: Action, note: str) -> None:

@@ -71,7 +71,7 @@ class Web:
             response = httpx.get(
                 url, headers=self._headers, timeout=self._patience.timeout, follow_redirects=not self._headers
             )
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise SourceError(f"{_bare(url)}: {error}") from None
         except httpx.TransportError as error:
             raise _AgainError(f"no answer ({type(error).__name__})") from None

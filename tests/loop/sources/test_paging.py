@@ -16,7 +16,7 @@ from loop.sources import materials_project
 from loop.sources.optimade import OptimadeQuery, subsystems_filter, versioned
 from loop.sources.paging import Fetched, fetch
 from loop.sources.reading import Manner
-from loop.sources.web import Patience, Web
+from loop.sources.web import Patience, SourceError, Web
 from tests.loop.factory import nbo, rocksalt, rutile
 from tests.loop.sources.provider import Document, Provider, optimade_entry, serving, summary_document
 
@@ -218,3 +218,11 @@ def test_an_entry_that_changed_is_replaced_and_grouped_anew(database: Database, 
         done = ingest(database, source, ("Nb", "O"), Manner(tmp_path, QUICK, refresh=True))
     assert (done.new, done.changed, done.unchanged, done.groups) == (0, 1, 1, 2)
     assert {entry.source_id: entry.group for entry in database.entries()} == {"a": "there:a", "b": "there:b"}
+
+
+@pytest.mark.parametrize("url", ["localhost:5000/v1", "example.org/optimade", "ftp://example.org/"])
+def test_what_is_no_address_is_asked_once(url: str) -> None:
+    said: list[str] = []
+    with pytest.raises(SourceError, match="protocol"):
+        Web(QUICK, say=said.append).json(url)
+    assert said == []
