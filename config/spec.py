@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 SCHEMA_VERSION = 3
 _MAX_ELEMENTS = 5
@@ -357,6 +357,13 @@ class CampaignSpec(_Part):
     asynchronous: bool = False
     policy: Policy = Policy()
     launcher: Literal["local", "fireworks"] = "local"
+
+    @field_validator("prior", mode="before")
+    @classmethod
+    def _usual_potential(cls, given: object, info: ValidationInfo) -> object:
+        """A prior that names no potential has the usual one of the oracle."""
+        usual = _USUAL_PRIOR.get(info.data["oracle"].name) if "oracle" in info.data else None
+        return {"potential": usual} | given if usual and isinstance(given, dict) else given
 
     @field_validator("sources")
     @classmethod

@@ -23,7 +23,7 @@ from loop.acquisition import (
 from loop.closing import is_reference
 from loop.database import Database
 from loop.hull import formation_hull
-from loop.policy import oracle_seconds, validations_left
+from loop.policy import oracle_seconds, seconds_left, validations_left
 from loop.prior import (
     atomic_fractions,
     prior_formation_energies,
@@ -32,7 +32,7 @@ from loop.prior import (
     waiting,
 )
 from loop.records import Choice, PredictedValue, Stability, Status, StructureRecord
-from loop.rounds import RoundRecord
+from loop.rounds import CampaignRecord, RoundRecord
 from loop.structures import candidate_structure
 from surrogates.models import load_surrogate
 from surrogates.protocols import FloatArray, Prediction
@@ -142,7 +142,7 @@ def _choose(
     rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
     notes: list[str] = []
     if rest and size > len(pinned):
-        chosen = _choose_from(database, spec, number, rest, size - len(pinned))
+        chosen = _choose_from(database, spec, campaign, number, rest, size - len(pinned))
         for pick in chosen.picks:
             choices[pick.id] = Choice(
                 function=spec.acquisition.function, arm=pick.arm, rank=len(choices), score=pick.score
@@ -154,7 +154,12 @@ def _choose(
 
 
 def _choose_from(
-    database: Database, spec: CampaignSpec, number: int, rest: Sequence[StructureRecord], count: int
+    database: Database,
+    spec: CampaignSpec,
+    campaign: CampaignRecord,
+    number: int,
+    rest: Sequence[StructureRecord],
+    count: int,
 ) -> Batch:
     model = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
     features = model.features([candidate_structure(record) for record in rest])
@@ -171,7 +176,7 @@ def _choose_from(
         observed=_observed(spec, found),
         pending=model.features([candidate_structure(record) for record in in_flight]) if in_flight else None,
         posterior=_gaussian_process(spec, number, features, known, found),
-        seconds_left=_seconds_left(database, spec),
+        seconds_left=seconds_left(spec, campaign, oracle_seconds(database.records(spec.id))),
     )
 
 
@@ -242,13 +247,6 @@ def _gaussian_process(
     judged = np.isfinite(values)
     seed = spec.derived_seed(number, "acquire/gp")
     return GaussianProcess.fit(known[judged], values[judged], features, seed=seed)
-
-
-def _seconds_left(database: Database, spec: CampaignSpec) -> float:
-    """Oracle seconds the budget still holds; infinite where it names none."""
-    if spec.budget.oracle_seconds is None:
-        return float("inf")
-    return max(spec.budget.oracle_seconds - oracle_seconds(database.records(spec.id)), 0.0)
 
 
 def _predicted(target: str, records: Sequence[StructureRecord]) -> bool:

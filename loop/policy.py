@@ -14,6 +14,13 @@ def validations_left(spec: CampaignSpec, campaign: CampaignRecord, spent: int) -
     return max(0, spec.budget.validations + campaign.extra_validations - spent)
 
 
+def seconds_left(spec: CampaignSpec, campaign: CampaignRecord, used: float) -> float:
+    """Oracle seconds the budget still holds; infinite where it names none."""
+    if spec.budget.oracle_seconds is None:
+        return float("inf")
+    return max(spec.budget.oracle_seconds + campaign.extra_oracle_seconds - used, 0.0)
+
+
 def oracle_seconds(records: Iterable[StructureRecord]) -> float:
     """What the oracle has used so far, failures and seeds included."""
     used = 0.0
@@ -34,7 +41,7 @@ def why_stop(
         return "all rounds done"
     if validations_left(spec, campaign, spent) == 0:
         return "all validations spent"
-    if spec.budget.oracle_seconds is not None and seconds >= spec.budget.oracle_seconds:
+    if seconds_left(spec, campaign, seconds) == 0:
         return "all oracle seconds spent"
     return _out_of_patience(spec, closed)
 

@@ -143,3 +143,4 @@ class CampaignRecord(_Part):
     stop: bool = False
     extra_validations: int = 0
     extra_rounds: int = 0
+    extra_oracle_seconds: float = 0.0

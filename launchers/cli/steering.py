@@ -41,12 +41,13 @@ def budget(
     campaign: CampaignId = "",
     rounds: Annotated[int, typer.Option(help="Rounds to add.", min=0, max=_MOST)] = 0,
     validations: Annotated[int, typer.Option(help="Validations to add.", min=0, max=_MOST)] = 0,
+    oracle_seconds: Annotated[float, typer.Option(help="Oracle seconds to add.", min=0, max=1e9)] = 0.0,
 ) -> None:
     """Add to the budget of a campaign between rounds; launch it again to spend it."""
     from launchers.services import campaign_database
 
-    if not rounds and not validations:
-        raise ConfigError("budget: nothing to add; give --rounds, --validations or both")
+    if not (rounds or validations or oracle_seconds):
+        raise ConfigError("budget: nothing to add; give --rounds, --validations or --oracle-seconds")
     with campaign_database() as database:
         name = one_campaign(database, campaign)
         found = database.campaign(name)
@@ -55,8 +56,10 @@ def budget(
                 name,
                 extra_rounds=found.extra_rounds + rounds,
                 extra_validations=found.extra_validations + validations,
+                extra_oracle_seconds=found.extra_oracle_seconds + oracle_seconds,
             )
-    print(f"{name}: {rounds} rounds and {validations} validations added; launch it again to spend them")
+    added = f"{rounds} rounds, {validations} validations and {oracle_seconds:g} oracle seconds"
+    print(f"{name}: {added} added; launch it again to spend them")
 
 
 @app.command()

@@ -161,6 +161,9 @@ def test_a_file_without_a_prior_has_the_usual_one_of_its_oracle(
     assert (spec.prior.potential if spec.prior else None) == prior
     assert spec.breeds == (prior is not None)
     assert load_campaign(write(tmp_path, f"{text}prior: null")).prior is None
+    named = load_campaign(write(tmp_path, f"{text}prior: {{steps: 7}}")).prior
+    assert named is not None
+    assert (named.potential, named.steps) == (prior or "chgnet", 7)
 
 
 @pytest.mark.parametrize(

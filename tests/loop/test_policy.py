@@ -1,7 +1,7 @@
 """When a campaign stops."""
 
 from config.spec import Budget, CampaignSpec, Policy
-from loop.policy import validations_left, why_stop
+from loop.policy import seconds_left, validations_left, why_stop
 from loop.rounds import CampaignRecord, RoundMetrics, RoundRecord
 
 SPEC = CampaignSpec(id="t", elements=("Nb",), budget=Budget(rounds=3, validations=10, oracle_seconds=100))
@@ -26,6 +26,8 @@ def test_budgets_end_it() -> None:
     assert why_stop(SPEC, campaign(), rounds(0, 1), 10, 50) == "all validations spent"
     assert why_stop(SPEC, campaign(), rounds(0, 1), 5, 100) == "all oracle seconds spent"
     assert validations_left(SPEC, campaign(extra_validations=3), 11) == 2
+    assert why_stop(SPEC, campaign(extra_oracle_seconds=50.0), rounds(0, 1), 5, 120) == ""
+    assert seconds_left(SPEC, campaign(extra_oracle_seconds=50.0), 120) == 30
     assert validations_left(SPEC, campaign(), 12) == 0
 
 
