@@ -345,7 +345,7 @@ def test_steering_says_what_it_did(database: Database, niobe: Niobe, records: li
     pinned, vetoed = (record.id for record in records)
     assert niobe.said("pin", pinned) == f"pinned {pinned}: validated in the next round\n"
     assert niobe.said("veto", vetoed) == f"vetoed {vetoed}: never validated\n"
-    assert niobe.said("budget", "--rounds", "2").startswith("t: 2 rounds, 0 validations and 0 oracle seconds added")
+    assert niobe.said("budget", "--rounds", "2").startswith("t: 2 rounds, 0 validations and 0 oracle")
     assert niobe.said("stop") == "t: stops after the round that is running\n"
     assert niobe.said("stop", "--undo") == "t: goes on when launched\n"
     assert "nothing to add" in niobe.mistake("budget")
