@@ -6,7 +6,7 @@ from config.spec import CampaignSpec, Prior
 from launchers.progress import doing
 from loop.rounds import RoundRecord
 
-PLAIN = CampaignSpec(id="t", elements=("Nb", "O"))
+PLAIN = CampaignSpec(id="t", elements=("Nb", "O"), prior=None)
 WITH_PRIOR = PLAIN.model_copy(update={"prior": Prior(keep=0.5)})
 BEFORE = ("train_surrogate", "train_gan", "generate", "screen")
 
