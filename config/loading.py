@@ -19,8 +19,7 @@ _WANTED = {
     "model_type": "needs keys with values, such as {name: value}",
     "model_attributes_type": "needs keys with values, such as {name: value}",
     "string_type": "needs text; put it in quotes",
-    "string_pattern_mismatch": "needs lower-case letters, digits, dots, hyphens and underscores, the first a "
-    "letter or digit, and few enough",
+    "string_pattern_mismatch": "needs a short name of lower-case letters, digits, - and _, no - or _ first",
 }
 """What a key wants, by pydantic's name for the mistake, where pydantic speaks of Python's types."""
 

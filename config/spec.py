@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from config.potentials import USUAL_PRIORS, OracleName, PriorName, unknown_to
 
 SCHEMA_VERSION = 3
 _MAX_ELEMENTS = 5
@@ -61,11 +62,6 @@ ELEMENTS: tuple[str, ...] = (
     *("Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu"),
 )
 
-_NOT_IN_7NET = ("Po", "At", "Rn", "Fr", "Ra")
-_IN_EMT = ("H", "C", "N", "O", "Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
-
-OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
-PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
 _FILTERED = ("optimade", "oqmd", "niobe")
 SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
 GeneratorName = Literal["gan", "random", "prototype", "offspring", "soft_mode"]
@@ -226,31 +222,14 @@ class Prior(_Part):
     fmax: Annotated[float, Field(gt=0, le=1)] = 0.1
 
 
-_USUAL_PRIOR: dict[OracleName, PriorName] = {
-    "7net-0": "chgnet",
-    "7net-l3i5": "chgnet",
-    "chgnet": "7net-0",
-    "vasp": "chgnet",
-}
-
-
 def _usual_prior(before: dict[str, Any]) -> Prior | None:
     """Of the fields validated before; none for a toy oracle, which no other potential foretells, and for
     ``mlip_prior``, which has one of its own."""
-    usual = _USUAL_PRIOR.get(before["oracle"].name) if "oracle" in before else None
+    usual = USUAL_PRIORS.get(before["oracle"].name) if "oracle" in before else None
     if usual is None or unknown_to(usual, before.get("elements", ())):
         return None
     learns_itself = "surrogate" in before and before["surrogate"].model == "mlip_prior"
     return None if learns_itself else Prior(potential=usual)
-
-
-def unknown_to(potential: OracleName, elements: Iterable[str]) -> list[str]:
-    """Which of the elements the potential has no parameters for."""
-    if potential == "emt":
-        return [symbol for symbol in elements if symbol not in _IN_EMT]
-    if potential.startswith("7net"):
-        return [symbol for symbol in elements if symbol in _NOT_IN_7NET]
-    return []
 
 
 class GeneratorShare(_Part):
@@ -332,9 +311,8 @@ class Policy(_Part):
 class CampaignSpec(_Part):
     """A chemical system, a goal and a budget. Everything random follows from ``seed``.
 
-    prior: unless named, CHGNet, or 7net-0 where CHGNet is the oracle; ``null`` for none. asynchronous: with
-    ``launcher: fireworks``, go on at the quorum while slow validations still run; what
-    comes late counts in the next round.
+    prior: unless named, the usual one of the oracle; ``null`` for none. asynchronous: with ``launcher:
+    fireworks``, go on at the quorum while slow validations run; what comes late counts in the next round.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -362,7 +340,7 @@ class CampaignSpec(_Part):
     @classmethod
     def _usual_potential(cls, given: object, info: ValidationInfo) -> object:
         """A prior that names no potential has the usual one of the oracle."""
-        usual = _USUAL_PRIOR.get(info.data["oracle"].name) if "oracle" in info.data else None
+        usual = USUAL_PRIORS.get(info.data["oracle"].name) if "oracle" in info.data else None
         return {"potential": usual} | given if usual and isinstance(given, dict) else given
 
     @field_validator("sources")

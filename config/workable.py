@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from config.spec import CampaignSpec, Limits, OracleName, unknown_to
+from config.potentials import OracleName, unknown_to
+from config.spec import CampaignSpec, Limits
 
 _ROUNDING = 1e-6
 

@@ -44,12 +44,8 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     its samples are thrown away and the others draw its part.
     """
     number, total = round_record.number, spec.generation.candidates
-    mix = _shares(database, spec, number)
-    notes = list(round_record.notes)
-    if "gan" in mix and not checkpoint_folder(spec, number, "gan").is_dir():
-        others = [name for name in mix if name != "gan"] or _UNTRAINED
-        mix = without(mix, "gan", others)
-        notes += [f"no prototype that the GAN could learn from; {', '.join(sorted(mix))} drew its part"]
+    mix, missing = _without_untrained(spec, number, _shares(database, spec, number))
+    notes = list(dict.fromkeys([*round_record.notes, *missing]))
     modes = _sample(database, spec, number, "soft_mode", counts(mix, total).get("soft_mode", 0))
     mix.pop("soft_mode", None)
     wanted = counts(mix, total - len(modes.samples))
@@ -67,6 +63,16 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
             database.update_round(spec.id, number, notes=[*notes, note])
             batches = _fall_back(database, spec, number, batches, instead)
     _store(database, spec, number, batches)
+
+
+def _without_untrained(
+    spec: CampaignSpec, number: int, mix: dict[str, float]
+) -> tuple[dict[str, float], list[str]]:
+    """The mix without a GAN that had nothing to learn from, and the note that says so."""
+    if "gan" not in mix or checkpoint_folder(spec, number, "gan").is_dir():
+        return mix, []
+    left = without(mix, "gan", [name for name in mix if name != "gan"] or _UNTRAINED)
+    return left, [f"no prototype that the GAN could learn from; {', '.join(sorted(left))} drew its part"]
 
 
 def breed(

@@ -26,11 +26,11 @@ def check_inputs(spec: CampaignSpec) -> int:
         raise ConfigError(f"surrogate.options: {error}") from None
     excluded_structures(spec)
     if any(part.name == "gan" for part in spec.generation.mix) and spec.corpus:
-        _check_corpus(spec, Path(spec.corpus))
+        _read_corpus(spec, Path(spec.corpus))
     return sum(len(read_some(Path(file), "seeds.files").structures) for file in spec.seeds.files)
 
 
-def _check_corpus(spec: CampaignSpec, path: Path) -> None:
+def _read_corpus(spec: CampaignSpec, path: Path) -> None:
     from flows.learning import corpus_without
     from surrogates.gan import CrystalGAN
 

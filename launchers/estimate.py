@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from config.potentials import PriorName
 from config.settings import Settings
-from config.spec import CampaignSpec, Prior, PriorName
+from config.spec import CampaignSpec, Prior
 
 _SECONDS_PER_VALIDATION = {
     "7net-0": 6.5,

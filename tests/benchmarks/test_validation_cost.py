@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from config.spec import CampaignSpec, Oracle, OracleName
+from config.potentials import OracleName
+from config.spec import CampaignSpec, Oracle
 from flows.oracles.force_field import ForceFieldOracle
 from flows.oracles.mock_vasp.inputs import Cell
 from flows.oracles.mock_vasp.potential import LocalPotential, Response

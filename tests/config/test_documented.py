@@ -9,8 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from config.loading import load_campaign
+from config.potentials import OracleName, unknown_to
 from config.settings import Settings
-from config.spec import ELEMENTS, CampaignSpec, OracleName, unknown_to
+from config.spec import ELEMENTS, CampaignSpec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "campaign.md").read_text(encoding="utf-8")
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")

@@ -84,7 +84,7 @@ def test_shipped_examples_are_valid(file: Path) -> None:
         ("id: 2026-13-45\nelements: [Nb]", "not valid YAML"),
         ("[" * 3000, "not valid YAML"),
         ("id: 2026-01-01\nelements: [Nb]", "id: needs text; put it in quotes"),
-        ("id: Nb O\nelements: [Nb]", "id: needs lower-case letters, digits"),
+        ("id: Nb O\nelements: [Nb]", "id: needs a short name of lower-case letters"),
         ("id: a\nelements: NbO", "elements: needs a list, such as [a, b] (got 'NbO')"),
         ("id: a\nelements: [Nb]\noracle: vasp", "oracle: needs keys with values, such as {name: value}"),
         ("id: a\nelements: [Nb]\ngeneration: {mix: [gan]}", "generation.mix.0: needs keys with values"),

@@ -1,0 +1,27 @@
+"""What may answer for a structure, by name: which elements it knows, and which other one foretells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
+PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
+
+USUAL_PRIORS: dict[OracleName, PriorName] = {
+    "7net-0": "chgnet",
+    "7net-l3i5": "chgnet",
+    "chgnet": "7net-0",
+    "vasp": "chgnet",
+}
+_NOT_IN_7NET = ("Po", "At", "Rn", "Fr", "Ra")
+_IN_EMT = ("H", "C", "N", "O", "Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
+
+
+def unknown_to(potential: OracleName, elements: Iterable[str]) -> list[str]:
+    """Which of the elements the potential has no parameters for."""
+    if potential == "emt":
+        return [symbol for symbol in elements if symbol not in _IN_EMT]
+    if potential.startswith("7net"):
+        return [symbol for symbol in elements if symbol in _NOT_IN_7NET]
+    return []
