@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from config.errors import ConfigError
-from config.spec import CampaignSpec, Source
-from config.workable import why_not
+from niobe.config.errors import ConfigError
+from niobe.config.feasibility import why_not
+from niobe.config.spec import CampaignSpec, Source
 
 _WANTED = {
     "tuple_type": "needs a list, such as [a, b]",

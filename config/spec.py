@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from config.potentials import USUAL_PRIORS, OracleName, PriorName, unknown_to
+from niobe.config.potentials import USUAL_PRIORS, OracleName, PriorName, unknown_to
 
 SCHEMA_VERSION = 3
 _MAX_ELEMENTS = 5

@@ -8,8 +8,8 @@ from typing import Literal
 
 from jobflow import Flow, Job, Maker, OnMissing
 
-from config.spec import CampaignSpec
-from flows import steps
+from niobe.config.spec import CampaignSpec
+from niobe.flows import jobs as steps
 
 SEED_SLOTS = 8
 PRIOR_SLOTS = 8

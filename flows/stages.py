@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from jobflow import Flow, Job
 
-from config.spec import CampaignSpec
-from flows import steps
-from flows.round import labelled_flow, preparation
+from niobe.config.spec import CampaignSpec
+from niobe.flows import jobs as steps
+from niobe.flows.round import labelled_flow, preparation
 
 
 def prepare(spec: CampaignSpec, number: int) -> Flow:

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from config.errors import ConfigError
-from config.loading import with_changes
-from config.spec import CampaignSpec
+from niobe.config.errors import ConfigError
+from niobe.config.loading import with_changes
+from niobe.config.spec import CampaignSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from loop.generative import Run
-    from loop.ladder import Arm
-    from loop.records import StructureRecord
-    from surrogates.protocols import FloatArray
+    from niobe.loop.benchmark.ablation import Arm
+    from niobe.loop.benchmark.generative import Run
+    from niobe.loop.documents.records import StructureRecord
+    from niobe.surrogates.protocols import FloatArray
 
 LONGER_SEED = 0
 _OWN = ("NIOBE_HOME", "NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI")
@@ -54,8 +54,8 @@ def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console)
     Raises ConfigError for an unknown arm, where of what is ``finished`` no run is the first arm's, and where
     one of the ``hull_runs`` is no finished run.
     """
-    from loop.generative import Judged, by_generator, energies_above, figures
-    from loop.ladder import SIZES
+    from niobe.loop.benchmark.ablation import SIZES
+    from niobe.loop.benchmark.generative import Judged, by_generator, energies_above, figures
 
     spec, size = benchmark.spec, SIZES[benchmark.preset]
     arms = _chosen_arms(benchmark)
@@ -107,9 +107,9 @@ def _with_phonons(
     console: Console,
 ) -> list[Run]:
     """The runs, with a dynamical verdict on all within ``tolerance`` where the arm runs no phonons."""
-    from flows.judging import stability_of
-    from flows.replaying import write_json
-    from loop.records import Stability
+    from niobe.flows.oracles.benchmark import stability_of
+    from niobe.loop.benchmark.replaying import write_json
+    from niobe.loop.documents.records import Stability
 
     without = {arm.name: arm for arm in arms if not arm.spec.phonons.enabled}
     done = []
@@ -131,7 +131,7 @@ def _with_phonons(
 
 def _chosen_arms(benchmark: Benchmark) -> list[Arm]:
     """The first arm always. Raises ConfigError for a name that the campaign has no arm for."""
-    from loop.ladder import SIZES, ladder
+    from niobe.loop.benchmark.ablation import SIZES, ladder
 
     every = ladder(benchmark.spec, SIZES[benchmark.preset])
     names = [arm.name for arm in every]
@@ -155,7 +155,7 @@ def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
 
 def longer_arm(spec: CampaignSpec, preset: Literal["short", "full"], calls: int) -> Arm:
     """The first arm with more oracle calls than the arms have."""
-    from loop.ladder import SIZES, ladder
+    from niobe.loop.benchmark.ablation import SIZES, ladder
 
     first = ladder(spec, replace(SIZES[preset], calls=calls))[0]
     return replace(first, name="longer", adds=f"random search of {calls} calls, for the hull")
@@ -163,7 +163,7 @@ def longer_arm(spec: CampaignSpec, preset: Literal["short", "full"], calls: int)
 
 def _read_run(file: Path) -> Run:
     """A finished run. Raises ConfigError where the file holds none."""
-    from loop.generative import Run
+    from niobe.loop.benchmark.generative import Run
 
     try:
         return Run.model_validate_json(file.read_text(encoding="utf-8"))
@@ -176,8 +176,8 @@ def run_arm(arm: Arm, seed: int, folder: Path, console: Console) -> Run:
 
     Raises StepFailedError or PartialSourceError as a campaign does.
     """
-    from flows.replaying import write_json
-    from loop.generative import Run
+    from niobe.loop.benchmark.generative import Run
+    from niobe.loop.benchmark.replaying import write_json
 
     kept = kept_at(arm, seed, folder)
     if kept.is_file():
@@ -198,10 +198,10 @@ def kept_at(arm: Arm, seed: int, folder: Path) -> Path:
 
 
 def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[StructureRecord]:
-    from launchers.local import run_campaign
-    from launchers.progress import CampaignProgress
-    from launchers.services import campaign_database
-    from launchers.sources import ingest_sources
+    from niobe.launchers.local.launcher import run_campaign
+    from niobe.launchers.local.progress import CampaignProgress
+    from niobe.launchers.services import campaign_database
+    from niobe.launchers.sources import ingest_sources
 
     with _own_home(home), campaign_database() as database:
         database.create_campaign(spec)
@@ -214,7 +214,7 @@ def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[Structur
 @contextmanager
 def _own_home(home: Path) -> Iterator[None]:
     """This process and those it starts work in ``home``, with its embedded database, stopped in the end."""
-    from launchers.embedded import stop_server
+    from niobe.launchers.embedded import stop_server
 
     before = {name: os.environ.pop(name, None) for name in _OWN}
     os.environ["NIOBE_HOME"] = str(home.resolve())
@@ -230,9 +230,9 @@ def _own_home(home: Path) -> Iterator[None]:
 
 def known_phases(spec: CampaignSpec, folder: Path) -> list[StructureRecord]:
     """What the campaign keeps out of its seeds, relaxed once by its oracle and kept in ``folder``."""
-    from flows.judging import relaxed_exclusions
-    from flows.replaying import write_json
-    from loop.records import StructureRecord
+    from niobe.flows.oracles.benchmark import relaxed_exclusions
+    from niobe.loop.benchmark.replaying import write_json
+    from niobe.loop.documents.records import StructureRecord
 
     asked = with_changes(spec, {"seed": 0}).digest()[:8]
     kept = folder / "runs" / f"known-{asked}.json"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.potentials import PriorName
-from config.settings import Settings
-from config.spec import CampaignSpec, Prior
+from niobe.config.potentials import PriorName
+from niobe.config.settings import Settings
+from niobe.config.spec import CampaignSpec, Prior
 
 _SECONDS_PER_VALIDATION = {
     "7net-0": 6.5,

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from config.spec import CampaignSpec
+from niobe.config.spec import CampaignSpec
 
 if TYPE_CHECKING:
-    from loop.database import Database
+    from niobe.loop.store.database import Database
 
 
 def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
     """The round to work on, and why not to ("" to go on)."""
-    from flows.ranking import spent
-    from loop.policy import oracle_seconds, why_stop
+    from niobe.flows.steps.acquire import spent
+    from niobe.loop.campaign.policy import oracle_seconds, why_stop
 
     rounds = database.rounds(spec.id)
     campaign = database.create_campaign(spec)
@@ -32,7 +32,7 @@ def end_campaign(database: Database, spec: CampaignSpec, reason: str) -> None:
     """
     import shutil
 
-    from flows.validating import work_of
+    from niobe.flows.steps.validate import work_of
 
     shutil.rmtree(work_of(spec), ignore_errors=True)
     state = "stopped" if reason == "stopped by the user" else "finished"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from config.errors import ConfigError
-from config.settings import Settings
+from niobe.config.errors import ConfigError
+from niobe.config.settings import Settings
 
 if TYPE_CHECKING:
-    from loop.database import Database
+    from niobe.loop.store.database import Database
 
 _ATTEMPTS = 3
 
@@ -29,7 +29,7 @@ def ensure_database() -> str:
     os.environ["NIOBE_HOME"] = str(home)
     if settings.mongo_uri and settings.mongo_uri != settings.embedded_uri:
         return settings.mongo_uri
-    from launchers.embedded import ensure_server, server_status
+    from niobe.launchers.embedded import ensure_server, server_status
 
     folder = home / "db"
     running = server_status(folder) is not None
@@ -52,7 +52,7 @@ def campaign_database() -> Iterator[Database]:
 
 def _connect() -> Database:
     """Connect; an embedded server that dies between its start and the first answer is started again."""
-    from loop.database import Database
+    from niobe.loop.store.database import Database
 
     for _ in range(_ATTEMPTS - 1):
         uri = ensure_database()

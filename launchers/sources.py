@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from config.errors import ConfigError
-from config.settings import Settings
+from niobe.config.errors import ConfigError
+from niobe.config.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from config.spec import CampaignSpec, Source
-    from loop.database import Database
-    from loop.ingest import Ingested
+    from niobe.config.spec import CampaignSpec, Source
+    from niobe.loop.sources.ingest import Ingested
+    from niobe.loop.store.database import Database
 
 _FIRST = 3
 
@@ -24,12 +24,12 @@ class PartialSourceError(RuntimeError):
 def ingest_with_progress(
     database: Database, source: Source, elements: Sequence[str], *, refresh: bool = False
 ) -> Ingested:
-    """Ingest one source under a progress bar on stderr. Raises ConfigError as loop.ingest does."""
+    """Ingest one source under a progress bar on stderr. Raises ConfigError as ingest does."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from loop.ingest import ingest
-    from loop.sources.reading import Manner
+    from niobe.loop.sources.ingest import ingest
+    from niobe.loop.sources.reading import Manner
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(source.name, total=source.most)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from config.errors import ConfigError
-from loop.database import Database
-from loop.records import Status
+from niobe.config.errors import ConfigError
+from niobe.loop.documents.records import Status
+from niobe.loop.store.database import Database
 
 Action = Literal["pin", "veto"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.calibration import coverage, miscalibration_area
-from surrogates.protocols import FloatArray, Surrogate
+from niobe.surrogates.calibration import coverage, miscalibration_area
+from niobe.surrogates.protocols import FloatArray, Surrogate
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.representations.batches import Batch, Encoder, Item
+from niobe.surrogates.representations.batches import Batch, Encoder, Item
 
 if TYPE_CHECKING:
     import torch

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from surrogates.models.neural import held_rows
-from surrogates.models.recipes import RECIPES
-from surrogates.models.targets import Baseline, checked
-from surrogates.protocols import FloatArray
-from surrogates.representations.composition import fractions
-from surrogates.training import History, Rows, train
+from niobe.surrogates.models.neural import held_rows
+from niobe.surrogates.models.recipes import RECIPES
+from niobe.surrogates.models.targets import Baseline, checked
+from niobe.surrogates.protocols import FloatArray
+from niobe.surrogates.representations.composition import fractions
+from niobe.surrogates.training import History, Rows, train
 
 if TYPE_CHECKING:
     import optuna

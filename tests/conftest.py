@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from loop.database import Database
+from niobe.loop.store.database import Database
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -29,7 +29,7 @@ def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if real:
         yield real
         return
-    from launchers.embedded import ensure_server, stop_server
+    from niobe.launchers.embedded import ensure_server, stop_server
 
     folder = tmp_path_factory.mktemp("mongo")
     yield ensure_server(folder)

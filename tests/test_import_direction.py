@@ -16,10 +16,14 @@ def imported_packages(file: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {_package(alias.name) for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module.split(".")[0])
+            names.add(_package(node.module))
     return names
+
+
+def _package(module: str) -> str:
+    return module.removeprefix("niobe.").split(".")[0]
 
 
 @pytest.mark.parametrize("package", ORDER)
@@ -44,7 +48,7 @@ def test_only_the_database_module_queries_mongodb() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys, launchers.cli;"
+        "import sys, niobe.launchers.cli;"
         "heavy = ('torch', 'pymatgen', 'numpy', 'jobflow', 'pymongo');"
         "print([m for m in heavy if m in sys.modules])"
     )

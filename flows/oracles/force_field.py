@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from config.spec import Oracle as OracleSpec
-from flows.oracles.base import Answer, NotConvergedError, run_job
-from flows.oracles.potentials import potential, wall_time, weights_digest
+from niobe.config.spec import Oracle as OracleSpec
+from niobe.flows.oracles.base import Answer, NotConvergedError, run_job
+from niobe.flows.oracles.potentials import potential, wall_time, weights_digest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -34,7 +34,7 @@ def relax_maker(spec: OracleSpec, stepping: Mapping[str, float] | None = None) -
     """
     from atomate2.forcefields.jobs import ForceFieldRelaxMaker
 
-    from flows.oracles.cells import CellFilter
+    from niobe.flows.oracles.cells import CellFilter
 
     return ForceFieldRelaxMaker(
         **_calculator(spec.name),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from config.errors import ConfigError
+from niobe.config.errors import ConfigError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -89,7 +89,7 @@ def _load(name: str) -> Calculator:
     if name.startswith("7net"):
         from sevenn.calculator import SevenNetCalculator
 
-        from flows.oracles.fused import fuse
+        from niobe.flows.oracles.kernels.fused import fuse
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "No tensor product accelerator")  # fuse is one
@@ -99,7 +99,7 @@ def _load(name: str) -> Calculator:
     if name == "chgnet":
         from chgnet.model import CHGNet
 
-        from flows.oracles.lean import LeanCHGNet
+        from niobe.flows.oracles.kernels.lean import LeanCHGNet
 
         return LeanCHGNet(CHGNet.load(use_device="cpu", verbose=False))
     if name == "emt":

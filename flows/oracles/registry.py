@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from config.spec import CampaignSpec
-from config.spec import Oracle as OracleSpec
-from flows.oracles.base import Oracle
+from niobe.config.spec import CampaignSpec
+from niobe.config.spec import Oracle as OracleSpec
+from niobe.flows.oracles.base import Oracle
 
 
 def make_oracle(spec: OracleSpec) -> Oracle:
     """The oracle of that name. Raises ConfigError where its optional package is missing."""
     if spec.name == "vasp":
-        from flows.oracles.vasp import VaspOracle
+        from niobe.flows.oracles.vasp import VaspOracle
 
         return VaspOracle(spec)
-    from flows.oracles.force_field import ForceFieldOracle
+    from niobe.flows.oracles.force_field import ForceFieldOracle
 
     return ForceFieldOracle(spec)
 
@@ -21,6 +21,6 @@ def make_oracle(spec: OracleSpec) -> Oracle:
 def check_machine(spec: CampaignSpec) -> None:
     """Raises ConfigError where this machine cannot ask the campaign's oracle (VASP command, POTCARs)."""
     if spec.oracle.name == "vasp":
-        from flows.oracles import vasp
+        from niobe.flows.oracles import vasp
 
         vasp.check_machine(spec)

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from config.errors import ConfigError
-from config.spec import CampaignSpec
-from config.spec import Oracle as OracleSpec
-from flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, run_job
-from flows.oracles.potentials import (
+from niobe.config.errors import ConfigError
+from niobe.config.spec import CampaignSpec
+from niobe.config.spec import Oracle as OracleSpec
+from niobe.flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, run_job
+from niobe.flows.oracles.potentials import (
     MAX_VOLUME_PER_ATOM,
     MIN_VOLUME_PER_ATOM,
     UnphysicalAnswerError,
@@ -149,7 +149,7 @@ def with_deadline(maker: Any, at: float) -> Any:
     from atomate2.vasp.jobs.base import BaseVaspMaker
     from atomate2.vasp.run import DEFAULT_HANDLERS
 
-    from flows.oracles.vasp_deadline import DeadlineHandler
+    from niobe.flows.oracles.vasp_deadline import DeadlineHandler
 
     settings = Atomate2Settings()
     run = {

@@ -9,8 +9,8 @@ import sys
 
 import typer
 
-from config.errors import ConfigError
-from launchers.cli import bench, data, db, fireworks, gan, models, reading, running, serve, steering
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli import bench, data, db, fireworks, gan, models, reading, running, serve, steering
 
 app = typer.Typer(
     help="Niobe finds new crystals: generate, screen, acquire, validate with phonons, learn, repeat.",

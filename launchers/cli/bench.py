@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from launchers.cli.shared import CampaignFile, console, print_rows
+from niobe.launchers.cli.shared import CampaignFile, console, print_rows
 
 bench = typer.Typer(help="Measure how much faster the loop finds crystals.", no_args_is_help=True)
 app = typer.Typer()
@@ -46,8 +46,8 @@ def acceleration(
     ),
 ) -> None:
     """Replay tables with hidden labels: every arm against random choice, resumable."""
-    from flows.replaying import Runs, figures, overall, replay, tables_of, write_json
-    from launchers.pages.acceleration import write_page
+    from niobe.launchers.pages.acceleration import write_page
+    from niobe.loop.benchmark.replaying import Runs, figures, overall, replay, tables_of, write_json
 
     started = time.monotonic()
     rows: list[dict[str, Any]] = []
@@ -99,14 +99,14 @@ def generative(
     to: Annotated[Path, typer.Option(help="Folder for the figures and every run.")] = Path("generative"),
 ) -> None:
     """Run a campaign's parts one after the other on, each against the random search, resumable."""
-    from config.loading import load_campaign
-    from flows.inputs import check_inputs
-    from flows.oracles.registry import check_machine
-    from flows.replaying import write_json
-    from launchers.benchmarking import Benchmark, measure
-    from launchers.local import StepFailedError
-    from launchers.pages.acceleration import write_page
-    from launchers.sources import PartialSourceError
+    from niobe.config.loading import load_campaign
+    from niobe.flows.oracles.checks import check_inputs
+    from niobe.flows.oracles.registry import check_machine
+    from niobe.launchers.benchmarking import Benchmark, measure
+    from niobe.launchers.local.launcher import StepFailedError
+    from niobe.launchers.pages.acceleration import write_page
+    from niobe.launchers.sources import PartialSourceError
+    from niobe.loop.benchmark.replaying import write_json
 
     started = time.monotonic()
     spec = load_campaign(file)

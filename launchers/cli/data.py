@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.errors import ConfigError
-from launchers.cli.shared import AsJson, print_rows
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli.shared import AsJson, print_rows
 
 if TYPE_CHECKING:
-    from config.spec import Source
-    from loop.ingest import Ingested
+    from niobe.config.spec import Source
+    from niobe.loop.sources.ingest import Ingested
 
 app = typer.Typer()
 
@@ -33,8 +33,8 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Bring structures of an open database or files in; interrupted, the same command goes on."""
-    from launchers.services import campaign_database
-    from launchers.sources import ingest_with_progress, why_nothing
+    from niobe.launchers.services import campaign_database
+    from niobe.launchers.sources import ingest_with_progress, why_nothing
 
     chosen = _source(source, name=name, filter=filter, licence=licence, most=most)
     symbols = [symbol.strip() for symbol in elements.split(",") if symbol.strip()]
@@ -54,7 +54,7 @@ def ingest(
 @app.command()
 def sources(as_json: AsJson = False) -> None:
     """What was brought in: entries by source."""
-    from launchers.services import campaign_database
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         counts = database.count_sources()
@@ -67,8 +67,8 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Restore a campaign from a bundle into this database."""
-    from launchers.bundles import read_bundle
-    from launchers.services import campaign_database
+    from niobe.launchers.output.bundles import read_bundle
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         new = read_bundle(database, bundle)
@@ -77,9 +77,9 @@ def restore(
 
 def upgrade(as_json: AsJson = False) -> None:
     """Bring documents of an older Niobe to the present schema, and have MongoDB check them."""
-    from launchers.services import campaign_database
-    from loop.schema import DOCUMENTS, mongo_schema
-    from loop.upgrade import upgrade as run
+    from niobe.launchers.services import campaign_database
+    from niobe.loop.store.schema import DOCUMENTS, mongo_schema
+    from niobe.loop.store.upgrade import upgrade as run
 
     with campaign_database() as database:
         done = run(database)
@@ -101,7 +101,7 @@ def schema(
     """Print the JSON schema of the database's documents, or of a campaign file."""
     import json
 
-    from loop.schema import DOCUMENTS, json_schema
+    from niobe.loop.store.schema import DOCUMENTS, json_schema
 
     if collection == "campaign":
         print(json.dumps(_campaign_schema(), indent=1))
@@ -113,7 +113,7 @@ def schema(
 
 
 def _campaign_schema() -> dict[str, object]:
-    from config.spec import SCHEMA_VERSION, CampaignSpec
+    from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 
     name = f"niobe:campaign:{SCHEMA_VERSION}"
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": name}
@@ -126,7 +126,7 @@ def _source(text: str, **options: object) -> Source:
 
     from pydantic import ValidationError
 
-    from config.spec import Source, SourceKind
+    from niobe.config.spec import Source, SourceKind
 
     kind, _, at = text.partition(":")
     if kind not in get_args(SourceKind):
@@ -154,7 +154,7 @@ def _plain_name(text: str) -> str:
 
 
 def _check_elements(symbols: list[str]) -> None:
-    from config.spec import ELEMENTS
+    from niobe.config.spec import ELEMENTS
 
     unknown = [symbol for symbol in symbols if symbol not in ELEMENTS]
     if unknown:

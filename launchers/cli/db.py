@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from config.errors import ConfigError
-from launchers.cli.shared import AsJson, print_rows
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli.shared import AsJson, print_rows
 
 app = typer.Typer(help="The embedded database: server, snapshots, dumps, and migration to a real MongoDB.")
 _MEGABYTE = 1_000_000
@@ -26,7 +26,7 @@ def start(
     idle_minutes: Annotated[float, typer.Option(min=0, help="Stop after so long without a client.")] = 0.0,
 ) -> None:
     """Start the server, or find the one that runs."""
-    from launchers.embedded import ensure_server, server_status
+    from niobe.launchers.embedded import ensure_server, server_status
 
     folder = _folder_in_use()
     running = server_status(folder)
@@ -44,7 +44,7 @@ def start(
 @app.command()
 def stop() -> None:
     """Stop the server; what it acknowledged is on disk."""
-    from launchers.embedded import server_status, stop_server
+    from niobe.launchers.embedded import server_status, stop_server
 
     folder = _folder_in_use()
     if server_status(folder) is None:
@@ -58,9 +58,9 @@ def stop() -> None:
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Who serves the database, where, how large it is and which snapshots there are."""
-    from launchers.embedded import server_status
-    from launchers.embedded.folder import DatabaseFolder
-    from launchers.embedded.snapshots import snapshots_of
+    from niobe.launchers.embedded import server_status
+    from niobe.launchers.embedded.folder import DatabaseFolder
+    from niobe.launchers.embedded.storage.snapshots import snapshots_of
 
     folder = DatabaseFolder(_folder_in_use())
     found, snapshots = server_status(folder.path), snapshots_of(folder)
@@ -80,8 +80,8 @@ def compact() -> None:
     """Give back the room that deleted documents took; clients wait meanwhile."""
     from pymongo import MongoClient
 
-    from launchers.embedded import ensure_server
-    from launchers.embedded.folder import DatabaseFolder
+    from niobe.launchers.embedded import ensure_server
+    from niobe.launchers.embedded.folder import DatabaseFolder
 
     folder = _folder_in_use()
     uri, file = ensure_server(folder), DatabaseFolder(folder).file
@@ -94,8 +94,8 @@ def compact() -> None:
 @app.command()
 def dump(to: Annotated[Path, typer.Argument(help="A new folder, laid out as mongodump does.")]) -> None:
     """Write every document to files that MongoDB's own tools read too."""
-    from launchers.embedded import ensure_server
-    from launchers.embedded.transfer import dump as write
+    from niobe.launchers.embedded import ensure_server
+    from niobe.launchers.embedded.transfer import dump as write
 
     counts = write(ensure_server(_folder_in_use()), to)
     print(f"{sum(counts.values())} documents of {len(counts)} collections in {to}")
@@ -110,18 +110,18 @@ def restore(
     if dumped is None:
         _restore_snapshot(snapshot)
         return
-    from launchers.embedded import ensure_server
-    from launchers.embedded.transfer import load
+    from niobe.launchers.embedded import ensure_server
+    from niobe.launchers.embedded.transfer import load
 
     counts = load(ensure_server(_folder_in_use()), dumped)
     print(f"{sum(counts.values())} documents of {len(counts)} collections restored")
 
 
 def _restore_snapshot(name: str) -> None:
-    from launchers.embedded import held
-    from launchers.embedded.errors import StorageError
-    from launchers.embedded.folder import DatabaseFolder
-    from launchers.embedded.snapshots import restore_snapshot, snapshots_of
+    from niobe.launchers.embedded import held
+    from niobe.launchers.embedded.commands.errors import StorageError
+    from niobe.launchers.embedded.folder import DatabaseFolder
+    from niobe.launchers.embedded.storage.snapshots import restore_snapshot, snapshots_of
 
     place = _folder_in_use()
     known = snapshots_of(DatabaseFolder(place))  # before the server takes another as it stops
@@ -145,8 +145,8 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     """Copy everything to a real MongoDB and check counts and digests; nothing there is overwritten."""
-    from launchers.embedded import ensure_server
-    from launchers.embedded.transfer import migrate as copy
+    from niobe.launchers.embedded import ensure_server
+    from niobe.launchers.embedded.transfer import migrate as copy
 
     target = sys.stdin.readline().strip() if uri == "-" else uri
     moved = copy(ensure_server(_folder()), target)
@@ -155,15 +155,15 @@ def migrate(
 
 
 def _folder() -> Path:
-    from config.settings import Settings
+    from niobe.config.settings import Settings
 
     return Settings().home.expanduser().resolve() / "db"
 
 
 def _folder_in_use() -> Path:
     """The embedded database's folder. Raises ConfigError where NIOBE_MONGO_URI names another server."""
-    from config.settings import Settings
-    from launchers.embedded.folder import DatabaseFolder
+    from niobe.config.settings import Settings
+    from niobe.launchers.embedded.folder import DatabaseFolder
 
     settings, folder = Settings(), DatabaseFolder(_folder())
     own = {folder.uri, folder.tcp_uri.read_text().strip() if folder.tcp_uri.is_file() else ""}

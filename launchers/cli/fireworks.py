@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from launchers.cli.shared import AsJson, console, print_rows
+from niobe.launchers.cli.shared import AsJson, console, print_rows
 
 app = typer.Typer()
 
@@ -20,7 +20,7 @@ def init(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files without asking.")] = False,
 ) -> None:
     """Write FireWorks' and jobflow's configuration files for this database; existing ones stay."""
-    from launchers.fireworks.files import existing, write_files
+    from niobe.launchers.fireworks.files import existing, write_files
 
     there = existing(folder)
     if there and not overwrite and sys.stdin.isatty():
@@ -35,8 +35,8 @@ def rockets(
     forever: Annotated[bool, typer.Option("--forever", help="Wait for work when there is none.")] = False,
 ) -> None:
     """Run submitted campaigns with worker processes, until none has work left."""
-    from launchers.fireworks.display import RocketDisplay
-    from launchers.fireworks.rockets import fly_rockets
+    from niobe.launchers.fireworks.display import RocketDisplay
+    from niobe.launchers.fireworks.rockets import fly_rockets
 
     with RocketDisplay(console()) as display:
         said, well = fly_rockets(count, display.show, forever=forever)
@@ -51,9 +51,9 @@ def tend(
     as_json: AsJson = False,
 ) -> None:
     """Find lost runs, rerun or give up what fizzled, release locks, submit what is due."""
-    from launchers.fireworks.pad import open_launchpad
-    from launchers.fireworks.sweep import sweep
-    from launchers.services import campaign_database
+    from niobe.launchers.fireworks.pad import open_launchpad
+    from niobe.launchers.fireworks.sweep import sweep
+    from niobe.launchers.services import campaign_database
 
     launchpad = open_launchpad()
     while True:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from config.errors import ConfigError
-from launchers.cli.shared import console
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli.shared import console
 
 app = typer.Typer()
 
@@ -26,7 +26,7 @@ def train_gan(
     """Train the GAN on a corpus; campaigns that name its folder as their corpus begin with it."""
     from rich.progress import Progress
 
-    from flows.learning import corpus_without, gan_trained_on, write_checkpoint
+    from niobe.flows.steps.train import corpus_without, gan_trained_on, write_checkpoint
 
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise ConfigError(f"{to}: is there already; allowed: a new or an empty folder")
@@ -47,7 +47,7 @@ def train_gan(
 
 
 def _elements(without: str) -> list[str]:
-    from config.spec import ELEMENTS
+    from niobe.config.spec import ELEMENTS
 
     symbols = without.split("-") if without else []
     unknown = [symbol for symbol in symbols if symbol not in ELEMENTS]

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from config.errors import ConfigError
-from launchers.cli.shared import AsJson, check_no_folder, console, print_rows
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli.shared import AsJson, check_no_folder, console, print_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pymatgen.core import Structure
 
-    from surrogates.protocols import Surrogate
-    from surrogates.tuning import Trial
+    from niobe.surrogates.protocols import Surrogate
+    from niobe.surrogates.tuning import Trial
 
 app = typer.Typer()
 models = typer.Typer(no_args_is_help=True, help="Fit and compare surrogate models on a table of structures.")
@@ -43,8 +43,8 @@ _ENERGY = "formation_energy_per_atom"
 @models.command("list")
 def names(as_json: AsJson = False) -> None:
     """Registered models, and which options each takes."""
-    from surrogates.models import MODELS
-    from surrogates.tuning import SPACES
+    from niobe.surrogates.models import MODELS
+    from niobe.surrogates.tuning import SPACES
 
     print_rows([{"model": m, "options": ", ".join(SPACES.get(m, {})) or None} for m in MODELS], as_json)
 
@@ -85,8 +85,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Cross-validated error, calibration, training seconds and structures a second of models, best first."""
-    from surrogates.evaluation import compared
-    from surrogates.models import MODELS
+    from niobe.surrogates.evaluation import compared
+    from niobe.surrogates.models import MODELS
 
     structures, labels = _labelled(file, target, rows, seed)
     makers = {name: _maker(name, members, epochs) for name in model or MODELS}
@@ -111,8 +111,8 @@ def learning_curve(
     as_json: AsJson = False,
 ) -> None:
     """Error against records, its power law, and how many more records the aimed error would take."""
-    from surrogates.evaluation import learning_curve as measure
-    from surrogates.evaluation import power_law
+    from niobe.surrogates.evaluation import learning_curve as measure
+    from niobe.surrogates.evaluation import power_law
 
     if to is not None:
         check_no_folder(to)
@@ -131,7 +131,7 @@ def learning_curve(
         )
         law = power_law(curve, seed=seed)
     if to is not None:
-        from launchers.learned import write_curve
+        from niobe.launchers.output.learning_curve import write_curve
 
         write_curve(to, curve, law, f"{model}, error of {target}")
     needed = law.records_for(aim) if aim else (float("inf"),) * 3
@@ -168,9 +168,9 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search architectures with pruning; write a table, a plot and the winner for a campaign to name."""
-    from launchers.tuned import write_study
-    from surrogates.tuning import SEARCHES
-    from surrogates.tuning import tune as run
+    from niobe.launchers.output.tuning import write_study
+    from niobe.surrogates.tuning import SEARCHES
+    from niobe.surrogates.tuning import tune as run
 
     kind = next((known for known in SEARCHES if known == search), None)
     if kind is None:
@@ -202,9 +202,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Invariance, degeneracy, smoothness and the way back, measured for every representation."""
-    from loop.imports import read_structures
-    from surrogates.representations.report import REPRESENTATIONS
-    from surrogates.representations.report import check as measure
+    from niobe.loop.readers.structure_files import read_structures
+    from niobe.surrogates.representations.report import REPRESENTATIONS
+    from niobe.surrogates.representations.report import check as measure
 
     imported = read_structures(file)
     if imported.broken:
@@ -226,7 +226,7 @@ def _bad_input() -> Iterator[None]:
 def _labelled(file: Path, target: str, rows: int | None, seed: int) -> tuple[list[Structure], NDArray[Any]]:
     import numpy as np
 
-    from loop.labelled import labelled_structures
+    from niobe.loop.readers.labelled import labelled_structures
 
     structures, labels = labelled_structures(file, target)
     if rows is None or rows >= len(labels):
@@ -236,7 +236,7 @@ def _labelled(file: Path, target: str, rows: int | None, seed: int) -> tuple[lis
 
 
 def _maker(name: str, members: int, epochs: int, work: Path | None = None) -> Callable[[], Surrogate]:
-    from surrogates.models import make_surrogate
+    from niobe.surrogates.models import make_surrogate
 
     return lambda: make_surrogate(name, members=members, epochs=epochs, work=work)
 

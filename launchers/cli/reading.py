@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from config.errors import ConfigError
-from launchers.cli.shared import (
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli.shared import (
     AsJson,
     CampaignId,
     chosen_records,
@@ -25,8 +25,8 @@ _FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench; or bundle
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """All campaigns of this database."""
-    from launchers.services import campaign_database
-    from launchers.tables import status_row
+    from niobe.launchers.output.tables import status_row
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         print_rows([status_row(database, campaign) for campaign in database.campaigns()], as_json)
@@ -35,8 +35,8 @@ def status(as_json: AsJson = False) -> None:
 @app.command()
 def rounds(campaign: CampaignId = "", as_json: AsJson = False) -> None:
     """Rounds of a campaign: counts, rates, failures by cause, and the digest of the chosen batch."""
-    from launchers.services import campaign_database
-    from launchers.tables import round_row
+    from niobe.launchers.output.tables import round_row
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         found = database.rounds(one_campaign(database, campaign))
@@ -67,8 +67,8 @@ def best(
     as_json: AsJson = False,
 ) -> None:
     """Validated structures, lowest e_above_hull first."""
-    from launchers.services import campaign_database
-    from launchers.tables import best_records, record_row
+    from niobe.launchers.output.tables import best_records, record_row
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         found = best_records(database, one_campaign(database, campaign), stable=stable)
@@ -78,9 +78,9 @@ def best(
 @app.command()
 def rediscoveries(campaign: CampaignId = "", as_json: AsJson = False) -> None:
     """What was kept out of the seeds, and how many oracle calls it took to find it again."""
-    from config.spec import CampaignSpec
-    from launchers.services import campaign_database
-    from launchers.tables import rediscovery_rows
+    from niobe.config.spec import CampaignSpec
+    from niobe.launchers.output.tables import rediscovery_rows
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         name = one_campaign(database, campaign)
@@ -94,8 +94,8 @@ def show(
     record: Annotated[str, typer.Argument(help="Structure record id.")], as_json: AsJson = False
 ) -> None:
     """One structure: lineage from generator checkpoint to verdict."""
-    from launchers.services import campaign_database
-    from launchers.tables import lineage_rows
+    from niobe.launchers.output.tables import lineage_rows
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         found = database.record(record)
@@ -115,9 +115,9 @@ def export(
     ] = False,
 ) -> None:
     """Write structures of a campaign to files."""
-    from launchers.bundles import write_bundle
-    from launchers.exports import export as write
-    from launchers.services import campaign_database
+    from niobe.launchers.output.bundles import write_bundle
+    from niobe.launchers.output.exports import export as write
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         if format == "bundle":
@@ -137,7 +137,7 @@ def report(
     campaign: CampaignId = "",
 ) -> None:
     """Write one HTML file that opens offline: hull per round, discoveries, parity, phonons, structures."""
-    from launchers.services import campaign_database
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         print(report_of(database, one_campaign(database, campaign), to))

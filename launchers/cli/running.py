@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launchers.cli.shared import AsJson, CampaignFile, chosen_records, console, print_rows, report_of
+from niobe.launchers.cli.shared import AsJson, CampaignFile, chosen_records, console, print_rows, report_of
 
 if TYPE_CHECKING:
-    from config.spec import CampaignSpec
-    from loop.database import Database
+    from niobe.config.spec import CampaignSpec
+    from niobe.loop.store.database import Database
 
 app = typer.Typer()
 
@@ -25,11 +25,11 @@ def launch(
     launcher: Annotated[str | None, typer.Option(help="local, or fireworks: submit for rockets.")] = None,
 ) -> None:
     """Run a campaign to its end, or go on where it was."""
-    from config.loading import load_campaign
-    from flows.oracles.registry import check_machine
-    from launchers.local import StepFailedError, run_campaign
-    from launchers.progress import CampaignProgress
-    from launchers.services import campaign_database
+    from niobe.config.loading import load_campaign
+    from niobe.flows.oracles.registry import check_machine
+    from niobe.launchers.local.launcher import StepFailedError, run_campaign
+    from niobe.launchers.local.progress import CampaignProgress
+    from niobe.launchers.services import campaign_database
 
     spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id, launcher=launcher)
     check_machine(spec)
@@ -51,9 +51,9 @@ def launch(
 @app.command()
 def check(file: CampaignFile, as_json: AsJson = False) -> None:
     """Validate a campaign file and say what it would cost; nothing is written."""
-    from config.loading import load_campaign
-    from flows.inputs import check_inputs
-    from launchers.estimate import estimate
+    from niobe.config.loading import load_campaign
+    from niobe.flows.oracles.checks import check_inputs
+    from niobe.launchers.estimate import estimate
 
     spec = load_campaign(file)
     own = check_inputs(spec)
@@ -62,8 +62,8 @@ def check(file: CampaignFile, as_json: AsJson = False) -> None:
 
 def _bring_in(database: Database, spec: CampaignSpec) -> None:
     """Look at what the file of a new campaign names, and ingest its sources; code 1 where one is partial."""
-    from flows.inputs import check_inputs
-    from launchers.sources import PartialSourceError, ingest_sources
+    from niobe.flows.oracles.checks import check_inputs
+    from niobe.launchers.sources import PartialSourceError, ingest_sources
 
     if database.campaign(spec.id) is None:
         check_inputs(spec)
@@ -77,9 +77,9 @@ def _bring_in(database: Database, spec: CampaignSpec) -> None:
 
 
 def _submit(spec: CampaignSpec) -> None:
-    from launchers.fireworks.launch import launch_campaign
-    from launchers.fireworks.pad import open_launchpad
-    from launchers.services import campaign_database
+    from niobe.launchers.fireworks.launch import launch_campaign
+    from niobe.launchers.fireworks.pad import open_launchpad
+    from niobe.launchers.services import campaign_database
 
     launchpad = open_launchpad()
     with campaign_database() as database:
@@ -89,10 +89,10 @@ def _submit(spec: CampaignSpec) -> None:
 
 
 def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
-    from config.settings import Settings
-    from launchers.exports import export as write
-    from launchers.tables import record_row, rediscovery_rows
-    from loop.closing import acceleration_line
+    from niobe.config.settings import Settings
+    from niobe.launchers.output.exports import export as write
+    from niobe.launchers.output.tables import record_row, rediscovery_rows
+    from niobe.loop.campaign.closing import acceleration_line
 
     screen = console()
     screen.print(f"campaign [bold]{spec.id}[/bold] ended: {reason}")

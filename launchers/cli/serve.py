@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from config.errors import ConfigError
+from niobe.config.errors import ConfigError
 
 app = typer.Typer()
 _TOKEN_FILE = "serve.token"
@@ -24,10 +24,10 @@ def serve(
     ),
 ) -> None:
     """Open the database as web pages and as an OPTIMADE server, live while campaigns run."""
-    from config.settings import Settings
-    from launchers.pages.access import LOOPBACK, Access
-    from launchers.pages.serving import run_pages
-    from launchers.services import campaign_database, ensure_database
+    from niobe.config.settings import Settings
+    from niobe.launchers.pages.access import LOOPBACK, Access
+    from niobe.launchers.pages.serving import run_pages
+    from niobe.launchers.services import campaign_database, ensure_database
 
     with campaign_database() as database:
         guarded = host not in LOOPBACK

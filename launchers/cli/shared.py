@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from config.errors import ConfigError
+from niobe.config.errors import ConfigError
 
 if TYPE_CHECKING:
-    from loop.database import Database
-    from loop.records import StructureRecord
+    from niobe.loop.documents.records import StructureRecord
+    from niobe.loop.store.database import Database
 
 _PIPED_WIDTH = 160
 CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML).")]
@@ -37,7 +37,7 @@ def one_campaign(database: Database, campaign: str) -> str:
 
 
 def _place() -> str:
-    from config.settings import Settings
+    from niobe.config.settings import Settings
 
     settings = Settings()
     server = "the server of NIOBE_MONGO_URI" if settings.real_mongo else f"NIOBE_HOME {settings.home}"
@@ -51,8 +51,8 @@ def chosen_records(database: Database, campaign: str, *, every: bool) -> list[St
 
 
 def report_of(database: Database, campaign: str, to: Path) -> Path:
-    from config.spec import CampaignSpec
-    from launchers.pages.report import write_report
+    from niobe.config.spec import CampaignSpec
+    from niobe.launchers.pages.report import write_report
 
     check_no_folder(to)
     found = database.campaign(campaign)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.errors import ConfigError
-from launchers.cli.shared import CampaignId, one_campaign
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli.shared import CampaignId, one_campaign
 
 if TYPE_CHECKING:
-    from launchers.steering import Action
+    from niobe.launchers.steering import Action
 
 app = typer.Typer()
 _MOST = 1_000_000
@@ -44,7 +44,7 @@ def budget(
     oracle_seconds: Annotated[float, typer.Option(help="Oracle seconds to add.", min=0, max=1e9)] = 0.0,
 ) -> None:
     """Add to the budget of a campaign between rounds; launch it again to spend it."""
-    from launchers.services import campaign_database
+    from niobe.launchers.services import campaign_database
 
     if not (rounds or validations or oracle_seconds):
         raise ConfigError("budget: nothing to add; give --rounds, --validations or --oracle-seconds")
@@ -67,7 +67,7 @@ def stop(
     campaign: CampaignId = "", undo: Annotated[bool, typer.Option("--undo", help="Let it go on.")] = False
 ) -> None:
     """Stop a campaign after the round that is running."""
-    from launchers.services import campaign_database
+    from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         name = one_campaign(database, campaign)
@@ -76,8 +76,8 @@ def stop(
 
 
 def _steer(record: str, action: Action, note: str) -> None:
-    from launchers.services import campaign_database
-    from launchers.steering import steer
+    from niobe.launchers.services import campaign_database
+    from niobe.launchers.steering import steer
 
     with campaign_database() as database:
         steer(database, record, action, note)

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import ConfigError
+from niobe.config.errors import ConfigError
 
 if TYPE_CHECKING:
-    from launchers.embedded.folder import DatabaseFolder, ServerInfo
+    from niobe.launchers.embedded.folder import DatabaseFolder, ServerInfo
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
@@ -28,11 +28,11 @@ _STARTS = 5
 def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float = 0.0) -> str:
     """The MongoDB URI of the server on ``folder``, started as a process of its own where none runs.
 
-    port, idle_minutes: see ``launchers.embedded.server.serve``; a server that runs already keeps its own.
+    port, idle_minutes: as ``serve`` in the server module has them; a server that runs already keeps its own.
     Raises ConfigError where the server does not start, with the reason it gave.
     """
-    from launchers.embedded.folder import DatabaseFolder
-    from launchers.embedded.wire import is_listening
+    from niobe.launchers.embedded.folder import DatabaseFolder
+    from niobe.launchers.embedded.wire import is_listening
 
     place = DatabaseFolder(folder)
     place.make()
@@ -55,7 +55,7 @@ def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float 
 
 def _run_server(folder: DatabaseFolder, options: list[str]) -> tuple[int, str]:
     """Exit code of the command that leaves a server behind, and the last line it logged."""
-    command = [sys.executable, "-m", "launchers.embedded.server", str(folder.path), *options]
+    command = [sys.executable, "-P", "-m", "niobe.launchers.embedded.server", str(folder.path), *options]
     folder.log.touch(mode=0o600)
     with folder.log.open("ab") as output:
         start = output.tell()
@@ -68,8 +68,8 @@ def _run_server(folder: DatabaseFolder, options: list[str]) -> tuple[int, str]:
 
 def server_status(folder: Path) -> ServerInfo | None:
     """The server on ``folder``, or None where none listens."""
-    from launchers.embedded.folder import DatabaseFolder
-    from launchers.embedded.wire import is_listening
+    from niobe.launchers.embedded.folder import DatabaseFolder
+    from niobe.launchers.embedded.wire import is_listening
 
     place = DatabaseFolder(folder)
     return place.info() if is_listening(place.socket) else None
@@ -77,7 +77,7 @@ def server_status(folder: Path) -> ServerInfo | None:
 
 def stop_server(folder: Path) -> bool:
     """Stop the server on ``folder`` and wait until its files are closed; False where none runs."""
-    from launchers.embedded.folder import DatabaseFolder
+    from niobe.launchers.embedded.folder import DatabaseFolder
 
     found = server_status(folder)
     if not found:
@@ -93,7 +93,7 @@ def stop_server(folder: Path) -> bool:
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[DatabaseFolder]:
     """The folder, its server stopped and kept from starting. Raises ConfigError where another holds it."""
-    from launchers.embedded.folder import DatabaseFolder
+    from niobe.launchers.embedded.folder import DatabaseFolder
 
     stop_server(folder)
     place = DatabaseFolder(folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from config.errors import ConfigError
+from niobe.config.errors import ConfigError
 
 _LONGEST_SOCKET_PATH = 100
 _USER = "niobe"

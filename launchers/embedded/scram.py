@@ -11,7 +11,7 @@ import secrets
 from base64 import b64decode, b64encode
 from typing import Any
 
-from launchers.embedded.errors import CommandError
+from niobe.launchers.embedded.commands.errors import CommandError
 
 MECHANISM = "SCRAM-SHA-256"
 _ITERATIONS = 15_000

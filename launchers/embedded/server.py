@@ -1,4 +1,4 @@
-"""The embedded server process: ``python -m launchers.embedded.server FOLDER`` starts it and returns."""
+"""The embedded server process: ``python -m niobe.launchers.embedded.server FOLDER`` starts it and returns."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from launchers.embedded.engine import Engine
-from launchers.embedded.errors import CommandError, StorageError, as_answer
-from launchers.embedded.file import DatabaseFile
-from launchers.embedded.folder import DatabaseFolder, ServerInfo
-from launchers.embedded.scram import MECHANISM, Credentials, Login
-from launchers.embedded.snapshots import SnapshotKeeper, require_file
-from launchers.embedded.wire import (
+from niobe.launchers.embedded.commands.engine import Engine
+from niobe.launchers.embedded.commands.errors import CommandError, StorageError, as_answer
+from niobe.launchers.embedded.folder import DatabaseFolder, ServerInfo
+from niobe.launchers.embedded.scram import MECHANISM, Credentials, Login
+from niobe.launchers.embedded.storage.file import DatabaseFile
+from niobe.launchers.embedded.storage.snapshots import SnapshotKeeper, require_file
+from niobe.launchers.embedded.wire import (
     MAX_HANDSHAKE_BYTES,
     MAX_MESSAGE_BYTES,
     Memory,
@@ -257,7 +257,7 @@ def serve_detached(folder: DatabaseFolder, port: int | None, idle_minutes: float
 
 
 def main() -> int:
-    """Parse the command line that ``launchers.embedded.ensure_server`` writes."""
+    """Parse the command line that ``niobe.launchers.embedded.ensure_server`` writes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int)

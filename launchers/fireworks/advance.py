@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from config.spec import CampaignSpec
-from launchers.fireworks.submission import submit_once
-from launchers.fireworks.workflows import GIVEN_UP
-from launchers.rounds import end_campaign, next_round
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.fireworks.submission import submit_once
+from niobe.launchers.fireworks.workflows import GIVEN_UP
+from niobe.launchers.rounds import end_campaign, next_round
 
 if TYPE_CHECKING:
     from jobflow import Flow
 
-    from loop.database import Database
-    from loop.rounds import RoundRecord
+    from niobe.loop.documents.rounds import RoundRecord
+    from niobe.loop.store.database import Database
 
 Stage = tuple[str, Callable[[], "list[Flow]"]]
 
@@ -41,7 +41,7 @@ def advance(launchpad: Any, database: Database, campaign: str) -> list[str]:
 
 def spec_of(database: Database, campaign: str) -> CampaignSpec:
     """The spec a campaign was created with. Raises ConfigError where there is none of that id."""
-    from config.errors import ConfigError
+    from niobe.config.errors import ConfigError
 
     found = database.campaign(campaign)
     if found is None:
@@ -51,7 +51,7 @@ def spec_of(database: Database, campaign: str) -> CampaignSpec:
 
 def _due(launchpad: Any, database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
     """Stages of a round whose time has come, finished ones included, in order."""
-    from flows import stages
+    from niobe.flows import stages
 
     number = record.number
     yield "prepare", lambda: [stages.prepare(spec, number)]
@@ -69,8 +69,8 @@ def _due(launchpad: Any, database: Database, spec: CampaignSpec, record: RoundRe
 
 def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecord) -> bool:
     """Whether the whole batch is finished; or, in an asynchronous campaign, its quorum."""
-    from loop.policy import is_last_round
-    from loop.records import Status
+    from niobe.loop.campaign.policy import is_last_round
+    from niobe.loop.documents.records import Status
 
     acquired = Status.ACQUIRED.value
     if not spec.asynchronous or record.number == 0:
@@ -82,7 +82,7 @@ def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecor
 
 
 def _phonons_wait(database: Database, record: RoundRecord) -> bool:
-    from flows.validating import phonons_open
+    from niobe.flows.steps.validate import phonons_open
 
     return any(phonons_open(database.record(identifier)) for identifier in record.phonons)
 
@@ -107,9 +107,9 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
 
     Late results of an asynchronous one get phonons and are judged first. Returns what was submitted for that.
     """
-    from flows import stages
-    from flows.validating import close_round
-    from loop.records import Status
+    from niobe.flows import stages
+    from niobe.flows.steps.validate import close_round
+    from niobe.loop.documents.records import Status
 
     if database.exists(spec.id, status=Status.ACQUIRED.value):
         return []
@@ -127,8 +127,8 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
 
 def _late_phonons(database: Database, spec: CampaignSpec, last: RoundRecord) -> list[str]:
     """What came after the last choice of phonons and was chosen for them since; none once all have them."""
-    from flows.validating import choose_phonons, phonons_open
-    from loop.records import Status
+    from niobe.flows.steps.validate import choose_phonons, phonons_open
+    from niobe.loop.documents.records import Status
 
     def waiting() -> set[str]:
         validated = database.records(spec.id, status=Status.VALIDATED.value)

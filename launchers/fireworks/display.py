@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from launchers.progress import round_line
-from launchers.services import campaign_database
+from niobe.launchers.local.progress import round_line
+from niobe.launchers.services import campaign_database
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from launchers.fireworks.rockets import Rockets
-    from loop.database import Database
+    from niobe.launchers.fireworks.rockets import Rockets
+    from niobe.loop.store.database import Database
 
 _LOOK_EVERY = 1.0
 
@@ -38,8 +38,8 @@ class RocketDisplay:
 
     def show(self, rockets: Rockets, launchpad: Any) -> None:
         """Look at the database and show what is new."""
-        from launchers.fireworks.rockets import running_jobs
-        from launchers.fireworks.sweep import running
+        from niobe.launchers.fireworks.rockets import running_jobs
+        from niobe.launchers.fireworks.sweep import running
 
         if time.monotonic() - self._looked < _LOOK_EVERY:
             return

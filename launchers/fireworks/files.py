@@ -9,8 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from config.settings import Settings
-from launchers.services import ensure_database
+from niobe.config.settings import Settings
+from niobe.launchers.services import ensure_database
 
 NAMES = (
     "my_launchpad.yaml",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from config.spec import CampaignSpec
-from launchers.fireworks.advance import advance
-from launchers.fireworks.sweep import rerun_given_up
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.fireworks.advance import advance
+from niobe.launchers.fireworks.sweep import rerun_given_up
 
 if TYPE_CHECKING:
-    from loop.database import Database
+    from niobe.loop.store.database import Database
 
 
 def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> str:

@@ -6,8 +6,8 @@ import contextlib
 import os
 from typing import Any
 
-from config.settings import Settings
-from launchers.services import ensure_database
+from niobe.config.settings import Settings
+from niobe.launchers.services import ensure_database
 
 _SELECTION_MS = 20_000
 

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from config.errors import ConfigError
-from config.settings import Settings
-from launchers.fireworks.files import write_own_settings
-from launchers.fireworks.pad import open_launchpad
-from launchers.fireworks.sweep import hand_back, running, sweep, unfinished
-from launchers.services import campaign_database, ensure_database
+from niobe.config.errors import ConfigError
+from niobe.config.settings import Settings
+from niobe.launchers.fireworks.files import write_own_settings
+from niobe.launchers.fireworks.pad import open_launchpad
+from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
+from niobe.launchers.services import campaign_database, ensure_database
 
 _GRACE_SECONDS = 4.0
 _SWEEP_SECONDS = 3.0
@@ -31,7 +31,7 @@ Show = Callable[["Rockets", Any], None]
 class Rockets:
     """``count`` worker processes, each in a folder of its own; one that dies is replaced."""
 
-    module = "launchers.fireworks.worker"
+    module = "niobe.launchers.fireworks.worker"
 
     def __init__(self, count: int) -> None:
         self._base = Settings().home.expanduser().resolve() / "rockets"
@@ -79,7 +79,7 @@ class Rockets:
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", self.module, str(folder), str(os.getpid())]
+        command = [sys.executable, "-P", "-m", self.module, str(folder), str(os.getpid())]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
 
 

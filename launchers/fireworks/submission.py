@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from config.spec import CampaignSpec
+from niobe.config.spec import CampaignSpec
 
 if TYPE_CHECKING:
     from jobflow import Flow
@@ -22,7 +22,7 @@ def submit_once(
     A process that dies in between leaves its claim; who comes a minute later finds it, removes what is half
     written and adds what is missing.
     """
-    from launchers.fireworks.workflows import workflow_of
+    from niobe.launchers.fireworks.workflows import workflow_of
 
     if not _claim(launchpad, key):
         return False

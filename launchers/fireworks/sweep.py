@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from launchers.fireworks.advance import advance, spec_of
-from launchers.fireworks.submission import open_claims
-from launchers.fireworks.workflows import GIVEN_UP, names_of
-from launchers.rounds import note
+from niobe.launchers.fireworks.advance import advance, spec_of
+from niobe.launchers.fireworks.submission import open_claims
+from niobe.launchers.fireworks.workflows import GIVEN_UP, names_of
+from niobe.launchers.rounds import note
 
 if TYPE_CHECKING:
-    from loop.database import Database
-    from loop.records import Failure
-    from loop.rounds import CampaignRecord
+    from niobe.loop.documents.records import Failure
+    from niobe.loop.documents.rounds import CampaignRecord
+    from niobe.loop.store.database import Database
 
 _LOCK_SECONDS = 3.0
 _RESERVED_SECONDS = 15.0
@@ -223,7 +223,7 @@ def _rerun(launchpad: Any, fw_id: int) -> None:
 
 def _give_up(launchpad: Any, database: Database, firework: dict[str, Any], error: str) -> None:
     """The job's outcome becomes a failure record, or a note on its round; who can do without it goes on."""
-    from flows.validating import give_up_on
+    from niobe.flows.steps.validate import give_up_on
 
     campaign, number, step, candidate = names_of(firework)
     spec = spec_of(database, campaign)
@@ -242,7 +242,7 @@ def _give_up(launchpad: Any, database: Database, firework: dict[str, Any], error
 
 
 def _failure(step: str, error: str) -> Failure:
-    from loop.records import Failure
+    from niobe.loop.documents.records import Failure
 
     return Failure(
         step="relax" if step == "validate" else step,

@@ -15,9 +15,9 @@ class AdvanceTask(FiretaskBase):
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
         """Run by a rocket after the job itself."""
-        from launchers.fireworks.advance import advance
-        from launchers.fireworks.sweep import sweep
-        from loop.database import open_database
+        from niobe.launchers.fireworks.advance import advance
+        from niobe.launchers.fireworks.sweep import sweep
+        from niobe.loop.store.database import open_database
 
         with open_database() as database:
             if database.round(self["campaign"], fw_spec["round"]).state == "closed":

@@ -1,4 +1,4 @@
-"""A rocket worker: ``python -m launchers.fireworks.worker FOLDER SUPERVISOR`` flies rockets in FOLDER."""
+"""A rocket worker: ``python -m niobe.launchers.fireworks.worker FOLDER SUPERVISOR`` flies rockets there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from launchers.executor import job_store, start_worker
-from launchers.fireworks.pad import open_launchpad
-from launchers.services import ensure_database
+from niobe.launchers.fireworks.pad import open_launchpad
+from niobe.launchers.local.executor import job_store, start_worker
+from niobe.launchers.services import ensure_database
 
 _IDLE_SECONDS = 0.3
 _LOST_SECONDS = 1.0
@@ -46,7 +46,7 @@ def _launch(launch_rocket: Any, launchpad: Any, fworker: Any, folder: Path) -> b
     """Whether a rocket flew; what a lost connection left of it is handed back."""
     from pymongo.errors import PyMongoError
 
-    from launchers.fireworks.sweep import hand_back
+    from niobe.launchers.fireworks.sweep import hand_back
 
     try:
         return launchpad.run_exists(fworker) and bool(launch_rocket(launchpad, fworker, strm_lvl="WARNING"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from config.spec import CampaignSpec
+from niobe.config.spec import CampaignSpec
 
 if TYPE_CHECKING:
     from fireworks import Workflow
@@ -21,7 +21,7 @@ def workflow_of(flow: Flow, spec: CampaignSpec, number: int, key: str) -> Workfl
     """
     from jobflow.managers.fireworks import flow_to_workflow
 
-    from launchers.fireworks.tasks import AdvanceTask
+    from niobe.launchers.fireworks.tasks import AdvanceTask
 
     names = {"campaign": spec.id, "round": number, "submission": key}
     candidate = next((job.metadata["candidate"] for job in flow.jobs if "candidate" in job.metadata), None)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from config.files import write_whole
-from launchers.pages import plots
-from launchers.pages.rendering import asset, render
+from niobe.config.atomic import write_whole
+from niobe.launchers.pages import plots
+from niobe.launchers.pages.rendering import asset, render
 
 Curves = Mapping[str, Sequence[Sequence[bool]]]
 

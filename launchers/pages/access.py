@@ -62,7 +62,7 @@ class Gate:
             return
         from starlette.responses import HTMLResponse
 
-        from launchers.pages.rendering import render
+        from niobe.launchers.pages.rendering import render
 
         template = "login.html" if status == 401 else "message.html"
         page = render(template, title="Not allowed", message=reason, page="", steering=False)

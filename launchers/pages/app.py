@@ -14,14 +14,14 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
 
-from config.errors import ConfigError
-from launchers.pages.access import COOKIE, Access, Gate
-from launchers.pages.rendering import STATIC, render
-from launchers.pages.routes import campaigns, structures, table, workers
-from launchers.pages.routes.shared import Form
+from niobe.config.errors import ConfigError
+from niobe.launchers.pages.access import COOKIE, Access, Gate
+from niobe.launchers.pages.rendering import STATIC, render
+from niobe.launchers.pages.routes import campaigns, structures, table, workers
+from niobe.launchers.pages.routes.shared import Form
 
 if TYPE_CHECKING:
-    from loop.database import Database
+    from niobe.loop.store.database import Database
 
 _YEAR = "public, max-age=31536000"
 
@@ -46,7 +46,7 @@ def create_app(database: Database, access: Access, uri: str) -> FastAPI:
 
 def _optimade(database: Database, uri: str) -> FastAPI:
     logging.getLogger("optimade").addHandler(logging.NullHandler())  # its import would log to /var/log
-    from launchers.pages.optimade import optimade_app
+    from niobe.launchers.pages.optimade import optimade_app
 
     return optimade_app(database, uri)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launchers.pages.style import ACCENT, FAINT, GRID, INK, LOST, SEED, STABLE, styled
-from loop.records import StructureRecord
-from loop.rounds import HullEntry, HullRecord
+from niobe.launchers.pages.style import ACCENT, FAINT, GRID, INK, LOST, SEED, STABLE, styled
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import HullEntry, HullRecord
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -16,12 +16,12 @@ from optimade.server.create_app import create_app
 from optimade.server.entry_collections.mongo import MongoCollection
 from optimade.server.mappers import StructureMapper
 
-from loop.records import Status
+from niobe.loop.documents.records import Status
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from loop.database import Database
+    from niobe.loop.store.database import Database
 
 PREFIX = "/optimade"
 _SERVED = {"status": Status.VALIDATED.value}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from launchers.pages.style import ACCENT, FAINT, GRID, MUTED, SERIES, UNSTABLE, styled
-from loop.records import StructureRecord
-from loop.rounds import PhononRecord, RoundRecord, step_and_litter
+from niobe.launchers.pages.style import ACCENT, FAINT, GRID, MUTED, SERIES, UNSTABLE, styled
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import PhononRecord, RoundRecord, step_and_litter
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from config.files import write_whole
-from config.spec import CampaignSpec
-from launchers.pages import hull_plots, plots
-from launchers.pages.rendering import asset, render
-from launchers.pages.scenes import structure_scene
-from launchers.pages.views import lineage_nodes
-from launchers.tables import rediscovery_rows
-from loop.closing import acceleration_line
-from loop.records import Stability, StructureRecord
-from loop.rounds import HullRecord, PhononRecord, RoundRecord
+from niobe.config.atomic import write_whole
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.output.tables import rediscovery_rows
+from niobe.launchers.pages import hull_plots, plots
+from niobe.launchers.pages.rendering import asset, render
+from niobe.launchers.pages.scenes import structure_scene
+from niobe.launchers.pages.views import lineage_nodes
+from niobe.loop.campaign.closing import acceleration_line
+from niobe.loop.documents.records import Stability, StructureRecord
+from niobe.loop.documents.rounds import HullRecord, PhononRecord, RoundRecord
 
 _MOST_SHOWN = 6
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.generators.soft_modes import Direction, directions, follow
-from loop.records import StructureRecord
-from loop.structures import relaxed_structure
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.structures import relaxed_structure
+from niobe.loop.generators.soft_modes import Direction, directions, follow
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from launchers.pages.access import Access
+from niobe.launchers.pages.access import Access
 
 if TYPE_CHECKING:
     from uvicorn import Server
 
-    from loop.database import Database
+    from niobe.loop.store.database import Database
 
 _GRACE_SECONDS = 2
 _MOST_CONNECTIONS = 200
@@ -40,7 +40,7 @@ def pages_server(database: Database, access: Access, uri: str) -> Server:
     """uvicorn over the application, quiet but for what goes wrong."""
     from uvicorn import Config, Server
 
-    from launchers.pages.app import create_app
+    from niobe.launchers.pages.app import create_app
 
     config = Config(
         create_app(database, access, uri),

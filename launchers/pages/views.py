@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from config.spec import CampaignSpec
-from launchers.progress import doing
-from launchers.tables import descent, lineage_rows
-from loop.closing import acceleration_text
-from loop.database import Database
-from loop.records import Status, StructureRecord
-from loop.rounds import CampaignRecord, HullRecord, RoundMetrics, RoundRecord
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.local.progress import doing
+from niobe.launchers.output.tables import descent, lineage_rows
+from niobe.loop.campaign.closing import acceleration_text
+from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.documents.rounds import CampaignRecord, HullRecord, RoundMetrics, RoundRecord
+from niobe.loop.store.database import Database
 
 Values = dict[str, Any]
 Find = Callable[[str], StructureRecord]

@@ -1,11 +1,11 @@
 """Which candidates to validate next: pure functions from a posterior over a pool to a ranked batch."""
 
-from loop.acquisition.cost import expected_seconds
-from loop.acquisition.functions import FUNCTIONS
-from loop.acquisition.pool import Batch, Pick, Pool, novelty
-from loop.acquisition.posterior import EnsemblePosterior, GaussianProcess, Posterior
-from loop.acquisition.selection import choose_batch
-from loop.acquisition.targets import Hull, near_hull, target_probability
+from niobe.loop.acquisition.cost import expected_seconds
+from niobe.loop.acquisition.functions import FUNCTIONS
+from niobe.loop.acquisition.pool import Batch, Pick, Pool, novelty
+from niobe.loop.acquisition.posterior import EnsemblePosterior, GaussianProcess, Posterior
+from niobe.loop.acquisition.selection import choose_batch
+from niobe.loop.acquisition.targets import Hull, near_hull, target_probability
 
 __all__ = [
     "FUNCTIONS",

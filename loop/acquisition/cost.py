@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.protocols import FloatArray
+from niobe.surrogates.protocols import FloatArray
 
 _FEW = 8
 _RIDGE = 1e-2

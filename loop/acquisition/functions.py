@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from surrogates.protocols import FloatArray
+from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
     import torch

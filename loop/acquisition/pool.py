@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.protocols import FloatArray, Prediction
+from niobe.surrogates.protocols import FloatArray, Prediction
 
 _NEUTRAL = 0.5
 _CHUNK = 4096

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.acquisition.functions import FUNCTIONS, HULL_AWARE, LOGARITHMIC, View
-from loop.acquisition.pool import Batch, Pick, Pool
-from loop.acquisition.posterior import EnsemblePosterior, Posterior
-from surrogates.protocols import FloatArray
+from niobe.loop.acquisition.functions import FUNCTIONS, HULL_AWARE, LOGARITHMIC, View
+from niobe.loop.acquisition.pool import Batch, Pick, Pool
+from niobe.loop.acquisition.posterior import EnsemblePosterior, Posterior
+from niobe.surrogates.protocols import FloatArray
 
 _SHORT_LIST = 2000
 _ROUNDING = 1e-9

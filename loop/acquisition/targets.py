@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.protocols import FloatArray
+from niobe.surrogates.protocols import FloatArray
 
 Judge = Callable[[FloatArray], FloatArray]
 """Formation energies (n,), eV/atom, to how far each row is from being a target, (n,); ≤ 0: it is one."""

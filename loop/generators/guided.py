@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from surrogates.protocols import FloatArray, Generator, Sample, SampleBatch, SampleRequest, Surrogate
+from niobe.surrogates.protocols import FloatArray, Generator, Sample, SampleBatch, SampleRequest, Surrogate
 
 _TARGET = "p_stable"
 _SHARPNESS = 2.0

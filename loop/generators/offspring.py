@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loop.generators.sublattices import hermite_normal_forms
-from loop.screening import why_invalid
-from surrogates.protocols import Sample, SampleBatch, SampleRequest
+from niobe.loop.crystals.validity import why_invalid
+from niobe.loop.generators.sublattices import hermite_normal_forms
+from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surrogates.protocols import Sample, SampleBatch, SampleRequest
-from surrogates.representations.elements import atomic_volume
+from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
+from niobe.surrogates.representations.elements import atomic_volume
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

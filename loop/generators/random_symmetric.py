@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surrogates.protocols import Sample, SampleBatch, SampleRequest
+from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

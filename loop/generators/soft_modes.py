@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.generators.sublattices import hermite_normal_forms
-from surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
+from niobe.loop.generators.sublattices import hermite_normal_forms
+from niobe.surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from loop.entries import Found, Label, Quantity, label
-from loop.imports import iterate_structures
+from niobe.loop.documents.entries import Found, Label, Quantity, label
+from niobe.loop.readers.structure_files import iterate_structures
 
 _COLUMNS: dict[str, Quantity] = {
     "energy_per_atom": "energy_per_atom",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.errors import ConfigError
-from loop.cif import blocks, structure_of
-from loop.entries import Found
+from niobe.config.errors import ConfigError
+from niobe.loop.documents.entries import Found
+from niobe.loop.readers.cif import blocks, structure_of
 
 _REFERENCES = {
     "_database_code_icsd": "icsd",

@@ -8,9 +8,9 @@ from itertools import combinations
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from config.errors import ConfigError
-from loop.entries import Found, label
-from loop.sources.paging import Document, Page
+from niobe.config.errors import ConfigError
+from niobe.loop.documents.entries import Found, label
+from niobe.loop.sources.paging import Document, Page
 
 BASE = "https://api.materialsproject.org"
 PAGE_LIMIT = 500

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.errors import ConfigError
-from loop.documents import record_of
-from loop.entries import Found, Label, label
-from loop.records import StructureRecord
-from loop.structures import relaxed_structure
+from niobe.config.errors import ConfigError
+from niobe.loop.documents.entries import Found, Label, label
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.structures import relaxed_structure
+from niobe.loop.store.mapping import record_of
 
 
 def read(bundle: Path) -> Iterator[Found | str]:

@@ -12,9 +12,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urljoin
 
-from config.errors import ConfigError
-from loop.entries import Found, Label, Quantity, label
-from loop.sources.paging import Document, Page
+from niobe.config.errors import ConfigError
+from niobe.loop.documents.entries import Found, Label, Quantity, label
+from niobe.loop.sources.paging import Document, Page
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

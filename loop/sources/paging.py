@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
-from loop.sources.web import SourceError, Web
+from niobe.loop.sources.web import SourceError, Web
 
 Document = dict[str, Any]
 

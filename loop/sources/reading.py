@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.errors import ConfigError
-from config.spec import Source
-from loop.entries import Found
-from loop.sources import files, icsd, materials_project, niobe, optimade
-from loop.sources.paging import Document, Fetched, fetch
-from loop.sources.web import Patience, Web
+from niobe.config.errors import ConfigError
+from niobe.config.spec import Source
+from niobe.loop.documents.entries import Found
+from niobe.loop.sources import files, icsd, materials_project, niobe, optimade
+from niobe.loop.sources.paging import Document, Fetched, fetch
+from niobe.loop.sources.web import Patience, Web
 
 OQMD = "https://oqmd.org/optimade"
 _LICENCES = {

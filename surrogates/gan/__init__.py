@@ -1,5 +1,5 @@
 """The crystal GAN."""
 
-from surrogates.gan.generator import CrystalGAN, NothingToLearnError
+from niobe.surrogates.gan.generator import CrystalGAN, NothingToLearnError
 
 __all__ = ["CrystalGAN", "NothingToLearnError"]

@@ -10,9 +10,9 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.gan.representation import BoolArray, Crystal
-from surrogates.protocols import FloatArray
-from surrogates.representations.elements import radius
+from niobe.surrogates.gan.representation import BoolArray, Crystal
+from niobe.surrogates.protocols import FloatArray
+from niobe.surrogates.representations.elements import radius
 
 StrArray = NDArray[np.str_]
 _IMAGES = np.array(list(itertools.product((-1, 0, 1), repeat=3)), dtype=float)

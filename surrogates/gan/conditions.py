@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surrogates.gan.representation import IntArray
-from surrogates.protocols import FloatArray, SampleRequest
-from surrogates.representations.elements import N_PROPERTIES, charges, properties
+from niobe.surrogates.gan.representation import IntArray
+from niobe.surrogates.protocols import FloatArray, SampleRequest
+from niobe.surrogates.representations.elements import N_PROPERTIES, charges, properties
 
 MAX_ROLES = 5
 _ROLE = N_PROPERTIES + 3

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from surrogates.gan.closeness import SeenCrystals, closest_contacts
-from surrogates.gan.conditions import MAX_ROLES, by_role, condition, without_composition
-from surrogates.gan.point_cloud import PointCloud
-from surrogates.gan.representation import BoolArray, Crystal, IntArray, Representation
-from surrogates.gan.symmetric import SymmetricCrystals
-from surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
+from niobe.surrogates.gan.closeness import SeenCrystals, closest_contacts
+from niobe.surrogates.gan.conditions import MAX_ROLES, by_role, condition, without_composition
+from niobe.surrogates.gan.point_cloud import PointCloud
+from niobe.surrogates.gan.representation import BoolArray, Crystal, IntArray, Representation
+from niobe.surrogates.gan.symmetric import SymmetricCrystals
+from niobe.surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-    from surrogates.gan.networks import Networks
-    from surrogates.gan.sampling import Draw
-    from surrogates.gan.training import Examples, Report
+    from niobe.surrogates.gan.networks import Networks
+    from niobe.surrogates.gan.sampling import Draw
+    from niobe.surrogates.gan.training import Examples, Report
 
 VERSION = 3
 _BATCH = 128
@@ -75,8 +75,8 @@ class CrystalGAN:
         """
         import torch
 
-        from surrogates.gan.networks import Networks
-        from surrogates.gan.training import Trainer
+        from niobe.surrogates.gan.networks import Networks
+        from niobe.surrogates.gan.training import Trainer
 
         targets = weights >= _STABLE_WEIGHT if stable is None else stable
         examples = _examples(self._representation, structures, weights, targets)
@@ -102,7 +102,7 @@ class CrystalGAN:
         closest contact is kept. Raises ValueError before training, for more than 5 elements, and for
         fractions that no composition has.
         """
-        from surrogates.gan.sampling import Sampler
+        from niobe.surrogates.gan.sampling import Sampler
 
         if self._networks is None:
             raise ValueError("the GAN has not been trained")
@@ -158,7 +158,7 @@ class CrystalGAN:
         """The GAN a checkpoint folder holds. Raises ValueError for none, or one of another version."""
         from safetensors.torch import load_model
 
-        from surrogates.gan.networks import Networks
+        from niobe.surrogates.gan.networks import Networks
 
         try:
             settings = json.loads((folder / "gan.json").read_text())
@@ -182,7 +182,7 @@ def _examples(
     """Structures as tensors. Raises NothingToLearnError where none can be written."""
     import torch
 
-    from surrogates.gan.training import Examples
+    from niobe.surrogates.gan.training import Examples
 
     told = zip(structures, weights, stable, strict=True)
     rows = [_example(kind, one, float(weight), bool(good)) for one, weight, good in told if weight > 0]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from surrogates.gan.conditions import CONDITION
-from surrogates.gan.representation import LATTICE, Representation
+from niobe.surrogates.gan.conditions import CONDITION
+from niobe.surrogates.gan.representation import LATTICE, Representation
 
 LATENT = 32
 Mask = Callable[[Tensor, int], Tensor]

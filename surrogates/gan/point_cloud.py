@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from surrogates.gan.conditions import MAX_ROLES
-from surrogates.gan.representation import LATTICE, BoolArray, Crystal, IntArray, from_circle, to_circle
-from surrogates.gan.wyckoff import lattice_numbers
-from surrogates.protocols import FloatArray
-from surrogates.representations.elements import atomic_volume
+from niobe.surrogates.gan.conditions import MAX_ROLES
+from niobe.surrogates.gan.representation import LATTICE, BoolArray, Crystal, IntArray, from_circle, to_circle
+from niobe.surrogates.gan.wyckoff import lattice_numbers
+from niobe.surrogates.protocols import FloatArray
+from niobe.surrogates.representations.elements import atomic_volume
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.protocols import FloatArray
+from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surrogates.gan.conditions import MAX_ROLES, Compositions, by_role, condition
-from surrogates.gan.networks import LATENT, Mask, Networks
-from surrogates.gan.representation import IntArray, Representation
-from surrogates.protocols import FloatArray, SampleRequest
+from niobe.surrogates.gan.conditions import MAX_ROLES, Compositions, by_role, condition
+from niobe.surrogates.gan.networks import LATENT, Mask, Networks
+from niobe.surrogates.gan.representation import IntArray, Representation
+from niobe.surrogates.protocols import FloatArray, SampleRequest
 
 _CHUNK, _LARGEST_CHUNK = 256, 1024
 _LATENTS = 8

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from surrogates.gan.conditions import MAX_ROLES
-from surrogates.gan.representation import LATTICE, BoolArray, Crystal, IntArray, from_circle, to_circle
-from surrogates.gan.wyckoff import (
+from niobe.surrogates.gan.conditions import MAX_ROLES
+from niobe.surrogates.gan.representation import LATTICE, BoolArray, Crystal, IntArray, from_circle, to_circle
+from niobe.surrogates.gan.wyckoff import (
     LETTERS,
     MAX_ORBITS,
     Position,
@@ -24,7 +24,7 @@ from surrogates.gan.wyckoff import (
     free_lattice,
     positions,
 )
-from surrogates.protocols import FloatArray
+from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

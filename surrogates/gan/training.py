@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from surrogates.gan.networks import LATENT, Critic, Geometry, Skeleton
+from niobe.surrogates.gan.networks import LATENT, Critic, Geometry, Skeleton
 
 Report = Callable[[int, int], None]
 _PENALTY, _CRITIC_STEPS, _PULL = 10.0, 3, 10.0

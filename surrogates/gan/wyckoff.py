@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from surrogates.gan.representation import BoolArray, Crystal
-from surrogates.protocols import FloatArray
-from surrogates.representations.elements import atomic_volume
+from niobe.surrogates.gan.representation import BoolArray, Crystal
+from niobe.surrogates.protocols import FloatArray
+from niobe.surrogates.representations.elements import atomic_volume
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from surrogates.models.boosting import ROWS, BoostedTrees
-from surrogates.models.neural import NeuralSurrogate
-from surrogates.models.prior import PRIOR, PriorSurrogate
-from surrogates.models.recipes import RECIPES
-from surrogates.protocols import Surrogate
+from niobe.surrogates.models.boosting import ROWS, BoostedTrees
+from niobe.surrogates.models.neural import NeuralSurrogate
+from niobe.surrogates.models.prior import PRIOR, PriorSurrogate
+from niobe.surrogates.models.recipes import RECIPES
+from niobe.surrogates.protocols import Surrogate
 
 MODELS = (*ROWS, *RECIPES, PRIOR)
 

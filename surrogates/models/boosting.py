@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.calibration import Scaling, Sharpness, conformal_scaling, platt_scaling
-from surrogates.domain import Domain, elements_of
-from surrogates.models.targets import PROBABILITIES, Constant, checked, constant
-from surrogates.protocols import FloatArray, Prediction
-from surrogates.representations.composition import magpie
-from surrogates.representations.descriptor import descriptor
+from niobe.surrogates.calibration import Scaling, Sharpness, conformal_scaling, platt_scaling
+from niobe.surrogates.domain import Domain, elements_of
+from niobe.surrogates.models.targets import PROBABILITIES, Constant, checked, constant
+from niobe.surrogates.protocols import FloatArray, Prediction
+from niobe.surrogates.representations.composition import magpie
+from niobe.surrogates.representations.descriptor import descriptor
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

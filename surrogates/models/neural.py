@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
-from surrogates.domain import Domain, elements_of
-from surrogates.models.recipes import RECIPES, Recipe
-from surrogates.models.targets import PROBABILITIES, Baseline, Constant, checked, constant
-from surrogates.protocols import FloatArray, Prediction
-from surrogates.representations.batches import Item
-from surrogates.representations.composition import fractions
-from surrogates.training import LOSSES, History, Rows, Training, embeddings, train
+from niobe.surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
+from niobe.surrogates.domain import Domain, elements_of
+from niobe.surrogates.models.recipes import RECIPES, Recipe
+from niobe.surrogates.models.targets import PROBABILITIES, Baseline, Constant, checked, constant
+from niobe.surrogates.protocols import FloatArray, Prediction
+from niobe.surrogates.representations.batches import Item
+from niobe.surrogates.representations.composition import fractions
+from niobe.surrogates.training import LOSSES, History, Rows, Training, embeddings, train
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surrogates.models.boosting import BoostedTrees
-from surrogates.models.targets import Baseline, checked
-from surrogates.protocols import FloatArray, Prediction
-from surrogates.representations.composition import fractions, magpie
+from niobe.surrogates.models.boosting import BoostedTrees
+from niobe.surrogates.models.targets import Baseline, checked
+from niobe.surrogates.protocols import FloatArray, Prediction
+from niobe.surrogates.representations.composition import fractions, magpie
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

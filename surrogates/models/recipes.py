@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from surrogates.representations.batches import Encoder, GraphEncoder, RowEncoder, SequenceEncoder
-from surrogates.representations.image import images
-from surrogates.training import Training
+from niobe.surrogates.representations.batches import Encoder, GraphEncoder, RowEncoder, SequenceEncoder
+from niobe.surrogates.representations.image import images
+from niobe.surrogates.training import Training
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,43 +45,43 @@ class Recipe:
 
 
 def _elemnet() -> type[nn.Module]:
-    from surrogates.networks.compositions import ElemNet
+    from niobe.surrogates.networks.compositions import ElemNet
 
     return ElemNet
 
 
 def _ptable_cnn() -> type[nn.Module]:
-    from surrogates.networks.compositions import PeriodicTableCNN
+    from niobe.surrogates.networks.compositions import PeriodicTableCNN
 
     return PeriodicTableCNN
 
 
 def _wyckoff_rnn() -> type[nn.Module]:
-    from surrogates.networks.sequences import WyckoffRNN
+    from niobe.surrogates.networks.sequences import WyckoffRNN
 
     return WyckoffRNN
 
 
 def _cgcnn() -> type[nn.Module]:
-    from surrogates.networks.cgcnn import Cgcnn
+    from niobe.surrogates.networks.cgcnn import Cgcnn
 
     return Cgcnn
 
 
 def _schnet() -> type[nn.Module]:
-    from surrogates.networks.continuous import SchNet
+    from niobe.surrogates.networks.continuous import SchNet
 
     return SchNet
 
 
 def _physnet() -> type[nn.Module]:
-    from surrogates.networks.continuous import PhysNet
+    from niobe.surrogates.networks.continuous import PhysNet
 
     return PhysNet
 
 
 def _moments() -> type[nn.Module]:
-    from surrogates.networks.moments import MomentNet
+    from niobe.surrogates.networks.moments import MomentNet
 
     return MomentNet
 

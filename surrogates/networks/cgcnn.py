@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from surrogates.networks.graphs import GaussianBasis, mean_by_structure, sum_by
-from surrogates.representations.elements import cgcnn_table
+from niobe.surrogates.networks.graphs import GaussianBasis, mean_by_structure, sum_by
+from niobe.surrogates.representations.elements import cgcnn_table
 
 N_EDGE = 41
 

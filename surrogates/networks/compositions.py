@@ -7,7 +7,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from surrogates.representations.composition import N_ELEMENTS
+from niobe.surrogates.representations.composition import N_ELEMENTS
 
 _ELEMNET_WIDTHS = (1024,) * 4 + (512,) * 3 + (256,) * 3 + (128,) * 3 + (64,) * 2 + (32,)
 _DROPPED_AFTER = {4: 0.2, 7: 0.1, 10: 0.3, 13: 0.2}

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from surrogates.networks.graphs import GaussianBasis, fade, mean_by_structure, sum_by
-from surrogates.representations.composition import N_ELEMENTS
+from niobe.surrogates.networks.graphs import GaussianBasis, fade, mean_by_structure, sum_by
+from niobe.surrogates.representations.composition import N_ELEMENTS
 
 
 class ShiftedSoftplus(nn.Module):

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from surrogates.networks.graphs import GaussianBasis, fade, harmonics, mean_by_structure, sum_by
-from surrogates.representations.composition import N_MAGPIE, element_table
+from niobe.surrogates.networks.graphs import GaussianBasis, fade, harmonics, mean_by_structure, sum_by
+from niobe.surrogates.representations.composition import N_MAGPIE, element_table
 
 _DEGREES = (3, 5)
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU, "relu": nn.ReLU}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from surrogates.representations.composition import N_ELEMENTS
+from niobe.surrogates.representations.composition import N_ELEMENTS
 
 N_GROUPS, N_LETTERS = 231, 28
 

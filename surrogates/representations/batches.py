@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.representations.composition import fractions, scaled_magpie
-from surrogates.representations.crystal_graph import crystal_graph
-from surrogates.representations.sequence import LETTERS, WyckoffSequence, wyckoff_sequence
+from niobe.surrogates.representations.composition import fractions, scaled_magpie
+from niobe.surrogates.representations.crystal_graph import crystal_graph
+from niobe.surrogates.representations.sequence import LETTERS, WyckoffSequence, wyckoff_sequence
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.representations.checks import require_sound
+from niobe.surrogates.representations.checks import require_sound
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

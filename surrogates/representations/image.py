@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.representations.composition import N_ELEMENTS, fractions
+from niobe.surrogates.representations.composition import N_ELEMENTS, fractions
 
 if TYPE_CHECKING:
     from pymatgen.core import Element, Structure

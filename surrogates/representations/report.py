@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.representations.composition import N_ELEMENTS, fractions, magpie
-from surrogates.representations.crystal_graph import crystal_graph, to_structure
-from surrogates.representations.descriptor import descriptor
-from surrogates.representations.image import fractions_of, images
-from surrogates.representations.sequence import LETTERS, wyckoff_sequence
-from surrogates.representations.soap import soap
+from niobe.surrogates.representations.composition import N_ELEMENTS, fractions, magpie
+from niobe.surrogates.representations.crystal_graph import crystal_graph, to_structure
+from niobe.surrogates.representations.descriptor import descriptor
+from niobe.surrogates.representations.image import fractions_of, images
+from niobe.surrogates.representations.sequence import LETTERS, wyckoff_sequence
+from niobe.surrogates.representations.soap import soap
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from surrogates.representations.checks import require_sound
+from niobe.surrogates.representations.checks import require_sound
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

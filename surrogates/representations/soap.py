@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.representations.checks import require_sound
-from surrogates.representations.composition import N_ELEMENTS
+from niobe.surrogates.representations.checks import require_sound
+from niobe.surrogates.representations.composition import N_ELEMENTS
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -1,3 +1,3 @@
-from tests.flows.mock_vasp.fixtures import potcars, use_mock
+from tests.flows.oracles.mock_vasp.fixtures import potcars, use_mock
 
 __all__ = ["potcars", "use_mock"]

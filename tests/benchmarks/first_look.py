@@ -17,12 +17,12 @@ from ase.optimize import BFGS
 from pymatgen.core import Structure
 from scipy.stats import spearmanr
 
-from config.loading import load_campaign
-from flows.candidates import sample_request
-from flows.oracles.potentials import UnphysicalAnswerError, potential
-from loop.generators import RandomSymmetric
-from surrogates.gan import CrystalGAN
-from surrogates.protocols import FloatArray
+from niobe.config.loading import load_campaign
+from niobe.flows.oracles.potentials import UnphysicalAnswerError, potential
+from niobe.flows.steps.generate import sample_request
+from niobe.loop.generators import RandomSymmetric
+from niobe.surrogates.gan import CrystalGAN
+from niobe.surrogates.protocols import FloatArray
 from tests.benchmarks.figures import publish
 from tests.benchmarks.generative import KEPT, SYSTEMS, campaign_of, ensure_gan
 

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from config.loading import load_campaign, with_changes
-from launchers.benchmarking import LONGER_SEED, kept_at, longer_arm
-from loop.ladder import SIZES, ladder
+from niobe.config.loading import load_campaign, with_changes
+from niobe.launchers.benchmarking import LONGER_SEED, kept_at, longer_arm
+from niobe.loop.benchmark.ablation import SIZES, ladder
 from tests.benchmarks.figures import publish
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ RUNS = Path(__file__).parent / "runs"
 SYSTEMS = {"Nb-O": "niobium oxides", "Ti-N": "titanium nitrides"}
 CORPUS = ROOT.parent / "shared/data/dev_mp_structures.parquet"
 RANDOM_CALLS = 200
-NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
+NIOBE = [sys.executable, "-c", "from niobe.launchers.cli import main; main()"]
 NOTES = [
     "bars for the full loop, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first arm; the loop "
     "as campaigns run it by default finds what '+ offspring' finds, but for fine-tuning: phonons judge and "

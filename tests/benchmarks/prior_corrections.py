@@ -15,14 +15,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from config.loading import load_campaign
-from flows.learning import training_set
-from loop.generative import Run
-from loop.prior import prior_formation_energies, prior_references, usual_corrections
-from loop.records import StructureRecord
-from loop.structures import candidate_structure
-from surrogates.models import make_surrogate
-from surrogates.protocols import FloatArray
+from niobe.config.loading import load_campaign
+from niobe.flows.steps.train import training_set
+from niobe.loop.benchmark.generative import Run
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.structures import candidate_structure
+from niobe.loop.stability.prerelaxed import prior_formation_energies, prior_references, usual_corrections
+from niobe.surrogates.models import make_surrogate
+from niobe.surrogates.protocols import FloatArray
 from tests.benchmarks.figures import publish
 from tests.benchmarks.generative import RUNS, SYSTEMS, campaign_of
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.oracles.base import Answer
+from niobe.flows.oracles.base import Answer
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -47,8 +47,8 @@ class StandInOracle:
 
 
 if __name__ == "__main__":
-    from flows import validating
-    from launchers.fireworks.worker import run
+    from niobe.flows.steps import validate as validating
+    from niobe.launchers.fireworks.worker import run
 
     seconds = float(os.environ["NIOBE_STAND_IN_SECONDS"])
     validating.make_oracle = lambda spec: StandInOracle(seconds)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loop.acquisition import FUNCTIONS, Pool, choose_batch, near_hull, target_probability
-from surrogates.protocols import Prediction
+from niobe.loop.acquisition import FUNCTIONS, Pool, choose_batch, near_hull, target_probability
+from niobe.surrogates.protocols import Prediction
 from tests.benchmarks.figures import publish
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(14_400)]
@@ -77,7 +77,7 @@ def test_replay() -> None:
     import sys
 
     started = time.monotonic()
-    command = [sys.executable, "-c", "from launchers.cli import main; main()", "bench", "acceleration"]
+    command = [sys.executable, "-c", "from niobe.launchers.cli import main; main()", "bench", "acceleration"]
     tables = [str(DATA / "dev_replay_MnO_etc.parquet"), str(DATA / "dev_mp_structures.parquet")]
     options = ["--references", str(DATA / "mp_elemental_refs.json"), "--to", str(KEPT)]
     subprocess.run([*command, *tables, *options, "--tolerance", "0", "--tolerance", "0.01"], check=True)

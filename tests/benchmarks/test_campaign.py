@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(14_400)]
 COMMAND = "python -m pytest -m benchmark tests/benchmarks/test_campaign.py"
 ROOT = Path(__file__).parents[2]
 KEPT = Path(".niobe/benchmarks/campaign").resolve()
-NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
+NIOBE = [sys.executable, "-c", "from niobe.launchers.cli import main; main()"]
 SEEDS = (1, 2, 3)
 
 

@@ -15,9 +15,9 @@ import psutil
 import pymongo
 import pytest
 
-from launchers.embedded import ensure_server, server_status, stop_server
-from launchers.embedded.folder import DatabaseFolder
-from launchers.embedded.snapshots import snapshots_of
+from niobe.launchers.embedded import ensure_server, server_status, stop_server
+from niobe.launchers.embedded.folder import DatabaseFolder
+from niobe.launchers.embedded.storage.snapshots import snapshots_of
 from tests.benchmarks.figures import publish
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]

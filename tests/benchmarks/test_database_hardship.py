@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launchers.embedded import ensure_server, stop_server
+from niobe.launchers.embedded import ensure_server, stop_server
 from tests.benchmarks.figures import publish
 from tests.launchers.embedded.test_durability import WRITERS, assert_nothing_lost, kill_under_writers
 from tests.launchers.embedded.test_wire import harass

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from config.spec import CampaignSpec
-from launchers.embedded import server_status, stop_server
-from launchers.fireworks.launch import launch_campaign
-from launchers.fireworks.pad import open_launchpad
-from launchers.fireworks.rockets import Rockets, fly_rockets
-from launchers.services import campaign_database
-from loop.database import Database
-from loop.records import Status
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.embedded import server_status, stop_server
+from niobe.launchers.fireworks.launch import launch_campaign
+from niobe.launchers.fireworks.pad import open_launchpad
+from niobe.launchers.fireworks.rockets import Rockets, fly_rockets
+from niobe.launchers.services import campaign_database
+from niobe.loop.documents.records import Status
+from niobe.loop.store.database import Database
 from tests.benchmarks.figures import publish
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]

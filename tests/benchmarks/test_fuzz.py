@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.figures import publish
-from tests.loop.test_fuzz import SPGLIB, fuzz
+from tests.loop.readers.test_fuzz import SPGLIB, fuzz
 
 SEED, FILES = 2, 2000
 

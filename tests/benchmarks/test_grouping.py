@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from loop.grouping import group
-from loop.similarity import matcher
+from niobe.loop.crystals.grouping import group
+from niobe.loop.crystals.similarity import matcher
 from tests.benchmarks.figures import publish
-from tests.loop.crystals import most_polymorphs, real_structures, with_copies
-from tests.loop.test_grouping import by_brute_force
+from tests.loop.crystals.test_grouping import by_brute_force
+from tests.loop.shared_crystals import most_polymorphs, real_structures, with_copies
 
 SEED = 7
 COMMAND = "python -m pytest -m benchmark -s tests/benchmarks/test_grouping.py"

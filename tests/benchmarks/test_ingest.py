@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.figures import publish
-from tests.loop.crystals import shared_table
+from tests.loop.shared_crystals import shared_table
 
 ROOT = Path(__file__).parents[2]
 INGEST = (
-    "import resource, sys; from launchers.cli import main;"
+    "import resource, sys; from niobe.launchers.cli import main;"
     "\ntry:\n    main()\n"
     "finally:\n    print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
 )
@@ -44,7 +44,7 @@ def run(home: Path, *arguments: str) -> tuple[dict[str, object], float, float, f
 @pytest.mark.benchmark
 @pytest.mark.timeout(3600)
 def test_ingest_of_a_real_table(tmp_path: Path) -> None:
-    from launchers.embedded import stop_server
+    from niobe.launchers.embedded import stop_server
 
     table = shared_table()
     started = time.monotonic()

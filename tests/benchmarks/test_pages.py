@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from config.spec import CampaignSpec
-from launchers.embedded import ensure_server, stop_server
-from loop.database import Database
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.embedded import ensure_server, stop_server
+from niobe.loop.store.database import Database
 from tests.benchmarks.figures import publish
 from tests.launchers.pages.serving import served
 from tests.loop.factory import SPEC, rutile, validated
@@ -39,7 +39,7 @@ PAGES = {
 
 def documents() -> Iterator[dict[str, Any]]:
     """Records as a long campaign leaves them: a fifth validated, one in a thousand a discovery."""
-    from loop.documents import body, derived
+    from niobe.loop.store.mapping import body, derived
 
     rng = random.Random(0)
     record = validated(rutile(), -9.0)

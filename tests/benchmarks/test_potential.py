@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from flows.oracles.potentials import potential
+from niobe.flows.oracles.potentials import potential
 from tests.benchmarks.figures import publish
 from tests.loop.factory import nbo
 

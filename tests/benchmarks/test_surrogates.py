@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from surrogates.calibration import coverage, miscalibration_area
-from surrogates.models import make_surrogate
-from surrogates.models.neural import NeuralSurrogate
-from surrogates.representations.composition import magpie
+from niobe.surrogates.calibration import coverage, miscalibration_area
+from niobe.surrogates.models import make_surrogate
+from niobe.surrogates.models.neural import NeuralSurrogate
+from niobe.surrogates.representations.composition import magpie
 from tests.benchmarks.figures import publish
 from tests.benchmarks.materials import TARGET, Materials, materials, structure_of, table
 from tests.benchmarks.train_surrogate import SEED, fit, split_rows

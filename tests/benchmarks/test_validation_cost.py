@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from config.potentials import OracleName
-from config.spec import CampaignSpec, Oracle
-from flows.oracles.force_field import ForceFieldOracle
-from flows.oracles.mock_vasp.inputs import Cell
-from flows.oracles.mock_vasp.potential import LocalPotential, Response
-from flows.oracles.mock_vasp.serve import PotentialServer
-from flows.oracles.potentials import potential
-from flows.oracles.vasp import VaspOracle
-from flows.validation import phonons, validate_structure
-from loop.phonons import supercell_matrix
-from loop.records import Validation
-from loop.structures import symmetrised
+from niobe.config.potentials import OracleName
+from niobe.config.spec import CampaignSpec, Oracle
+from niobe.flows.oracles.calculation import phonons, validate_structure
+from niobe.flows.oracles.force_field import ForceFieldOracle
+from niobe.flows.oracles.mock_vasp.inputs import Cell
+from niobe.flows.oracles.mock_vasp.potential import LocalPotential, Response
+from niobe.flows.oracles.mock_vasp.serve import PotentialServer
+from niobe.flows.oracles.potentials import potential
+from niobe.flows.oracles.vasp import VaspOracle
+from niobe.loop.documents.records import Validation
+from niobe.loop.documents.structures import symmetrised
+from niobe.loop.stability.phonons import supercell_matrix
 from tests.benchmarks.figures import publish
-from tests.flows.mock_vasp.fixtures import UseMock
-from tests.flows.mock_vasp.machine import COMMAND
+from tests.flows.oracles.mock_vasp.fixtures import UseMock
+from tests.flows.oracles.mock_vasp.machine import COMMAND
 from tests.loop.factory import nbo
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3000)]
@@ -139,7 +139,7 @@ def clocked_mock_path(
     """One validation through VASP Makers, with clocks around custodian, emmet and jobflow."""
     import atomate2.vasp.jobs.base as jobs
 
-    import flows.oracles.vasp as vasp
+    import niobe.flows.oracles.vasp as vasp
 
     use_mock(f"socket:{folder}/s")
     for name in ("ATOMATE2_VASP_CMD", "ATOMATE2_VASP_GAMMA_CMD"):

@@ -13,15 +13,15 @@ import pytest
 import yaml
 from pymatgen.core import Structure
 
-from config.spec import CampaignSpec
-from flows.oracles.force_field import ForceFieldOracle
-from flows.validation import phonons, validate_structure
-from loop.records import Failure, StructureRecord, Validation
-from loop.structures import candidate_structure
+from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.calculation import phonons, validate_structure
+from niobe.flows.oracles.force_field import ForceFieldOracle
+from niobe.loop.documents.records import Failure, StructureRecord, Validation
+from niobe.loop.documents.structures import candidate_structure
 from tests.benchmarks.figures import publish
 from tests.end_to_end.test_campaign import place, records
 from tests.end_to_end.test_vasp_campaign import launch, on_mock_vasp
-from tests.flows.mock_vasp.machine import ROOT, environment
+from tests.flows.oracles.mock_vasp.machine import ROOT, environment
 
 assert place  # the fixture
 
@@ -80,7 +80,7 @@ def test_verdicts_equal_those_of_the_potential_itself(place: Path) -> None:
     started = time.monotonic()
     campaign = yaml.safe_load((ROOT / "config/campaigns/nb-o.yaml").read_text(encoding="utf-8"))
     campaign |= CHANGES | {"seeds": seeds_of(campaign)}
-    code = "from flows.oracles.mock_vasp.serve import main; main()"
+    code = "from niobe.flows.oracles.mock_vasp.serve import main; main()"
     server = subprocess.Popen(
         [sys.executable, "-c", code, NAME, str(place / "s")], env=environment(""), stdout=subprocess.DEVNULL
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.figures import publish
-from tests.flows.atomate2_flows import FLOWS, run_flow
-from tests.flows.mock_vasp.fixtures import UseMock
+from tests.flows.oracles.atomate2_flows import FLOWS, run_flow
+from tests.flows.oracles.mock_vasp.fixtures import UseMock
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 

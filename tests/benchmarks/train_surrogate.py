@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from surrogates.models.neural import NeuralSurrogate
+from niobe.surrogates.models.neural import NeuralSurrogate
 from tests.benchmarks.materials import TARGET, Materials, materials
 
 SEED = 7

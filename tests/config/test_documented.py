@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, get_args
 import pytest
 from pydantic import BaseModel
 
-from config.loading import load_campaign
-from config.potentials import OracleName, unknown_to
-from config.settings import Settings
-from config.spec import ELEMENTS, CampaignSpec
+from niobe.config.loading import load_campaign
+from niobe.config.potentials import OracleName, unknown_to
+from niobe.config.settings import Settings
+from niobe.config.spec import ELEMENTS, CampaignSpec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "campaign.md").read_text(encoding="utf-8")
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from loop.generators import (
+from niobe.loop.crystals.similarity import content_hash
+from niobe.loop.generators import (
     Guided,
     Offspring,
     Parent,
@@ -20,10 +21,9 @@ from loop.generators import (
     SoftModes,
     SoftParent,
 )
-from loop.generators.prototypes import decorated_prototypes
-from loop.similarity import content_hash
-from surrogates.gan import CrystalGAN
-from surrogates.protocols import Generator, Prediction, SampleRequest
+from niobe.loop.generators.prototypes import decorated_prototypes
+from niobe.surrogates.gan import CrystalGAN
+from niobe.surrogates.protocols import Generator, Prediction, SampleRequest
 from tests.loop.factory import nbo, rutile
 
 REQUEST = SampleRequest(elements=("Nb", "O"), max_atoms=12)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from config.spec import SurrogateName
-from loop.generators import RandomSymmetric
-from surrogates.models import MODELS, load_surrogate, make_surrogate
-from surrogates.protocols import SampleRequest, Surrogate
+from niobe.config.spec import SurrogateName
+from niobe.loop.generators import RandomSymmetric
+from niobe.surrogates.models import MODELS, load_surrogate, make_surrogate
+from niobe.surrogates.protocols import SampleRequest, Surrogate
 from tests.loop.factory import nbo
 
 SINGLE = 1e-5  # networks compute in single precision

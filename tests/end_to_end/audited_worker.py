@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from config.settings import Settings
+from niobe.config.settings import Settings
 from tests.end_to_end.changed_rockets import main
 
 
@@ -35,8 +35,8 @@ def asked_after_stored(log: Path) -> list[str]:
 
 def audit() -> None:
     """From here on this process writes down what it asks and stores."""
-    from flows import validating
-    from loop.database import Database
+    from niobe.flows.steps import validate as validating
+    from niobe.loop.store.database import Database
 
     ask, store = validating.validate_structure, Database.finish_validation
 

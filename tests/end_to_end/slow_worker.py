@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from config.settings import Settings
+from niobe.config.settings import Settings
 from tests.end_to_end.changed_rockets import main
 
 SECONDS = 25.0
@@ -17,7 +17,7 @@ SECONDS = 25.0
 
 def take_time() -> None:
     """From here on this process lets one candidate wait."""
-    from flows import validating
+    from niobe.flows.steps import validate as validating
 
     ask = validating.validate_structure
 

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from launchers.embedded import ensure_server, server_status, stop_server
-from loop.database import Database
-from loop.records import StructureRecord
+from niobe.launchers.embedded import ensure_server, server_status, stop_server
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.store.database import Database
 
-NIOBE = [sys.executable, "-c", "from launchers.cli import main; main()"]
+NIOBE = [sys.executable, "-c", "from niobe.launchers.cli import main; main()"]
 CAMPAIGN: dict[str, Any] = {
     "id": "cu-au",
     "elements": ["Cu", "Au"],

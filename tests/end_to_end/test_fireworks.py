@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from launchers.embedded import ensure_server, server_status, stop_server
-from loop.database import Database
+from niobe.launchers.embedded import ensure_server, server_status, stop_server
+from niobe.loop.store.database import Database
 from tests.end_to_end.audited_worker import asked_after_stored
 from tests.end_to_end.test_campaign import (
     BREEDING,

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from launchers.embedded import ensure_server, stop_server
-from loop.database import Database
-from loop.records import Status
+from niobe.launchers.embedded import ensure_server, stop_server
+from niobe.loop.documents.records import Status
+from niobe.loop.store.database import Database
 from tests.end_to_end.test_campaign import campaign_file, environment, niobe, records
 from tests.end_to_end.test_fireworks import SMALL
 
@@ -27,7 +27,9 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 def shell(place: Path, script: str, seconds: float = 240) -> str:
     """What a user's shell says, niobe's and FireWorks' commands on its path."""
-    niobe_command = f"niobe() {{ {sys.executable} -c 'from launchers.cli import main; main()' \"$@\"; }}\n"
+    niobe_command = (
+        f"niobe() {{ {sys.executable} -c 'from niobe.launchers.cli import main; main()' \"$@\"; }}\n"
+    )
     return subprocess.run(
         ["bash", "-e", "-c", niobe_command + script],
         cwd=place,

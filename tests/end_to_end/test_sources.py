@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from launchers.embedded import stop_server
+from niobe.launchers.embedded import stop_server
 from tests.end_to_end.test_campaign import campaign_file, niobe, records
 
 

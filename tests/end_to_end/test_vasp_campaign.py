@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.oracles.mock_vasp.faults import KINDS
-from flows.oracles.mock_vasp.potcars import write_potcars
-from loop.records import Failure
+from niobe.flows.oracles.mock_vasp.faults import KINDS
+from niobe.flows.oracles.mock_vasp.potcars import write_potcars
+from niobe.loop.documents.records import Failure
 from tests.end_to_end.test_campaign import NIOBE, environment, niobe, place, records
-from tests.flows.mock_vasp.machine import COMMAND
+from tests.flows.oracles.mock_vasp.machine import COMMAND
 
 assert place  # the fixture
 

@@ -12,11 +12,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from config.errors import ConfigError
-from launchers.cli import app
-from launchers.embedded import server_status
-from loop.generative import Run
-from loop.ladder import SIZES, Size
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli import app
+from niobe.launchers.embedded import server_status
+from niobe.loop.benchmark.ablation import SIZES, Size
+from niobe.loop.benchmark.generative import Run
 
 CAMPAIGN = {
     "id": "cu-au",
@@ -91,7 +91,7 @@ def test_nothing_finished_is_run_again(place: Path, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> str:
         raise AssertionError("a finished run was run again")
 
-    monkeypatch.setattr("launchers.local.run_campaign", refuse)
+    monkeypatch.setattr("niobe.launchers.local.launcher.run_campaign", refuse)
     bench(place)
     bench(place, "--finished")
     assert answer(place)["rows"] == before["rows"]
@@ -149,7 +149,7 @@ def test_phonons_of_hits_are_run_afterwards_once_and_kept(
     def refuse(*_: object) -> None:
         raise AssertionError("phonons were run again")
 
-    monkeypatch.setattr("flows.judging.stability_of", refuse)
+    monkeypatch.setattr("niobe.flows.oracles.benchmark.stability_of", refuse)
     bench(place, *options, "--phonons")
     assert answer(place)["rows"] == rows
 

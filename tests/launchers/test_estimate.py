@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from config.loading import with_changes
-from config.spec import CampaignSpec
-from launchers.estimate import estimate
+from niobe.config.loading import with_changes
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.estimate import estimate
 
 SPEC = CampaignSpec(id="a", elements=("Nb", "O"))
 

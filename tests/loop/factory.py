@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 from pymatgen.core import Lattice, Structure
 
-from config.spec import CampaignSpec
-from loop.records import Lineage, PhononVerdict, Stability, Status, StructureRecord, Validation
-from loop.seeds import new_record
+from niobe.config.spec import CampaignSpec
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.documents.records import (
+    Lineage,
+    PhononVerdict,
+    Stability,
+    Status,
+    StructureRecord,
+    Validation,
+)
 
 SPEC = CampaignSpec(id="t", elements=("Nb", "O"))
 

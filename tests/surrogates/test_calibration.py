@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from surrogates.calibration import conformal_scaling, coverage, miscalibration_area, platt_scaling
-from surrogates.models.boosting import BoostedTrees
+from niobe.surrogates.calibration import conformal_scaling, coverage, miscalibration_area, platt_scaling
+from niobe.surrogates.models.boosting import BoostedTrees
 from tests.loop.factory import nbo
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from surrogates.evaluation import LearningCurve, compared, learning_curve, power_law
-from surrogates.models import make_surrogate
-from surrogates.protocols import FloatArray
-from surrogates.tuning import Trial, tune
+from niobe.surrogates.evaluation import LearningCurve, compared, learning_curve, power_law
+from niobe.surrogates.models import make_surrogate
+from niobe.surrogates.protocols import FloatArray
+from niobe.surrogates.tuning import Trial, tune
 from tests.contract.test_surrogates import OXYGEN, TRAIN
 
 TARGET = "formation_energy_per_atom"

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from surrogates.networks.cgcnn import Cgcnn, GatedConvolution
-from surrogates.networks.compositions import ElemNet
-from surrogates.networks.graphs import harmonics, sum_by
-from surrogates.networks.moments import MomentNet
-from surrogates.representations.batches import GraphEncoder
+from niobe.surrogates.networks.cgcnn import Cgcnn, GatedConvolution
+from niobe.surrogates.networks.compositions import ElemNet
+from niobe.surrogates.networks.graphs import harmonics, sum_by
+from niobe.surrogates.networks.moments import MomentNet
+from niobe.surrogates.representations.batches import GraphEncoder
 from tests.loop.factory import nbo
 from tests.surrogates.test_representations import PEROVSKITE, RUTILE
 

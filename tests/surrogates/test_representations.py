@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from pymatgen.core.operations import SymmOp
 
-from surrogates.representations.composition import magpie
-from surrogates.representations.crystal_graph import crystal_graph, to_structure
-from surrogates.representations.image import fractions_of, images
-from surrogates.representations.sequence import wyckoff_sequence
+from niobe.surrogates.representations.composition import magpie
+from niobe.surrogates.representations.crystal_graph import crystal_graph, to_structure
+from niobe.surrogates.representations.image import fractions_of, images
+from niobe.surrogates.representations.sequence import wyckoff_sequence
 from tests.loop.factory import nbo
 
 PEROVSKITE = Structure.from_spacegroup(

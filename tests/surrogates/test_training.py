@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from surrogates.networks.compositions import ElemNet
-from surrogates.representations.batches import RowEncoder
-from surrogates.training import LossName, Rows, Training, loss_of, one_cycle, train
+from niobe.surrogates.networks.compositions import ElemNet
+from niobe.surrogates.representations.batches import RowEncoder
+from niobe.surrogates.training import LossName, Rows, Training, loss_of, one_cycle, train
 from tests.contract.test_surrogates import TRAIN
 
 ENCODER = RowEncoder()

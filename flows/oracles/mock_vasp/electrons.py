@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.oracles.mock_vasp.inputs import Array, Inputs
+from niobe.flows.oracles.mock_vasp.inputs import Array, Inputs
 
 GAP = 1.0
 _EMPTY = 4

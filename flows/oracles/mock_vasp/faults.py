@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from flows.oracles.mock_vasp.inputs import Cell, Inputs
-from flows.oracles.mock_vasp.ionic import IonicStep
+from niobe.flows.oracles.mock_vasp.inputs import Cell, Inputs
+from niobe.flows.oracles.mock_vasp.ionic import IonicStep
 
 VARIABLE = "MOCK_VASP_FAULTS"
 FaultKind = Literal[

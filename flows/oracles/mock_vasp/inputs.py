@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.oracles.mock_vasp.incar import RefusedError, read_incar
-from flows.oracles.mock_vasp.kpoints import KPoints, read_kpoints
+from niobe.flows.oracles.mock_vasp.incar import RefusedError, read_incar
+from niobe.flows.oracles.mock_vasp.kpoints import KPoints, read_kpoints
 
 Array = NDArray[np.float64]
 _SMALLEST_VOLUME = 1e-3

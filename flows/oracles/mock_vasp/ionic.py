@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.oracles.mock_vasp.inputs import Array, Cell, Inputs, RefusedError
-from flows.oracles.mock_vasp.potential import Potential, Response
+from niobe.flows.oracles.mock_vasp.inputs import Array, Cell, Inputs, RefusedError
+from niobe.flows.oracles.mock_vasp.potential import Potential, Response
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.oracles.mock_vasp.incar import RefusedError
+from niobe.flows.oracles.mock_vasp.incar import RefusedError
 
 Array = NDArray[np.float64]
 _DEFAULT_SPACING = 0.5

@@ -7,10 +7,10 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from config.errors import ConfigError
-from flows.oracles.mock_vasp import VERSION, text_files
-from flows.oracles.mock_vasp.electrons import placeholder
-from flows.oracles.mock_vasp.faults import (
+from niobe.config.errors import ConfigError
+from niobe.flows.oracles.mock_vasp import VERSION, text_files
+from niobe.flows.oracles.mock_vasp.electrons import placeholder
+from niobe.flows.oracles.mock_vasp.faults import (
     Fault,
     FaultsError,
     fault_of_run,
@@ -19,11 +19,11 @@ from flows.oracles.mock_vasp.faults import (
     strike_after,
     strike_midway,
 )
-from flows.oracles.mock_vasp.incar import RefusedError
-from flows.oracles.mock_vasp.inputs import Inputs, read_inputs
-from flows.oracles.mock_vasp.ionic import IonicStep, hessian, ionic_steps, wants_hessian
-from flows.oracles.mock_vasp.potential import Potential, PotentialError, open_potential
-from flows.oracles.mock_vasp.vasprun import VasprunFile
+from niobe.flows.oracles.mock_vasp.incar import RefusedError
+from niobe.flows.oracles.mock_vasp.inputs import Inputs, read_inputs
+from niobe.flows.oracles.mock_vasp.ionic import IonicStep, hessian, ionic_steps, wants_hessian
+from niobe.flows.oracles.mock_vasp.potential import Potential, PotentialError, open_potential
+from niobe.flows.oracles.mock_vasp.vasprun import VasprunFile
 
 VARIABLE = "MOCK_VASP_POTENTIAL"
 _DEFAULT_POTENTIAL = "7net-0"

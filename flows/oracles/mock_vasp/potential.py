@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from flows.oracles.mock_vasp.inputs import Array, Cell
+from niobe.flows.oracles.mock_vasp.inputs import Array, Cell
 
 SOCKET_PREFIX = "socket:"
 _TIMEOUT = 600.0
@@ -42,7 +42,7 @@ class LocalPotential:
     """One of the project's potentials, loaded in this process."""
 
     def __init__(self, name: str) -> None:
-        from flows.oracles.potentials import potential, weights_digest
+        from niobe.flows.oracles.potentials import potential, weights_digest
 
         self._calculator = potential(name)
         self.name = f"{name}-{weights_digest(name)}"
@@ -51,7 +51,7 @@ class LocalPotential:
         """Raises PotentialError where the structure or the answer lies outside physics."""
         from ase import Atoms
 
-        from flows.oracles.potentials import UnphysicalAnswerError
+        from niobe.flows.oracles.potentials import UnphysicalAnswerError
 
         atoms = Atoms(cell.symbols, cell=cell.lattice, scaled_positions=cell.positions, pbc=True)
         try:

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
-from config.errors import ConfigError
-from flows.oracles.mock_vasp.potential import LocalPotential, Potential, PotentialError, answer_to
+from niobe.config.errors import ConfigError
+from niobe.flows.oracles.mock_vasp.potential import LocalPotential, Potential, PotentialError, answer_to
 
 
 class PotentialServer(socketserver.ThreadingUnixStreamServer):

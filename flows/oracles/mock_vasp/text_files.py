@@ -10,11 +10,11 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.oracles.mock_vasp import VERSION
-from flows.oracles.mock_vasp.electrons import Electrons, born_charges, dielectric_tensor, moments
-from flows.oracles.mock_vasp.inputs import Array, Cell, Inputs
-from flows.oracles.mock_vasp.ionic import IonicStep
-from flows.oracles.mock_vasp.vasprun import KBAR
+from niobe.flows.oracles.mock_vasp import VERSION
+from niobe.flows.oracles.mock_vasp.electrons import Electrons, born_charges, dielectric_tensor, moments
+from niobe.flows.oracles.mock_vasp.inputs import Array, Cell, Inputs
+from niobe.flows.oracles.mock_vasp.ionic import IonicStep
+from niobe.flows.oracles.mock_vasp.vasprun import KBAR
 
 CONVERGED = "reached required accuracy - stopping structural energy minimisation"
 SOFT_STOP = "soft stop encountered!  aborting job ..."

@@ -9,10 +9,10 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.oracles.mock_vasp import VERSION
-from flows.oracles.mock_vasp.electrons import Electrons, born_charges, dielectric_tensor, moments
-from flows.oracles.mock_vasp.inputs import Array, Cell, Inputs
-from flows.oracles.mock_vasp.ionic import IonicStep
+from niobe.flows.oracles.mock_vasp import VERSION
+from niobe.flows.oracles.mock_vasp.electrons import Electrons, born_charges, dielectric_tensor, moments
+from niobe.flows.oracles.mock_vasp.inputs import Array, Cell, Inputs
+from niobe.flows.oracles.mock_vasp.ionic import IonicStep
 
 KBAR = 1602.1766208  # 1 eV/Å³ in kB
 _DEFAULTS: dict[str, Any] = {

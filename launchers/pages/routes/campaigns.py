@@ -12,13 +12,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from launchers.pages import hull_plots, plots, views
-from launchers.pages.rendering import render
-from launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
-from launchers.tables import status_row
-from loop.database import Database
-from loop.records import Status
-from loop.rounds import RoundRecord
+from niobe.launchers.output.tables import status_row
+from niobe.launchers.pages import hull_plots, plots, views
+from niobe.launchers.pages.rendering import render
+from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
+from niobe.loop.documents.records import Status
+from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.store.database import Database
 
 router = APIRouter()
 _LOOK_EVERY = 1.0

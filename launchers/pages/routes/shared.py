@@ -8,13 +8,13 @@ from urllib.parse import parse_qs
 from fastapi import Depends, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 
-from config.errors import ConfigError
-from config.spec import CampaignSpec
-from launchers.pages.access import Access
-from launchers.pages.rendering import render
-from loop.database import Database
-from loop.records import StructureRecord
-from loop.rounds import CampaignRecord
+from niobe.config.errors import ConfigError
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.pages.access import Access
+from niobe.launchers.pages.rendering import render
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import CampaignRecord
+from niobe.loop.store.database import Database
 
 _LARGEST_FORM = 10_000
 

@@ -10,16 +10,16 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from pydantic import BaseModel, Field, ValidationError
 
-from config.errors import ConfigError
-from config.settings import Settings
-from launchers.exports import as_text
-from launchers.pages import plots, views
-from launchers.pages.routes.shared import Allowed, Db, Form, Record, page
-from launchers.pages.scenes import structure_scene
-from launchers.steering import Action, steer
-from loop.database import Database
-from loop.records import StructureRecord
-from loop.structures import relaxed_structure
+from niobe.config.errors import ConfigError
+from niobe.config.settings import Settings
+from niobe.launchers.output.exports import as_text
+from niobe.launchers.pages import plots, views
+from niobe.launchers.pages.routes.shared import Allowed, Db, Form, Record, page
+from niobe.launchers.pages.scenes import structure_scene
+from niobe.launchers.steering import Action, steer
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.structures import relaxed_structure
+from niobe.loop.store.database import Database
 
 router = APIRouter()
 _MOST_FILES = 200

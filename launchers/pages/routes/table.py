@@ -13,13 +13,13 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import Field
 
-from config.errors import ConfigError
-from launchers.pages.routes.shared import Allowed, Campaign, Db, page, spec_of
-from launchers.summary import summary
-from loop.database import Database
-from loop.records import Status, StructureRecord
-from loop.rounds import CampaignRecord
-from loop.searching import SORT_FIELDS, Filter, SortKey, sorted_query
+from niobe.config.errors import ConfigError
+from niobe.launchers.output.summary import summary
+from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, page, spec_of
+from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.documents.rounds import CampaignRecord
+from niobe.loop.store.database import Database
+from niobe.loop.store.queries import SORT_FIELDS, Filter, SortKey, sorted_query
 
 router = APIRouter()
 _PAGE, _CHUNK = 50, 500

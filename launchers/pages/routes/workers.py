@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import HTMLResponse
 
-from launchers.pages.routes.shared import Allowed, Db, page
-from loop.database import Database
+from niobe.launchers.pages.routes.shared import Allowed, Db, page
+from niobe.loop.store.database import Database
 
 router = APIRouter()
 _STATES = ("RUNNING", "RESERVED", "READY", "WAITING", "COMPLETED", "FIZZLED", "DEFUSED", "PAUSED", "ARCHIVED")

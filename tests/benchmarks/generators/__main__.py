@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from loop.acceleration import hit_ratio
+from niobe.loop.campaign.acceleration import hit_ratio
 from tests.benchmarks.figures import publish
 from tests.benchmarks.generators.arms import ARMS
 from tests.benchmarks.generators.judging import Tally, judge

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.progress import Progress
 
-from loop.generators import Guided, PrototypeSubstitution, RandomSymmetric
-from loop.screening import why_invalid
-from loop.similarity import SeenStructures
-from surrogates.gan import CrystalGAN
-from surrogates.models import load_surrogate, make_surrogate
-from surrogates.protocols import FloatArray, Generator, Sample, SampleRequest, Surrogate
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.crystals.validity import why_invalid
+from niobe.loop.generators import Guided, PrototypeSubstitution, RandomSymmetric
+from niobe.surrogates.gan import CrystalGAN
+from niobe.surrogates.models import load_surrogate, make_surrogate
+from niobe.surrogates.protocols import FloatArray, Generator, Sample, SampleRequest, Surrogate
 from tests.benchmarks.generators.store import read, write
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ from pymatgen.core import Structure
 from rich.console import Console
 from scipy.stats import beta
 
-from flows.learning import fine_tune
-from loop.acceleration import hit_ratio
-from loop.records import Lineage, StructureRecord, Verdict
-from loop.seeds import new_record
-from loop.similarity import SeenStructures
-from surrogates.gan import CrystalGAN
-from surrogates.protocols import Sample
+from niobe.flows.steps.train import fine_tune
+from niobe.loop.campaign.acceleration import hit_ratio
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.records import Lineage, StructureRecord, Verdict
+from niobe.surrogates.gan import CrystalGAN
+from niobe.surrogates.protocols import Sample
 from tests.benchmarks.figures import DOCS, publish
 from tests.benchmarks.generators.arms import draw_from, trained_gan
 from tests.benchmarks.generators.judging import Tally, above_hull, hull, judge

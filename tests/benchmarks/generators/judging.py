@@ -10,7 +10,7 @@ from typing import Any
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Structure
 
-from loop.similarity import SeenStructures
+from niobe.loop.crystals.similarity import SeenStructures
 from tests.benchmarks.generators.relaxing import relaxed
 from tests.benchmarks.generators.store import Run, stored, structure
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from pymatgen.core import Structure
 
-from config.spec import CampaignSpec, Oracle
-from flows.oracles.registry import make_oracle
-from flows.validation import phonons, validate_structure
-from loop.generators.prototypes import decorated_prototypes, elemental_references
-from loop.records import Failure
-from surrogates.protocols import Sample
+from niobe.config.spec import CampaignSpec, Oracle
+from niobe.flows.oracles.calculation import phonons, validate_structure
+from niobe.flows.oracles.registry import make_oracle
+from niobe.loop.documents.records import Failure
+from niobe.loop.generators.prototypes import decorated_prototypes, elemental_references
+from niobe.surrogates.protocols import Sample
 from tests.benchmarks.generators.arms import draw
 from tests.benchmarks.generators.store import Run, read, stored, structure, write
 

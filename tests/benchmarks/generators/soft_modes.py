@@ -18,15 +18,15 @@ import numpy as np
 from pymatgen.core import Structure
 from rich.console import Console
 
-from config.spec import CampaignSpec, Oracle, Phonons
-from flows.oracles.force_field import ForceFieldOracle
-from flows.oracles.potentials import UnphysicalAnswerError
-from flows.validation import phonons, validate_structure
-from loop.generators import SoftModes, SoftParent
-from loop.generators.prototypes import decorated_prototypes
-from loop.records import Failure, Stability
-from loop.similarity import SeenStructures
-from surrogates.protocols import Sample, SampleRequest
+from niobe.config.spec import CampaignSpec, Oracle, Phonons
+from niobe.flows.oracles.calculation import phonons, validate_structure
+from niobe.flows.oracles.force_field import ForceFieldOracle
+from niobe.flows.oracles.potentials import UnphysicalAnswerError
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.records import Failure, Stability
+from niobe.loop.generators import SoftModes, SoftParent
+from niobe.loop.generators.prototypes import decorated_prototypes
+from niobe.surrogates.protocols import Sample, SampleRequest
 from tests.benchmarks.figures import publish
 from tests.benchmarks.generators.arms import phonon_labels
 from tests.benchmarks.generators.store import stored, write

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.progress import track
 
-from loop.screening import why_invalid
-from loop.similarity import SeenStructures
-from surrogates.protocols import Sample
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.crystals.validity import why_invalid
+from niobe.surrogates.protocols import Sample
 from tests.benchmarks.figures import publish
 from tests.benchmarks.generators.arms import request, trained_gan, training_of
 

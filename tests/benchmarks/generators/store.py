@@ -10,7 +10,7 @@ from typing import Any
 
 from pymatgen.core import Structure
 
-from loop.records import Validation
+from niobe.loop.documents.records import Validation
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pymatgen.core import Structure
 
-from loop.generators import PrototypeSubstitution
-from loop.similarity import SeenStructures
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.generators import PrototypeSubstitution
 from tests.benchmarks.generators.arms import draw_from
 from tests.benchmarks.generators.judging import judge
 from tests.benchmarks.generators.store import Run, write

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from launchers.embedded import stop_server
+from niobe.launchers.embedded import stop_server
 from tests.launchers.embedded.tools import connect
 
 

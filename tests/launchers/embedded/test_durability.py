@@ -19,13 +19,13 @@ from typing import Any
 import pytest
 from pymongo.errors import OperationFailure, PyMongoError
 
-from config.errors import ConfigError
-from launchers.embedded import ensure_server, held, stop_server
-from launchers.embedded.engine import Engine
-from launchers.embedded.errors import DamagedError, StorageError
-from launchers.embedded.file import DatabaseFile
-from launchers.embedded.folder import DatabaseFolder
-from launchers.embedded.snapshots import (
+from niobe.config.errors import ConfigError
+from niobe.launchers.embedded import ensure_server, held, stop_server
+from niobe.launchers.embedded.commands.engine import Engine
+from niobe.launchers.embedded.commands.errors import DamagedError, StorageError
+from niobe.launchers.embedded.folder import DatabaseFolder
+from niobe.launchers.embedded.storage.file import DatabaseFile
+from niobe.launchers.embedded.storage.snapshots import (
     forget_old_snapshots,
     restore_snapshot,
     snapshots_of,
@@ -96,7 +96,7 @@ def test_30_kills_lose_no_acknowledged_write(folder: Path) -> None:
 
 def test_a_second_server_refuses_and_names_the_first(folder: Path) -> None:
     ensure_server(folder)
-    command = [sys.executable, "-m", "launchers.embedded.server", str(folder)]
+    command = [sys.executable, "-m", "niobe.launchers.embedded.server", str(folder)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 3
     assert str(pid_of(folder)) in second.stderr

@@ -13,11 +13,11 @@ import pytest
 from bson import Int64, ObjectId
 from typer.testing import CliRunner
 
-from config.errors import ConfigError
-from launchers.cli import app
-from launchers.embedded import ensure_server, server_status, stop_server
-from launchers.embedded.folder import DatabaseFolder
-from launchers.embedded.transfer import dump, load, migrate
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli import app
+from niobe.launchers.embedded import ensure_server, server_status, stop_server
+from niobe.launchers.embedded.folder import DatabaseFolder
+from niobe.launchers.embedded.transfer import dump, load, migrate
 from tests.launchers.embedded.tools import EMBEDDED_ONLY, connect
 
 RUN = CliRunner()
@@ -92,7 +92,7 @@ def test_a_migration_overwrites_nothing_and_notices(source: str, target: str, th
 def test_a_server_that_is_not_there_is_one_line_without_the_password(
     source: str, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launchers.embedded.transfer._TIMEOUT_MS", 200)
+    monkeypatch.setattr("niobe.launchers.embedded.transfer._TIMEOUT_MS", 200)
     with pytest.raises(ConfigError) as caught:
         migrate(source, uri)
     assert "hush" not in str(caught.value)

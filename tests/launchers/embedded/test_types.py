@@ -10,7 +10,7 @@ from bson import Binary, Int64, ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launchers.embedded.indexing import index_key
+from niobe.launchers.embedded.storage.indexing import index_key
 from tests.launchers.embedded.tools import EMBEDDED_ONLY
 
 SCALARS = (

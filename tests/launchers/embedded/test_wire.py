@@ -16,10 +16,10 @@ import pymongo
 import pytest
 from pymongo.errors import OperationFailure, PyMongoError
 
-from config.errors import ConfigError
-from launchers.embedded import ensure_server, server_status
-from launchers.embedded.folder import DatabaseFolder
-from launchers.embedded.wire import Memory, ProtocolError, read_header, read_request
+from niobe.config.errors import ConfigError
+from niobe.launchers.embedded import ensure_server, server_status
+from niobe.launchers.embedded.folder import DatabaseFolder
+from niobe.launchers.embedded.wire import Memory, ProtocolError, read_header, read_request
 from tests.launchers.embedded.tools import EMBEDDED_ONLY, connect, pid_of
 
 pytestmark = EMBEDDED_ONLY
@@ -130,7 +130,7 @@ def test_large_messages_wait_for_each_other() -> None:
 
 
 def test_a_sender_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launchers.embedded.wire._HEADER_SECONDS", 0.2)
+    monkeypatch.setattr("niobe.launchers.embedded.wire._HEADER_SECONDS", 0.2)
     here, there = socket.socketpair()
     with here, there:
         there.sendall(frame(HELLO)[:30])
@@ -225,7 +225,7 @@ def test_a_client_that_asks_again_after_the_server_was_killed_is_answered(folder
 
 
 def test_a_long_folder_gets_a_short_socket(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    from launchers.embedded import stop_server
+    from niobe.launchers.embedded import stop_server
 
     deep = tmp_path / ("x" * 60) / ("y" * 60)
     request.addfinalizer(lambda: stop_server(deep))

@@ -9,7 +9,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from launchers.embedded import server_status
+from niobe.launchers.embedded import server_status
 
 EMBEDDED_ONLY = pytest.mark.skipif(
     "NIOBE_TEST_MONGO_URI" in os.environ, reason="about the embedded server itself, not MongoDB"

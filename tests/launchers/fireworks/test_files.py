@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from launchers.fireworks.files import NAMES, existing, write_files
-from loop.database import Database
+from niobe.launchers.fireworks.files import NAMES, existing, write_files
+from niobe.loop.store.database import Database
 
 
 def test_existing_files_stay_as_they_are(database: Database, tmp_path: Path) -> None:

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from config.errors import ConfigError
-from config.loading import load_campaign
-from config.spec import CampaignSpec, Prior
-from flows.validation import PHONONS_OPEN
-from launchers.fireworks import sweep as sweeping
-from launchers.fireworks.advance import advance
-from launchers.fireworks.launch import launch_campaign
-from launchers.fireworks.pad import open_launchpad
-from launchers.fireworks.submission import submit_once
-from launchers.fireworks.sweep import hand_back, running, sweep, unfinished
-from launchers.fireworks.workflows import category
-from loop.database import Database
-from loop.phonons import undecided
-from loop.records import Status
-from loop.seeding import seed_campaign
+from niobe.config.errors import ConfigError
+from niobe.config.loading import load_campaign
+from niobe.config.spec import CampaignSpec, Prior
+from niobe.flows.oracles.calculation import PHONONS_OPEN
+from niobe.launchers.fireworks import sweep as sweeping
+from niobe.launchers.fireworks.advance import advance
+from niobe.launchers.fireworks.launch import launch_campaign
+from niobe.launchers.fireworks.pad import open_launchpad
+from niobe.launchers.fireworks.submission import submit_once
+from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
+from niobe.launchers.fireworks.workflows import category
+from niobe.loop.campaign.seeding import seed_campaign
+from niobe.loop.documents.records import Status
+from niobe.loop.stability.phonons import undecided
+from niobe.loop.store.database import Database
 from tests.loop.factory import element, nbo, validated
 
 SPEC = CampaignSpec.model_validate(
@@ -133,7 +133,7 @@ def test_jobs_go_to_the_machines_they_want(kind: str, oracle: str, wanted: str) 
 
 
 def test_half_a_submission_is_made_whole_once_its_claim_expired(launchpad: Any, database: Database) -> None:
-    from flows import stages
+    from niobe.flows import stages
 
     database.create_campaign(SPEC)
     batch = [f"c{number}" for number in range(4)]
@@ -238,7 +238,7 @@ def test_a_lock_left_behind_is_released(launchpad: Any, database: Database) -> N
 def test_a_child_left_waiting_by_a_torn_update_is_made_ready(launchpad: Any, database: Database) -> None:
     spec = SPEC.model_copy(update={"id": "torn"})
     database.create_campaign(spec)
-    from flows import stages
+    from niobe.flows import stages
 
     submit_once(launchpad, spec, 1, "torn r1 prepare", lambda: [stages.prepare(spec, 1)])
     database.open_round("torn", 0)
@@ -253,7 +253,7 @@ def test_a_child_left_waiting_by_a_torn_update_is_made_ready(launchpad: Any, dat
 
 
 def test_a_workflow_between_two_jobs_is_not_finished(launchpad: Any, database: Database) -> None:
-    from flows import stages
+    from niobe.flows import stages
 
     spec = SPEC.model_copy(update={"id": "between"})
     database.create_campaign(spec)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from launchers.fireworks.rockets import Interrupts
+from niobe.launchers.fireworks.rockets import Interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -30,7 +30,7 @@ def test_an_interrupt_leaves_the_exit_code_alone(tmp_path: Path) -> None:
     """Wherever it comes: code compiled from a string is where Python takes note of it for the very end."""
     (tmp_path / "interrupted.py").write_text(
         "import sys\n"
-        "from launchers.fireworks.rockets import Interrupts\n"
+        "from niobe.launchers.fireworks.rockets import Interrupts\n"
         "try:\n"
         "    with Interrupts():\n"
         "        exec('import signal; signal.raise_signal(signal.SIGTERM)')\n"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from loop.database import Database
-from loop.records import StructureRecord
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.store.database import Database
 from tests.launchers.pages.serving import fill, served
 
 

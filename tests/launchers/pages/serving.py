@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from launchers.pages.access import Access
-from launchers.pages.serving import listen, pages_server
-from loop.closing import close_round
-from loop.database import Database
-from loop.hull import build_hull
-from loop.records import Lineage, PredictedValue, Stability, Status, StructureRecord
-from loop.rounds import PhononRecord
-from loop.seeds import new_record
+from niobe.launchers.pages.access import Access
+from niobe.launchers.pages.serving import listen, pages_server
+from niobe.loop.campaign.closing import close_round
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.documents.records import Lineage, PredictedValue, Stability, Status, StructureRecord
+from niobe.loop.documents.rounds import PhononRecord
+from niobe.loop.stability.hull import build_hull
+from niobe.loop.store.database import Database
 from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
 
 EVIL = "<script>alert(1)</script>"

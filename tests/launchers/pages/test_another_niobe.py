@@ -7,13 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.spec import Source
-from loop.database import Database
-from loop.ingest import ingest
-from loop.records import StructureRecord
-from loop.similarity import matcher
-from loop.sources.reading import Manner
-from loop.structures import entry_structure, relaxed_structure
+from niobe.config.spec import Source
+from niobe.loop.crystals.similarity import matcher
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.structures import entry_structure, relaxed_structure
+from niobe.loop.sources.ingest import ingest
+from niobe.loop.sources.reading import Manner
+from niobe.loop.store.database import Database
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING to false"),  # spglib

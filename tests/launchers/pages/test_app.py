@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from pymatgen.core import Structure
 from schemathesis.core.result import Ok
 
-from launchers.pages.access import Access
-from launchers.pages.app import create_app
-from launchers.pages.views import lineage_nodes
-from loop.database import Database
-from loop.records import Lineage, Status, StructureRecord
-from loop.seeds import new_record
+from niobe.launchers.pages.access import Access
+from niobe.launchers.pages.app import create_app
+from niobe.launchers.pages.views import lineage_nodes
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.documents.records import Lineage, Status, StructureRecord
+from niobe.loop.store.database import Database
 from tests.launchers.pages.serving import EVIL, fill, served
 from tests.loop.factory import SPEC, nbo, rutile
 

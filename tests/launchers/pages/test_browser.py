@@ -14,11 +14,11 @@ import pytest
 import yaml
 from selenium.webdriver.common.keys import Keys
 
-from config.spec import CampaignSpec
-from launchers.embedded import ensure_server, stop_server
-from launchers.pages.access import Access
-from loop.database import Database
-from loop.records import StructureRecord
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.embedded import ensure_server, stop_server
+from niobe.launchers.pages.access import Access
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.store.database import Database
 from tests.launchers.pages.browser import Browser, browsing, chromium
 from tests.launchers.pages.serving import served
 
@@ -91,7 +91,7 @@ def watch(browser: Browser, folder: Path) -> list[str]:
         "NIOBE_WORKERS": "1",
         "PYTHONPATH": str(Path(__file__).parents[3]),
     }
-    command = [sys.executable, "-c", "from launchers.cli import main; main()", "launch", "c.yaml"]
+    command = [sys.executable, "-c", "from niobe.launchers.cli import main; main()", "launch", "c.yaml"]
     states: list[str] = []
     with subprocess.Popen(command, cwd=folder, env=inherited | ours, stdout=subprocess.DEVNULL) as launched:
         deadline = time.monotonic() + 240

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from config.loading import load_campaign, with_changes
-from launchers.pages import hull_plots, plots, views
-from loop.closing import acceleration_line, close_round
-from loop.database import Database
-from loop.hull import build_hull
-from loop.ladder import SIZES, ladder
-from loop.records import Choice, Failure, Status, StructureRecord
-from loop.rounds import RoundMetrics, RoundRecord
+from niobe.config.loading import load_campaign, with_changes
+from niobe.launchers.pages import hull_plots, plots, views
+from niobe.loop.benchmark.ablation import SIZES, ladder
+from niobe.loop.campaign.closing import acceleration_line, close_round
+from niobe.loop.documents.records import Choice, Failure, Status, StructureRecord
+from niobe.loop.documents.rounds import RoundMetrics, RoundRecord
+from niobe.loop.stability.hull import build_hull
+from niobe.loop.store.database import Database
 from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
 
 TERNARY = ("N", "Nb", "O")

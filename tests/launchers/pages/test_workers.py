@@ -11,9 +11,9 @@ import httpx
 import pytest
 from fireworks import Firework, FWAction, FWorker, Workflow
 
-from launchers.fireworks.pad import open_launchpad
-from launchers.fireworks.tasks import AdvanceTask
-from loop.database import Database
+from niobe.launchers.fireworks.pad import open_launchpad
+from niobe.launchers.fireworks.tasks import AdvanceTask
+from niobe.loop.store.database import Database
 from tests.launchers.pages.serving import EVIL, served
 
 LONG_AGO = "2020-01-01T00:00:00"

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from config.errors import ConfigError
-from config.spec import Source
-from loop.database import Database
-from loop.ingest import Ingested, ingest
-from loop.sources import materials_project
-from loop.sources.optimade import OptimadeQuery, subsystems_filter, versioned
-from loop.sources.paging import Fetched, fetch
-from loop.sources.reading import Manner
-from loop.sources.web import Patience, SourceError, Web
+from niobe.config.errors import ConfigError
+from niobe.config.spec import Source
+from niobe.loop.sources import materials_project
+from niobe.loop.sources.ingest import Ingested, ingest
+from niobe.loop.sources.optimade import OptimadeQuery, subsystems_filter, versioned
+from niobe.loop.sources.paging import Fetched, fetch
+from niobe.loop.sources.reading import Manner
+from niobe.loop.sources.web import Patience, SourceError, Web
+from niobe.loop.store.database import Database
 from tests.loop.factory import nbo, rocksalt, rutile
 from tests.loop.sources.provider import Document, Provider, optimade_entry, serving, summary_document
 

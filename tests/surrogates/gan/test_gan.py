@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from pymatgen.core import Structure
 from pymatgen.core.structure_matcher import StructureMatcher
 
-from loop.generators.prototypes import decorated_prototypes
-from loop.similarity import SeenStructures, spacegroup_number
-from surrogates.gan import CrystalGAN
-from surrogates.gan.closeness import SeenCrystals, closest_contacts
-from surrogates.gan.conditions import Compositions, by_role, condition, without_composition
-from surrogates.gan.point_cloud import PointCloud
-from surrogates.gan.representation import Crystal, Representation, from_circle, to_circle
-from surrogates.gan.symmetric import END, SymmetricCrystals
-from surrogates.gan.wyckoff import decode, encode, positions
-from surrogates.protocols import SampleRequest
-from surrogates.representations.elements import radius
+from niobe.loop.crystals.similarity import SeenStructures, spacegroup_number
+from niobe.loop.generators.prototypes import decorated_prototypes
+from niobe.surrogates.gan import CrystalGAN
+from niobe.surrogates.gan.closeness import SeenCrystals, closest_contacts
+from niobe.surrogates.gan.conditions import Compositions, by_role, condition, without_composition
+from niobe.surrogates.gan.point_cloud import PointCloud
+from niobe.surrogates.gan.representation import Crystal, Representation, from_circle, to_circle
+from niobe.surrogates.gan.symmetric import END, SymmetricCrystals
+from niobe.surrogates.gan.wyckoff import decode, encode, positions
+from niobe.surrogates.protocols import SampleRequest
+from niobe.surrogates.representations.elements import radius
 from tests.loop.factory import element, nbo, rutile
 
 ELEMENTS = ("Nb", "O")

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from launchers.embedded import ensure_server, stop_server
-from loop.database import Database
-from loop.records import Status
+from niobe.launchers.embedded import ensure_server, stop_server
+from niobe.loop.documents.records import Status
+from niobe.loop.store.database import Database
 from tests.end_to_end.test_campaign import NIOBE, campaign_file, environment, niobe
 from tests.end_to_end.test_fireworks import SMALL
 from tests.system.slurm.cluster import slurm, why_not

@@ -1,0 +1,58 @@
+"""What a campaign file may not ask for although each of its keys is sound: such a campaign could not work.
+
+Checked where a file is read, not in the spec: what is stored from an older Niobe stays readable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from niobe.config.potentials import OracleName, unknown_to
+from niobe.config.spec import CampaignSpec, Limits
+
+_ROUNDING = 1e-6
+
+
+def why_not(spec: CampaignSpec) -> str:
+    """The first reason why the campaign could not work, with the key it lies at, or ""."""
+    return next(_reasons(spec), "")
+
+
+def _reasons(spec: CampaignSpec) -> Iterator[str]:
+    potentials: dict[str, OracleName] = {"oracle.name": spec.oracle.name}
+    if spec.prior is not None:
+        potentials["prior.potential"] = spec.prior.potential
+    for key, potential in potentials.items():
+        if unknown := unknown_to(potential, spec.elements):
+            yield f"{key}: {potential} does not know {unknown[0]}; chgnet, lj and vasp know all elements"
+    if not any(_fits(spec.limits, spec.elements, n) for n in _sizes(spec.limits)):
+        has = f"fractions {spec.limits.fractions}" if spec.limits.fractions else "one atom of each"
+        yield (
+            f"limits: no cell of {spec.limits.min_atoms} to {spec.limits.max_atoms} atoms of "
+            f"{', '.join(spec.elements)} has {has}"
+        )
+    if spec.surrogate.model == "mlip_prior" and spec.prior is not None:
+        yield "surrogate.model: mlip_prior has CHGNet as a prior of its own; allowed with prior: null"
+    if spec.surrogate.model == "mlip_prior" and spec.oracle.name == "chgnet":
+        yield "surrogate.model: mlip_prior is CHGNet, the oracle; what ranks may not judge"
+    generators = {part.name for part in spec.generation.mix}
+    if "soft_mode" in generators and not spec.phonons.enabled:
+        yield "generation.mix: soft_mode follows what phonons found; allowed with phonons.enabled: true"
+    if spec.generation.phonon_critic and "gan" not in generators:
+        yield "generation.phonon_critic: judges what the GAN draws; allowed with gan in generation.mix"
+    if spec.acquisition.function == "p_target" and not spec.phonons.enabled:
+        yield "acquisition.function: p_target needs phonons; p_hull is the same without"
+
+
+def _sizes(limits: Limits) -> range:
+    return range(limits.min_atoms, limits.max_atoms + 1)
+
+
+def _fits(limits: Limits, elements: tuple[str, ...], n: int) -> bool:
+    """Whether n atoms can be shared among the elements within the limits' fractions."""
+    least = 1 if limits.all_elements else 0
+    shares = [limits.fractions.get(symbol, (0.0, 1.0)) for symbol in elements]
+    fewest = [max(math.ceil(n * (low - _ROUNDING)), least) for low, _ in shares]
+    most = [math.floor(n * (high + _ROUNDING)) for _, high in shares]
+    return sum(fewest) <= n <= sum(most) and all(a <= b for a, b in zip(fewest, most, strict=True))

@@ -1,0 +1,170 @@
+"""The steps of one round, each a jobflow job: idempotent, with all state in the database.
+
+A job's arguments are the campaign spec and numbers only; no address or secret is stored with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jobflow import job
+
+from niobe.config.settings import Settings
+from niobe.config.spec import CampaignSpec
+from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.store.database import Database, open_database
+
+Document = dict[str, Any]
+Step = Callable[[Database, CampaignSpec, RoundRecord], None]
+SlotStep = Callable[[Database, CampaignSpec, int, int, int], None]
+
+
+def _run_once(name: str, campaign: Document, number: int, step: Step) -> Document:
+    """Run a step unless the round says it is done; store its seconds when it is."""
+    spec = CampaignSpec.model_validate(campaign)
+    with open_database() as database:
+        round_record = database.open_round(spec.id, number)
+        if name not in round_record.steps:
+            started = time.monotonic()
+            step(database, spec, round_record)
+            seconds = round(time.monotonic() - started, 3)
+            database.update_round(spec.id, number, **{f"steps__{name}": seconds})
+    return {"campaign": spec.id, "round": number, "step": name}
+
+
+def _run_slot(campaign: Document, number: int, slot: int, slots: int, step: SlotStep) -> Document:
+    """Run one of ``slots`` parts of a step, which itself passes over what is stored already."""
+    spec = CampaignSpec.model_validate(campaign)
+    with open_database() as database:
+        step(database, spec, number, slot, slots)
+    return {"campaign": spec.id, "round": number, "slot": slot}
+
+
+def checkpoint_folder(spec: CampaignSpec, number: int, model: str) -> Path:
+    """Where the checkpoint of a model trained in a round lies."""
+    return Settings().home / "checkpoints" / spec.id / f"round-{number}" / model
+
+
+@job
+def seed(campaign: Document) -> Document:
+    """Round 0: store the seeds and make them the batch to validate."""
+    from niobe.loop.campaign.seeding import seed_campaign
+
+    return _run_once("seed", campaign, 0, seed_campaign)
+
+
+@job
+def train_surrogate(campaign: Document, number: int, after: Any = None) -> Document:
+    """Train the surrogate on every validated and failed record."""
+    from niobe.flows.steps.train import train_surrogate as step
+
+    return _run_once("train_surrogate", campaign, number, step)
+
+
+@job
+def train_gan(campaign: Document, number: int, after: Any = None) -> Document:
+    """Train the GAN on the corpus, if any, and fine-tune it on the campaign's own records."""
+    from niobe.flows.steps.train import train_gan as step
+
+    return _run_once("train_gan", campaign, number, step)
+
+
+@job
+def generate(campaign: Document, number: int, after: Any = None) -> Document:
+    """Draw candidates from the campaign's generators."""
+    from niobe.flows.steps.generate import generate as step
+
+    return _run_once("generate", campaign, number, step)
+
+
+@job
+def screen(campaign: Document, number: int, after: Any = None) -> Document:
+    """Set aside invalid and duplicate candidates."""
+    from niobe.flows.steps.generate import screen as step
+
+    return _run_once("screen", campaign, number, step)
+
+
+@job
+def prior(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Relax the candidates ``slot``, ``slot + slots``, … of the round a little with the cheap potential."""
+    from niobe.flows.steps.prerelax import prior_slot as step
+
+    return _run_slot(campaign, number, slot, slots, step)
+
+
+@job
+def choose_promising(campaign: Document, number: int, litter: int = 0, after: Any = None) -> Document:
+    """Choose what the cheap potential relaxes beyond a first look; once more for each ``litter``."""
+    from niobe.flows.steps.prerelax import choose_promising as step
+
+    name = f"choose_promising_{litter}" if litter else "choose_promising"
+    return _run_once(name, campaign, number, step)
+
+
+@job
+def relax_promising(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Relax the candidates ``slot``, ``slot + slots``, … of those chosen further with the cheap potential."""
+    from niobe.flows.steps.prerelax import relax_slot as step
+
+    return _run_slot(campaign, number, slot, slots, step)
+
+
+@job
+def breed(campaign: Document, number: int, litter: int, litters: int, after: Any = None) -> Document:
+    """Draw and screen one of ``litters`` litters of offspring of what the cheap potential brought to rest."""
+    from niobe.flows.steps.generate import breed as step
+
+    return _run_once(f"breed_{litter}", campaign, number, partial(step, litter=litter, litters=litters))
+
+
+@job
+def predict(campaign: Document, number: int, after: Any = None) -> Document:
+    """Predict every candidate that may be acquired."""
+    from niobe.flows.steps.acquire import predict as step
+
+    return _run_once("predict", campaign, number, step)
+
+
+@job
+def acquire(campaign: Document, number: int, after: Any = None) -> Document:
+    """Choose the batch to validate."""
+    from niobe.flows.steps.acquire import acquire as step
+
+    return _run_once("acquire", campaign, number, step)
+
+
+@job
+def validate(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Validate the candidates ``slot``, ``slot + slots``, … of the round's batch."""
+    from niobe.flows.steps.validate import validate_slot as step
+
+    return _run_slot(campaign, number, slot, slots, step)
+
+
+@job
+def choose_phonons(campaign: Document, number: int, after: Any = None) -> Document:
+    """Choose what lies near enough to the hull of all that is validated for phonons."""
+    from niobe.flows.steps.validate import choose_phonons as step
+
+    return _run_once("choose_phonons", campaign, number, step)
+
+
+@job
+def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen."""
+    from niobe.flows.steps.validate import phonon_slot as step
+
+    return _run_slot(campaign, number, slot, slots, step)
+
+
+@job
+def close(campaign: Document, number: int, after: Any = None) -> Document:
+    """Close the round at its quorum: hull, discoveries, metrics."""
+    from niobe.flows.steps.validate import close_round
+
+    return _run_once("close", campaign, number, close_round)

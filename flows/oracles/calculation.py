@@ -1,0 +1,136 @@
+"""One validation: relax, check, static, phonons; or a failure record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, Oracle
+from niobe.flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
+from niobe.loop.crystals.similarity import spacegroup_number
+from niobe.loop.crystals.validity import collapsed_distance
+from niobe.loop.documents.records import Failure, Validation
+from niobe.loop.documents.structures import symmetrised
+from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
+from niobe.loop.stability.phonons import Dynamics, dynamics, undecided
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+T = TypeVar("T")
+_CAUSES = {
+    UnphysicalAnswerError: "unphysical",
+    WallTimeError: "wall_time",
+    NotConvergedError: "not_converged",
+    CalculationDiedError: "died",
+    NoCureError: "no_cure",
+}
+PHONONS_OPEN = "phonons not run yet"
+_SYMMETRY_COST = 1e-3
+_FINAL = tuple(_CAUSES)
+
+
+def validate_structure(
+    spec: CampaignSpec,
+    oracle: Oracle,
+    structure: Structure,
+    folder: Path,
+    references: Mapping[str, float] | None = None,
+) -> Validation | Failure:
+    """Relax, make the symmetry exact, and ask for energy and forces of that. Energies in eV/atom.
+
+    references: of elements; with them, what lies deeper than any solid fails as unphysical.
+    Anything the oracle raises becomes a Failure; what may go better the next time is tried again
+    ``oracle.retries`` times.
+    """
+    return _attempt(spec, oracle, "relax", lambda: _relax(spec, oracle, structure, folder, references or {}))
+
+
+def phonons(
+    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path
+) -> tuple[Dynamics, float] | Failure:
+    """Phonons of a relaxed structure and the seconds they took, or a Failure as in validate_structure."""
+    return _attempt(spec, oracle, "phonons", lambda: _phonons(spec, oracle, structure, folder))
+
+
+def _attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T]) -> T | Failure:
+    started = time.monotonic()
+    attempts = 0
+    while attempts <= spec.oracle.retries:
+        attempts += 1
+        try:
+            with oracle.within(spec.oracle.wall_time):
+                return work()
+        except Exception as error:  # noqa: BLE001 - a failed validation is data, whatever was raised
+            last = error
+            if isinstance(error, _FINAL):
+                break
+    return Failure(
+        step=step,
+        cause=next((cause for kind, cause in _CAUSES.items() if isinstance(last, kind)), "oracle_error"),
+        exception=type(last).__name__,
+        message=" ".join(str(last).split())[:500],
+        seconds=round(time.monotonic() - started, 3),
+        attempts=attempts,
+    )
+
+
+def _relax(
+    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path, references: Mapping[str, float]
+) -> Validation:
+    started = time.monotonic()
+    relaxed = oracle.relax(structure, folder)
+    check_physics(relaxed)
+    answer = _symmetric(oracle, relaxed, folder)
+    check_depth(answer, references)
+    return Validation(
+        oracle=oracle.fingerprint,
+        structure=answer.structure.as_dict(),
+        spacegroup=spacegroup_number(answer.structure),
+        energy_per_atom=answer.energy_per_atom,
+        volume_per_atom=float(answer.structure.volume / len(answer.structure)),
+        max_force=answer.max_force,
+        steps=relaxed.steps,
+        seconds={"relax": round(time.monotonic() - started, 3)},
+        phonon=undecided(spec.phonons.tolerance, PHONONS_OPEN),
+    )
+
+
+def _symmetric(oracle: Oracle, relaxed: Answer, folder: Path) -> Answer:
+    """Energy and forces of the symmetrised cell; the relaxed one where symmetry costs over 1 meV/atom."""
+    (static,) = oracle.static([symmetrised(relaxed.structure)], folder)
+    check_physics(static)
+    return static if static.energy_per_atom - relaxed.energy_per_atom < _SYMMETRY_COST else relaxed
+
+
+def _phonons(
+    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path
+) -> tuple[Dynamics, float]:
+    started = time.monotonic()
+    found = dynamics(
+        structure, lambda cells: [answer.forces for answer in oracle.static(cells, folder)], spec.phonons
+    )
+    return found, round(time.monotonic() - started, 3)
+
+
+def check_physics(answer: Answer) -> None:
+    """Raises UnphysicalAnswerError for an energy that is not finite or sites that collapsed."""
+    if not np.isfinite(answer.energy) or not np.isfinite(answer.forces).all():
+        raise UnphysicalAnswerError("energy or forces are not finite")
+    if collapsed_distance(answer.structure):
+        raise UnphysicalAnswerError("sites collapsed during relaxation")
+
+
+def check_depth(answer: Answer, references: Mapping[str, float]) -> None:
+    """Raises UnphysicalAnswerError for a formation energy that no solid has: a hole of the potential."""
+    composition = answer.structure.composition.get_el_amt_dict()
+    formation = formation_energy(composition, answer.energy_per_atom, references)
+    if formation < LOWEST_FORMATION_ENERGY:
+        raise UnphysicalAnswerError(
+            f"formation energy {formation:.2f} eV/atom; no solid is known below {LOWEST_FORMATION_ENERGY:g}"
+        )

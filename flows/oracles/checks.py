@@ -1,0 +1,43 @@
+"""What a campaign file names is looked at before anything is spent on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from niobe.config.errors import ConfigError
+from niobe.config.spec import CampaignSpec
+
+
+def check_inputs(spec: CampaignSpec) -> int:
+    """How many structures ``seeds.files`` hold. Raises ConfigError for what could not be used.
+
+    That is a seed file, an excluded file or a corpus without a readable structure, a label that is none, a
+    folder without a GAN that this Niobe reads, and options that the surrogate does not have.
+    """
+    from niobe.loop.campaign.seeds import excluded_structures
+    from niobe.loop.readers.structure_files import read_some
+    from niobe.surrogates.models import make_surrogate
+
+    choice = spec.surrogate
+    try:
+        if choice.model != "auto":
+            make_surrogate(choice.model, members=choice.members, epochs=choice.epochs, options=choice.options)
+    except ValueError as error:
+        raise ConfigError(f"surrogate.options: {error}") from None
+    excluded_structures(spec)
+    if any(part.name == "gan" for part in spec.generation.mix) and spec.corpus:
+        _read_corpus(spec, Path(spec.corpus))
+    return sum(len(read_some(Path(file), "seeds.files").structures) for file in spec.seeds.files)
+
+
+def _read_corpus(spec: CampaignSpec, path: Path) -> None:
+    from niobe.flows.steps.train import corpus_without
+    from niobe.surrogates.gan import CrystalGAN
+
+    if not path.is_dir():
+        corpus_without(path, spec.elements)
+        return
+    try:
+        CrystalGAN.load(path)
+    except ValueError as error:
+        raise ConfigError(f"corpus: {error}") from None

@@ -1,0 +1,270 @@
+"""Ranking steps: predict the pool with the round's surrogate, choose the batch to validate."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.jobs import checkpoint_folder
+from niobe.flows.steps.generate import merge_twins
+from niobe.loop.acquisition import (
+    Batch,
+    GaussianProcess,
+    Pool,
+    choose_batch,
+    expected_seconds,
+    near_hull,
+    novelty,
+    target_probability,
+)
+from niobe.loop.campaign.closing import is_reference
+from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations_left
+from niobe.loop.documents.records import Choice, PredictedValue, Stability, Status, StructureRecord
+from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
+from niobe.loop.documents.structures import candidate_structure
+from niobe.loop.stability.hull import formation_hull
+from niobe.loop.stability.prerelaxed import (
+    atomic_fractions,
+    prior_formation_energies,
+    prior_references,
+    usual_corrections,
+    waiting,
+)
+from niobe.loop.store.database import Database
+from niobe.surrogates.models import load_surrogate
+from niobe.surrogates.protocols import FloatArray, Prediction
+
+
+def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Set aside candidates that turned out to be known, predict every other that may be acquired."""
+    merge_twins(database, spec, round_record.number)
+    predict_pool(database, spec, round_record.number)
+
+
+def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
+    """Store predictions of the round's surrogate for every candidate that may be acquired."""
+    pool = database.pool(spec.id)
+    if not pool:
+        return
+    predictions = _predict(database, spec, number, pool)
+    changes = {}
+    for row, record in enumerate(pool):
+        values = {name: _value(prediction, row).model_dump() for name, prediction in predictions.items()}
+        changes[record.id] = {"prediction": values, "prediction_round": number}
+    database.update_records(changes)
+
+
+def _predict(
+    database: Database, spec: CampaignSpec, number: int, pool: Sequence[StructureRecord]
+) -> dict[str, Prediction]:
+    model = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
+    predictions = model.predict([candidate_structure(record) for record in pool])
+    if spec.prior is not None:
+        predictions = _on_prior(database, spec, pool, predictions)
+    formation = predictions.get("formation_energy_per_atom")
+    hulls = database.hulls(spec.id)
+    if formation is None or not hulls:
+        return predictions
+    at_hull = np.array(formation_hull(hulls[-1], [record.formula for record in pool]))
+    above = Prediction(formation.mean - at_hull, formation.std, formation.in_domain)
+    return predictions | {"e_above_hull": above}
+
+
+def _on_prior(
+    database: Database,
+    spec: CampaignSpec,
+    pool: Sequence[StructureRecord],
+    predictions: dict[str, Prediction],
+) -> dict[str, Prediction]:
+    """Predicted corrections, added to the usual ones, become formation energies.
+
+    No domain where the prior gave no answer.
+    """
+    name = "formation_energy_per_atom"
+    correction = predictions.get(name)
+    if correction is None:
+        return predictions
+    references = prior_references(database.records(spec.id, round=0))
+    found = database.records(spec.id, status=Status.VALIDATED.value)
+    answered = [record for record in found if spec.surrogate.retrain or record.round == 0]
+    mean = prior_formation_energies(pool, references) + usual_corrections(pool, answered, references)
+    known = correction.in_domain & np.isfinite(mean)
+    return predictions | {name: Prediction(mean + correction.mean, correction.std, known)}
+
+
+def _value(prediction: Prediction, row: int) -> PredictedValue:
+    if not prediction.in_domain[row]:
+        return PredictedValue(mean=None, std=None, in_domain=False)
+    return PredictedValue(mean=float(prediction.mean[row]), std=float(prediction.std[row]), in_domain=True)
+
+
+def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Choose the round's batch: pinned candidates first, then acquisition with its control share.
+
+    Killed midway and run again it chooses anew, from what it had chosen already too; what was pinned or
+    vetoed meanwhile stands.
+    """
+    number = round_record.number
+    batch, choices, chosen = _choose(database, spec, number)
+    notes = list(dict.fromkeys([*round_record.notes, *chosen]))
+    digest = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:12]
+    database.update_round(spec.id, number, batch=batch, batch_digest=digest, notes=notes)
+    for record in _chosen_before(database, spec, number):
+        if record.id not in choices:
+            database.update_record(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
+    for identifier in batch:
+        database.update_screened(
+            identifier, status=Status.ACQUIRED, acquired_round=number, choice=choices[identifier]
+        )
+
+
+def _chosen_before(database: Database, spec: CampaignSpec, number: int) -> list[StructureRecord]:
+    """What the same step chose for this round before it was killed."""
+    return database.records(spec.id, status=Status.ACQUIRED.value, acquired_round=number)
+
+
+def _choose(
+    database: Database, spec: CampaignSpec, number: int
+) -> tuple[list[str], dict[str, Choice], list[str]]:
+    campaign = database.campaign(spec.id)
+    pool = [*database.pool(spec.id), *_chosen_before(database, spec, number)]
+    pool.sort(key=lambda record: (record.round, record.index))
+    if campaign is None or not pool:
+        return [], {}, ["no candidate was left after screening"]
+    size = min(spec.acquisition.batch, validations_left(spec, campaign, spent(database, spec, but=number)))
+    pinned = [record for record in pool if record.pinned][:size]
+    choices = {r.id: Choice(function="pinned", arm="pinned", rank=rank) for rank, r in enumerate(pinned)}
+    rest = [record for record in pool if record.id not in choices]
+    unripe = waiting(rest, size - len(pinned))
+    rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
+    notes: list[str] = []
+    if rest and size > len(pinned):
+        chosen = _choose_from(database, spec, campaign, number, rest, size - len(pinned))
+        for pick in chosen.picks:
+            choices[pick.id] = Choice(
+                function=spec.acquisition.function, arm=pick.arm, rank=len(choices), score=pick.score
+            )
+        excluded = chosen.excluded - len(unripe)
+        notes += [f"{excluded} candidates without a prediction"] if excluded else []
+        notes += ["cold start: no prediction to rank by"] if chosen.cold_start else []
+    return list(choices), choices, notes
+
+
+def _choose_from(
+    database: Database,
+    spec: CampaignSpec,
+    campaign: CampaignRecord,
+    number: int,
+    rest: Sequence[StructureRecord],
+    count: int,
+) -> Batch:
+    model = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
+    features = model.features([candidate_structure(record) for record in rest])
+    found = database.records(spec.id, status=Status.VALIDATED.value)
+    known = model.features([candidate_structure(record) for record in found])
+    acquired = database.records(spec.id, status=Status.ACQUIRED.value)
+    in_flight = [record for record in acquired if record.acquired_round != number]
+    return choose_batch(
+        spec.acquisition.function,
+        _pool(spec, number, rest, features, known, found),
+        batch=count,
+        control_share=spec.acquisition.control_share,
+        seed=spec.derived_seed(number, "acquire"),
+        observed=_observed(spec, found),
+        pending=model.features([candidate_structure(record) for record in in_flight]) if in_flight else None,
+        posterior=_gaussian_process(spec, number, features, known, found),
+        seconds_left=seconds_left(spec, campaign, oracle_seconds(database.records(spec.id))),
+    )
+
+
+def _pool(
+    spec: CampaignSpec,
+    number: int,
+    records: Sequence[StructureRecord],
+    features: FloatArray,
+    known: FloatArray,
+    found: Sequence[StructureRecord],
+) -> Pool:
+    fitted = expected_seconds(
+        [record.n_atoms for record in found],
+        [record.spacegroup for record in found],
+        [sum(record.validation.seconds.values()) for record in found if record.validation],
+    )
+    return Pool(
+        ids=tuple(record.id for record in records),
+        features=features,
+        e_above_hull=_stored("e_above_hull", records),
+        p_stable=_stored("p_stable", records) if _predicted("p_stable", records) else None,
+        p_failure=_stored("p_failure", records) if _predicted("p_failure", records) else None,
+        novelty=novelty(features, known),
+        seconds=fitted([record.n_atoms for record in records], [record.spacegroup for record in records]),
+        p_target=_p_target(spec, number, records, found),
+    )
+
+
+def _p_target(
+    spec: CampaignSpec, number: int, records: Sequence[StructureRecord], found: Sequence[StructureRecord]
+) -> FloatArray:
+    """How likely each candidate lies near the hull that all of them and what was found make together."""
+    judged = [record for record in found if record.verdict]
+    compositions = [atomic_fractions(record) for record in (*judged, *records)]
+    predicted = _stored("formation_energy_per_atom", records)
+    return target_probability(
+        near_hull(compositions, spec.elements, spec.hull_tolerance),
+        np.array([record.verdict.formation_energy_per_atom for record in judged if record.verdict]),
+        predicted.mean,
+        predicted.std,
+        kinds=np.unique([record.formula for record in records], return_inverse=True)[1],
+        seed=spec.derived_seed(number, "acquire/p_target"),
+    )
+
+
+def _observed(spec: CampaignSpec, found: Sequence[StructureRecord]) -> FloatArray:
+    """What was found, as acquisition sees it: −e_above_hull (eV/atom), dynamically stable, novelty 0."""
+    dynamics = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0, Stability.UNDECIDED: 0.5}
+    rows = [
+        (-record.verdict.e_above_hull_now, dynamics[record.validation.phonon.outcome], 0.0)
+        for record in found
+        if record.validation and record.verdict and not is_reference(spec, record)
+    ]
+    return np.array(rows, dtype=float).reshape(-1, 3)
+
+
+def _gaussian_process(
+    spec: CampaignSpec,
+    number: int,
+    features: FloatArray,
+    known: FloatArray,
+    found: Sequence[StructureRecord],
+) -> GaussianProcess | None:
+    """The posterior of −e_above_hull by a Gaussian process where the campaign asks for it."""
+    if spec.acquisition.posterior == "ensemble":
+        return None
+    values = np.array([-record.verdict.e_above_hull_now if record.verdict else np.nan for record in found])
+    judged = np.isfinite(values)
+    seed = spec.derived_seed(number, "acquire/gp")
+    return GaussianProcess.fit(known[judged], values[judged], features, seed=seed)
+
+
+def _predicted(target: str, records: Sequence[StructureRecord]) -> bool:
+    return any(target in record.prediction for record in records)
+
+
+def _stored(target: str, records: Sequence[StructureRecord]) -> Prediction:
+    values = [
+        record.prediction.get(target) or PredictedValue(mean=None, std=None, in_domain=False)
+        for record in records
+    ]
+    return Prediction(
+        mean=np.array([np.nan if value.mean is None else value.mean for value in values]),
+        std=np.array([np.nan if value.std is None else value.std for value in values]),
+        in_domain=np.array([value.in_domain for value in values]),
+    )
+
+
+def spent(database: Database, spec: CampaignSpec, *, but: int = 0) -> int:
+    """Validations the campaign has asked for so far, but for seeds and for those of round ``but``."""
+    return sum(len(record.batch) for record in database.rounds(spec.id) if record.number not in {0, but})

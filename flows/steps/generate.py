@@ -1,0 +1,361 @@
+"""Candidate steps: draw structures from the campaign's generators, set aside what is invalid or known."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.jobs import checkpoint_folder
+from niobe.flows.oracles.base import Oracle
+from niobe.flows.oracles.potentials import UnphysicalAnswerError
+from niobe.flows.oracles.registry import make_oracle
+from niobe.flows.steps.prerelax import prior_oracle
+from niobe.flows.steps.validate import work_of
+from niobe.loop.campaign.seeds import excluded_structures, new_record
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.crystals.validity import why_invalid
+from niobe.loop.documents.records import Lineage, Status, StructureRecord
+from niobe.loop.documents.rounds import Diversity, RoundRecord
+from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
+from niobe.loop.generators.mix import bandit_shares, counts, without
+from niobe.loop.generators.mode_collapse import diversity, why_collapsed
+from niobe.loop.generators.parents import at_rest, offspring_parents, soft_parents
+from niobe.loop.generators.soft_mode_families import higher_kin
+from niobe.loop.stability.prerelaxed import glanced_at
+from niobe.loop.store.database import Database
+from niobe.surrogates.protocols import Generator, Sample, SampleBatch, SampleRequest
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_UNTRAINED = ("random", "prototype")
+_BANDIT_DRAWS = 2000
+
+
+def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Draw candidates from every generator of the mix and store them as records.
+
+    Soft modes are followed first; what finds no mode to follow, the others draw. In a round that breeds,
+    offspring are left to ``breed``. Where the GAN has collapsed or had nothing to learn from, a note says so,
+    its samples are thrown away and the others draw its part.
+    """
+    number, total = round_record.number, spec.generation.candidates
+    mix, missing = _without_untrained(spec, number, _shares(database, spec, number))
+    notes = list(dict.fromkeys([*round_record.notes, *missing]))
+    modes = _sample(database, spec, number, "soft_mode", counts(mix, total).get("soft_mode", 0))
+    mix.pop("soft_mode", None)
+    wanted = counts(mix, total - len(modes.samples))
+    database.update_round(spec.id, number, wanted=wanted, notes=notes)
+    drawn_now = [name for name in wanted if name != "offspring" or not spec.breeds]
+    batches = {name: _sample(database, spec, number, name, wanted[name]) for name in drawn_now}
+    batches["soft_mode"] = modes
+    if wanted.get("gan"):
+        found = _diversity(database, spec, number, batches["gan"], wanted["gan"])
+        database.update_round(spec.id, number, metrics__diversity=found)
+        reason = why_collapsed(found)
+        if reason:
+            instead = counts(without(mix, "gan", _UNTRAINED), wanted["gan"])
+            note = f"the GAN collapsed ({reason}); {', '.join(sorted(instead))} drew its {wanted['gan']}"
+            database.update_round(spec.id, number, notes=[*notes, note])
+            batches = _fall_back(database, spec, number, batches, instead)
+    _store(database, spec, number, batches)
+
+
+def _without_untrained(
+    spec: CampaignSpec, number: int, mix: dict[str, float]
+) -> tuple[dict[str, float], list[str]]:
+    """The mix without a GAN that had nothing to learn from, and the note that says so."""
+    if "gan" not in mix or checkpoint_folder(spec, number, "gan").is_dir():
+        return mix, []
+    left = without(mix, "gan", [name for name in mix if name != "gan"] or _UNTRAINED)
+    return left, [f"no prototype that the GAN could learn from; {', '.join(sorted(left))} drew its part"]
+
+
+def breed(
+    database: Database, spec: CampaignSpec, round_record: RoundRecord, *, litter: int, litters: int
+) -> None:
+    """Draw a litter of the round's offspring once the prior has brought all before to rest, and screen it.
+
+    It is compared with crystals at rest, so that most of what it can repeat is found; the prior's choice
+    finds the rest.
+    """
+    number = round_record.number
+    count = (round_record.wanted or _wanted_before(database, spec, number))["offspring"]
+    first, end = (count * part // litters for part in (litter - 1, litter))
+    batch = _sample(database, spec, number, f"offspring/{litter}", end - first)
+    drawn = database.records(spec.id, round=number)
+    others = sum(record.lineage.generator != "offspring" for record in drawn)
+    _store(database, spec, number, {f"offspring/{litter}": batch}, start=others + first)
+    records = database.records(spec.id)
+    _screen(database, spec, number, records, _at_rest_or_waiting(records))
+
+
+def _wanted_before(database: Database, spec: CampaignSpec, number: int) -> dict[str, int]:
+    """What was asked in a round that an older Niobe, which did not keep it, left open."""
+    return counts(_shares(database, spec, number), spec.generation.candidates)
+
+
+def _store(
+    database: Database, spec: CampaignSpec, number: int, batches: dict[str, SampleBatch], start: int = 0
+) -> None:
+    """Samples become records, numbered from ``start``; ``batches`` are keyed by generator, and by what for
+    where it draws more than once (``generator/fallback``)."""
+    drawn = [(key.split("/")[0], sample) for key, batch in batches.items() for sample in batch.samples]
+    records = [
+        new_record(spec, number, index, sample.structure, _lineage(spec, number, name, sample))
+        for index, (name, sample) in enumerate(drawn, start)
+    ]
+    database.insert(records)
+    rejected = {
+        f"{key}: {why}": lost for key, batch in batches.items() for why, lost in batch.rejected.items()
+    }
+    before = database.round(spec.id, number).metrics.rejected_by_generator
+    database.update_round(spec.id, number, metrics__rejected_by_generator=before | rejected)
+
+
+def _lineage(spec: CampaignSpec, number: int, name: str, sample: Sample) -> Lineage:
+    origin = dict(sample.origin)
+    named = [str(origin.pop(key)) for key in ("parent", "other_parent") if key in origin]
+    parents = list(dict.fromkeys(named))
+    checkpoint = _checkpoint_name(spec, number, name)
+    return Lineage(generator=name, checkpoint=checkpoint, parents=parents, origin=origin)
+
+
+def _shares(database: Database, spec: CampaignSpec, number: int) -> dict[str, float]:
+    """The mix of the campaign file, as its bandit has shifted it by this round."""
+    shares: dict[str, float] = {part.name: part.share for part in spec.generation.mix}
+    if not spec.generation.bandit:
+        return shares
+    earlier = [record for record in database.records(spec.id) if record.round < number]
+    seed = spec.derived_seed(number, "generate/bandit")
+    return bandit_shares(shares, earlier, draws=_BANDIT_DRAWS, seed=seed)
+
+
+def _diversity(
+    database: Database, spec: CampaignSpec, number: int, batch: SampleBatch, asked: int
+) -> Diversity:
+    from niobe.surrogates.gan import CrystalGAN
+
+    earlier = [record for record in database.records(spec.id) if record.round < number]
+    return diversity(
+        [sample.structure for sample in batch.samples],
+        [relaxed_structure(record) for record in earlier],
+        asked=asked,
+        critic_gap=CrystalGAN.load(checkpoint_folder(spec, number, "gan")).critic_gap,
+    )
+
+
+def _fall_back(
+    database: Database,
+    spec: CampaignSpec,
+    number: int,
+    batches: dict[str, SampleBatch],
+    instead: dict[str, int],
+) -> dict[str, SampleBatch]:
+    """The batches with the GAN's samples counted as rejected, and what is drawn for them."""
+    keys = {f"{name}/fallback": n for name, n in instead.items()}
+    drawn = {key: _sample(database, spec, number, key, n) for key, n in keys.items()}
+    thrown = dict(batches["gan"].rejected) | {"collapsed": len(batches["gan"].samples)}
+    return batches | {"gan": SampleBatch((), thrown)} | drawn
+
+
+def _sample(database: Database, spec: CampaignSpec, number: int, key: str, count: int) -> SampleBatch:
+    if count == 0:
+        return SampleBatch((), {})
+    name = key.split("/")[0]
+    request = sample_request(spec)
+    if name == "gan":
+        request = replace(request, known=_known(database.records(spec.id), number))
+    generator = _generator(database, spec, number, name)
+    return generator.sample(request, count, seed=spec.derived_seed(number, f"generate/{key}"))
+
+
+def _known(records: Sequence[StructureRecord], number: int) -> list[Structure]:
+    """What earlier rounds drew, and what the oracle made of it."""
+    earlier = [record for record in records if record.round < number]
+    results = [relaxed_structure(record) for record in earlier if record.validation is not None]
+    return [generated_structure(record) for record in earlier] + results
+
+
+def sample_request(spec: CampaignSpec) -> SampleRequest:
+    """The campaign's elements and limits, as generators and screening understand them."""
+    return SampleRequest(
+        elements=spec.elements,
+        max_atoms=spec.limits.max_atoms,
+        min_atoms=spec.limits.min_atoms,
+        all_elements=spec.limits.all_elements,
+        fractions=spec.limits.fractions,
+    )
+
+
+def _generator(database: Database, spec: CampaignSpec, number: int, name: str) -> Generator:
+    if name == "gan":
+        from niobe.surrogates.gan import CrystalGAN
+
+        return _guided(spec, number, CrystalGAN.load(checkpoint_folder(spec, number, "gan")))
+    from niobe.loop import generators
+
+    if name == "random":
+        return generators.RandomSymmetric()
+    if name == "prototype":
+        return generators.PrototypeSubstitution()
+    if name == "offspring":
+        return generators.Offspring(offspring_parents(database.records(spec.id), spec))
+    return generators.SoftModes(soft_parents(database, spec, number), _energy(spec))
+
+
+def _guided(spec: CampaignSpec, number: int, gan: Generator) -> Generator:
+    """The GAN as it is, or with the round's surrogate as its phonon critic."""
+    if not spec.generation.phonon_critic:
+        return gan
+    from niobe.loop.generators import Guided
+    from niobe.surrogates.models import load_surrogate
+
+    surrogate = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
+    return Guided(gan, surrogate, draws=spec.generation.critic_draws)
+
+
+def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
+    """eV/atom of a structure as it stands by the campaign's prior, or its oracle where it has none.
+
+    Infinite where the potential leaves physics.
+    """
+    oracle: Oracle = prior_oracle(spec) if spec.prior else make_oracle(spec.oracle)
+    work = work_of(spec) / f"soft_modes-{os.getpid()}"
+
+    def energy(structure: Structure) -> float:
+        try:
+            (answer,) = oracle.static([structure], work)
+        except UnphysicalAnswerError:
+            return float("inf")
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return answer.energy_per_atom
+
+    return energy
+
+
+def _checkpoint_name(spec: CampaignSpec, number: int, name: str) -> str | None:
+    return f"{spec.id}/round-{number}/gan" if name == "gan" else None
+
+
+def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Mark invalid and duplicate candidates, before anything is spent on them."""
+    records = database.records(spec.id)
+    _screen(database, spec, round_record.number, records, _seen_before(records))
+
+
+def _screen(
+    database: Database,
+    spec: CampaignSpec,
+    number: int,
+    records: Sequence[StructureRecord],
+    seen: SeenStructures,
+) -> None:
+    excluded = SeenStructures(excluded_structures(spec))
+    drawn = [r for r in records if r.round == number and r.status is Status.GENERATED]
+    by_id = {record.id: record for record in records}
+    screened = {r.id: _screen_one(spec, r, seen, excluded, but=higher_kin(r, by_id)) for r in drawn}
+    database.update_records(screened)
+
+
+def _seen_before(records: Sequence[StructureRecord]) -> SeenStructures:
+    """What passed screening: as generated, relaxed by the prior and relaxed by the oracle."""
+    seen = SeenStructures()
+    for record in records:
+        if record.status not in {Status.GENERATED, Status.INVALID, Status.DUPLICATE}:
+            seen.add(record.id, generated_structure(record))
+            if record.prior is not None:
+                seen.add(record.id, candidate_structure(record))
+            if record.validation is not None:
+                seen.add(record.id, relaxed_structure(record))
+    return seen
+
+
+def _at_rest_or_waiting(records: Sequence[StructureRecord]) -> SeenStructures:
+    """What came to rest, and what was screened and waits for the prior's first look."""
+    seen = SeenStructures((record.id, s) for record in records if (s := at_rest(record)) is not None)
+    for record in records:
+        if record.status is Status.SCREENED and record.prior is None:
+            seen.add(record.id, generated_structure(record))
+    return seen
+
+
+def _screen_one(
+    spec: CampaignSpec,
+    record: StructureRecord,
+    seen: SeenStructures,
+    excluded: SeenStructures,
+    *,
+    but: Collection[str],
+) -> dict[str, object]:
+    structure = generated_structure(record)
+    reason = why_invalid(structure, sample_request(spec))
+    if not reason and record.lineage.generator == "prototype" and excluded.find(structure):
+        reason = "excluded"
+    if reason:
+        return {"status": Status.INVALID, "reason": reason}
+    twin = seen.find(structure, but=but)
+    if twin is not None:
+        return {"status": Status.DUPLICATE, "reason": "duplicate", "duplicate_of": twin}
+    seen.add(record.id, structure)
+    return {"status": Status.SCREENED}
+
+
+def merge_twins(database: Database, spec: CampaignSpec, number: int) -> None:
+    """Mark candidates that turned out to be a structure that is already there.
+
+    Those that the prior relaxed in this round are compared with each other and with what earlier rounds hold,
+    but for what had a first look only; all others, with what the last round's validations relaxed into, or
+    all validations of an asynchronous campaign, where some come late.
+    """
+    records = database.records(spec.id)
+    fresh = _relaxed_now(database, spec, number, records)
+    open_ = [r for r in records if r.status is Status.SCREENED and not r.pinned]
+    unsure = {r.id for r in records if r.status is Status.SCREENED and (glanced_at(r) or r.round == number)}
+    others = [record for record in records if record.id not in fresh | unsure]
+    seen, news = _seen_before(others), _results(records, since=0 if spec.asynchronous else number - 1)
+    by_id = {record.id: record for record in records}
+    for record in open_:
+        if record.id in fresh and not _merged(database, record, by_id, seen, "duplicate after the prior"):
+            seen.add(record.id, candidate_structure(record))
+    for record in open_:
+        if record.id not in fresh and record.round < number:
+            _merged(database, record, by_id, news, "duplicate of a result")
+
+
+def _merged(
+    database: Database,
+    record: StructureRecord,
+    by_id: Mapping[str, StructureRecord],
+    seen: SeenStructures,
+    reason: str,
+) -> bool:
+    """Whether the candidate is a twin of something seen; it is then marked, unless it was settled since."""
+    twin = seen.find(candidate_structure(record), but=higher_kin(record, by_id))
+    if twin is not None:
+        fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": twin}
+        database.update_screened(record.id, **fields)
+    return twin is not None
+
+
+def _relaxed_now(
+    database: Database, spec: CampaignSpec, number: int, records: Sequence[StructureRecord]
+) -> set[str]:
+    """Candidates that the prior relaxed in this round, as far as it relaxes any."""
+    if spec.prior is not None and spec.prior.keep < 1:
+        return set(database.round(spec.id, number).promising)
+    return {record.id for record in records if record.round == number and record.prior}
+
+
+def _results(records: Sequence[StructureRecord], since: int) -> SeenStructures:
+    """What the validations of a round and later ones relaxed into."""
+    return SeenStructures(
+        (record.id, relaxed_structure(record))
+        for record in records
+        if record.validation is not None and (record.acquired_round or 0) >= since
+    )

@@ -1,0 +1,221 @@
+"""Validation steps: ask the oracle, store what it answered, close the round."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from niobe.config.settings import Settings
+from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.base import Oracle
+from niobe.flows.oracles.calculation import PHONONS_OPEN, phonons, validate_structure
+from niobe.flows.oracles.registry import make_oracle
+from niobe.loop.campaign import closing
+from niobe.loop.campaign.closing import in_order, round_metrics
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.records import Failure, PhononVerdict, Stability, Status, StructureRecord
+from niobe.loop.documents.rounds import PhononRecord, RoundRecord
+from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
+from niobe.loop.generators.soft_mode_families import SAME_ENERGY
+from niobe.loop.stability.hull import build_hull, elemental_energies
+from niobe.loop.stability.phonons import undecided
+from niobe.loop.store.database import Database
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+class QuorumError(RuntimeError):
+    """Too few validations of the round have finished for it to close."""
+
+
+def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
+    """Relax every ``slots``-th candidate of the batch from ``slot`` on, unless its outcome is stored."""
+    oracle = make_oracle(spec.oracle)
+    references = elemental_energies(database.records(spec.id, round=0))
+    for identifier in database.round(spec.id, number).batch[slot::slots]:
+        record = database.record(identifier)
+        if record.status is not Status.ACQUIRED:
+            continue
+        with work_folder(spec, record, "validate") as folder:
+            outcome = validate_structure(spec, oracle, _start(record), folder, references)
+            if isinstance(outcome, Failure):
+                outcome = _with_files(outcome, spec, record, folder)
+        if isinstance(outcome, Failure):
+            database.finish_validation(record.id, status=Status.FAILED, failure=outcome)
+        else:
+            database.finish_validation(record.id, status=Status.VALIDATED, validation=outcome)
+
+
+def _start(record: StructureRecord) -> Structure:
+    """Where the oracle starts: a seed as it came, since the prior looks at it meanwhile, perhaps later."""
+    return candidate_structure(record) if record.round > 0 else generated_structure(record)
+
+
+def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Set aside, with the reason, what waits for phonons that would not pay; the rest is the round's to run.
+
+    They pay within ``phonons.window`` of the hull of all that is validated by now, and not for what relaxed
+    into a structure that came before it. Results that came after their own round closed are chosen from too.
+    """
+    validated = database.records(spec.id, status=Status.VALIDATED.value)
+    if not any(phonons_open(record) for record in validated):
+        return
+    hull = build_hull(spec.id, round_record.number, spec.elements, validated)
+    above = {entry.record_id: entry.e_above_hull for entry in hull.entries}
+    chosen, seen = [], SeenStructures()
+    for record in in_order(validated):
+        others = _unstable_above(record, validated)
+        reason = _why_no_phonons(spec, record, above[record.id], seen, others) if phonons_open(record) else ""
+        seen.add(record.id, relaxed_structure(record))
+        if reason:
+            _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
+        elif phonons_open(record):
+            chosen.append(record.id)
+    database.update_round(spec.id, round_record.number, phonons=chosen)
+
+
+def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
+    """Phonons of every ``slots``-th structure from ``slot`` on that the round chose, unless stored."""
+    oracle = make_oracle(spec.oracle)
+    for identifier in database.round(spec.id, number).phonons[slot::slots]:
+        record = database.record(identifier)
+        if phonons_open(record):
+            _run_phonons(database, spec, oracle, record)
+
+
+def give_up_on(database: Database, spec: CampaignSpec, identifier: str, step: str, failure: Failure) -> None:
+    """Store that a relaxation or the phonons of a record (``step``) were tried often enough in vain."""
+    if step == "validate":
+        database.finish_validation(identifier, status=Status.FAILED, failure=failure)
+        return
+    record = database.record(identifier)
+    if phonons_open(record):
+        reason = f"phonons failed: {failure.cause}"
+        database.update_record(identifier, failure=failure)
+        _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
+
+
+def phonons_open(record: StructureRecord) -> bool:
+    """Whether the record still waits for its dynamical verdict."""
+    return record.validation is not None and record.validation.phonon.reason == PHONONS_OPEN
+
+
+def _unstable_above(record: StructureRecord, validated: Sequence[StructureRecord]) -> set[str]:
+    """Dynamically unstable results that lie higher: what looks like one of them may be what it falls into."""
+    return {
+        other.id
+        for other in validated
+        if record.validation
+        and other.validation
+        and other.validation.phonon.outcome is Stability.UNSTABLE
+        and other.validation.energy_per_atom > record.validation.energy_per_atom + SAME_ENERGY
+    }
+
+
+def _why_no_phonons(
+    spec: CampaignSpec, record: StructureRecord, above: float, seen: SeenStructures, others: Collection[str]
+) -> str:
+    """Why phonons would not pay for a record ``above`` the hull (eV/atom), or "".
+
+    They do not after what was ``seen``, unless it is one of the ``others``.
+    """
+    if not spec.phonons.enabled:
+        return "phonons are off"
+    if above > spec.phonons.window:
+        return f"{above:.3f} eV/atom above the hull; phonons.window {spec.phonons.window}"
+    twin = seen.find(relaxed_structure(record), but=others)
+    return f"relaxed into {twin}" if twin else ""
+
+
+def _run_phonons(database: Database, spec: CampaignSpec, oracle: Oracle, record: StructureRecord) -> None:
+    with work_folder(spec, record, "phonons") as folder:
+        outcome = phonons(spec, oracle, relaxed_structure(record), folder)
+        if isinstance(outcome, Failure):
+            outcome = _with_files(outcome, spec, record, folder)
+    if isinstance(outcome, Failure):
+        database.update_record(record.id, failure=outcome)
+        reason = f"phonons failed: {outcome.cause}"
+        _store_verdict(database, record, undecided(spec.phonons.tolerance, reason), outcome.seconds)
+        return
+    result, seconds = outcome
+    if result.bands:
+        database.store_phonons(
+            PhononRecord(record_id=record.id, campaign=record.campaign, modes=result.modes, **result.bands)
+        )
+    _store_verdict(database, record, result.verdict, seconds)
+
+
+def _store_verdict(
+    database: Database, record: StructureRecord, verdict: PhononVerdict, seconds: float = 0.0
+) -> None:
+    fields: dict[str, Any] = {"validation.phonon": verdict}
+    if seconds:
+        fields["validation.seconds.phonons"] = seconds
+    database.update_record(record.id, **fields)
+
+
+def work_of(spec: CampaignSpec) -> Path:
+    """Where all files of a campaign's running calculations lie."""
+    return Settings().home.resolve() / "work" / spec.id
+
+
+@contextmanager
+def work_folder(spec: CampaignSpec, record: StructureRecord, step: str) -> Iterator[Path]:
+    """Where the files of one calculation lie while it runs, no other's.
+
+    Prior and oracle may ask about a seed at once, and a worker may outlive a launcher that was killed.
+    """
+    folder = work_of(spec) / f"{record.id}-{step}-{os.getpid()}"
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _with_files(failure: Failure, spec: CampaignSpec, record: StructureRecord, folder: Path) -> Failure:
+    """The failure, what the oracle had written moved to where it stays; as it is where that is nothing."""
+    if not any(path.is_file() for path in folder.rglob("*")):
+        return failure
+    kept = Path("failed") / spec.id / record.id / failure.step
+    place = Settings().home.resolve() / kept
+    shutil.rmtree(place, ignore_errors=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(place)
+    return failure.model_copy(update={"files": str(kept)})
+
+
+def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Store the hull, verdicts and metrics of a round.
+
+    Raises QuorumError where too few validations have finished, or no batch was ever chosen.
+    """
+    if not {"seed", "acquire"} & set(round_record.steps):
+        raise QuorumError("no batch was chosen: an earlier step of the round failed")
+    if round_record.number > 0 and "generate" not in round_record.steps:
+        raise QuorumError("no candidates were drawn: an earlier step of the round failed")
+    records = database.records(spec.id)
+    _require_quorum(spec, round_record, records)
+    hull, verdicts = closing.close_round(spec, round_record.number, records)
+    database.update_records({identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()})
+    database.store_hull(hull)
+    _store_metrics(database, spec, round_record.number)
+
+
+def _require_quorum(
+    spec: CampaignSpec, round_record: RoundRecord, records: Sequence[StructureRecord]
+) -> None:
+    batch = [record for record in records if record.acquired_round == round_record.number]
+    done = sum(record.status in {Status.VALIDATED, Status.FAILED} for record in batch)
+    if done < spec.quorum * len(batch):
+        raise QuorumError(f"{done} of {len(batch)} validations finished; quorum {spec.quorum}")
+
+
+def _store_metrics(database: Database, spec: CampaignSpec, number: int) -> None:
+    round_record = database.round(spec.id, number)
+    metrics = round_metrics(spec, round_record, database.records(spec.id))
+    database.update_round(spec.id, number, metrics=metrics, state="closed")

@@ -1,0 +1,155 @@
+"""The SQLite file: durable commits that share their fsync, sealed documents, checks when it is opened."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from niobe.launchers.embedded.commands.errors import DamagedError, DiskFullError, StorageError
+
+_SEAL_BYTES = 4
+_SCHEMA_VERSION = 1
+_CHECKPOINT_PAGES = 4_000
+_SCHEMA = f"""
+PRAGMA user_version = {_SCHEMA_VERSION};
+CREATE TABLE collections (
+    id INTEGER PRIMARY KEY, database TEXT, name TEXT, meta BLOB, UNIQUE (database, name));
+CREATE TABLE documents (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, collection INTEGER, key BLOB, body BLOB);
+CREATE UNIQUE INDEX by_key ON documents (collection, key);
+CREATE TABLE fields (
+    collection INTEGER, field TEXT, value BLOB, seq INTEGER,
+    PRIMARY KEY (collection, field, value, seq)) WITHOUT ROWID;
+CREATE INDEX fields_of ON fields (seq);
+"""
+_SCAN_INDEX = "CREATE INDEX IF NOT EXISTS by_collection ON documents (collection)"  # not in the first files
+
+
+def seal(body: bytes) -> bytes:
+    """``body`` behind its CRC-32: SQLite itself would not notice a flipped bit."""
+    return zlib.crc32(body).to_bytes(_SEAL_BYTES, "big") + body
+
+
+def unseal(sealed: bytes) -> bytes:
+    """What was sealed. Raises DamagedError where its bytes have changed."""
+    body = sealed[_SEAL_BYTES:]
+    if zlib.crc32(body).to_bytes(_SEAL_BYTES, "big") != sealed[:_SEAL_BYTES]:
+        raise DamagedError("a document of the embedded database")
+    return body
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """SQLite's errors as StorageError, DiskFullError or DamagedError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}:
+            raise DamagedError(f"{what} ({error})") from error
+        if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+            raise DiskFullError(f"{what}: write not stored, nothing of it kept ({error})") from error
+        raise StorageError(f"{what}: {error}") from error
+
+
+class DatabaseFile:
+    """One connection, used by one command at a time; ``settle`` makes what it committed durable.
+
+    SQLite would fsync inside each commit. Here commits go to the log unsynced, and whoever waits for the
+    disk waits for everyone's commits up to then: writers share an fsync and readers never wait for one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file. Raises StorageError where it is damaged or of another version."""
+        self.path = path
+        path.touch(mode=0o600)
+        self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            with storage_errors(str(path)):
+                self._prepare()
+        except BaseException:
+            self.connection.close()
+            raise
+        self._log = os.open(f"{path}-wal", os.O_RDWR | os.O_CREAT, 0o600)
+        self._settling = threading.Lock()
+        self._committed = self._settled = 0
+        self._failure = ""
+
+    def _prepare(self) -> None:
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        self.connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = self.connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        if version == 0 and not tables:
+            self.connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        elif version != _SCHEMA_VERSION:
+            raise StorageError(
+                f"{self.path}: written by a Niobe with another layout ({version}, here {_SCHEMA_VERSION}); "
+                "dump it with that one and restore the dump here"
+            )
+        check_structure(self.connection, self.path)
+        self.connection.execute(_SCAN_INDEX)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is kept, or nothing. Raises StorageError where the disk refuses."""
+        if self._failure:
+            raise StorageError(self._failure)
+        with storage_errors(str(self.path)):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+        self._committed += 1
+
+    def settle(self) -> None:
+        """Return once everything committed so far is on disk. After a failed fsync all writing stops."""
+        mine = self._committed
+        with self._settling:
+            if self._settled >= mine:
+                return
+            upto = self._committed
+            try:
+                os.fsync(self._log)
+            except OSError as error:
+                self._failure = f"{self.path}: the disk refused a write ({error}); restart the database"
+                raise StorageError(self._failure) from error
+            self._settled = upto
+
+    def compact(self) -> None:
+        """Give back the room that deleted documents took."""
+        with storage_errors(str(self.path)):
+            self.connection.execute("VACUUM")
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close the file; SQLite folds the log into it."""
+        self.connection.close()
+        os.close(self._log)
+
+
+def check_structure(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise DamagedError unless pages, rows and indexes agree with each other."""
+    with storage_errors(str(path)):
+        state = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if state != "ok":
+        raise DamagedError(f"{path} ({state})")
+
+
+def check_documents(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise DamagedError unless the seal of each document is intact."""
+    with storage_errors(str(path)):
+        rows: Any = connection.execute("SELECT body FROM documents UNION ALL SELECT meta FROM collections")
+        for (body,) in rows:
+            unseal(body)

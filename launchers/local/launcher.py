@@ -1,0 +1,65 @@
+"""The local launcher: runs each round's workflow on this machine's cores, one process a core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from niobe.config.errors import ConfigError
+from niobe.config.settings import Settings
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.local.executor import FlowRun, Tick, Workers
+from niobe.launchers.rounds import end_campaign, next_round, note
+
+if TYPE_CHECKING:
+    from niobe.loop.store.database import Database
+
+
+class StepFailedError(RuntimeError):
+    """A step other than a validation raised; the campaign can be resumed once its cause is gone."""
+
+
+def run_campaign(database: Database, spec: CampaignSpec, tick: Tick) -> str:
+    """Run rounds until the policy stops; returns why it stopped. ``tick`` is called twice a second.
+
+    Safe to kill at any instant and to call again: finished steps and stored validations are not repeated.
+    """
+    from niobe.flows.round import RoundMaker
+
+    with _only_one(spec), Workers(Settings().workers) as workers:
+        database.update_campaign(spec.id, **{"spec.launcher": "local"})
+        while True:
+            number, reason = next_round(database, spec)
+            if reason:
+                end_campaign(database, spec, reason)
+                return reason
+            database.open_round(spec.id, number)
+            errors = FlowRun(RoundMaker().make(spec, number), workers).run(tick)
+            note(database, spec, number, errors)
+            _require_closed(database, spec, number, errors)
+
+
+def _require_closed(database: Database, spec: CampaignSpec, number: int, errors: dict[str, str]) -> None:
+    if database.round(spec.id, number).state == "closed":
+        return
+    failed = "; ".join(f"{name}: {error}" for name, error in errors.items()) or "no step reported why"
+    raise StepFailedError(f"round {number} could not close: {failed}")
+
+
+@contextmanager
+def _only_one(spec: CampaignSpec) -> Iterator[None]:
+    """Hold the campaign's lock. Raises ConfigError where another process runs the same campaign here."""
+    from filelock import FileLock, Timeout
+
+    folder = Settings().home
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{spec.id}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(f"campaign {spec.id!r} is already running on this machine") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,132 @@
+"""What a running campaign shows: round, step, candidates, validations, best so far."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from niobe.config.spec import CampaignSpec
+from niobe.loop.documents.records import Status
+from niobe.loop.documents.rounds import step_and_litter
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from niobe.loop.store.database import Database
+
+_STEPS = ("train_surrogate", "train_gan", "generate", "screen", "predict", "acquire", "close")
+_AFTER = {
+    "screen": "prior looking at candidates",
+    "choose_promising": "prior relaxing the promising",
+    "breed": "prior looking at offspring",
+}
+"""What a prior does once a step is done."""
+_LOOK_EVERY = 1.0
+
+
+class CampaignProgress:
+    """A live line for the running round, and a printed line for each closed round and discovery."""
+
+    def __init__(self, database: Database, spec: CampaignSpec, console: Console) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._database, self._spec, self._console = database, spec, console
+        columns: list[Any] = [
+            TextColumn("[bold]{task.description}"),
+            BarColumn(24),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+        ]
+        self._progress = Progress(*columns, console=console)
+        self._task = self._progress.add_task("starting", total=spec.budget.validations, state="")
+        self._looked = 0.0
+        self._closed = {r.number for r in database.rounds(spec.id) if r.state == "closed"}
+        self._known = {r.id for r in self._discoveries()}
+
+    def __enter__(self) -> CampaignProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._looked = 0.0
+        self.tick()
+        self._progress.stop()
+
+    def tick(self) -> None:
+        """Look at the database, at most once a second, and show what is new."""
+        if time.monotonic() - self._looked < _LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        rounds = self._database.rounds(self._spec.id)
+        if not rounds:
+            return
+        self._show_closed(rounds)
+        current = rounds[-1]
+        done = self._finished()
+        self._progress.update(
+            self._task,
+            description=f"round {current.number}",
+            completed=done,
+            state=f"{doing(current, self._spec)} · {done} validations · {len(self._known)} discoveries",
+        )
+
+    def _finished(self) -> int:
+        seeds = sum(self._count(status, round=0) for status in (Status.VALIDATED, Status.FAILED))
+        return sum(self._count(status) for status in (Status.VALIDATED, Status.FAILED)) - seeds
+
+    def _count(self, status: Status, **equal: int) -> int:
+        return self._database.count(self._spec.id, status=status.value, **equal)
+
+    def _show_closed(self, rounds: list[Any]) -> None:
+        new = [r for r in rounds if r.state == "closed" and r.number not in self._closed]
+        if not new:
+            return
+        for record in self._discoveries():
+            if record.id not in self._known:
+                self._known.add(record.id)
+                self._console.print(f"[green]discovery[/green] {discovery_line(record)}")
+        for closed in new:
+            self._closed.add(closed.number)
+            self._console.print(round_line(closed))
+            for note in closed.notes:
+                self._console.print(f"[yellow]round {closed.number}[/yellow] {note}")
+
+    def _discoveries(self) -> list[Any]:
+        return self._database.records(self._spec.id, verdict__discovery=True)
+
+
+def doing(current: Any, spec: CampaignSpec) -> str:
+    """The step a round is at, in words."""
+    if current.number == 0:
+        return "validating seeds" if "seed" in current.steps else "making seeds"
+    missing = [step for step in _STEPS if step not in current.steps]
+    if not missing or missing == ["close"]:
+        return "validating"
+    if missing[0] == "predict" and spec.prior:
+        done = (step_and_litter(name) for name in reversed(current.steps))
+        last, litter = next((step, litter) for step, litter in done if step in _AFTER)
+        return _AFTER[last] + (f", litter {litter}" if litter else "")
+    step: str = missing[0].replace("_", " ")
+    return f"{step} {current.doing}" if current.doing else step
+
+
+def round_line(closed: Any) -> str:
+    """One line about a closed round."""
+    m = closed.metrics
+    if closed.number == 0:
+        return f"seeds: {m.validated} validated, {m.failed} failed"
+    best = "–" if m.best_e_above_hull is None else f"{m.best_e_above_hull:.3f} eV/atom"
+    return (
+        f"round {closed.number}: {m.generated} generated, {m.duplicates} duplicates, {m.invalid} invalid, "
+        f"{m.validated} validated, {m.failed} failed, {m.discoveries} discoveries, best {best} above hull"
+    )
+
+
+def discovery_line(record: Any) -> str:
+    """One line about a discovery."""
+    lowest = record.validation.phonon.lowest_frequency
+    dynamics = "no phonons" if lowest is None else f"lowest {lowest:.2f} THz"
+    return (
+        f"{record.formula} (space group {record.validation.spacegroup}) {record.id}: "
+        f"{record.verdict.e_above_hull_now:.3f} eV/atom above hull, {dynamics}"
+    )

@@ -1,0 +1,162 @@
+"""Structures of a campaign as files other programs read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from niobe.config.errors import ConfigError
+from niobe.launchers.output.open_formats import write_benchmark_table, write_jsonl
+from niobe.launchers.output.summary import summary
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.structures import relaxed_structure
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def export(records: Sequence[StructureRecord], format: str, path: Path) -> Path:
+    """Write records as ``cif`` or ``poscar`` (a folder of files), ``json``, ``csv``, ``extxyz``, ``asedb``,
+    ``optimade`` (JSON lines) or ``matbench`` (parquet with a split by round).
+
+    Relaxed structures where there are some. What stood at ``path`` is replaced once everything is written.
+    Raises ValueError for an unknown format, or a path that is a folder where a file belongs; ConfigError for
+    a folder that holds anything but an earlier export.
+    """
+    if format not in _WRITERS:
+        raise ValueError(f"format {format!r} is unknown; allowed: {', '.join(_WRITERS)}")
+    is_folder = format in _SUFFIXES
+    if path.exists() and path.is_dir() != is_folder:
+        raise ValueError(
+            f"{path}: is a {'folder' if path.is_dir() else 'file'}; {format} writes the other kind"
+        )
+    if is_folder:
+        _earlier_export(path, format)
+    place = path.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".niobe-") as scratch:
+        target = Path(scratch) / place.name
+        _WRITERS[format](records, target)
+        if is_folder and place.exists():
+            _remove(place, format)
+        os.replace(target, place)  # noqa: PTH105 - works for folders alike
+    return path
+
+
+def _earlier_export(folder: Path, format: str) -> list[Path]:
+    """The files in a folder that an export may replace; none where there is no folder.
+
+    Raises ConfigError where the folder holds anything else, or is the one that the command runs in.
+    """
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{folder}: is the folder you are in, or above it; name another")
+    name = re.compile(rf".+-[0-9a-f]{{16}}{re.escape(_SUFFIXES[format])}")
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    foreign = next((file for file in found if not (file.is_file() and name.fullmatch(file.name))), None)
+    if foreign is not None:
+        raise ConfigError(
+            f"{folder}: holds {foreign.name}, which no {format} export wrote; name a new or an empty folder"
+        )
+    return found
+
+
+def _remove(folder: Path, format: str) -> None:
+    """Remove an earlier export and nothing that came into the folder meanwhile."""
+    for file in _earlier_export(folder, format):
+        file.unlink()
+    folder.rmdir()
+
+
+def as_text(record: StructureRecord, format: str) -> str:
+    """One record as the text of a ``cif``, ``poscar``, ``json``, ``csv`` or ``extxyz`` file."""
+    with tempfile.TemporaryDirectory(prefix="niobe-") as scratch:
+        written = export([record], format, Path(scratch) / "structure")
+        file = next(written.iterdir()) if written.is_dir() else written
+        return file.read_text(encoding="utf-8")
+
+
+def _folder_of(suffix: str, write: Callable[[StructureRecord, Path], None]) -> Callable[..., None]:
+    def write_all(records: Sequence[StructureRecord], folder: Path) -> None:
+        folder.mkdir()
+        for record in records:
+            write(record, folder / f"{record.formula}-{record.id}{suffix}")
+
+    return write_all
+
+
+def _cif(record: StructureRecord, file: Path) -> None:
+    from pymatgen.io.cif import CifWriter
+
+    file.write_text(str(CifWriter(relaxed_structure(record), symprec=0.01)), encoding="utf-8")
+
+
+def _poscar(record: StructureRecord, file: Path) -> None:
+    from pymatgen.io.vasp import Poscar
+
+    structure = relaxed_structure(record).get_sorted_structure()
+    Poscar(structure, comment=f"{record.formula} {record.id}").write_file(str(file))
+
+
+def _json(records: Sequence[StructureRecord], file: Path) -> None:
+    file.write_text(
+        json.dumps([record.model_dump(mode="json") for record in records], indent=1), encoding="utf-8"
+    )
+
+
+def _csv(records: Sequence[StructureRecord], file: Path) -> None:
+    rows = [summary(record) for record in records]
+    with file.open("w", newline="", encoding="utf-8") as output:
+        writer = csv.DictWriter(output, fieldnames=list(rows[0]) if rows else ["id"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _atoms(record: StructureRecord) -> Atoms:
+    from ase import Atoms
+
+    structure = relaxed_structure(record)
+    return Atoms(
+        numbers=structure.atomic_numbers,
+        cell=structure.lattice.matrix,
+        scaled_positions=structure.frac_coords,
+        pbc=True,
+    )
+
+
+def _extxyz(records: Sequence[StructureRecord], file: Path) -> None:
+    import ase.io
+
+    images = []
+    for record in records:
+        atoms = _atoms(record)
+        atoms.info = {key: value for key, value in summary(record).items() if value is not None}
+        images.append(atoms)
+    ase.io.write(file, images, format="extxyz")
+
+
+def _asedb(records: Sequence[StructureRecord], file: Path) -> None:
+    from ase.db import connect
+
+    with connect(str(file), type="db") as database:
+        for record in records:
+            known = {k: v for k, v in summary(record).items() if v is not None and k not in {"id", "formula"}}
+            database.write(_atoms(record), record=record.id, reduced=record.formula, **known)
+
+
+_SUFFIXES = {"cif": ".cif", "poscar": ".vasp"}
+_WRITERS: dict[str, Callable[..., None]] = {
+    "cif": _folder_of(_SUFFIXES["cif"], _cif),
+    "poscar": _folder_of(_SUFFIXES["poscar"], _poscar),
+    "json": _json,
+    "csv": _csv,
+    "extxyz": _extxyz,
+    "asedb": _asedb,
+    "optimade": write_jsonl,
+    "matbench": write_benchmark_table,
+}

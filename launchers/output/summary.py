@@ -1,0 +1,28 @@
+"""A structure record as one flat row, for tables and files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from niobe.loop.documents.records import StructureRecord
+
+
+def summary(record: StructureRecord) -> dict[str, Any]:
+    """The figures of a record in one flat row; energies in eV/atom, frequency in THz."""
+    validation, verdict = record.validation, record.verdict
+    return {
+        "id": record.id,
+        "formula": record.formula,
+        "round": record.round,
+        "generator": record.lineage.generator,
+        "status": record.status.value,
+        "spacegroup": validation.spacegroup if validation else record.spacegroup,
+        "n_atoms": record.n_atoms,
+        "oracle": validation.oracle if validation else None,
+        "energy_per_atom": validation.energy_per_atom if validation else None,
+        "formation_energy_per_atom": verdict.formation_energy_per_atom if verdict else None,
+        "e_above_hull": verdict.e_above_hull_now if verdict else None,
+        "dynamics": validation.phonon.outcome.value if validation else None,
+        "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
+        "discovery": verdict.discovery if verdict else False,
+    }

@@ -1,0 +1,160 @@
+"""Rows of what the command line prints, as plain dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from niobe.config.spec import CampaignSpec
+from niobe.loop.documents.records import Stability, Status, StructureRecord
+from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
+from niobe.loop.store.database import Database
+
+Row = dict[str, Any]
+
+
+def status_row(database: Database, campaign: CampaignRecord) -> Row:
+    """One campaign."""
+    rounds = database.rounds(campaign.id)
+    return {
+        "campaign": campaign.id,
+        "system": "-".join(campaign.spec["elements"]),
+        "state": campaign.state,
+        "round": rounds[-1].number if rounds else None,
+        "records": database.count(campaign.id),
+        "validated": database.count(campaign.id, status=Status.VALIDATED.value),
+        "failed": database.count(campaign.id, status=Status.FAILED.value),
+        "discoveries": database.count(campaign.id, verdict__discovery=True),
+        "reason": campaign.reason,
+    }
+
+
+def round_row(record: RoundRecord) -> Row:
+    """One round: counts, rates, errors, failures by cause and the digest of its batch."""
+    m = record.metrics
+    return {
+        "round": record.number,
+        "state": record.state,
+        "batch": record.batch_digest,
+        "generated": m.generated,
+        "duplicates": m.duplicates,
+        "invalid": m.invalid,
+        "validated": m.validated,
+        "failed": m.failed,
+        "stable": m.stable,
+        "dynamically stable": m.dynamically_stable,
+        "discoveries": m.discoveries,
+        "displaced": m.displaced,
+        "hit rate": m.hit_rate,
+        "control": m.control_hit_rate,
+        "MAE eV/atom": m.mae,
+        "coverage": m.coverage,
+        "miscalibration": m.miscalibration,
+        "failures": m.failures_by_cause,
+        "seconds": round(sum(m.seconds.values()), 1),
+        "notes": record.notes,
+    }
+
+
+def best_records(database: Database, campaign: str, *, stable: bool) -> list[StructureRecord]:
+    """Validated, unique records by e_above_hull now; ``stable``: dynamically stable ones only."""
+    found = [r for r in database.records(campaign, status=Status.VALIDATED.value) if r.verdict]
+    if stable:
+        found = [r for r in found if r.validation and r.validation.phonon.outcome is Stability.STABLE]
+    unique = [r for r in found if r.verdict and r.verdict.duplicate_of is None]
+    return sorted(unique, key=lambda r: (r.verdict.e_above_hull_now if r.verdict else 0.0, r.id))
+
+
+def record_row(record: StructureRecord) -> Row:
+    """One validated structure."""
+    validation, verdict = record.validation, record.verdict
+    return {
+        "id": record.id,
+        "formula": record.formula,
+        "group": validation.spacegroup if validation else record.spacegroup,
+        "atoms": record.n_atoms,
+        "e_above_hull": verdict.e_above_hull_now if verdict else None,
+        "e_form": verdict.formation_energy_per_atom if verdict else None,
+        "THz": validation.phonon.lowest_frequency if validation else None,
+        "dynamics": validation.phonon.outcome.value if validation else None,
+        "from": record.lineage.generator,
+        "round": record.round,
+    }
+
+
+def rediscovery_rows(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[Row]:
+    """What was kept out of the seeds, and how many oracle calls it took to find it again."""
+    from niobe.loop.campaign.rediscovery import rediscoveries
+
+    return [
+        {
+            "kept out": found.formula,
+            "group": found.spacegroup,
+            "prototype or file": found.label,
+            "oracle calls": "not found" if found.oracle_calls is None else found.oracle_calls,
+            "round": found.round,
+            "id": found.record_id,
+        }
+        for found in rediscoveries(spec, records)
+    ]
+
+
+def descent(child: StructureRecord) -> str:
+    """How a structure came from its parents, in words."""
+    ways = {"slip": "a slab of it moved", "heredity": "a slab of it handed down"}
+    return ways.get(str(child.lineage.origin.get("way")), "soft mode followed")
+
+
+def lineage_rows(find: Callable[[str], StructureRecord], record: StructureRecord) -> list[Row]:
+    """From generator checkpoint to verdict, one row a step; ``find`` gives a record by its id."""
+    rows = [_row("generated", f"round {record.round} by {record.lineage.generator}", _origin(record))]
+    for parent in record.lineage.parents:
+        rows.append(_row("parent", f"{find(parent).formula} {parent}", descent(record)))
+    rows.append(_row("status", record.status.value, record.reason or record.note))
+    for target, value in record.prediction.items():
+        shown = "abstained" if value.mean is None else f"{value.mean:.3f} ± {value.std:.3f}"
+        rows.append(_row("prediction", target, f"{shown} (round {record.prediction_round})"))
+    if record.choice is not None:
+        score = "" if record.choice.score is None else f", score {record.choice.score:.4g}"
+        rows.append(
+            _row(
+                "acquisition",
+                record.choice.function,
+                f"{record.choice.arm}, rank {record.choice.rank}{score}",
+            )
+        )
+    return rows + _outcome_rows(record)
+
+
+def _origin(record: StructureRecord) -> str:
+    origin = ", ".join(f"{key} {value}" for key, value in record.lineage.origin.items())
+    return ", ".join(part for part in (record.lineage.checkpoint, origin) if part)
+
+
+def _outcome_rows(record: StructureRecord) -> list[Row]:
+    rows = []
+    if record.failure is not None:
+        rows.append(
+            _row("failure", record.failure.cause, f"{record.failure.exception}: {record.failure.message}")
+        )
+    if record.validation is not None:
+        validation, phonon = record.validation, record.validation.phonon
+        seconds = ", ".join(f"{step} {value:.1f} s" for step, value in validation.seconds.items())
+        rows.append(
+            _row("validation", validation.oracle, f"{validation.energy_per_atom:.4f} eV/atom; {seconds}")
+        )
+        lowest = (
+            ""
+            if phonon.lowest_frequency is None
+            else f"{phonon.lowest_frequency:.2f} THz at q {phonon.q_point}"
+        )
+        rows.append(_row("phonons", phonon.outcome.value, lowest or phonon.reason))
+    if record.verdict is not None:
+        verdict = record.verdict
+        shown = f"{verdict.e_above_hull_found:.3f} when found, {verdict.e_above_hull_now:.3f} eV/atom now"
+        rows.append(_row("verdict", "discovery" if verdict.discovery else "no discovery", shown))
+    return rows
+
+
+def _row(step: str, what: str, detail: str) -> Row:
+    return {"step": step, "what": what, "detail": detail}

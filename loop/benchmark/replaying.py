@@ -1,0 +1,190 @@
+"""Replays arms on tables, seed by seed, keeping each finished run, and says how much faster each was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from niobe.config.atomic import write_whole
+from niobe.config.errors import ConfigError
+from niobe.loop.benchmark.replay import FUNCTIONS_COMPARED, LADDER, RANDOM, Arm, Plan, Table, run_arm
+from niobe.loop.benchmark.replay_tables import phase_diagram_table, property_table, read_frame, structures
+from niobe.loop.campaign.acceleration import (
+    Interval,
+    acceleration_factor,
+    area_under_curve,
+    bootstrap,
+    discovery_curve,
+    enhancement_factor,
+)
+from niobe.surrogates.protocols import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Tick = Callable[[str], None]
+Runs = dict[str, dict[str, list[bool]]]
+_SAMPLE = 2000
+_STRUCTURES_AT_ONCE = 16
+_SHARES = (0.25, 0.5, 0.75)
+
+
+def tables_of(
+    path: Path, scratch: Path, *, tolerances: Sequence[float], references: Path | None, tick: Tick
+) -> Iterator[tuple[Table, Plan, tuple[Arm, ...]]]:
+    """The tables of a parquet file, each with its plan and the arms to run on it.
+
+    A file with ``energy`` and ``correction`` holds phase diagrams, one for each value of ``src``; one with
+    ``e_form`` is sampled, 2,000 rows, and takes elemental ``references`` (JSON) for the prior. CHGNet
+    energies are computed once and kept in ``scratch``. Raises ConfigError for a file that is neither.
+    """
+    frame = read_frame(path)
+    if {"energy", "correction"} <= set(frame):
+        yield from _phase_diagrams(path, frame, scratch, tolerances, tick)
+    elif "e_form" in frame:
+        drawn = frame.sample(min(_SAMPLE, len(frame)), random_state=0).reset_index(drop=True)
+        energies = _prior_energies(drawn, scratch / f"{path.stem}-prior.npy", tick)
+        table = property_table(path.stem, drawn, prior=_against(drawn, energies, references))
+        yield table, Plan(initial=20, batch=20, calls=len(drawn) // 10), _arms(table)
+    else:
+        raise ConfigError(f"{path}: neither energy and correction nor e_form; it has {', '.join(frame)}")
+
+
+def _phase_diagrams(
+    path: Path, frame: pd.DataFrame, scratch: Path, tolerances: Sequence[float], tick: Tick
+) -> Iterator[tuple[Table, Plan, tuple[Arm, ...]]]:
+    energies = _prior_energies(frame, scratch / f"{path.stem}-prior.npy", tick)
+    elements = [frozenset(numbers.tolist()) for numbers in frame["numbers"].map(np.asarray)]
+    for _, group in frame.groupby("src" if "src" in frame else np.zeros(len(frame))):
+        system = frozenset().union(*(elements[i] for i in group.index))
+        rows = [i for i, present in enumerate(elements) if present <= system]
+        chosen = frame.iloc[rows].reset_index(drop=True)
+        for tolerance in tolerances:
+            name = f"{_chemsys(chosen)} ε {tolerance:g}"
+            table = phase_diagram_table(name, chosen, tolerance=max(tolerance, 1e-6), prior=energies[rows])
+            hidden = len(table.hidden())
+            plan = Plan(initial=5, batch=max(2, hidden // 30), calls=hidden // 2)
+            yield table, plan, _arms(table) if tolerance == min(tolerances) else LADDER
+
+
+def _arms(table: Table) -> tuple[Arm, ...]:
+    every = LADDER + FUNCTIONS_COMPARED
+    return every if table.prior is not None else tuple(arm for arm in every if not arm.prior)
+
+
+def _chemsys(frame: pd.DataFrame) -> str:
+    from pymatgen.core import Element
+
+    numbers = {int(number) for row in frame["numbers"] for number in row}
+    return "-".join(sorted(Element.from_Z(number).symbol for number in numbers))
+
+
+def _prior_energies(frame: pd.DataFrame, kept: Path, tick: Tick) -> FloatArray:
+    """CHGNet energies (n,), eV/atom, of the structures as they stand; NaN where it has no answer."""
+    if kept.is_file():
+        return np.asarray(np.load(kept, allow_pickle=False))
+    from chgnet.model import CHGNet
+
+    model = CHGNet.load(use_device="cpu", verbose=False)
+    found = structures(frame)
+    order = np.argsort([len(structure) for structure in found])
+    energies = np.full(len(found), np.nan)
+    for start in range(0, len(found), _STRUCTURES_AT_ONCE):
+        tick(f"CHGNet {start} of {len(found)}")
+        for row in order[start : start + _STRUCTURES_AT_ONCE]:
+            try:
+                energies[row] = float(model.predict_structure(found[row], task="e")["e"])
+            except ValueError:  # an atom without neighbours
+                energies[row] = np.nan
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    scratch = kept.with_suffix(".part.npy")
+    np.save(scratch, energies, allow_pickle=False)
+    scratch.replace(kept)
+    return energies
+
+
+def _against(frame: pd.DataFrame, energies: FloatArray, references: Path | None) -> FloatArray | None:
+    """Formation energies (n,), eV/atom, against elemental references; None without them."""
+    if references is None:
+        return None
+    content = json.loads(references.read_text(encoding="utf-8"))
+    known = {symbol: row["e_per_atom"] + row["correction_per_atom"] for symbol, row in content.items()}
+    return np.array(
+        [
+            energy - sum(x * known[str(e)] for e, x in s.composition.fractional_composition.items())
+            for s, energy in zip(structures(frame), energies, strict=True)
+        ]
+    )
+
+
+def replay(
+    table: Table, plan: Plan, arms: Sequence[Arm], seeds: Sequence[int], scratch: Path, tick: Tick
+) -> Runs:
+    """Hits of every arm and seed, by name; finished runs are read from ``scratch``, new ones kept there."""
+    kept = scratch / f"{table.name.replace(' ', '_')}.json"
+    done: Runs = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    for arm in arms:
+        runs = done.setdefault(arm.name, {})
+        for seed in seeds:
+            if str(seed) not in runs:
+                tick(f"{table.name}: {arm.name}, seed {seed}")
+                runs[str(seed)] = run_arm(table, arm, plan, seed=1000 * seed)
+                write_json(kept, done)
+    return {arm.name: {str(seed): done[arm.name][str(seed)] for seed in seeds} for arm in arms}
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON whole or not at all."""
+    write_whole(path, json.dumps(content))
+
+
+def figures(table: Table, runs: Mapping[str, Mapping[str, Sequence[bool]]]) -> list[dict[str, Any]]:
+    """One row an arm: acceleration at 25, 50 and 75 % of random's final D, EF(B), AUDC, hits per call.
+
+    Medians over seeds with 90 % bootstrap intervals, each seed against the mean curve of the random arm.
+    """
+    curves = {arm: [discovery_curve(hits) for hits in by_seed.values()] for arm, by_seed in runs.items()}
+    baseline = np.mean(curves[RANDOM.name], axis=0)
+    targets, hidden = int(table.targets.sum()), len(table.hidden())
+    rows = []
+    for arm, found in curves.items():
+        factors = {share: [acceleration_factor(c, baseline, share) for c in found] for share in _SHARES}
+        rows.append(
+            {
+                "table": table.name,
+                "targets": f"{targets} of {hidden}",
+                "arm": arm,
+                **{f"AF {share:.0%}": _shown(bootstrap(factors[share])) for share in _SHARES},
+                "EF": _shown(bootstrap([enhancement_factor(c, baseline, len(c)) for c in found])),
+                "AUDC": _shown(bootstrap([_area(c, targets) for c in found])),
+                "hits per call": float(np.mean([c[-1] / len(c) for c in found])),
+                "censored": sum(bool(c[-1] < 0.5 * baseline[-1]) for c in found),
+            }
+        )
+    return rows
+
+
+def _area(curve: FloatArray, targets: int) -> float:
+    """AUDC against a search whose every call is a hit until nothing is left to find."""
+    best = discovery_curve([t < targets for t in range(len(curve))])
+    return area_under_curve(curve) / area_under_curve(best)
+
+
+def _shown(interval: Interval) -> str:
+    return f"{interval.value:.2f} ({interval.low:.2f}–{interval.high:.2f})"
+
+
+def overall(replays: Sequence[Mapping[str, Mapping[str, Sequence[bool]]]]) -> dict[str, str]:
+    """Acceleration at 50 % by arm: median over the seeds of all tables, with its interval."""
+    factors: dict[str, list[float]] = {}
+    for runs in replays:
+        baseline = np.mean([discovery_curve(hits) for hits in runs[RANDOM.name].values()], axis=0)
+        for arm, by_seed in runs.items():
+            factors.setdefault(arm, []).extend(
+                acceleration_factor(discovery_curve(hits), baseline, 0.5) for hits in by_seed.values()
+            )
+    return {arm: _shown(bootstrap(values)) for arm, values in factors.items()}

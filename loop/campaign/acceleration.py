@@ -1,0 +1,102 @@
+"""How much faster a search finds crystals than chance: curves, factors and their intervals.
+
+Definitions after Rohr et al., Chem. Sci. 11, 2696 (2020): D(t) counts what was found after t oracle calls;
+the acceleration factor at a level is the baseline's calls to reach it over the search's calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from niobe.surrogates.protocols import FloatArray
+
+_DRAWS = 4000
+_LEVEL = 0.90
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its 90 % interval; infinite where the search never got there (censored)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def discovery_curve(hits: Sequence[bool] | NDArray[np.bool_]) -> FloatArray:
+    """D(t) for t = 1 … B from whether each call in order was a hit. Shape (B,)."""
+    return np.cumsum(np.asarray(hits, dtype=float))
+
+
+def calls_to(curve: FloatArray, level: float) -> float:
+    """The first t at which D(t) reaches ``level``; infinite where it never does."""
+    reached = np.flatnonzero(curve >= level - 1e-9)
+    return float(reached[0] + 1) if len(reached) else float("inf")
+
+
+def acceleration_factor(curve: FloatArray, baseline: FloatArray, share: float) -> float:
+    """Baseline's calls over the search's to reach ``share`` of the baseline's final D.
+
+    NaN where the baseline found nothing, 0 where the search never got there.
+    """
+    level = share * float(baseline[-1])
+    if level <= 0:
+        return float("nan")
+    return calls_to(baseline, level) / calls_to(curve, level)
+
+
+def enhancement_factor(curve: FloatArray, baseline: FloatArray, calls: int) -> float:
+    """D of the search over D of the baseline after ``calls``; NaN where the baseline found nothing."""
+    found = float(baseline[calls - 1])
+    return float(curve[calls - 1]) / found if found else float("nan")
+
+
+def area_under_curve(curve: FloatArray) -> float:
+    """Mean of D(t) over that of a search whose every call is a hit: 1 is perfect."""
+    return float(curve.sum() / np.arange(1, len(curve) + 1).sum())
+
+
+def bootstrap(
+    values: Sequence[float], statistic: Callable[[FloatArray], float] = np.median, *, seed: int = 0
+) -> Interval:
+    """A statistic of independent runs with its 90 % bootstrap interval. Raises ValueError for no values."""
+    known = np.asarray([value for value in values if not np.isnan(value)], dtype=float)
+    if not len(known):
+        raise ValueError("no run to take a statistic of")
+    rng = np.random.default_rng(seed)
+    drawn = [float(statistic(rng.choice(known, len(known)))) for _ in range(_DRAWS)]
+    low, high = np.quantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], method="nearest")
+    return Interval(float(statistic(known)), float(low), float(high))
+
+
+def hit_ratio(hits: int, calls: int, control_hits: int, control_calls: int, *, seed: int = 0) -> Interval:
+    """Hit rate of chosen candidates over that of randomly drawn ones, with its 90 % credible interval.
+
+    Rates have Jeffreys' prior, Beta(1/2, 1/2), so that no hit among a few controls still gives a finite
+    answer. Raises ValueError where an arm has no call.
+    """
+    if calls < 1 or control_calls < 1:
+        raise ValueError("an acceleration needs at least one chosen and one randomly drawn candidate")
+    rng = np.random.default_rng(seed)
+    chosen = rng.beta(hits + 0.5, calls - hits + 0.5, _DRAWS)
+    control = rng.beta(control_hits + 0.5, control_calls - control_hits + 0.5, _DRAWS)
+    low, middle, high = np.quantile(chosen / control, [(1 - _LEVEL) / 2, 0.5, (1 + _LEVEL) / 2])
+    return Interval(float(middle), float(low), float(high))
+
+
+def rate_difference(hits: int, calls: int, hits_before: int, calls_before: int, *, seed: int = 0) -> Interval:
+    """Hit rate less another one, with its 90 % credible interval under Jeffreys' prior for both.
+
+    Calls count as independent. Raises ValueError where a side has no call.
+    """
+    if calls < 1 or calls_before < 1:
+        raise ValueError("a difference of hit rates needs at least one call on each side")
+    rng = np.random.default_rng(seed)
+    drawn = rng.beta(hits + 0.5, calls - hits + 0.5, _DRAWS)
+    before = rng.beta(hits_before + 0.5, calls_before - hits_before + 0.5, _DRAWS)
+    low, high = np.quantile(drawn - before, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return Interval(hits / calls - hits_before / calls_before, float(low), float(high))

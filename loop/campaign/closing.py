@@ -1,0 +1,204 @@
+"""Closing a round: hull, discoveries, displaced discoveries and metrics. Pure: records in, records out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from niobe.config.spec import CampaignSpec
+from niobe.loop.campaign.acceleration import hit_ratio
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.records import Failure, Stability, Status, StructureRecord, Verdict
+from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord
+from niobe.loop.documents.structures import relaxed_structure
+from niobe.loop.stability.hull import build_hull
+from niobe.surrogates.calibration import coverage, miscalibration_area
+from niobe.surrogates.protocols import FloatArray
+
+
+def close_round(
+    spec: CampaignSpec, round_number: int, records: Sequence[StructureRecord]
+) -> tuple[HullRecord, dict[str, Verdict]]:
+    """The hull of the round and the verdict of every validated record, by record id."""
+    validated = in_order(record for record in records if record.status is Status.VALIDATED)
+    hull = build_hull(spec.id, round_number, spec.elements, validated)
+    crystals = _Crystals()
+    verdicts = {}
+    for record, entry in zip(validated, hull.entries, strict=True):
+        verdicts[record.id] = _verdict(
+            spec, record, round_number, entry.e_above_hull, entry.formation_energy_per_atom, crystals
+        )
+    return hull, verdicts
+
+
+def in_order(records: Iterable[StructureRecord]) -> list[StructureRecord]:
+    """What was judged before first, then by the round they were acquired in and their place in its batch.
+
+    Of two that relaxed into one crystal the later one is the duplicate.
+    """
+    return sorted(records, key=_turn)
+
+
+def _turn(record: StructureRecord) -> tuple[bool, int, int, int, int]:
+    rank = record.choice.rank if record.choice else 0
+    return record.verdict is None, record.acquired_round or 0, rank, record.round, record.index
+
+
+class _Crystals:
+    """Crystals validated so far. What vibrates stably is no twin of what does not, however alike they look:
+    a soft mode leads from one to the other by less than what a comparison overlooks."""
+
+    def __init__(self) -> None:
+        self._unstable, self._others = SeenStructures(), SeenStructures()
+
+    def find(self, record: StructureRecord) -> str | None:
+        structure = relaxed_structure(record)
+        twin = self._others.find(structure)
+        return twin if twin or _dynamically_stable(record) else self._unstable.find(structure)
+
+    def add(self, record: StructureRecord) -> None:
+        (self._unstable if _unstable(record) else self._others).add(record.id, relaxed_structure(record))
+
+
+def _verdict(
+    spec: CampaignSpec,
+    record: StructureRecord,
+    round_number: int,
+    above: float,
+    formation: float,
+    crystals: _Crystals,
+) -> Verdict:
+    before = record.verdict
+    duplicate_of = before.duplicate_of if before else crystals.find(record)
+    if duplicate_of is None:
+        crystals.add(record)
+    found = before.e_above_hull_found if before else above
+    discovered = is_discovery(spec, record, above, duplicate_of)
+    discovery_round = before.discovery_round if before else None
+    if discovered and discovery_round is None:
+        discovery_round = round_number
+    displaced = None
+    if discovery_round is not None and not discovered:
+        displaced = (before.displaced_round if before else None) or round_number
+    return Verdict(
+        formation_energy_per_atom=formation,
+        e_above_hull_found=found,
+        e_above_hull_now=above,
+        hull_round=round_number,
+        duplicate_of=duplicate_of,
+        discovery=discovered,
+        discovery_round=discovery_round,
+        displaced_round=displaced,
+    )
+
+
+def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, duplicate_of: str | None) -> bool:
+    """Stable (within ``hull_tolerance``), unique, novel against seeds, and dynamically stable if asked."""
+    validation = record.validation
+    return (
+        record.round > 0
+        and validation is not None
+        and not is_reference(spec, record)
+        and duplicate_of is None
+        and above <= spec.hull_tolerance
+        and (validation.phonon.outcome is Stability.STABLE or not spec.phonons.enabled)
+    )
+
+
+def is_reference(spec: CampaignSpec, record: StructureRecord) -> bool:
+    """Whether it is a crystal of one element in a campaign of several: no find, wherever it lies."""
+    return record.nelements == 1 < len(spec.elements)
+
+
+def round_metrics(
+    spec: CampaignSpec, round_record: RoundRecord, records: Sequence[StructureRecord]
+) -> RoundMetrics:
+    """Metrics of one round from all records of the campaign, verdicts included."""
+    drawn = [record for record in records if record.round == round_record.number]
+    batch = [record for record in records if record.acquired_round == round_record.number]
+    status = Counter(record.status for record in drawn)
+    validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]
+    stable = [r for r in validated if r.verdict and r.verdict.e_above_hull_found <= spec.hull_tolerance]
+    failures = Counter(_cause(record.failure) for record in batch if record.failure)
+    errors, stds = _prediction_errors(validated)
+    return RoundMetrics(
+        generated=len(drawn),
+        invalid=status[Status.INVALID],
+        duplicates=status[Status.DUPLICATE],
+        screened=len(drawn) - status[Status.INVALID] - status[Status.DUPLICATE],
+        validated=len(validated),
+        failed=sum(record.status is Status.FAILED for record in batch),
+        stable=len(stable),
+        dynamically_stable=sum(_dynamically_stable(record) for record in validated),
+        discoveries=sum(_discovered_in(record, round_record.number) for record in records),
+        displaced=sum(_displaced_in(record, round_record.number) for record in records),
+        hit_rate=_hit_rate(batch, "acquired"),
+        control_hit_rate=_hit_rate(batch, "control"),
+        mae=float(np.mean(np.abs(errors))) if len(errors) else None,
+        coverage=coverage(errors, stds) if len(errors) else None,
+        miscalibration=miscalibration_area(errors, stds) if len(errors) else None,
+        failures_by_cause=dict(failures),
+        rejected_by_generator=round_record.metrics.rejected_by_generator,
+        diversity=round_record.metrics.diversity,
+        seconds=round_record.steps,
+        best_e_above_hull=min((r.verdict.e_above_hull_found for r in validated if r.verdict), default=None),
+    )
+
+
+def _cause(failure: Failure) -> str:
+    return failure.cause if failure.step == "relax" else f"{failure.step}: {failure.cause}"
+
+
+def _prediction_errors(validated: Sequence[StructureRecord]) -> tuple[FloatArray, FloatArray]:
+    """Errors of predicted formation energy and the stds they came with, eV/atom, each (n,)."""
+    rows = []
+    for record in validated:
+        predicted = record.prediction.get("formation_energy_per_atom")
+        if predicted is None or predicted.mean is None or predicted.std is None or record.verdict is None:
+            continue
+        rows.append((predicted.mean - record.verdict.formation_energy_per_atom, predicted.std))
+    table = np.array(rows, dtype=float).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _dynamically_stable(record: StructureRecord) -> bool:
+    return record.validation is not None and record.validation.phonon.outcome is Stability.STABLE
+
+
+def _unstable(record: StructureRecord) -> bool:
+    return record.validation is not None and record.validation.phonon.outcome is Stability.UNSTABLE
+
+
+def _discovered_in(record: StructureRecord, number: int) -> bool:
+    return record.verdict is not None and record.verdict.discovery_round == number
+
+
+def _displaced_in(record: StructureRecord, number: int) -> bool:
+    return record.verdict is not None and record.verdict.displaced_round == number
+
+
+def _hit_rate(batch: Sequence[StructureRecord], arm: str) -> float | None:
+    hits, calls = hits_of(batch, arm)
+    return hits / calls if calls else None
+
+
+def hits_of(records: Sequence[StructureRecord], arm: str) -> tuple[int, int]:
+    """How many of an arm's finished validations were discoveries when found, and how many finished."""
+    done = [r for r in records if r.choice and r.choice.arm == arm and (r.validation or r.failure)]
+    return sum(r.verdict is not None and r.verdict.discovery_round is not None for r in done), len(done)
+
+
+def acceleration_line(records: Sequence[StructureRecord]) -> str:
+    """How much more often a chosen candidate was a discovery than one drawn at random, in words."""
+    return acceleration_text(*hits_of(records, "acquired"), *hits_of(records, "control"))
+
+
+def acceleration_text(hits: int, calls: int, lucky: int, drawn: int) -> str:
+    """The acceleration from hits and calls of the chosen, and of those drawn at random."""
+    counts = f"{hits} of {calls} chosen, {lucky} of {drawn} drawn at random"
+    if not calls or not drawn:
+        return f"acceleration unknown: {counts}"
+    ratio = hit_ratio(hits, calls, lucky, drawn)
+    return f"acceleration {ratio.value:.1f}× (90 % between {ratio.low:.1f}× and {ratio.high:.1f}×): {counts}"

@@ -1,0 +1,63 @@
+"""When a campaign goes on, and when it has spent enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from niobe.config.spec import CampaignSpec
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
+
+
+def validations_left(spec: CampaignSpec, campaign: CampaignRecord, spent: int) -> int:
+    """How many candidates may still be validated."""
+    return max(0, spec.budget.validations + campaign.extra_validations - spent)
+
+
+def seconds_left(spec: CampaignSpec, campaign: CampaignRecord, used: float) -> float:
+    """Oracle seconds the budget still holds; infinite where it names none."""
+    if spec.budget.oracle_seconds is None:
+        return float("inf")
+    return max(spec.budget.oracle_seconds + campaign.extra_oracle_seconds - used, 0.0)
+
+
+def oracle_seconds(records: Iterable[StructureRecord]) -> float:
+    """What the oracle has used so far, failures and seeds included."""
+    used = 0.0
+    for record in records:
+        used += sum(record.validation.seconds.values()) if record.validation else 0.0
+        used += record.failure.seconds if record.failure and record.validation is None else 0.0
+    return used
+
+
+def why_stop(
+    spec: CampaignSpec, campaign: CampaignRecord, rounds: Sequence[RoundRecord], spent: int, seconds: float
+) -> str:
+    """Why no further round is opened, or "" to go on. ``spent``: validations; ``seconds``: of the oracle."""
+    closed = [record for record in rounds if record.state == "closed" and record.number > 0]
+    if campaign.stop:
+        return "stopped by the user"
+    if len(closed) >= spec.budget.rounds + campaign.extra_rounds:
+        return "all rounds done"
+    if validations_left(spec, campaign, spent) == 0:
+        return "all validations spent"
+    if seconds_left(spec, campaign, seconds) == 0:
+        return "all oracle seconds spent"
+    return _out_of_patience(spec, closed)
+
+
+def _out_of_patience(spec: CampaignSpec, closed: Sequence[RoundRecord]) -> str:
+    patience = spec.policy.patience
+    if patience is None or len(closed) < patience:
+        return ""
+    recent = closed[-patience:]
+    return (
+        "" if any(record.metrics.discoveries for record in recent) else f"no discovery in {patience} rounds"
+    )
+
+
+def is_last_round(spec: CampaignSpec, campaign: CampaignRecord, rounds: Sequence[RoundRecord]) -> bool:
+    """Whether the budget of rounds or validations ends with the newest round."""
+    spent = sum(len(record.batch) for record in rounds if record.number > 0)
+    last = spec.budget.rounds + campaign.extra_rounds
+    return rounds[-1].number >= last or validations_left(spec, campaign, spent) == 0

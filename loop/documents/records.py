@@ -1,0 +1,181 @@
+"""The structure record: one crystal in one campaign, whatever its fate."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from niobe.config.spec import SCHEMA_VERSION
+from niobe.loop.crystals.formulas import in_optimade_form
+
+
+class Status(StrEnum):
+    """Lifecycle of a structure record::
+
+        generated ──> invalid            (distances, volume, size, composition)
+            ├───────> duplicate          (of a record, a reference or a candidate in flight)
+            └───────> screened ──> acquired ──> validated
+                          ├──> vetoed      └──> failed
+                          └──> screened (stays in the pool of later rounds)
+
+    Seeds enter as ``acquired``. ``validated`` and ``failed`` are final; both are data.
+    """
+
+    GENERATED = "generated"
+    INVALID = "invalid"
+    DUPLICATE = "duplicate"
+    SCREENED = "screened"
+    VETOED = "vetoed"
+    ACQUIRED = "acquired"
+    VALIDATED = "validated"
+    FAILED = "failed"
+
+
+class Stability(StrEnum):
+    """Outcome of the phonon verdict. NaN, disagreement or no phonons within the window: undecided."""
+
+    STABLE = "stable"
+    UNSTABLE = "unstable"
+    UNDECIDED = "undecided"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Lineage(_Part):
+    """Where a structure came from. origin holds what the generator says (latent seed, prototype, mode)."""
+
+    generator: str
+    checkpoint: str | None = None
+    parents: list[str] = []
+    origin: dict[str, str | int | float] = {}
+
+
+class PredictedValue(_Part):
+    """mean and std in the target's unit; None where the surrogate abstained."""
+
+    mean: float | None
+    std: float | None
+    in_domain: bool
+
+
+class Choice(_Part):
+    """Why a candidate was validated. arm: ``acquired``, ``control`` (drawn at random) or ``pinned``."""
+
+    function: str
+    arm: Literal["acquired", "control", "pinned", "seed"]
+    rank: int
+    score: float | None = None
+
+
+class PhononVerdict(_Part):
+    """Dynamical verdict. Frequencies in THz (negative: imaginary), displacement in Å, q fractional."""
+
+    outcome: Stability
+    lowest_frequency: float | None = None
+    q_point: Annotated[list[float], Field(min_length=3, max_length=3)] | None = None
+    supercell_matrix: list[list[int]] | None = None
+    displacement: float | None = None
+    tolerance: float
+    reason: str = ""
+
+
+class PriorAnswer(_Part):
+    """What the campaign's cheap potential answered after a short relaxation. Energy in eV/atom.
+
+    brief: a first look, not followed by the prior's full number of steps.
+    """
+
+    potential: str
+    structure: dict[str, Any]
+    energy_per_atom: float
+    steps: int
+    brief: bool = False
+
+
+class Validation(_Part):
+    """What the oracle answered. Energies in eV/atom, volume in Å³/atom, force in eV/Å, seconds per step."""
+
+    oracle: str
+    structure: dict[str, Any]
+    spacegroup: int
+    energy_per_atom: float
+    volume_per_atom: float
+    max_force: float
+    steps: int
+    seconds: dict[str, float]
+    phonon: PhononVerdict
+    files: str | None = None
+
+
+class Verdict(_Part):
+    """Set when a round closes. ``found`` is on the hull of the record's own round, ``now`` on the newest."""
+
+    formation_energy_per_atom: float
+    e_above_hull_found: float
+    e_above_hull_now: float
+    hull_round: int
+    duplicate_of: str | None = None
+    discovery: bool = False
+    discovery_round: int | None = None
+    displaced_round: int | None = None
+
+
+class Failure(_Part):
+    """A failed validation is data: the step, a cause from a short list, the exception and its message.
+
+    files: the folder, inside Niobe's home, that holds what the oracle had written.
+    """
+
+    step: str
+    cause: str
+    exception: str
+    message: str
+    seconds: float = 0.0
+    attempts: int = 1
+    files: str | None = None
+
+
+class StructureRecord(_Part):
+    """One structure of one campaign and round. ``id`` is a hash of campaign, round and content.
+
+    structure: a pymatgen Structure as its ``as_dict`` gives it. formula: pymatgen's reduced formula;
+    formula_reduced: OPTIMADE's. chemsys: symbols in alphabetical order, joined by hyphens.
+    """
+
+    id: str
+    schema_version: int = SCHEMA_VERSION
+    campaign: str
+    round: int
+    index: int
+    status: Status
+    structure: dict[str, Any]
+    formula: str
+    chemsys: str
+    formula_reduced: str = Field(default_factory=lambda known: in_optimade_form(known["formula"]))
+    nelements: int = Field(default_factory=lambda known: len(known["chemsys"].split("-")))
+    n_atoms: int
+    spacegroup: int
+    fingerprint: str
+    lineage: Lineage
+    reason: str = ""
+    duplicate_of: str | None = None
+    pinned: bool = False
+    note: str = ""
+    prior: PriorAnswer | None = None
+    prediction: dict[str, PredictedValue] = {}
+    prediction_round: int | None = None
+    choice: Choice | None = None
+    acquired_round: int | None = None
+    validation: Validation | None = None
+    verdict: Verdict | None = None
+    failure: Failure | None = None
+
+
+def record_id(campaign: str, round_number: int, content: str) -> str:
+    """16 hex digits, the same for the same campaign, round and content."""
+    return hashlib.sha256(f"{campaign}\n{round_number}\n{content}".encode()).hexdigest()[:16]

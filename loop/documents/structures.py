@@ -1,0 +1,69 @@
+"""The pymatgen structure of a record at each stage of its life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from niobe.loop.documents.entries import SourceEntry
+from niobe.loop.documents.records import StructureRecord
+
+SYMPREC = 1e-2
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+def entry_structure(entry: SourceEntry) -> Structure:
+    """As the source gave it, or as it was ordered."""
+    from pymatgen.core import Structure
+
+    return Structure.from_dict(entry.structure)
+
+
+def generated_structure(record: StructureRecord) -> Structure:
+    """As the generator drew it."""
+    from pymatgen.core import Structure
+
+    return Structure.from_dict(record.structure)
+
+
+def candidate_structure(record: StructureRecord) -> Structure:
+    """What the surrogate ranks and the oracle starts from: relaxed by the prior where there is one."""
+    from pymatgen.core import Structure
+
+    return Structure.from_dict(record.prior.structure) if record.prior else generated_structure(record)
+
+
+def relaxed_structure(record: StructureRecord) -> Structure:
+    """As the oracle relaxed it where it did, else as generated."""
+    from pymatgen.core import Structure
+
+    return (
+        Structure.from_dict(record.validation.structure) if record.validation else generated_structure(record)
+    )
+
+
+def symmetrised(structure: Structure) -> Structure:
+    """The primitive standard cell with its symmetry made exact, sites moved by at most about 0.01 Å.
+
+    Sites come in one order, as finite displacements depend on which of equivalent sites comes first. The
+    structure itself where symmetry search fails on a distorted cell.
+    """
+    from moyopy import MoyoDataset
+    from moyopy.interface import MoyoAdapter
+
+    try:
+        data = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=SYMPREC)
+    except (RuntimeError, ValueError):
+        return structure
+    return _in_order(MoyoAdapter.get_structure(data.prim_std_cell))
+
+
+def _in_order(structure: Structure) -> Structure:
+    """Sites within the cell, by element and then by coordinates."""
+    import numpy as np
+
+    wrapped = type(structure)(structure.lattice, structure.species, structure.frac_coords.round(10) % 1.0)
+    keys = (np.round(wrapped.frac_coords, 4) % 1.0).tolist()
+    order = sorted(range(len(wrapped)), key=lambda i: (wrapped[i].specie.Z, keys[i]))
+    return type(structure).from_sites([wrapped[i] for i in order])

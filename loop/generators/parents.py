@@ -1,0 +1,66 @@
+"""Which of a campaign's crystals have children, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from niobe.config.spec import CampaignSpec
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.records import Stability, Status, StructureRecord
+from niobe.loop.documents.structures import candidate_structure, relaxed_structure
+from niobe.loop.generators import Parent, SoftParent
+from niobe.loop.stability.prerelaxed import above_joint_hull, prior_references
+from niobe.loop.store.database import Database
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_MOST = 40
+
+
+def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[SoftParent]:
+    """Dynamically unstable results whose modes were not followed in rounds before ``number``."""
+    records = database.records(spec.id)
+    children = [r for r in records if r.lineage.generator == "soft_mode" and r.round < number]
+    followed = {parent for child in children for parent in child.lineage.parents}
+    unstable = [
+        record
+        for record in records
+        if record.validation
+        and record.validation.phonon.outcome is Stability.UNSTABLE
+        and record.id not in followed
+    ]
+    parents = []
+    for record in sorted(unstable, key=lambda r: (r.verdict.e_above_hull_now if r.verdict else 9.0, r.id)):
+        phonons = database.phonons(record.id)
+        if phonons is not None and phonons.modes:
+            parents.append(SoftParent(record.id, relaxed_structure(record), tuple(phonons.modes)))
+    return parents
+
+
+def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) -> list[Parent]:
+    """Of what came to rest the 40 lowest above the joint hull: no elements, nothing too large, none alike."""
+    references = prior_references([record for record in records if record.round == 0])
+    resting = [(r, s) for r in records if (s := at_rest(r)) is not None]
+    above = above_joint_hull([record for record, _ in resting], references, spec.elements)
+    best = [resting[row] for row in np.argsort(above, kind="stable") if np.isfinite(above[row])]
+    compounds, seen = min(len(spec.elements), 2), SeenStructures()
+    parents: list[Parent] = []
+    for record, structure in best:
+        fits = record.nelements >= compounds and len(structure) <= spec.limits.max_atoms
+        if len(parents) < _MOST and fits and seen.find(structure) is None:
+            seen.add(record.id, structure)
+            parents.append(Parent(record.id, structure))
+    return parents
+
+
+def at_rest(record: StructureRecord) -> Structure | None:
+    """What the oracle relaxed, or the prior beyond a first look; None for what neither did."""
+    if record.validation is not None:
+        return relaxed_structure(record)
+    waiting = record.status in {Status.SCREENED, Status.ACQUIRED}
+    relaxed = record.prior is not None and not record.prior.brief
+    return candidate_structure(record) if waiting and relaxed else None

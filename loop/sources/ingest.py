@@ -1,0 +1,102 @@
+"""From a source to entries in the database, duplicates grouped; the same source again changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TypeVar
+
+from niobe.config.spec import Source
+from niobe.loop.crystals.grouping import group
+from niobe.loop.documents.entries import Found, Origin, SourceEntry, new_entry, preference
+from niobe.loop.documents.structures import entry_structure
+from niobe.loop.sources.reading import Manner, read_source
+from niobe.loop.store.database import Database
+
+T = TypeVar("T")
+_BATCH = 500
+
+
+@dataclass
+class Ingested:
+    """What an ingest did. partial: why the source may not be complete, "" where it is."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    set_aside: int = 0
+    groups: int = 0
+    broken: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    partial: str = ""
+
+
+def ingest(database: Database, source: Source, elements: Sequence[str], manner: Manner) -> Ingested:
+    """Read a source, store its entries, and group them with those of all sources.
+
+    Raises ConfigError as read_source does.
+    """
+    reading = read_source(source, elements, manner)
+    origin = Origin(source.name, reading.url, reading.licence, datetime.now(UTC).strftime("%Y-%m-%d"))
+    done = Ingested(partial=reading.partial, notes=reading.notes)
+    touched: set[str] = set()
+    items = _made_of(reading.items, set(elements), done) if elements else reading.items
+    for batch in batched(_entries(origin, islice(items, source.most), done), _BATCH):
+        stored = database.store_entries(batch)
+        done.new, done.changed = done.new + len(stored.new), done.changed + len(stored.changed)
+        done.unchanged += len(batch) - len(stored.new) - len(stored.changed)
+        done.set_aside += sum(bool(entry.set_aside) for entry in batch)
+        touched |= stored.formulas
+        manner.tick(done.new + done.changed + done.unchanged, None)
+    regroup(database, touched | database.ungrouped_formulas())
+    done.groups = database.count_groups(source.name)
+    return done
+
+
+def _made_of(items: Iterable[Found | str], elements: set[str], done: Ingested) -> Iterator[Found | str]:
+    """Without structures that hold other elements, which are counted in a note."""
+    others = 0
+    for item in items:
+        if isinstance(item, str) or {species.symbol for species in item.structure.composition} <= elements:
+            yield item
+        else:
+            others += 1
+    done.notes += [f"{others} entries hold other elements"] if others else []
+
+
+def _entries(origin: Origin, items: Iterable[Found | str], done: Ingested) -> Iterator[SourceEntry]:
+    """Each entry once; what could not be read is named in ``done.broken``."""
+    seen: set[str] = set()
+    for item in items:
+        if isinstance(item, str):
+            done.broken.append(item)
+        elif item.source_id in seen:
+            done.broken.append(f"{item.source_id}: this id came before; only its first structure is kept")
+        else:
+            seen.add(item.source_id)
+            try:
+                yield new_entry(origin, item)
+            except Exception as error:  # noqa: BLE001 - a strange structure is one broken entry, named
+                done.broken.append(f"{item.source_id}: {type(error).__name__}: {error}")
+
+
+def regroup(database: Database, formulas: Iterable[str]) -> None:
+    """Group the entries of these formulas (OPTIMADE form) anew, over all sources."""
+    for batch in batched(sorted(formulas), _BATCH):
+        groups: dict[str, str] = {}
+        alone, several = database.entry_ids(batch)
+        groups |= {identifier: identifier for identifier in alone}
+        entries = sorted(database.entries(formulas=several), key=preference) if several else []
+        usable = [entry for entry in entries if not entry.set_aside]
+        groups |= {entry.id: entry.id for entry in entries if entry.set_aside}
+        groups |= group((entry.id, entry_structure(entry)) for entry in usable)
+        database.store_groups(groups)
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most ``size`` items, in order."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

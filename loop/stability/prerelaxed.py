@@ -1,0 +1,127 @@
+"""Formation energies by the campaign's cheap potential: the mean that the surrogate corrects.
+
+Delta learning after Ramakrishnan et al., J. Chem. Theory Comput. 11, 2087 (2015), on top of what compounds of
+like composition were off by: a Nadaraya–Watson mean, Theory Probab. Appl. 9, 141 (1964).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from niobe.loop.acquisition import Hull
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.structures import candidate_structure, relaxed_structure
+from niobe.loop.stability.hull import formation_energy
+from niobe.surrogates.protocols import FloatArray
+
+_WIDTH, _ANYWHERE, _ENOUGH = 0.15, 1e-3, 2.0
+
+
+def prior_references(records: Sequence[StructureRecord]) -> dict[str, float]:
+    """The lowest prior energy (eV/atom) of each element among elemental records."""
+    lowest: dict[str, float] = {}
+    for record in records:
+        if record.prior is not None and record.nelements == 1:
+            known = lowest.get(record.chemsys, float("inf"))
+            lowest[record.chemsys] = min(known, record.prior.energy_per_atom)
+    return lowest
+
+
+def prior_formation_energies(
+    records: Sequence[StructureRecord], references: Mapping[str, float]
+) -> FloatArray:
+    """Formation energies (eV/atom) by the prior, shape (n,); NaN where it gave no answer."""
+    return np.array([_formation(record, references) for record in records])
+
+
+def usual_corrections(
+    records: Sequence[StructureRecord], known: Sequence[StructureRecord], references: Mapping[str, float]
+) -> FloatArray:
+    """What oracles add to the prior's formation energies at each record's composition, eV/atom, shape (n,).
+
+    A mean over ``known`` compounds that both answered for, their weights a Gaussian of width 0.15 in the
+    distance of the atomic fractions, and a thousandth wherever they are. A record is its own witness only as
+    far as the Gaussians of others add up to less than 2. 0 for elements, by convention, and without witness.
+    """
+    answered = [record for record in known if record.prior and record.verdict and record.nelements > 1]
+    witnesses = [record for record in answered if of_one_crystal(record)]
+    if not records or not witnesses:
+        return np.zeros(len(records))
+    oracle = np.array([r.verdict.formation_energy_per_atom for r in witnesses if r.verdict])
+    corrections = oracle - prior_formation_energies(witnesses, references)
+    near = _nearness(records, witnesses)
+    near[:, ~np.isfinite(corrections)] = 0.0
+    names = np.array([record.id for record in witnesses])
+    own = np.array([record.id for record in records])[:, None] == names
+    near[own] = 0.0
+    alone = own * np.clip(1 - near.sum(axis=1) / _ENOUGH, 0.0, 1.0)[:, None]
+    weights = near + _ANYWHERE * (np.isfinite(corrections) & ~own)
+    total = weights.sum(axis=1, keepdims=True)
+    shares = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    shares = shares * (1 - alone.sum(axis=1, keepdims=True)) + alone
+    compounds = np.array([record.nelements > 1 for record in records])
+    return np.asarray(compounds * (shares @ np.nan_to_num(corrections)))
+
+
+def of_one_crystal(record: StructureRecord) -> bool:
+    """Whether the prior's energy and the oracle's are of the same crystal.
+
+    The oracle starts where the prior ended, but with a seed both start from what came, and may part.
+    """
+    if record.round > 0 or record.prior is None or record.validation is None:
+        return True
+    by_prior = SeenStructures([(record.id, candidate_structure(record))])
+    return by_prior.find(relaxed_structure(record)) is not None
+
+
+def _nearness(records: Sequence[StructureRecord], others: Sequence[StructureRecord]) -> FloatArray:
+    """A Gaussian of the distance between atomic fractions, shape (records, others)."""
+    fractions = [[atomic_fractions(record) for record in those] for those in (records, others)]
+    symbols = sorted({symbol for those in fractions for found in those for symbol in found})
+    here, there = (np.array([[f.get(s, 0.0) for s in symbols] for f in those]) for those in fractions)
+    squared = np.square(here[:, None] - there[None]).sum(axis=-1)
+    return np.asarray(np.exp(-squared / (2 * _WIDTH**2)))
+
+
+def above_joint_hull(
+    records: Sequence[StructureRecord], references: Mapping[str, float], elements: Sequence[str]
+) -> FloatArray:
+    """How far (eV/atom) each record lies above the hull that all of them make, shape (n,).
+
+    By the oracle's formation energies where a round's hull has them; elsewhere by the prior's with its usual
+    correction. NaN for a record that neither answered for.
+    """
+    found = np.array([r.verdict.formation_energy_per_atom if r.verdict else np.nan for r in records])
+    corrected = prior_formation_energies(records, references) + usual_corrections(
+        records, records, references
+    )
+    energies = np.where(np.isnan(found), corrected, found)
+    hull = Hull([atomic_fractions(record) for record in records], elements)
+    return energies - hull.level(np.where(np.isnan(energies), np.inf, energies))
+
+
+def glanced_at(record: StructureRecord) -> bool:
+    """Whether the prior had a first look at a candidate, and no other."""
+    return record.prior is not None and record.prior.brief
+
+
+def waiting(records: Sequence[StructureRecord], count: int) -> set[str]:
+    """Candidates that had a first look only, where ``count`` had more; else none, as all are needed."""
+    further = sum(record.prior is not None and not record.prior.brief for record in records)
+    return {record.id for record in records if glanced_at(record)} if further >= count else set()
+
+
+def _formation(record: StructureRecord, references: Mapping[str, float]) -> float:
+    if record.prior is None:
+        return float("nan")
+    return formation_energy(atomic_fractions(record), record.prior.energy_per_atom, references)
+
+
+def atomic_fractions(record: StructureRecord) -> dict[str, float]:
+    """By symbol."""
+    from pymatgen.core import Composition
+
+    return dict(Composition(record.formula).fractional_composition.get_el_amt_dict())

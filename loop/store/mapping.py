@@ -1,0 +1,80 @@
+"""Records as documents of MongoDB, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.store.queries import facets
+
+Document = dict[str, Any]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+_BESIDE = {"facets", "modified"}
+
+
+def record_of(line: str) -> StructureRecord:
+    """A structure record from a line of extended JSON, as bundles hold it. Raises ValueError."""
+    from bson import json_util
+
+    return StructureRecord.model_validate(from_mongo(json_util.loads(line)))
+
+
+def body(record: BaseModel) -> Document:
+    """What is stored of a record, but for its id."""
+    return record.model_dump(mode="json", exclude={"id"})
+
+
+def derived(record: StructureRecord) -> Document:
+    """What is stored beside a record for searches, and is no part of it."""
+    return {"facets": facets(record)} | modified_now()
+
+
+def modified_now() -> Document:
+    """When a document was last written, to the second."""
+    return {"modified": datetime.now(UTC).replace(microsecond=0)}
+
+
+def plain(fields: dict[str, Any]) -> Document:
+    """Fields as MongoDB takes them: models and enumerations turned into what JSON has."""
+    return {key: _plain_value(value) for key, value in fields.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return plain(value)
+    return str(value) if isinstance(value, Status) else value
+
+
+def without_id(document: Document) -> Document:
+    """All fields but MongoDB's own key."""
+    return {key: value for key, value in document.items() if key != "_id"}
+
+
+def from_mongo(document: Document) -> Document:
+    """What a record is made from: its fields and its id, without what is stored beside it."""
+    kept = {key: value for key, value in document.items() if key not in _BESIDE}
+    return without_id(kept) | {"id": document["_id"]}
+
+
+def load(model: type[ModelT], cursor: Iterable[Document]) -> list[ModelT]:
+    """Every document as a record. Raises pydantic's ValidationError for one that is none."""
+    return [model.model_validate(from_mongo(document)) for document in cursor]
+
+
+def differences(old: Document, new: Document, prefix: str = "") -> str:
+    """The keys whose values differ, as ``key: old -> new``, at most five."""
+    changed = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            inner = differences(before, after, f"{prefix}{key}.")
+            changed += [inner] if inner else []
+        elif before != after:
+            changed.append(f"{prefix}{key}: {before} -> {after}")
+    return "; ".join(changed[:5])

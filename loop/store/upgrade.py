@@ -1,0 +1,84 @@
+"""Documents of older Niobe versions, brought to the present schema; each is checked before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
+from niobe.loop.crystals.formulas import in_optimade_form
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import CampaignRecord
+from niobe.loop.store.database import Database
+
+Document = dict[str, Any]
+Step = Callable[[Document], Document]
+
+
+@dataclass
+class Upgraded:
+    """How many documents were rewritten, by collection, and a line for each that could not be."""
+
+    written: dict[str, int] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+
+
+def upgrade(database: Database) -> Upgraded:
+    """Bring campaigns and structure records to the present schema; what is up to date stays as it is.
+
+    A document that does not fit afterwards is left as it was and named. It can be run again at any time.
+    """
+    done = Upgraded()
+    for collection, steps in _STEPS.items():
+        for document in database.older_documents(collection, SCHEMA_VERSION):
+            try:
+                upgraded = _upgraded(collection, document, steps)
+            except (ValidationError, KeyError) as error:
+                done.broken.append(f"{collection} {document['id']}: {' '.join(str(error).split())[:200]}")
+            else:
+                database.rewrite(collection, upgraded)
+                done.written[collection] = done.written.get(collection, 0) + 1
+    return done
+
+
+def _upgraded(
+    collection: str, document: Document, steps: dict[int, Step]
+) -> CampaignRecord | StructureRecord:
+    for version in range(document.get("schema_version", 1), SCHEMA_VERSION):
+        document = steps[version](document) | {"schema_version": version + 1}
+    model = CampaignRecord if collection == "campaigns" else StructureRecord
+    return model.model_validate(document)
+
+
+def _as_it_was(document: Document) -> Document:
+    """What this version did not change."""
+    return document
+
+
+def _campaign_from_2(document: Document) -> Document:
+    """Version 2 added sources to the spec, version 3 took ``prior.rattle`` away; the digest covers all.
+
+    A spec without the key is of a campaign that had no prior.
+    """
+    content = {"prior": None} | document["spec"]
+    if content.get("prior"):
+        content = content | {"prior": {k: v for k, v in content["prior"].items() if k != "rattle"}}
+    spec = CampaignSpec.model_validate(content)
+    return document | {"spec": spec.model_dump(mode="json"), "spec_digest": spec.digest()}
+
+
+def _structure_from_1(document: Document) -> Document:
+    """Version 2 adds OPTIMADE's formula and the number of elements."""
+    return document | {
+        "formula_reduced": in_optimade_form(document["formula"]),
+        "nelements": len(document["chemsys"].split("-")),
+    }
+
+
+_STEPS: dict[str, dict[int, Step]] = {
+    "campaigns": {1: _as_it_was, 2: _campaign_from_2},
+    "structures": {1: _structure_from_1, 2: _as_it_was},
+}

@@ -1,0 +1,1 @@
+"""Niobe: an active-learning discovery loop for crystals."""

@@ -1,0 +1,80 @@
+"""The fused convolution gives what SevenNet's own gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk
+from pymatgen.io.ase import AseAtomsAdaptor
+from sevenn.calculator import SevenNetCalculator
+
+from niobe.flows.oracles.kernels.fused import FusedConvolution, fuse
+from niobe.flows.oracles.potentials import potential
+from tests.loop.factory import rutile
+
+pytestmark = pytest.mark.filterwarnings("ignore:No tensor product accelerator:UserWarning")
+
+CRYSTALS = {
+    "rutile": AseAtomsAdaptor.get_atoms(rutile(), msonable=False),
+    "one atom": bulk("W"),
+    "four elements": bulk("NaCl", "rocksalt", a=4.6, cubic=True),
+    "no neighbours": Atoms("Ar", cell=[12, 12, 12], pbc=True),
+}
+CRYSTALS["four elements"].symbols = "LiFeP2O4"
+
+
+@pytest.fixture(scope="module", params=["7net-0", pytest.param("7net-l3i5", marks=pytest.mark.slow)])
+def both(request: pytest.FixtureRequest) -> tuple[SevenNetCalculator, SevenNetCalculator]:
+    plain = SevenNetCalculator(request.param, device="cpu")
+    fused = SevenNetCalculator(request.param, device="cpu")
+    fuse(fused.model)
+    return plain, fused
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_same_energy_forces_and_stress(
+    both: tuple[SevenNetCalculator, SevenNetCalculator], name: str
+) -> None:
+    answers = []
+    for calculator in both:
+        atoms = CRYSTALS[name].copy()
+        atoms.rattle(0.1, seed=3)
+        atoms.calc = calculator
+        answers.append((atoms.get_potential_energy() / len(atoms), atoms.get_forces(), atoms.get_stress()))
+    (energy, forces, stress), (fused_energy, fused_forces, fused_stress) = answers
+    assert fused_energy == pytest.approx(energy, abs=2e-6)
+    np.testing.assert_allclose(fused_forces, forces, atol=2e-5)
+    np.testing.assert_allclose(fused_stress, stress, atol=2e-6)
+
+
+def test_forces_are_the_slope_of_the_energy(both: tuple[SevenNetCalculator, SevenNetCalculator]) -> None:
+    atoms = CRYSTALS["rutile"].copy()
+    atoms.rattle(0.1, seed=1)
+    atoms.calc = both[1]
+    force = atoms.get_forces()[2, 0]
+    energies = []
+    for step in (-0.01, 0.01):
+        moved = atoms.copy()
+        moved.calc = both[1]
+        moved.positions[2, 0] += step
+        energies.append(moved.get_potential_energy())
+    assert force == pytest.approx((energies[0] - energies[1]) / 0.02, abs=5e-3)
+
+
+def test_what_is_not_a_number_stays_so(both: tuple[SevenNetCalculator, SevenNetCalculator]) -> None:
+    convolution = next(m for m in both[1].model.children() if isinstance(m, FusedConvolution))
+    plain = convolution.plain
+    graph = {
+        plain.key_x: torch.full((1, plain.convolution.irreps_in1.dim), float("nan")),
+        plain.key_filter: torch.ones(1, plain.convolution.irreps_in2.dim),
+        plain.key_weight_input: torch.ones(1, plain.weight_nn.hs[0]),
+        plain.key_edge_idx: torch.zeros(2, 1, dtype=torch.int64),
+    }
+    assert torch.isnan(convolution(graph)[plain.key_x]).all()
+
+
+def test_the_oracles_potential_is_fused() -> None:
+    model = potential("7net-0").model
+    assert any(isinstance(module, FusedConvolution) for module in model.children())

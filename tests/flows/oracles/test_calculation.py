@@ -1,0 +1,61 @@
+"""A formation energy that no solid has is a hole of the potential: a failure, not a record's energy."""
+
+import math
+
+import pyarrow.parquet as pq
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.validate import validate_slot
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.documents.records import Choice, Lineage, Status
+from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
+from niobe.loop.store.database import Database
+from tests.loop.factory import element, validated
+from tests.loop.shared_crystals import shared_table
+
+SPEC = CampaignSpec.model_validate({"id": "deep", "elements": ["Au", "Cu"], "oracle": {"name": "emt"}})
+ALLOY = Structure(Lattice.tetragonal(2.8, 3.7), ["Au", "Cu"], [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
+
+
+@pytest.mark.filterwarnings("ignore")  # of atomate2, about its own arguments
+@pytest.mark.parametrize(
+    ("references", "status"),
+    [
+        ({"Au": 5.2, "Cu": 5.2}, Status.FAILED),
+        ({"Au": 4.0, "Cu": 4.0}, Status.VALIDATED),
+        ({"Au": 99.0}, Status.VALIDATED),
+    ],
+)
+def test_what_lies_deeper_than_any_solid_fails(
+    database: Database, references: dict[str, float], status: Status
+) -> None:
+    """EMT has the alloy near 0 eV/atom; the seeds say where its elements are."""
+    seeds = [validated(element(e), energy, index=i) for i, (e, energy) in enumerate(references.items())]
+    choice = Choice(function="greedy", arm="acquired", rank=0)
+    candidate = new_record(SPEC, 1, 0, ALLOY, Lineage(generator="test")).model_copy(
+        update={"status": Status.ACQUIRED, "acquired_round": 1, "choice": choice}
+    )
+    database.create_campaign(SPEC)
+    database.insert([*(seed.model_copy(update={"campaign": SPEC.id}) for seed in seeds), candidate])
+    database.open_round(SPEC.id, 1)
+    database.update_round(SPEC.id, 1, batch=[candidate.id])
+    validate_slot(database, SPEC, 1, 0, 1)
+    found = database.record(candidate.id)
+    assert found.status is status
+    if found.failure:
+        assert (found.failure.step, found.failure.cause, found.failure.attempts) == ("relax", "unphysical", 1)
+        assert "no solid is known below -5" in found.failure.message
+
+
+def test_no_solid_of_materials_project_lies_so_low() -> None:
+    energies = pq.read_table(shared_table(), columns=["e_form"])["e_form"].to_pylist()
+    assert len(energies) == 14_590
+    assert min(energies) == pytest.approx(-4.47, abs=0.005)
+    assert min(energies) > LOWEST_FORMATION_ENERGY
+
+
+def test_formation_energy_by_hand() -> None:
+    assert formation_energy({"Nb": 2, "O": 4}, -9.0, {"Nb": -10.0, "O": -5.0}) == pytest.approx(-7 / 3)
+    assert math.isnan(formation_energy({"Nb": 1}, -9.0, {}))

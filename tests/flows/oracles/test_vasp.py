@@ -1,0 +1,130 @@
+"""The VASP oracle through unmodified atomate2, custodian and emmet, with mock-vasp for VASP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pymatgen.core import SETTINGS, Lattice, Structure
+
+from niobe.config.errors import ConfigError
+from niobe.config.spec import CampaignSpec, Oracle
+from niobe.flows.oracles.base import NotConvergedError
+from niobe.flows.oracles.calculation import phonons, validate_structure
+from niobe.flows.oracles.force_field import ForceFieldOracle
+from niobe.flows.oracles.registry import check_machine, make_oracle
+from niobe.flows.oracles.vasp import VaspOracle, corrected_energy, require_converged
+from niobe.loop.documents.records import Validation
+from tests.flows.oracles.mock_vasp.fixtures import UseMock
+from tests.flows.oracles.mock_vasp.machine import RELAX, cuau, prepare, run_here
+
+pytestmark = [
+    # a made-up POTCAR is not among those that pymatgen knows, as it should be
+    pytest.mark.filterwarnings("ignore::pymatgen.io.vasp.inputs.UnknownPotcarWarning"),
+    # and Materials Project relaxes metals with the tetrahedron method
+    pytest.mark.filterwarnings("ignore::pymatgen.io.vasp.sets.BadInputSetWarning"),
+    # emmet's and pymatgen's symmetry search still go through spglib's old error handling
+    pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning"),
+    # what is not converged is said by both, to be mended
+    pytest.mark.filterwarnings("ignore::pymatgen.io.vasp.outputs.UnconvergedVASPWarning"),
+    # atomate2's force-field Makers, of their own arguments
+    pytest.mark.filterwarnings("ignore:`task_document_kwargs`:DeprecationWarning"),
+    # jobflow's local manager
+    pytest.mark.filterwarnings("ignore:cd is deprecated:FutureWarning"),
+]
+SPEC = CampaignSpec(
+    id="v",
+    elements=("Au", "Cu"),
+    oracle=Oracle(name="vasp", wall_time=120, retries=0),
+    phonons={"min_length": 4.0},  # type: ignore[arg-type]
+)
+
+
+def swapped() -> Structure:
+    """CuAu with the sites in the order in which no input set writes them, one moved."""
+    return Structure(Lattice.tetragonal(2.9, 3.6), ["Au", "Cu"], np.array([[0, 0, 0], [0.5, 0.5, 0.52]]))
+
+
+def test_it_equals_the_force_field_oracle_of_the_same_potential(use_mock: UseMock, tmp_path: Path) -> None:
+    use_mock("lj")
+    outcomes = []
+    for oracle in (make_oracle(SPEC.oracle), ForceFieldOracle(Oracle(name="lj"))):
+        found = validate_structure(SPEC, oracle, swapped(), tmp_path)
+        assert isinstance(found, Validation), found
+        vibrations = phonons(SPEC, oracle, Structure.from_dict(found.structure), tmp_path)
+        assert isinstance(vibrations, tuple), vibrations
+        outcomes.append((found, vibrations[0].verdict))
+    (ours, our_verdict), (theirs, their_verdict) = outcomes
+    assert ours.energy_per_atom == pytest.approx(theirs.energy_per_atom, abs=1e-3)
+    assert ours.spacegroup == theirs.spacegroup == 123
+    assert our_verdict.outcome is their_verdict.outcome
+    assert our_verdict.lowest_frequency == pytest.approx(their_verdict.lowest_frequency, abs=0.1)
+    assert ours.oracle.startswith("mock-vasp 6.0.0-mock lj-")
+
+
+def test_answers_keep_the_order_of_sites(use_mock: UseMock, tmp_path: Path) -> None:
+    use_mock("lj")
+    (answer,) = VaspOracle(SPEC.oracle).static([swapped()], tmp_path)
+    (expected,) = ForceFieldOracle(Oracle(name="lj")).static([swapped()], tmp_path)
+    assert [site.specie.symbol for site in answer.structure] == ["Au", "Cu"]
+    assert np.allclose(answer.forces, expected.forces, atol=1e-6)
+    assert answer.energy == pytest.approx(expected.energy, abs=1e-6)
+
+
+def test_nothing_is_known_of_vasp_before_it_answers() -> None:
+    with pytest.raises(RuntimeError, match="not answered yet"):
+        _ = VaspOracle(SPEC.oracle).fingerprint
+
+
+def document(folder: Path, structure: Structure, incar: dict[str, Any], **potcars: str) -> Any:
+    """The task document emmet makes of one run."""
+    from emmet.core.tasks import TaskDoc
+
+    run_here(prepare(folder, structure, incar, potcars=potcars))
+    return TaskDoc.from_directory(folder)
+
+
+def test_a_soft_stop_is_successful_to_emmet_and_not_converged_to_us(tmp_path: Path) -> None:
+    finished = document(tmp_path / "a", cuau(), RELAX)
+    require_converged(finished, Oracle(name="vasp", fmax=0.03))
+    with pytest.raises(NotConvergedError, match="largest force"):
+        require_converged(finished, Oracle(name="vasp", fmax=1e-9))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "STOPCAR").write_text("LSTOP = .TRUE.", encoding="utf-8")
+    stopped = document(tmp_path / "b", finished.output.structure, RELAX | {"EDIFFG": -1e-9})
+    assert stopped.state == "successful"
+    with pytest.raises(NotConvergedError, match="does not say"):
+        require_converged(stopped, Oracle(name="vasp", fmax=1.0))
+
+
+def test_real_energies_get_mp2020_corrections(tmp_path: Path) -> None:
+    oxide = Structure.from_spacegroup(225, Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    answer = document(tmp_path / "MgO", oxide, {"NSW": 0, "LASPH": True}, Mg="Mg_pv")
+    # MP2020Compatibility.yaml: -0.687 eV for each oxide ion
+    assert corrected_energy(answer) - answer.output.energy == pytest.approx(-0.687 * 4, abs=1e-6)
+
+
+def test_a_machine_that_cannot_run_vasp_is_told_what_is_missing(
+    use_mock: UseMock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use_mock("lj")
+    check_machine(SPEC)
+    with pytest.raises(ConfigError, match="no POTCAR for Po"):
+        check_machine(SPEC.model_copy(update={"elements": ("Po",)}))
+    monkeypatch.setitem(SETTINGS, "PMG_VASP_PSP_DIR", str(tmp_path))
+    with pytest.raises(ConfigError, match="no POTCAR of Au"):
+        check_machine(SPEC)
+    monkeypatch.setitem(SETTINGS, "PMG_VASP_PSP_DIR", None)
+    with pytest.raises(ConfigError, match="PMG_VASP_PSP_DIR=''"):
+        check_machine(SPEC)
+    monkeypatch.setenv("ATOMATE2_VASP_GAMMA_CMD", "/nowhere/vasp_gam")
+    with pytest.raises(ConfigError, match="ATOMATE2_VASP_GAMMA_CMD='/nowhere/vasp_gam': no such program"):
+        check_machine(SPEC)
+
+
+def test_vasp_is_given_a_day_unless_told_otherwise() -> None:
+    assert Oracle(name="vasp").wall_time == 86400
+    assert Oracle(name="vasp", wall_time=60).wall_time == 60
+    assert Oracle(name="emt").wall_time == 120

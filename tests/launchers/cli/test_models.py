@@ -1,0 +1,96 @@
+"""The commands about surrogates, run as a user runs them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from niobe.config.errors import ConfigError
+from niobe.config.spec import SurrogateChoice
+from niobe.launchers.cli import app
+from niobe.surrogates.models import load_surrogate
+from tests.contract.test_surrogates import OXYGEN, TRAIN
+
+TARGET = ["--target", "e_form"]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("table") / "rows.parquet"
+    rows(OXYGEN).to_parquet(file)
+    return file
+
+
+def rows(labels: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "lattice": [s.lattice.matrix.ravel() for s in TRAIN],
+            "numbers": [list(s.atomic_numbers) for s in TRAIN],
+            "frac_coords": [s.frac_coords.ravel() for s in TRAIN],
+            "e_form": labels,
+        }
+    )
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_fit_writes_a_checkpoint_that_predicts(table: Path, tmp_path: Path) -> None:
+    run("models", "fit", str(table), str(tmp_path / "m"), *TARGET, "-m", "wyckoff_rnn", "--epochs", "4")
+    answer = load_surrogate(tmp_path / "m").predict(TRAIN)["formation_energy_per_atom"]
+    assert np.isfinite(answer.mean[answer.in_domain]).all() and answer.in_domain.any()
+
+
+def test_compare_lists_each_model_once_best_first(table: Path) -> None:
+    options = ["-m", "gbt", "-m", "gbt_magpie", "--epochs", "5", "--json"]
+    scores = json.loads(run("models", "compare", str(table), *TARGET, *options))
+    assert {score["model"] for score in scores} == {"gbt", "gbt_magpie"}
+    assert scores[0]["mae"] <= scores[1]["mae"]
+
+
+def test_the_learning_curve_says_how_many_more_records_an_error_takes(table: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "plots" / "curve.html"
+    options = ["-m", "gbt_magpie", "--epochs", "5", "--points", "3", "--repeats", "2", "--to", str(drawn)]
+    assert "more records (90 % between" in run("learning-curve", str(table), *TARGET, *options)
+    page = drawn.read_text(encoding="utf-8")
+    assert "records trained on" in page and "https://cdn" not in page.split("<script")[0]
+
+
+def test_tune_writes_a_winner_that_a_campaign_can_name(table: Path, tmp_path: Path) -> None:
+    options = ["-m", "wyckoff_rnn", "--trials", "2", "--epochs", "2", "--json"]
+    run("tune", str(table), str(tmp_path), *TARGET, *options)
+    winner = SurrogateChoice.model_validate(
+        yaml.safe_load((tmp_path / "winner.yaml").read_text())["surrogate"]
+    )
+    assert winner.model == "wyckoff_rnn" and "width" in winner.options
+    assert (tmp_path / "trials.csv").is_file() and (tmp_path / "trials.html").is_file()
+
+
+def test_representations_are_checked_in_a_table(table: Path) -> None:
+    found = json.loads(run("representations", "check", str(table), "--most", "2", "--json"))
+    graph = next(row for row in found if row["name"] == "crystal graph")
+    assert max(graph[c] for c in ("rotation", "translation", "permutation", "cell", "supercell")) < 1e-9
+    assert graph["back"] < 1e-9
+
+
+def test_a_row_without_a_label_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    rows(np.where(np.arange(len(TRAIN)) == 6, np.nan, OXYGEN)).to_parquet(file)
+    with pytest.raises(ConfigError, match=r"rows.parquet:7: e_form is nan \(1 such rows\)"):
+        run("models", "compare", str(file), *TARGET)
+    with pytest.raises(ConfigError, match="'x' is no column of numbers; there are: e_form"):
+        run("models", "compare", str(file), "--target", "x")
+
+
+def test_unknown_names_are_bad_input(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown; allowed"):
+        run("models", "compare", str(table), *TARGET, "-m", "oracle")
+    with pytest.raises(ConfigError, match="allowed: grid, random, nas"):
+        run("tune", str(table), str(tmp_path), *TARGET, "--search", "best")

@@ -1,0 +1,134 @@
+"""Replay against tables small enough to know the answer."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core import Composition
+
+from niobe.loop.acquisition import Hull, near_hull, target_probability
+from niobe.loop.benchmark.replay import FUNCTIONS_COMPARED, LADDER, RANDOM, Plan, Table, run_arm
+from niobe.loop.benchmark.replay_tables import chemical_class, phase_diagram_table, property_table
+from tests.loop.factory import element, nbo, rocksalt, rutile
+
+FORMULAS = ["Li2O", "LiP", "P2O5", "Li3PO4", "LiPO3", "FeO", "Fe2O3", "LiFePO4", "FePO4", "FeP", "Li2O2"]
+ELEMENTS = ["Fe", "Li", "O", "P"]
+
+
+def shares(formula: str) -> dict[str, float]:
+    return dict(Composition(formula).fractional_composition.get_el_amt_dict())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-3, 1), min_size=len(FORMULAS), max_size=len(FORMULAS)))
+def test_the_hull_is_pymatgens(energies: list[float]) -> None:
+    entries = [
+        PDEntry(Composition(f), e * Composition(f).num_atoms) for f, e in zip(FORMULAS, energies, strict=True)
+    ]
+    diagram = PhaseDiagram([*entries, *(PDEntry(Composition(symbol), 0.0) for symbol in ELEMENTS)])
+    expected = [diagram.get_hull_energy_per_atom(Composition(f).fractional_composition) for f in FORMULAS]
+    level = Hull([shares(f) for f in FORMULAS], ELEMENTS).level(np.array(energies))
+    assert level == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_is_not_known_takes_no_part_in_the_hull() -> None:
+    hull = Hull([shares("FeO"), shares("Fe2O3")], ["Fe", "O"])
+    assert hull.level(np.array([np.inf, -1.0])) == pytest.approx([-0.5 / 0.6, -1.0])
+    assert hull.level(np.array([np.inf, np.inf])) == pytest.approx([0.0, 0.0])
+
+
+def test_target_probability_counts_draws_on_the_hull_that_all_make_together() -> None:
+    """Two candidates of one composition: only one of them can be the lower."""
+    judge = near_hull([shares("FeO")] * 3, ["Fe", "O"], 0.0)
+    sure = target_probability(judge, np.array([-1.0]), np.array([-2.0, -0.5]), np.full(2, 1e-9), seed=0)
+    assert sure == pytest.approx([1.0, 0.0], abs=1e-6)
+    even = target_probability(judge, np.array([5.0]), np.full(2, -2.0), np.full(2, 1.0), seed=0)
+    assert 0.9 < even.sum() < 1.2
+    unknown = target_probability(judge, np.array([-1.0]), np.array([np.nan, -2.0]), np.full(2, 0.1), seed=0)
+    assert np.isnan(unknown[0])
+    assert unknown[1] > 0.9
+
+
+def test_errors_of_one_kind_go_together() -> None:
+    """Of a hundred alike, the luckiest draw puts the hull of independent ones out of reach of the best one.
+
+    With errors mostly shared it stays the best.
+    """
+    judge = near_hull([shares("FeO")] * 101, ["Fe", "O"], 0.05)
+    mean = np.array([-2.0, *np.full(99, -1.8)])
+    known, std = np.array([5.0]), np.full(100, 0.1)
+    apart = target_probability(judge, known, mean, std, seed=0)
+    together = target_probability(judge, known, mean, std, kinds=np.zeros(100, dtype=int), seed=0)
+    assert apart[0] < 0.6
+    assert together[0] > apart[0] + 0.2
+    assert together[0] > 5 * together[1:].max()
+
+
+def line(n: int = 40) -> Table:
+    """Targets are the four lowest energies, and the feature tells them."""
+    energies = np.linspace(0.0, -1.0, n)
+    return Table(
+        name="line",
+        ids=tuple(f"row{i}" for i in range(n)),
+        features=np.column_stack([energies, np.ones(n)]),
+        energies=energies,
+        level=lambda given: np.full(n, energies[-4]),
+        tolerance=0.0,
+        start=(0,),
+        prior=energies + 0.01,
+    )
+
+
+@pytest.mark.parametrize("arm", LADDER + FUNCTIONS_COMPARED, ids=lambda arm: arm.name)
+def test_every_arm_asks_each_row_once_and_no_more_than_allowed(arm: object) -> None:
+    hits = run_arm(line(), arm, Plan(initial=4, batch=5, calls=100), seed=1)  # type: ignore[arg-type]
+    assert len(hits) == 39
+    assert sum(hits) == 4
+
+
+def test_a_perfect_prior_finds_the_targets_at_once_and_the_first_calls_are_shared() -> None:
+    plan = Plan(initial=6, batch=4, calls=12)
+    prior = next(arm for arm in LADDER if arm.prior)
+    assert sum(run_arm(line(), prior, plan, seed=3)[:4]) >= 3
+    learned = next(arm for arm in FUNCTIONS_COMPARED if arm.name == "retrained greedy")
+    assert run_arm(line(), learned, plan, seed=3)[:6] == run_arm(line(), RANDOM, plan, seed=3)[:6]
+
+
+def frame() -> pd.DataFrame:
+    found = [element("Nb"), element("O", 4.0), nbo(), rocksalt(), rutile()]
+    return pd.DataFrame(
+        {
+            "lattice": [s.lattice.matrix.ravel() for s in found],
+            "numbers": [np.array(s.atomic_numbers) for s in found],
+            "frac_coords": [s.frac_coords.ravel() for s in found],
+            "energy": [-20.0, -10.0, -60.0 * len(found[2]) / 6, -50.0, -56.0],
+            "correction": [0.0] * 5,
+            "e_form": [0.0, 0.0, -2.5, -1.0, -1.7],
+        }
+    )
+
+
+def test_a_phase_diagram_hides_its_compounds_and_knows_its_elements() -> None:
+    """NbO at −10 eV/atom lies 2.5 below the elements (−10 and −5); rock salt at −6.25 above them."""
+    table = phase_diagram_table("Nb-O", frame(), tolerance=0.01, prior=np.array([-10.0, -5, -10, -6, np.nan]))
+    assert table.start == (0, 1)
+    assert table.energies[2] == pytest.approx(-2.5)
+    assert table.targets.tolist() == [False, False, True, False, True]
+    assert table.prior is not None
+    assert table.prior[2:] == pytest.approx([-2.5, 1.5, 0.5])
+
+
+def test_a_property_table_looks_for_the_lowest_of_each_class() -> None:
+    table = property_table("sample", frame())
+    assert table.targets.tolist() == [True, False, True, False, False]
+    assert [chemical_class(set(e.split())) for e in ("Nb", "Nb O", "Zn S", "Na Cl", "Ga N")] == [
+        "metallic", "oxide", "chalcogenide", "halide", "pnictide",
+    ]  # fmt: skip
+
+
+def test_a_prior_that_is_not_there_is_refused() -> None:
+    table = property_table("sample", frame())
+    with pytest.raises(ValueError, match="has none"):
+        run_arm(table, LADDER[-1], Plan(1, 1, 3), seed=0)

@@ -1,0 +1,49 @@
+"""Same or new, whatever cell it is written in."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from niobe.loop.crystals.similarity import SeenStructures, content_hash, spacegroup_number
+from tests.loop.factory import nbo, rocksalt, rutile
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.tuples(*[st.floats(-2, 2)] * 3), st.permutations(range(6)))
+def test_translated_and_permuted_copies_are_found(shift: tuple[float, ...], order: list[int]) -> None:
+    copy = nbo()
+    copy = copy.from_sites([copy[i] for i in order])
+    copy.translate_sites(range(6), shift)
+    seen = SeenStructures([("a", rocksalt()), ("b", nbo())])
+    assert seen.find(copy) == "b"
+
+
+def test_supercells_match_and_other_structures_do_not() -> None:
+    seen = SeenStructures([("a", nbo())])
+    assert seen.find(nbo() * (2, 1, 1)) == "a"
+    assert seen.find(rocksalt()) is None
+    assert seen.find(rutile()) is None
+
+
+def test_the_first_that_matches_represents_them() -> None:
+    assert SeenStructures([("a", nbo()), ("b", nbo(4.25))]).find(nbo(4.22)) == "a"
+
+
+def test_some_can_be_left_out_of_a_search() -> None:
+    seen = SeenStructures([("a", nbo()), ("b", nbo(4.25))])
+    assert seen.find(nbo(4.22), but={"a"}) == "b"
+    assert seen.find(nbo(4.22), but={"a", "b"}) is None
+
+
+def test_content_hash_sees_geometry_and_species_only() -> None:
+    structure = nbo()
+    assert content_hash(structure) == content_hash(structure.from_sites(list(reversed(structure))))
+    assert content_hash(structure) != content_hash(nbo(4.21))
+
+
+def test_space_groups_by_number() -> None:
+    assert [spacegroup_number(s) for s in (nbo(), rocksalt(), rutile())] == [221, 225, 136]
+    broken = nbo()
+    broken.perturb(0.2)
+    assert spacegroup_number(broken) == 1
+    assert np.isfinite(broken.volume)

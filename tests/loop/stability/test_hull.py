@@ -1,0 +1,40 @@
+"""Hull values against hand-computed ones."""
+
+import pytest
+
+from niobe.loop.stability.hull import build_hull, elemental_energies, energy_above, formation_hull
+from tests.loop.factory import element, nbo, rocksalt, rutile, validated
+
+REFERENCES = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -5.0, index=1)]
+
+
+def test_formation_energy_and_e_above_hull_by_hand() -> None:
+    records = [*REFERENCES, validated(nbo(), -9.5, index=2), validated(rocksalt(), -9.2, index=3)]
+    hull = build_hull("t", 0, ("Nb", "O"), records)
+    stable, above = hull.entries[2], hull.entries[3]
+    assert stable.formation_energy_per_atom == pytest.approx(-9.5 - (-7.5))
+    assert stable.e_above_hull == 0.0
+    assert above.e_above_hull == pytest.approx(0.3)
+    assert formation_hull(hull, ["NbO", "Nb", "NbO3"]) == pytest.approx([-2.0, 0.0, -1.0])
+    assert energy_above(hull, "NbO", -9.6) == pytest.approx(-0.1)
+
+
+def test_a_compound_between_two_others_is_measured_against_their_mixture() -> None:
+    records = [*REFERENCES, validated(nbo(), -9.5, index=2), validated(rutile(), -7.0, index=3)]
+    entry = build_hull("t", 0, ("Nb", "O"), records).entries[3]
+    mixture = 2 / 3 * -9.5 + 1 / 3 * -5.0
+    assert entry.e_above_hull == pytest.approx(-7.0 - mixture)
+
+
+def test_two_oracles_never_meet() -> None:
+    with pytest.raises(ValueError, match="exactly one oracle"):
+        build_hull("t", 0, ("Nb", "O"), [*REFERENCES, validated(nbo(), -9.5, oracle="other")])
+
+
+def test_a_missing_reference_is_named() -> None:
+    with pytest.raises(ValueError, match="no validated elemental reference for O"):
+        build_hull("t", 0, ("Nb", "O"), [REFERENCES[0], validated(nbo(), -9.5)])
+
+
+def test_the_lowest_energy_of_an_element_is_its_reference() -> None:
+    assert elemental_energies([*REFERENCES, validated(element("Nb", 3.6), -10.5)]) == {"Nb": -10.5, "O": -5.0}

@@ -1,0 +1,122 @@
+"""Documents that version 1 wrote, brought to the present schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bson import json_util
+
+from niobe.config.spec import SCHEMA_VERSION, CampaignSpec, Prior
+from niobe.loop.crystals.formulas import in_optimade_form, optimade_formula
+from niobe.loop.store.database import Database
+from niobe.loop.store.schema import DOCUMENTS, json_schema, mongo_schema
+from niobe.loop.store.upgrade import upgrade
+from tests.loop.factory import nbo, rutile, validated
+
+DUMP = Path(__file__).parents[2] / "data" / "database_v1.jsonl"
+
+
+def restore_version_1(database: Database) -> None:
+    """tests/data/database_v1.jsonl: every document of a small campaign, as version 1 stored it."""
+    for line in DUMP.read_text(encoding="utf-8").splitlines():
+        stored = json_util.loads(line)
+        database.mongo[stored["collection"]].insert_one(stored["document"])
+
+
+def test_a_stored_version_1_becomes_the_present_one_and_stays_so(database: Database) -> None:
+    restore_version_1(database)
+    before = {document["_id"]: document for document in database.mongo["structures"].find({})}
+    assert all("nelements" not in document for document in before.values())
+    done = upgrade(database)
+    assert (done.written, done.broken) == ({"campaigns": 1, "structures": 4}, [])
+    after = {document["_id"]: document for document in database.mongo["structures"].find({})}
+    assert sorted((d["formula_reduced"], d["nelements"]) for d in after.values()) == [
+        ("Nb", 1),
+        ("NbO", 2),
+        ("NbO2", 2),
+        ("O", 1),
+    ]
+    for identifier, document in before.items():
+        kept = {key: value for key, value in document.items() if key != "schema_version"}
+        assert kept.items() <= after[identifier].items()
+    campaign = database.campaign("t")
+    assert campaign is not None
+    spec = CampaignSpec.model_validate(campaign.spec)
+    assert database.create_campaign(spec).schema_version == SCHEMA_VERSION
+    assert upgrade(database).written == {}
+
+
+def test_a_prior_of_version_2_loses_what_version_3_does_not_know(database: Database) -> None:
+    spec = CampaignSpec(id="old", elements=("Nb", "O"), prior=Prior(steps=7))
+    stored = database.create_campaign(spec).model_dump(mode="json")
+    prior = stored["spec"]["prior"] | {"rattle": 0.1}
+    older = {"schema_version": 2, "spec": stored["spec"] | {"prior": prior}, "spec_digest": "another"}
+    database.mongo["campaigns"].update_one({"_id": "old"}, {"$set": older})
+    assert upgrade(database).written == {"campaigns": 1}
+    found = database.campaign("old")
+    assert found is not None
+    assert CampaignSpec.model_validate(found.spec) == spec
+    assert found.spec_digest == spec.digest()
+
+
+def test_a_campaign_from_before_there_were_priors_has_none(database: Database) -> None:
+    stored = database.create_campaign(CampaignSpec(id="old", elements=("Nb", "O"))).model_dump(mode="json")
+    spec = {key: value for key, value in stored["spec"].items() if key != "prior"}
+    database.mongo["campaigns"].update_one({"_id": "old"}, {"$set": {"schema_version": 2, "spec": spec}})
+    assert upgrade(database).written == {"campaigns": 1}
+    found = database.campaign("old")
+    assert found is not None
+    assert found.spec["prior"] is None
+
+
+def test_what_does_not_fit_is_named_and_left_as_it_was(database: Database) -> None:
+    restore_version_1(database)
+    first = database.mongo["structures"].find_one({}, sort=[("_id", 1)])
+    assert first is not None
+    database.mongo["structures"].update_one({"_id": first["_id"]}, {"$set": {"status": "lost"}})
+    done = upgrade(database)
+    assert done.written["structures"] == 3
+    assert len(done.broken) == 1 and first["_id"] in done.broken[0] and "status" in done.broken[0]
+    assert database.mongo["structures"].find_one({"_id": first["_id"]})["schema_version"] == 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("formula", "wanted"),
+    [("NbO2", "NbO2"), ("O2", "O"), ("Al2(SO4)3", "Al2O12S3"), ("LiFePO4", "FeLiO4P"), ("Nb2O4", "NbO2")],
+)
+def test_formulas_in_the_form_of_optimade(formula: str, wanted: str) -> None:
+    assert in_optimade_form(formula) == wanted
+
+
+def test_amounts_that_are_not_whole_are_rounded_to_hundredths() -> None:
+    assert optimade_formula({"Nb": 0.5, "O": 1.0}) == "NbO2"
+
+
+def test_records_carry_the_fields_of_the_schema() -> None:
+    record = validated(rutile(), -9.0)
+    assert (record.formula_reduced, record.nelements, record.chemsys) == ("NbO2", 2, "Nb-O")
+    assert record.structure["@class"] == "Structure"
+
+
+@pytest.mark.parametrize("collection", list(DOCUMENTS))
+def test_schemas_name_their_version_and_hold_no_reference_for_mongodb(collection: str) -> None:
+    assert json_schema(collection)["$id"] == f"niobe:{collection}:{SCHEMA_VERSION}"
+    schema = mongo_schema(collection)
+    assert "_id" in schema["properties"] and "_id" in schema["required"]
+    text = repr(schema)
+    for unknown in ("$ref", "'type':", "'default'", "'format'", "'title'", "prefixItems"):
+        assert unknown not in text, unknown
+
+
+def test_the_embedded_server_says_that_it_checks_nothing_or_mongodb_refuses_what_is_wrong(
+    database: Database,
+) -> None:
+    from pymongo.errors import OperationFailure
+
+    enforced = database.enforce({name: mongo_schema(name) for name in DOCUMENTS})
+    database.insert([validated(nbo(), -9.0)])
+    if enforced:
+        with pytest.raises(OperationFailure, match="validation"):
+            database.mongo["structures"].insert_one({"status": "lost"})
+    assert database.count("t") == 1
