@@ -23,7 +23,7 @@ benchmark: $(VENV)/.ready
 	$(BIN)/python -m pytest -m benchmark -s
 
 figures: $(VENV)/.ready
-	$(BIN)/python -m tests.benchmarks.figures
+	$(BIN)/python -m tests.benchmarks.publish
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -23,8 +23,8 @@ from niobe.flows.steps.generate import sample_request
 from niobe.loop.generators import RandomSymmetric
 from niobe.surrogates.gan import CrystalGAN
 from niobe.surrogates.protocols import FloatArray
-from tests.benchmarks.figures import publish
 from tests.benchmarks.generative import KEPT, SYSTEMS, campaign_of, ensure_gan
+from tests.benchmarks.publish import publish
 
 _SEED, _EACH, _LONGEST = 1, {"gan": 48, "random": 16}, 40
 _STEPPINGS = {
@@ -60,6 +60,11 @@ def main() -> None:
     ]
     publish(
         "first-look",
+        page="discovery",
+        headline=(
+            "after {7[evaluations]} evaluations as the loop steps, {7[above]} eV/atom above the "
+            "minimum; as ASE steps, {1[above]}"
+        ),
         title=f"A brief look of CHGNet at {system} candidates: what it has reached and how it ranks them",
         command="python -m tests.benchmarks.first_look",
         rows=rows,

@@ -21,7 +21,7 @@ from typing import Any
 from niobe.config.loading import load_campaign, with_changes
 from niobe.launchers.benchmarking import LONGER_SEED, kept_at, longer_arm
 from niobe.loop.benchmark.ablation import SIZES, ladder
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".niobe/benchmarks/generative"
@@ -100,6 +100,8 @@ def main() -> None:
         ]
     publish(
         f"acceleration-generative-{options.system}",
+        page="discovery",
+        headline="mSUN {0[mSUN]} by random search, {7[mSUN]} by the loop as campaigns run it",
         title=f"Generative: {SYSTEMS[options.system]} from nothing, each part of the loop added to the last",
         command=f"python -m tests.benchmarks.generative --system {options.system}",
         rows=rows,
@@ -110,6 +112,8 @@ def main() -> None:
     )
     publish(
         f"acceleration-generators-{options.system}",
+        page="discovery",
+        headline="random search: {0[calls]} calls, {0[hits]} of them hits, {0[phonon-stable]} phonon-stable",
         title=f"Generative: {SYSTEMS[options.system]}, what each generator's oracle calls were",
         command=f"python -m tests.benchmarks.generative --system {options.system}",
         rows=[row for row in by_generator if row["table"] == rows[0]["table"]],

@@ -23,8 +23,8 @@ from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.stability.prerelaxed import prior_formation_energies, prior_references, usual_corrections
 from niobe.surrogates.models import make_surrogate
 from niobe.surrogates.protocols import FloatArray
-from tests.benchmarks.figures import publish
 from tests.benchmarks.generative import RUNS, SYSTEMS, campaign_of
+from tests.benchmarks.publish import publish
 
 _TARGET = "formation_energy_per_atom"
 _USUAL = "on top of the usual correction"
@@ -50,6 +50,11 @@ def main() -> None:
             chances[number] += _stability(before, batch, references)
     publish(
         "prior_corrections",
+        page="discovery",
+        headline=(
+            "round {5[round]}: mean error {5[mean error, eV/atom]} eV/atom, {3[mean error, "
+            "eV/atom]} without a correction first"
+        ),
         title="What the surrogate says of a batch before the oracle does, with a prior",
         command="python -m tests.benchmarks.prior_corrections",
         rows=_rows(scores),
@@ -65,6 +70,11 @@ def main() -> None:
     )
     publish(
         "prior_stability",
+        page="discovery",
+        headline=(
+            "round {1[round]}: −log likelihood {1[−log likelihood, surrogate]}, that of the share "
+            "so far {1[−log likelihood, share]}"
+        ),
         title="What the surrogate says of dynamical stability before the oracle does",
         command="python -m tests.benchmarks.prior_corrections",
         rows=_stability_rows(chances),

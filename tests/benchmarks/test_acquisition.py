@@ -14,7 +14,7 @@ import pytest
 
 from niobe.loop.acquisition import FUNCTIONS, Pool, choose_batch, near_hull, target_probability
 from niobe.surrogates.protocols import Prediction
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(14_400)]
 COMMAND = "python -m pytest -m benchmark tests/benchmarks/test_acquisition.py"
@@ -61,6 +61,8 @@ def test_a_pool_of_100000() -> None:
         rows.append({"function": function, "bar": "under 60 s, 4 GiB", **answer})
     publish(
         "acquisition-pool",
+        page="acquisition",
+        headline="{2[function]}: {2[seconds]} s, {2[GiB]} GiB ({2[bar]})",
         title="A batch of 16 from a pool of 100,000",
         command=COMMAND,
         rows=rows,
@@ -85,6 +87,8 @@ def test_replay() -> None:
     medians = content["overall AF 50%"]
     publish(
         "acceleration-replay",
+        page="acquisition",
+        headline="random choice {0[AF 50% (90 % interval)]}, the full loop {4[AF 50% (90 % interval)]}",
         title="Replay: acceleration at 50 % of what random choice finds, over all tables and seeds",
         command=COMMAND,
         rows=[{"arm": arm, "AF 50% (90 % interval)": factor} for arm, factor in medians.items()],
@@ -95,6 +99,8 @@ def test_replay() -> None:
     )
     publish(
         "acceleration-replay-tables",
+        page="acquisition",
+        headline="{0[table]}: random choice {0[AF 50%]}, the full loop {4[AF 50%]}",
         title="Replay: table by table",
         command=COMMAND,
         rows=content["rows"],

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(14_400)]
 COMMAND = "python -m pytest -m benchmark tests/benchmarks/test_campaign.py"
@@ -77,6 +77,11 @@ def test_niobium_oxides_on_three_seeds() -> None:
         )
     publish(
         "campaign",
+        page="campaign",
+        headline=(
+            "seed {0[seed]}: {0[validations]} validations in {0[minutes]} minutes, "
+            "first discovery after {0[first discovery, minutes]}"
+        ),
         title="The worked example: niobium oxides from a file, three seeds",
         command=COMMAND,
         rows=rows,

@@ -18,7 +18,7 @@ import pytest
 from niobe.launchers.embedded import ensure_server, server_status, stop_server
 from niobe.launchers.embedded.folder import DatabaseFolder
 from niobe.launchers.embedded.storage.snapshots import snapshots_of
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 SEED = 11
@@ -150,6 +150,8 @@ def test_figures_of_the_embedded_database(tmp_path: Path) -> None:
     }
     publish(
         "database",
+        page="database",
+        headline="{3[what]}: {3[100,000 records]} at 100,000 records ({3[bar at 100,000]})",
         title="The embedded database",
         command=COMMAND,
         rows=[

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from niobe.launchers.embedded import ensure_server, stop_server
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 from tests.launchers.embedded.test_durability import WRITERS, assert_nothing_lost, kill_under_writers
 from tests.launchers.embedded.test_wire import harass
 from tests.launchers.embedded.test_workers import Queue, each_ran_once
@@ -39,6 +39,7 @@ def test_figures_under_hardship(tmp_path: Path) -> None:
     lost = len(acknowledged - found)
     publish(
         "database_hardship",
+        page="database",
         title="The embedded database under hardship",
         command="python -m pytest -m benchmark tests/benchmarks/test_database_hardship.py",
         rows=[

@@ -20,7 +20,7 @@ from niobe.launchers.fireworks.rockets import Rockets, fly_rockets
 from niobe.launchers.services import campaign_database
 from niobe.loop.documents.records import Status
 from niobe.loop.store.database import Database
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
 WORKERS = 2
@@ -140,6 +140,8 @@ def test_overhead_of_the_loop(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ]
     publish(
         "fireworks-overhead",
+        page="fireworks",
+        headline="{5[what]}: {5[share of wall]} (bar: {5[bar]})",
         title="FireWorks: overhead of the loop",
         command=COMMAND + " -k overhead",
         rows=rows,
@@ -192,6 +194,11 @@ def test_growth_with_the_validations(home: Path, monkeypatch: pytest.MonkeyPatch
         rows.append(_row(done, wall, processor, steps, rows))
     publish(
         "fireworks-growth",
+        page="fireworks",
+        headline=(
+            "{0[s per validation]} s a validation with {0[validations]}, {3[s per validation]} "
+            "with {3[validations]} (bar: {3[bar]})"
+        ),
         title="FireWorks: how the loop grows with the validations",
         command=COMMAND + " -k growth",
         rows=rows,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 from tests.loop.readers.test_fuzz import SPGLIB, fuzz
 
 SEED, FILES = 2, 2000
@@ -21,6 +21,7 @@ def test_two_thousand_mutated_files(tmp_path: Path) -> None:
     outcomes = fuzz(tmp_path, FILES, seed=SEED)
     publish(
         "fuzz",
+        page="sources",
         title="Mutated CIF, POSCAR and CSV files",
         command="python -m pytest -m benchmark -s tests/benchmarks/test_fuzz.py",
         rows=[

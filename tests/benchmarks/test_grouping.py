@@ -10,7 +10,7 @@ from pymatgen.core import Structure
 
 from niobe.loop.crystals.grouping import group
 from niobe.loop.crystals.similarity import matcher
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 from tests.loop.crystals.test_grouping import by_brute_force
 from tests.loop.shared_crystals import most_polymorphs, real_structures, with_copies
 
@@ -60,6 +60,7 @@ def test_groups_are_those_of_brute_force_and_come_sooner() -> None:
         )
         publish(
             "grouping",
+            page="sources",
             title="Duplicates grouped: agreement with brute force",
             command=COMMAND,
             rows=rows,
@@ -89,6 +90,7 @@ def test_time_grows_no_faster_than_n_log_n() -> None:
         rows.append(_growth_row(count, count_before, len(set(groups.values())), seconds, before))
         publish(
             "grouping-growth",
+            page="sources",
             title="Duplicates grouped: growth",
             command=COMMAND,
             rows=rows,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 from tests.loop.shared_crystals import shared_table
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,7 @@ def test_ingest_of_a_real_table(tmp_path: Path) -> None:
         stop_server(tmp_path / "db")
     publish(
         "ingest",
+        page="sources",
         title="A table of 14,590 structures, ingested",
         command="python -m pytest -m benchmark -s tests/benchmarks/test_ingest.py",
         rows=[

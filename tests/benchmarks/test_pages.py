@@ -15,7 +15,7 @@ import pytest
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.embedded import ensure_server, stop_server
 from niobe.loop.store.database import Database
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 from tests.launchers.pages.serving import served
 from tests.loop.factory import SPEC, rutile, validated
 
@@ -128,6 +128,8 @@ def test_first_byte_of_pages_over_100_000_records(tmp_path: Path) -> None:
     stop_server(tmp_path / "db")
     publish(
         "pages",
+        page="database",
+        headline="{0[page]}: first byte after {0[median]} ({0[bar]})",
         title="Pages over 100,000 records",
         command="python -m pytest -m benchmark tests/benchmarks/test_pages.py",
         rows=rows,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from niobe.flows.oracles.potentials import potential
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 from tests.loop.factory import nbo
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3000)]
@@ -71,6 +71,8 @@ def _compare(
         )
     publish(
         figures,
+        page="potentials",
+        headline="{3[atoms]} atoms: {3[ratio]} times as fast as shipped",
         title=title,
         command="python -m pytest -m benchmark tests/benchmarks/test_potential.py",
         rows=rows,

@@ -1,4 +1,4 @@
-"""Surrogates on Materials Project structures: the bars of trust. Figures go to docs/benchmarks.
+"""Surrogates on Materials Project structures: the bars of trust. Figures go to docs/benchmarks/surrogates.md.
 
 Trainings lie in ``NIOBE_BENCHMARK_WORK`` (default ``.niobe/benchmarks``) and go on where they were
 interrupted; ``python -m tests.benchmarks.train_surrogate`` runs them beforehand.
@@ -21,8 +21,8 @@ from niobe.surrogates.calibration import coverage, miscalibration_area
 from niobe.surrogates.models import make_surrogate
 from niobe.surrogates.models.neural import NeuralSurrogate
 from niobe.surrogates.representations.composition import magpie
-from tests.benchmarks.figures import publish
 from tests.benchmarks.materials import TARGET, Materials, materials, structure_of, table
+from tests.benchmarks.publish import publish
 from tests.benchmarks.train_surrogate import SEED, fit, split_rows
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(4 * 3600)]
@@ -93,6 +93,7 @@ def test_formation_energy(split: str) -> None:
         rows.append(row(f"ensemble (members {members})", "< best member", found["ensemble"]))
     publish(
         f"surrogates-{split}",
+        page="surrogates",
         title={"hash": "Formation energy, test part by hash", "year": "Formation energy, trained by 2003"}[
             split
         ],
@@ -130,6 +131,7 @@ def test_potential_as_prior() -> None:
     mae = float(np.abs(errors[inside]).mean())
     publish(
         "surrogates-prior",
+        page="surrogates",
         title="Formation energy, a universal potential as prior",
         command=COMMAND,
         rows=[
@@ -167,6 +169,7 @@ def test_dynamic_stability() -> None:
         rows.append(row(f"{name}, ROC-AUC ({100 * answered.mean():.0f} % answered)", "> 0.75", auc))
     publish(
         "surrogates-stability",
+        page="surrogates",
         title="Dynamic stability, 5-fold",
         command=COMMAND,
         rows=rows,
@@ -207,6 +210,7 @@ def test_screening_speed() -> None:
     torch.set_num_threads(threads)
     publish(
         "surrogates-speed",
+        page="surrogates",
         title="Screening speed, structures of 9–11 atoms, graphs included",
         command=COMMAND,
         rows=[

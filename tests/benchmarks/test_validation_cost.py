@@ -27,7 +27,7 @@ from niobe.flows.oracles.vasp import VaspOracle
 from niobe.loop.documents.records import Validation
 from niobe.loop.documents.structures import symmetrised
 from niobe.loop.stability.phonons import supercell_matrix
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 from tests.flows.oracles.mock_vasp.fixtures import UseMock
 from tests.flows.oracles.mock_vasp.machine import COMMAND
 from tests.loop.factory import nbo
@@ -183,6 +183,11 @@ def test_cost_of_one_validation(tmp_path: Path, use_mock: UseMock, monkeypatch: 
     ]
     publish(
         "validation-cost",
+        page="potentials",
+        headline=(
+            "force-field oracle {1[ratio]} times ASE and phonopy by hand ({1[bar]}), VASP's path "
+            "on the mock {2[ratio]} ({2[bar]})"
+        ),
         title="One validation: relaxation, static run and phonons of NbO with 7net-0",
         command="python -m pytest tests/benchmarks/test_validation_cost.py -m benchmark",
         rows=rows,

@@ -18,7 +18,7 @@ from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.force_field import ForceFieldOracle
 from niobe.loop.documents.records import Failure, StructureRecord, Validation
 from niobe.loop.documents.structures import candidate_structure
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 from tests.end_to_end.test_campaign import place, records
 from tests.end_to_end.test_vasp_campaign import launch, on_mock_vasp
 from tests.flows.oracles.mock_vasp.machine import ROOT, environment
@@ -101,6 +101,11 @@ def test_verdicts_equal_those_of_the_potential_itself(place: Path) -> None:
     lowest = [abs(row["difference, THz"]) for row in rows if row.get("difference, THz") is not None]
     publish(
         "vasp-campaign",
+        page="vasp",
+        headline=(
+            "{0[structure]}: {0[difference, meV/atom]} meV/atom from the force field's, both "
+            "verdicts {0[verdicts]}"
+        ),
         title="Nb-O through VASP's path: each verdict beside the force-field oracle's",
         command="python -m pytest tests/benchmarks/test_vasp_campaign.py -m benchmark",
         rows=rows,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.figures import publish
+from tests.benchmarks.publish import publish
 from tests.flows.oracles.atomate2_flows import FLOWS, run_flow
 from tests.flows.oracles.mock_vasp.fixtures import UseMock
 
@@ -22,6 +22,8 @@ def test_table_of_flows(use_mock: UseMock, tmp_path: Path) -> None:
     assert all(row["VASP runs"] == row["successful"] > 0 for row in rows)
     publish(
         "vasp-flows",
+        page="vasp",
+        headline="{0[flow]}: {0[successful]} of {0[VASP runs]} runs successful",
         title="atomate2's VASP flows on mock-vasp, unchanged",
         command="python -m pytest tests/benchmarks/test_vasp_flows.py -m benchmark",
         rows=rows,

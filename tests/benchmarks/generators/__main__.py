@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from niobe.loop.campaign.acceleration import hit_ratio
-from tests.benchmarks.figures import publish
 from tests.benchmarks.generators.arms import ARMS
 from tests.benchmarks.generators.judging import Tally, judge
 from tests.benchmarks.generators.relaxing import (
@@ -22,6 +21,7 @@ from tests.benchmarks.generators.relaxing import (
     seconds_of,
 )
 from tests.benchmarks.generators.store import Run, stored
+from tests.benchmarks.publish import publish
 
 SYSTEMS = ("Nb-O", "Ti-N")
 _BARS = {"random": 3.0, "prototype": 1.2, "point_cloud": 2.0}
@@ -67,6 +67,11 @@ def _publish(options: argparse.Namespace, tallies: dict[Run, Tally]) -> None:
     samples = {tally.calls for tally in tallies.values()}
     publish(
         "generators",
+        page="generators",
+        headline=(
+            "{0[system]}: {0[S.U.N.]} of {0[relaxed]} samples of the GAN, {1[S.U.N.]} of "
+            "{1[relaxed]} of random structures"
+        ),
         title="Generators on the same oracle",
         command=(
             f"python -m tests.benchmarks.generators --systems {' '.join(options.systems)} "

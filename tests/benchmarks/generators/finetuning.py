@@ -27,7 +27,6 @@ from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Lineage, StructureRecord, Verdict
 from niobe.surrogates.gan import CrystalGAN
 from niobe.surrogates.protocols import Sample
-from tests.benchmarks.figures import DOCS, publish
 from tests.benchmarks.generators.arms import draw_from, trained_gan
 from tests.benchmarks.generators.judging import Tally, above_hull, hull, judge
 from tests.benchmarks.generators.relaxing import (
@@ -39,6 +38,7 @@ from tests.benchmarks.generators.relaxing import (
     settings,
 )
 from tests.benchmarks.generators.store import Run, read, structure, validation
+from tests.benchmarks.publish import DOCS, publish
 
 _LEVEL, _PLOT = 0.90, "finetuning.png"
 
@@ -153,6 +153,7 @@ def _publish(options: argparse.Namespace, runs: list[list[Run]], rounds: list[li
     _plot(hits, calls, options.system)
     publish(
         "gan_finetuning",
+        page="generators",
         title="The GAN fine-tuned on its own records",
         command=(
             f"python -m tests.benchmarks.generators.finetuning --rounds {options.rounds} "
@@ -162,7 +163,7 @@ def _publish(options: argparse.Namespace, runs: list[list[Run]], rounds: list[li
         seconds=seconds_of(options.folder, itertools.chain(*runs)),
         seeds=options.seeds,
         notes=[
-            f"{options.system}, 7net-0; ![S.U.N. rate a round](images/{_PLOT})",
+            f"{options.system}, 7net-0; ![S.U.N. rate a round](../images/{_PLOT})",
             "S.U.N.: at most 0.1 eV/atom above the hull of references and all rounds together, unique and "
             "new against earlier rounds. What earlier rounds drew or relaxed is screened out before the "
             "oracle, so each round has fewer easy finds left. No phonons were run.",

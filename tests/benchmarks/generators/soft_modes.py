@@ -27,9 +27,9 @@ from niobe.loop.documents.records import Failure, Stability
 from niobe.loop.generators import SoftModes, SoftParent
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.surrogates.protocols import Sample, SampleRequest
-from tests.benchmarks.figures import publish
 from tests.benchmarks.generators.arms import phonon_labels
 from tests.benchmarks.generators.store import stored, write
+from tests.benchmarks.publish import publish
 
 _RUTILE = "A2B_tP6_136_f_a O-Nb"
 _LONG_ENOUGH = 9.0  # Å: holds the zone boundary of rutile along its chains exactly
@@ -266,6 +266,7 @@ def _publish(options: argparse.Namespace) -> None:
     pairs = [] if rutile is None else [child.get("shortest_pairs") for child in rutile["children"]]
     publish(
         "soft_modes",
+        page="generators",
         title="Soft modes",
         command=f"python -m tests.benchmarks.generators.soft_modes --parents {options.parents} --publish",
         rows=rows,

@@ -12,8 +12,8 @@ from rich.progress import track
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.crystals.validity import why_invalid
 from niobe.surrogates.protocols import Sample
-from tests.benchmarks.figures import publish
 from tests.benchmarks.generators.arms import request, trained_gan, training_of
+from tests.benchmarks.publish import publish
 
 _SYSTEM = "Nb-O"
 
@@ -49,6 +49,7 @@ def main() -> None:
         command = f"python -m tests.benchmarks.generators.speed --samples {options.samples} --publish"
         publish(
             "gan_speed",
+            page="generators",
             title="The GAN: training and sampling",
             command=command,
             rows=rows,
