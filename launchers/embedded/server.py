@@ -43,6 +43,7 @@ _MEMORY_BYTES = 200_000_000
 _MOST_CLIENTS = 500
 _SNAPSHOT_SECONDS = 1800.0
 _POLL_SECONDS = 0.2
+_SWITCH_SECONDS = 0.001  # a costly query hands the interpreter on so often
 _STOPPING = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -168,6 +169,7 @@ def serve(folder: DatabaseFolder, port: int | None, idle_minutes: float) -> int:
     client; 0 for never.
     """
     warnings.simplefilter("ignore")  # mongomock-ng warns about each option it does not know
+    sys.setswitchinterval(_SWITCH_SECONDS)
     lock = folder.lock()
     if lock is None:
         info = folder.info()

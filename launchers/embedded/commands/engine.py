@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +13,8 @@ from niobe.launchers.embedded.commands import catalog, reads, writes
 from niobe.launchers.embedded.commands.cursors import Cursors
 from niobe.launchers.embedded.commands.errors import CommandError, as_answer
 from niobe.launchers.embedded.commands.refusals import refuse_operators, refuse_options
+from niobe.launchers.embedded.query.pace import limited
+from niobe.launchers.embedded.query.patterns import linear
 from niobe.launchers.embedded.storage.collection import IndexedCollection
 from niobe.launchers.embedded.storage.documents import StoredServer
 from niobe.launchers.embedded.storage.file import DatabaseFile, storage_errors
@@ -58,13 +58,15 @@ class Engine:
         refuse_options(command)
         if name != "insert":
             refuse_operators(command)
+            command = linear(command)
         if name in _HANDSHAKE:
             return handler(self, command)
         is_write = _is_write(name, command)
         with self.lock:
             if self._is_closed:
                 raise CommandError(11600, "the database is stopping")
-            answer = self._write(handler, command) if is_write else self._read(handler, command)
+            with limited(command.get("maxTimeMS"), None if is_write else self.lock):
+                answer = self._write(handler, command) if is_write else self._read(handler, command)
         if is_write:
             self.file.settle()
         return answer
@@ -101,8 +103,6 @@ class Engine:
                 database, name=name, _db_store=self.store[command["$db"]]
             )
             database._collection_accesses[name] = self._collections[key]
-        limit = command.get("maxTimeMS")
-        self._collections[key].deadline = time.monotonic() + limit / 1000 if limit else math.inf
         return self._collections[key]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mongomock_ng.aggregate import process_pipeline
 
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
+from niobe.launchers.embedded.query.pace import apart
 from niobe.launchers.embedded.storage.collection import IndexedCollection
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 _FIRST_BATCH = 101
+_READING_STAGES = {"$lookup", "$unionWith", "$out", "$merge"}  # they need the file
 _COUNT_STAGE = {"$group": {"_id": 1, "n": {"$sum": 1}}}
 
 
@@ -57,7 +60,15 @@ def _run_pipeline(
         return iter([{"_id": 1, "n": number}] if number else [])
     fields = _fields_needed(rest[0]) if rest else None
     documents = (_trimmed(document, fields) for document in collection.select(filter))
-    return iter(process_pipeline(list(documents), collection.database, rest, None))
+    found = list(documents)
+    with contextlib.nullcontext() if _names(rest) & _READING_STAGES else apart():
+        return iter(process_pipeline(found, collection.database, rest, None))
+
+
+def _names(value: Any) -> set[str]:
+    """Keys anywhere in a pipeline."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set(value if isinstance(value, dict) else ()).union(*map(_names, inner))
 
 
 def _fields_needed(stage: Document) -> set[str] | None:

@@ -7,6 +7,7 @@ from typing import Any
 from niobe.launchers.embedded.commands.errors import not_supported
 
 _OPERATORS = {"$where", "$function", "$accumulator", "$jsonSchema", "$text"}
+_UNBOUNDED = {"$regexMatch", "$regexFind", "$regexFindAll", "$range", "$reduce", "$graphLookup", "$zip"}
 _OPTIONS = (
     "collation",
     "txnNumber",
@@ -25,10 +26,10 @@ def refuse_options(command: dict[str, Any]) -> None:
 
 
 def refuse_operators(value: Any) -> None:
-    """Raise CommandError for operators that mongomock-ng would evaluate as Python, or not at all."""
+    """Raise CommandError for operators that mongomock-ng evaluates as Python, at any cost, or not at all."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            if key in _OPERATORS:
+            if key in _OPERATORS or key in _UNBOUNDED:
                 raise not_supported(key)
             refuse_operators(inner)
     elif isinstance(value, list):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -15,7 +13,7 @@ from mongomock_ng.collection import Collection
 from mongomock_ng.filtering import filter_applies, resolve_sort_key
 from pymongo.errors import DuplicateKeyError, WriteError
 
-from niobe.launchers.embedded.commands.errors import CommandError
+from niobe.launchers.embedded.query.pace import apart, tick
 from niobe.launchers.embedded.storage.documents import StoredCollection
 from niobe.launchers.embedded.storage.indexing import Condition, conditions, exact_conditions, index_key
 from niobe.launchers.embedded.wire import CODEC
@@ -26,8 +24,6 @@ Sort = Sequence[tuple[str, int]]
 
 class IndexedCollection(Collection):
     """Narrows an equality filter to candidates by index; mongomock-ng decides which of them match."""
-
-    deadline = math.inf
 
     @property
     def stored(self) -> StoredCollection:
@@ -81,12 +77,10 @@ class IndexedCollection(Collection):
 
     def _iter_documents(self, filter: Document) -> Iterator[Document]:
         useful = [condition for condition in conditions(filter) if self._is_indexed(condition)]
-        deadline = self.deadline
         is_known = False
         for document in self.stored.meeting(useful):
             is_known = True
-            if time.monotonic() > deadline:
-                raise CommandError(50, "operation exceeded time limit")
+            tick()
             if filter_applies(filter, document):
                 yield document
         if not is_known:
@@ -181,9 +175,10 @@ def _sorted(documents: Iterator[Document], sort: Sort) -> Iterator[Document]:
         ([resolve_sort_key(field, document) for field, _ in sort], bson.encode(document))
         for document in documents
     ]
-    for position, (field, direction) in reversed(list(enumerate(sort))):
-        if field == "$natural":
-            rows = rows[::-1] if direction < 0 else rows
-        else:
-            rows.sort(key=lambda row: row[0][position], reverse=direction < 0)
+    with apart():
+        for position, (field, direction) in reversed(list(enumerate(sort))):
+            if field == "$natural":
+                rows = rows[::-1] if direction < 0 else rows
+            else:
+                rows.sort(key=lambda row: row[0][position], reverse=direction < 0)
     return (bson.decode(body, codec_options=CODEC) for _, body in rows)
