@@ -21,8 +21,8 @@ def why_not(spec: CampaignSpec) -> str:
 
 def _reasons(spec: CampaignSpec) -> Iterator[str]:
     potentials: dict[str, OracleName] = {"oracle.name": spec.oracle.name}
-    if spec.prior is not None:
-        potentials["prior.potential"] = spec.prior.potential
+    if spec.prerelax is not None:
+        potentials["prerelax.potential"] = spec.prerelax.potential
     for key, potential in potentials.items():
         if unknown := unknown_to(potential, spec.elements):
             yield f"{key}: {potential} does not know {unknown[0]}; chgnet, lj and vasp know all elements"
@@ -32,8 +32,8 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
             f"limits: no cell of {spec.limits.min_atoms} to {spec.limits.max_atoms} atoms of "
             f"{', '.join(spec.elements)} has {has}"
         )
-    if spec.surrogate.model == "mlip_prior" and spec.prior is not None:
-        yield "surrogate.model: mlip_prior has CHGNet as a prior of its own; allowed with prior: null"
+    if spec.surrogate.model == "mlip_prior" and spec.prerelax is not None:
+        yield "surrogate.model: mlip_prior has CHGNet as a prior mean of its own; allowed with prerelax: null"
     if spec.surrogate.model == "mlip_prior" and spec.oracle.name == "chgnet":
         yield "surrogate.model: mlip_prior is CHGNet, the oracle; what ranks may not judge"
     generators = {part.name for part in spec.generation.mix}

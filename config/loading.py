@@ -107,6 +107,8 @@ def _first_problem(error: ValidationError, content: dict[str, Any]) -> str:
 def _unknown_key(location: tuple[int | str, ...]) -> str:
     model = _model_at(location[:-1])
     key = str(location[-1])
+    if location == ("prior",):
+        return "prior: is prerelax since schema version 4; call it so"
     names = list(model.model_fields) if model else []
     near = difflib.get_close_matches(key, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(names)}"

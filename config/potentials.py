@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Literal
 
 OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
-PriorName = Literal["chgnet", "7net-0", "emt", "lj"]
+PrerelaxPotential = Literal["chgnet", "7net-0", "emt", "lj"]
 
-USUAL_PRIORS: dict[OracleName, PriorName] = {
+DEFAULT_PRERELAX_POTENTIALS: dict[OracleName, PrerelaxPotential] = {
     "7net-0": "chgnet",
     "7net-l3i5": "chgnet",
     "chgnet": "7net-0",

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from niobe.config.potentials import USUAL_PRIORS, OracleName, PriorName, unknown_to
+from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, OracleName, PrerelaxPotential, unknown_to
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _MAX_ELEMENTS = 5
 _VASP_WALL_TIME = 86400.0
 
@@ -206,7 +206,7 @@ class Oracle(_Part):
         return given
 
 
-class Prior(_Part):
+class Prerelaxation(_Part):
     """A cheap potential that relaxes each candidate a little before the surrogate ranks it. fmax in eV/Å.
 
     The surrogate then learns the oracle's difference to it. It may not be the oracle itself. keep: below 1,
@@ -215,21 +215,21 @@ class Prior(_Part):
     controls, or where too few are relaxed further; what is like another is a duplicate.
     """
 
-    potential: PriorName = "chgnet"
+    potential: PrerelaxPotential = "chgnet"
     steps: Annotated[int, Field(ge=0, le=500)] = 25
     first_steps: Annotated[int, Field(ge=1, le=500)] = 12
     keep: Annotated[float, Field(gt=0, le=1)] = 1.0
     fmax: Annotated[float, Field(gt=0, le=1)] = 0.1
 
 
-def _usual_prior(before: dict[str, Any]) -> Prior | None:
+def _default_prerelaxation(before: dict[str, Any]) -> Prerelaxation | None:
     """Of the fields validated before; none for a toy oracle, which no other potential foretells, and for
     ``mlip_prior``, which has one of its own."""
-    usual = USUAL_PRIORS.get(before["oracle"].name) if "oracle" in before else None
-    if usual is None or unknown_to(usual, before.get("elements", ())):
+    default = DEFAULT_PRERELAX_POTENTIALS.get(before["oracle"].name) if "oracle" in before else None
+    if default is None or unknown_to(default, before.get("elements", ())):
         return None
     learns_itself = "surrogate" in before and before["surrogate"].model == "mlip_prior"
-    return None if learns_itself else Prior(potential=usual)
+    return None if learns_itself else Prerelaxation(potential=default)
 
 
 class GeneratorShare(_Part):
@@ -311,7 +311,7 @@ class Policy(_Part):
 class CampaignSpec(_Part):
     """A chemical system, a goal and a budget. Everything random follows from ``seed``.
 
-    prior: unless named, the usual one of the oracle; ``null`` for none. asynchronous: with ``launcher:
+    prerelax: unless named, the default of the oracle; ``null`` for none. asynchronous: with ``launcher:
     fireworks``, go on at the quorum while slow validations run; what comes late counts in the next round.
     """
 
@@ -327,7 +327,7 @@ class CampaignSpec(_Part):
     generation: Generation = Generation()
     oracle: Oracle = Oracle()
     surrogate: SurrogateChoice = SurrogateChoice()
-    prior: Prior | None = Field(default_factory=_usual_prior)
+    prerelax: Prerelaxation | None = Field(default_factory=_default_prerelaxation)
     acquisition: Acquisition = Acquisition()
     phonons: Phonons = Phonons()
     hull_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -336,12 +336,12 @@ class CampaignSpec(_Part):
     policy: Policy = Policy()
     launcher: Literal["local", "fireworks"] = "local"
 
-    @field_validator("prior", mode="before")
+    @field_validator("prerelax", mode="before")
     @classmethod
-    def _usual_potential(cls, given: object, info: ValidationInfo) -> object:
-        """A prior that names no potential has the usual one of the oracle."""
-        usual = USUAL_PRIORS.get(info.data["oracle"].name) if "oracle" in info.data else None
-        return {"potential": usual} | given if usual and isinstance(given, dict) else given
+    def _default_potential(cls, given: object, info: ValidationInfo) -> object:
+        """A pre-relaxation that names no potential has the default of the oracle."""
+        default = DEFAULT_PRERELAX_POTENTIALS.get(info.data["oracle"].name) if "oracle" in info.data else None
+        return {"potential": default} | given if default and isinstance(given, dict) else given
 
     @field_validator("sources")
     @classmethod
@@ -368,8 +368,10 @@ class CampaignSpec(_Part):
         foreign = sorted(set(self.limits.fractions) - set(self.elements))
         if foreign:
             raise ValueError(f"limits.fractions: {foreign[0]!r} is not in the campaign; allowed: {allowed}")
-        if self.prior is not None and self.prior.potential == self.oracle.name:
-            raise ValueError(f"prior.potential: {self.oracle.name} is the oracle; what ranks may not judge")
+        if self.prerelax is not None and self.prerelax.potential == self.oracle.name:
+            raise ValueError(
+                f"prerelax.potential: {self.oracle.name} is the oracle; what ranks may not judge"
+            )
         if self.asynchronous and self.launcher == "local":
             raise ValueError("asynchronous: needs launcher: fireworks; the local launcher waits for a batch")
         return self
@@ -390,9 +392,10 @@ class CampaignSpec(_Part):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
-    def breeds(self) -> bool:
-        """Whether a round draws offspring after all else, from what its prior has brought to rest by then."""
-        return self.prior is not None and any(part.name == "offspring" for part in self.generation.mix)
+    def draws_offspring(self) -> bool:
+        """Whether a round draws offspring after all else, from what its pre-relaxation potential has relaxed
+        by then."""
+        return self.prerelax is not None and any(part.name == "offspring" for part in self.generation.mix)
 
     def derived_seed(self, round_number: int, step: str) -> int:
         """A 32-bit seed for one step of one round, derived from the campaign's id and seed."""

@@ -90,19 +90,22 @@ def screen(campaign: Document, number: int, after: Any = None) -> Document:
 
 
 @job
-def prior(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+def prerelax(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
     """Relax the candidates ``slot``, ``slot + slots``, … of the round a little with the cheap potential."""
-    from niobe.flows.steps.prerelax import prior_slot as step
+    from niobe.flows.steps.prerelax import prerelax_slot as step
 
     return _run_slot(campaign, number, slot, slots, step)
 
 
 @job
-def choose_promising(campaign: Document, number: int, litter: int = 0, after: Any = None) -> Document:
-    """Choose what the cheap potential relaxes beyond a first look; once more for each ``litter``."""
+def choose_promising(
+    campaign: Document, number: int, offspring_batch: int = 0, after: Any = None
+) -> Document:
+    """Choose what the cheap potential relaxes beyond a short pre-relaxation; once more for each
+    ``offspring_batch``."""
     from niobe.flows.steps.prerelax import choose_promising as step
 
-    name = f"choose_promising_{litter}" if litter else "choose_promising"
+    name = f"choose_promising_{offspring_batch}" if offspring_batch else "choose_promising"
     return _run_once(name, campaign, number, step)
 
 
@@ -115,11 +118,19 @@ def relax_promising(campaign: Document, number: int, slot: int, slots: int, afte
 
 
 @job
-def breed(campaign: Document, number: int, litter: int, litters: int, after: Any = None) -> Document:
-    """Draw and screen one of ``litters`` litters of offspring of what the cheap potential brought to rest."""
-    from niobe.flows.steps.generate import breed as step
+def draw_offspring(
+    campaign: Document, number: int, offspring_batch: int, offspring_batches: int, after: Any = None
+) -> Document:
+    """Draw and screen one of ``offspring_batches`` batches of offspring of what the cheap potential
+    relaxed."""
+    from niobe.flows.steps.generate import draw_offspring as step
 
-    return _run_once(f"breed_{litter}", campaign, number, partial(step, litter=litter, litters=litters))
+    return _run_once(
+        f"offspring_{offspring_batch}",
+        campaign,
+        number,
+        partial(step, offspring_batch=offspring_batch, offspring_batches=offspring_batches),
+    )
 
 
 @job

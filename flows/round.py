@@ -12,12 +12,12 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows import jobs as steps
 
 SEED_SLOTS = 8
-PRIOR_SLOTS = 8
-LITTERS = 4
-Kind = Literal["learning", "prior", "oracle"]
+PRERELAX_SLOTS = 8
+OFFSPRING_BATCHES = 4
+Kind = Literal["learning", "prerelax", "oracle"]
 _KINDS: dict[str, Kind] = {
-    "prior": "prior",
-    "relax_promising": "prior",
+    "prerelax": "prerelax",
+    "relax_promising": "prerelax",
     "validate": "oracle",
     "phonons": "oracle",
 }
@@ -54,11 +54,12 @@ def _kind(job: Job) -> Kind:
 
 
 def preparation(spec: CampaignSpec, number: int) -> list[Job]:
-    """The jobs up to the round's batch, whose job comes last (round 0: the seeds, then their priors)."""
+    """The jobs up to the round's batch, whose job comes last (round 0: the seeds, then their pre-
+    relaxations)."""
     if number > 0:
         return _discovery(spec, number)
     start = steps.seed(spec.model_dump(mode="json"))
-    return [*_prior_jobs(spec, 0, start), start]
+    return [*_prerelax_jobs(spec, 0, start), start]
 
 
 def _discovery(spec: CampaignSpec, number: int) -> list[Job]:
@@ -68,17 +69,19 @@ def _discovery(spec: CampaignSpec, number: int) -> list[Job]:
     needed = [gan, surrogate] if spec.generation.phonon_critic else [gan]
     generated = steps.generate(campaign, number, after=[job.output for job in needed])
     screened = steps.screen(campaign, number, after=generated.output)
-    priors = _prior_jobs(spec, number, screened)
-    for litter in range(1, LITTERS + 1) if spec.breeds else ():
-        bred = steps.breed(campaign, number, litter, LITTERS, after=[job.output for job in priors])
-        bred.name = f"{bred.name} {litter}"
-        _go_on_without([bred])
-        priors = [*priors, bred, *_prior_jobs(spec, number, bred, litter)]
-    before = [surrogate, screened, *priors]
+    prerelaxed = _prerelax_jobs(spec, number, screened)
+    for offspring_batch in range(1, OFFSPRING_BATCHES + 1) if spec.draws_offspring else ():
+        drawn = steps.draw_offspring(
+            campaign, number, offspring_batch, OFFSPRING_BATCHES, after=[job.output for job in prerelaxed]
+        )
+        drawn.name = f"{drawn.name} {offspring_batch}"
+        _go_on_without([drawn])
+        prerelaxed = [*prerelaxed, drawn, *_prerelax_jobs(spec, number, drawn, offspring_batch)]
+    before = [surrogate, screened, *prerelaxed]
     predicted = steps.predict(campaign, number, after=[job.output for job in before])
     acquired = steps.acquire(campaign, number, after=predicted.output)
     _go_on_without([predicted])
-    return [surrogate, gan, generated, screened, *priors, predicted, acquired]
+    return [surrogate, gan, generated, screened, *prerelaxed, predicted, acquired]
 
 
 def _validation_jobs(
@@ -96,27 +99,29 @@ def _validation_jobs(
     return [*relaxed, chosen, *phonons, end]
 
 
-def _prior_jobs(spec: CampaignSpec, number: int, after: Job, litter: int = 0) -> list[Job]:
+def _prerelax_jobs(spec: CampaignSpec, number: int, after: Job, offspring_batch: int = 0) -> list[Job]:
     """The jobs that ask the campaign's cheap potential, once or twice; none without one.
 
-    litter: which litter of offspring they ask about, 0 for all else.
+    offspring_batch: which offspring batch they ask about, 0 for all else.
     """
-    if spec.prior is None:
+    if spec.prerelax is None:
         return []
-    campaign, of = spec.model_dump(mode="json"), f"litter {litter}" if litter else ""
+    campaign = spec.model_dump(mode="json")
+    of = f"offspring batch {offspring_batch}" if offspring_batch else ""
     looks = [
-        steps.prior(campaign, number, slot, PRIOR_SLOTS, after=after.output) for slot in range(PRIOR_SLOTS)
+        steps.prerelax(campaign, number, slot, PRERELAX_SLOTS, after=after.output)
+        for slot in range(PRERELAX_SLOTS)
     ]
-    _number_slots(looks, f"prior {of}".strip())
-    if number == 0 or spec.prior.keep == 1:
+    _number_slots(looks, f"pre-relaxation {of}".strip())
+    if number == 0 or spec.prerelax.keep == 1:
         return looks
-    chosen = steps.choose_promising(campaign, number, litter, after=[job.output for job in looks])
+    chosen = steps.choose_promising(campaign, number, offspring_batch, after=[job.output for job in looks])
     further = [
-        steps.relax_promising(campaign, number, slot, PRIOR_SLOTS, after=chosen.output)
-        for slot in range(PRIOR_SLOTS)
+        steps.relax_promising(campaign, number, slot, PRERELAX_SLOTS, after=chosen.output)
+        for slot in range(PRERELAX_SLOTS)
     ]
     chosen.name = f"{chosen.name} {of}".strip()
-    _number_slots(further, f"prior again {of}".strip())
+    _number_slots(further, f"further pre-relaxation {of}".strip())
     _go_on_without([chosen])
     return [*looks, chosen, *further]
 

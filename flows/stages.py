@@ -16,7 +16,7 @@ from niobe.flows.round import labelled_flow, preparation
 
 
 def prepare(spec: CampaignSpec, number: int) -> Flow:
-    """All jobs up to the choice of the batch (round 0: seeds and their priors)."""
+    """All jobs up to the choice of the batch (round 0: seeds and their pre-relaxations)."""
     return labelled_flow(preparation(spec, number), spec, number)
 
 

@@ -1,4 +1,5 @@
-"""Runs the arms of a generative benchmark, each in a home and database of its own; finished ones are kept."""
+"""Runs the settings of a generative benchmark, each in a home and database of its own; finished ones are
+kept."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from niobe.config.spec import CampaignSpec
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from niobe.loop.benchmark.ablation import Arm
+    from niobe.loop.benchmark.ablation import Setting
     from niobe.loop.benchmark.generative import Run
     from niobe.loop.documents.records import StructureRecord
     from niobe.surrogates.protocols import FloatArray
@@ -30,17 +31,19 @@ _OWN = ("NIOBE_HOME", "NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI")
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What to run: a campaign, a size by name, campaign seeds, arms by name, calls of a longer random search.
+    """What to run: a campaign, a size by name, campaign seeds, settings by name, calls of a longer random
+    search.
 
-    Without ``arms`` the full size runs all, the short one the first and the last. finished: nothing is run,
-    what there is already is judged. hull_runs: files of runs, as of former code, that only add to the hull.
+    Without ``settings`` the full size runs all, the short one the first and the last. finished: nothing is
+    run, what there is already is judged. hull_runs: files of runs, as of former code, that only add to the
+    hull.
     """
 
     spec: CampaignSpec
     folder: Path
     preset: Literal["short", "full"]
     seeds: Sequence[int]
-    arms: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     random_calls: int = 0
     finished: bool = False
     hull_runs: Sequence[Path] = ()
@@ -48,116 +51,122 @@ class Benchmark:
 
 
 def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console) -> dict[str, Any]:
-    """Run what is missing; ``rows`` of figures, ``hits`` by arm, run and call and ``generators``, each for
-    every tolerance.
+    """Run what is missing; ``rows`` of figures, ``hits`` by setting, run and call and ``generators``, each
+    for every tolerance.
 
-    Raises ConfigError for an unknown arm, where of what is ``finished`` no run is the first arm's, and where
-    one of the ``hull_runs`` is no finished run.
+    Raises ConfigError for an unknown setting, where of what is ``finished`` no run is the first setting's,
+    and where one of the ``hull_runs`` is no finished run.
     """
     from niobe.loop.benchmark.ablation import SIZES
-    from niobe.loop.benchmark.generative import Judged, by_generator, energies_above, figures
+    from niobe.loop.benchmark.generative import ScoredRun, by_generator, energies_above, figures
 
     spec, size = benchmark.spec, SIZES[benchmark.preset]
-    arms = _chosen_arms(benchmark)
+    settings = _chosen_settings(benchmark)
     judging = [_read_run(file) for file in benchmark.hull_runs]
     known = known_phases(spec, benchmark.folder)
-    runs = _runs(benchmark, arms, console)
+    runs = _runs(benchmark, settings, console)
     everything = [*runs, *judging, *_longer_search(benchmark, console)]
     above = energies_above(everything, known, spec.elements)
     if benchmark.phonons:
-        runs = _with_phonons(benchmark, arms, runs, above, max(tolerances), console)
-    labels = {arm.name: arm.adds for arm in arms}
+        runs = _with_phonons(benchmark, settings, runs, above, max(tolerances), console)
+    labels = {setting.name: setting.adds for setting in settings}
     rows: list[dict[str, Any]] = []
     generators: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
     for tolerance in tolerances:
         table = f"{spec.chemsys} ε {tolerance:g} eV/atom"
         judged = [
-            Judged.of(run, energies, tolerance, size.calls)
+            ScoredRun.of(run, energies, tolerance, size.calls)
             for run, energies in zip(runs, above, strict=False)
         ]
-        by_arm = {name: [one for one in judged if one.run.arm == name] for name in labels}
-        by_arm = {name: of_arm for name, of_arm in by_arm.items() if of_arm}
-        rows += [{"table": table, **row} for row in figures(by_arm, labels, size.batch)]
-        generators += [{"table": table, **row} for row in by_generator(by_arm, labels)]
-        found[table] = {labels[name]: [one.hits for one in of_arm] for name, of_arm in by_arm.items()}
+        by_setting = {name: [one for one in judged if one.run.setting == name] for name in labels}
+        by_setting = {name: of_setting for name, of_setting in by_setting.items() if of_setting}
+        rows += [{"table": table, **row} for row in figures(by_setting, labels, size.batch)]
+        generators += [{"table": table, **row} for row in by_generator(by_setting, labels)]
+        found[table] = {
+            labels[name]: [one.hits for one in of_setting] for name, of_setting in by_setting.items()
+        }
     return {"rows": rows, "hits": found, "generators": generators}
 
 
-def _runs(benchmark: Benchmark, arms: Sequence[Arm], console: Console) -> list[Run]:
-    """Every arm on the first seed, then on the next."""
-    pairs = [(seed, arm) for seed in benchmark.seeds for arm in arms]
+def _runs(benchmark: Benchmark, settings: Sequence[Setting], console: Console) -> list[Run]:
+    """Every setting on the first seed, then on the next."""
+    pairs = [(seed, setting) for seed in benchmark.seeds for setting in settings]
     if benchmark.finished:
-        pairs = [(seed, arm) for seed, arm in pairs if kept_at(arm, seed, benchmark.folder).is_file()]
-        if all(arm is not arms[0] for _, arm in pairs):
-            raise ConfigError(f"--finished: {benchmark.folder} holds no finished run of {arms[0].name!r}")
+        pairs = [
+            (seed, setting) for seed, setting in pairs if kept_at(setting, seed, benchmark.folder).is_file()
+        ]
+        if all(setting is not settings[0] for _, setting in pairs):
+            raise ConfigError(f"--finished: {benchmark.folder} holds no finished run of {settings[0].name!r}")
     runs = []
-    for number, (seed, arm) in enumerate(pairs, start=1):
-        console.print(f"[bold]{arm.adds}[/bold], seed {seed} ({number} of {len(pairs)})")
-        runs.append(run_arm(arm, seed, benchmark.folder, console))
+    for number, (seed, setting) in enumerate(pairs, start=1):
+        console.print(f"[bold]{setting.adds}[/bold], seed {seed} ({number} of {len(pairs)})")
+        runs.append(run_setting(setting, seed, benchmark.folder, console))
     return runs
 
 
 def _with_phonons(
     benchmark: Benchmark,
-    arms: Sequence[Arm],
+    settings: Sequence[Setting],
     runs: Sequence[Run],
     above: Sequence[FloatArray],
     tolerance: float,
     console: Console,
 ) -> list[Run]:
-    """The runs, with a dynamical verdict on all within ``tolerance`` where the arm runs no phonons."""
+    """The runs, with a dynamical verdict on all within ``tolerance`` where the setting runs no phonons."""
     from niobe.flows.oracles.benchmark import stability_of
     from niobe.loop.benchmark.replaying import write_json
     from niobe.loop.documents.records import Stability
 
-    without = {arm.name: arm for arm in arms if not arm.spec.phonons.enabled}
+    without = {setting.name: setting for setting in settings if not setting.spec.phonons.enabled}
     done = []
     for run, energies in zip(runs, above, strict=False):
         verdicts = zip(run.calls, run.dynamics(), energies, strict=True)
         low = [call for call, verdict, e in verdicts if e <= tolerance and verdict is Stability.UNDECIDED]
-        asked = [call for call in low if run.arm in without and call.id not in run.later]
+        asked = [call for call in low if run.setting in without and call.id not in run.later]
         if asked:
-            console.print(f"{run.arm}, seed {run.seed}: phonons of {len(asked)} structures")
+            console.print(f"{run.setting}, seed {run.seed}: phonons of {len(asked)} structures")
         for call in asked:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 verdict = stability_of(benchmark.spec, call, benchmark.folder / "work")
             run = run.model_copy(update={"later": run.later | {call.id: verdict}})
-            write_json(kept_at(without[run.arm], run.seed, benchmark.folder), run.model_dump(mode="json"))
+            write_json(kept_at(without[run.setting], run.seed, benchmark.folder), run.model_dump(mode="json"))
         done.append(run)
     return done
 
 
-def _chosen_arms(benchmark: Benchmark) -> list[Arm]:
-    """The first arm always. Raises ConfigError for a name that the campaign has no arm for."""
-    from niobe.loop.benchmark.ablation import SIZES, ladder
+def _chosen_settings(benchmark: Benchmark) -> list[Setting]:
+    """The first setting always. Raises ConfigError for a name that the campaign has no setting for."""
+    from niobe.loop.benchmark.ablation import SIZES, ablation_series
 
-    every = ladder(benchmark.spec, SIZES[benchmark.preset])
-    names = [arm.name for arm in every]
-    unknown = sorted(set(benchmark.arms) - set(names))
+    every = ablation_series(benchmark.spec, SIZES[benchmark.preset])
+    names = [setting.name for setting in every]
+    unknown = sorted(set(benchmark.settings) - set(names))
     if unknown:
-        raise ConfigError(f"--arm: {unknown[0]!r} is no arm of this campaign; allowed: {', '.join(names)}")
-    wanted = benchmark.arms or (names if benchmark.preset == "full" else names[-1:])
-    return [arm for arm in every if arm.name in {names[0], *wanted}]
+        raise ConfigError(
+            f"--setting: {unknown[0]!r} is no setting of this campaign; allowed: {', '.join(names)}"
+        )
+    wanted = benchmark.settings or (names if benchmark.preset == "full" else names[-1:])
+    return [setting for setting in every if setting.name in {names[0], *wanted}]
 
 
 def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
     """One random search of more calls, which only adds to the hull that judges."""
     if not benchmark.random_calls:
         return []
-    longer = longer_arm(benchmark.spec, benchmark.preset, benchmark.random_calls)
+    longer = longer_setting(benchmark.spec, benchmark.preset, benchmark.random_calls)
     if benchmark.finished and not kept_at(longer, LONGER_SEED, benchmark.folder).is_file():
         return []
     console.print(f"[bold]{longer.adds}[/bold]")
-    return [run_arm(longer, LONGER_SEED, benchmark.folder, console)]
+    return [run_setting(longer, LONGER_SEED, benchmark.folder, console)]
 
 
-def longer_arm(spec: CampaignSpec, preset: Literal["short", "full"], calls: int) -> Arm:
-    """The first arm with more oracle calls than the arms have."""
-    from niobe.loop.benchmark.ablation import SIZES, ladder
+def longer_setting(spec: CampaignSpec, preset: Literal["short", "full"], calls: int) -> Setting:
+    """The first setting with more oracle calls than the settings have."""
+    from niobe.loop.benchmark.ablation import SIZES, ablation_series
 
-    first = ladder(spec, replace(SIZES[preset], calls=calls))[0]
+    first = ablation_series(spec, replace(SIZES[preset], calls=calls))[0]
     return replace(first, name="longer", adds=f"random search of {calls} calls, for the hull")
 
 
@@ -171,30 +180,30 @@ def _read_run(file: Path) -> Run:
         raise ConfigError(f"--hull: {file}: no finished run ({type(error).__name__})") from error
 
 
-def run_arm(arm: Arm, seed: int, folder: Path, console: Console) -> Run:
-    """One arm on one seed: run to its end, or taken up where it was, or read where it is finished.
+def run_setting(setting: Setting, seed: int, folder: Path, console: Console) -> Run:
+    """One setting on one seed: run to its end, or taken up where it was, or read where it is finished.
 
     Raises StepFailedError or PartialSourceError as a campaign does.
     """
     from niobe.loop.benchmark.generative import Run
     from niobe.loop.benchmark.replaying import write_json
 
-    kept = kept_at(arm, seed, folder)
+    kept = kept_at(setting, seed, folder)
     if kept.is_file():
         return Run.model_validate_json(kept.read_text(encoding="utf-8"))
-    spec, home = with_changes(arm.spec, {"seed": seed}), kept.parent
+    spec, home = with_changes(setting.spec, {"seed": seed}), kept.parent
     started, fresh = time.monotonic(), not home.exists()
     records = _campaign(spec, home, console)
     seconds = round(time.monotonic() - started, 1) if fresh else None
-    run = Run.of(arm.name, seed, records, seconds)
+    run = Run.of(setting.name, seed, records, seconds)
     write_json(kept, run.model_dump(mode="json"))
     return run
 
 
-def kept_at(arm: Arm, seed: int, folder: Path) -> Path:
-    """Where the finished run of an arm lies; another one once the campaign file says something else."""
-    spec = with_changes(arm.spec, {"seed": seed})
-    return folder / "runs" / f"{arm.name}-{seed}-{spec.digest()[:8]}" / "run.json"
+def kept_at(setting: Setting, seed: int, folder: Path) -> Path:
+    """Where the finished run of a setting lies; another one once the campaign file says something else."""
+    spec = with_changes(setting.spec, {"seed": seed})
+    return folder / "runs" / f"{setting.name}-{seed}-{spec.digest()[:8]}" / "run.json"
 
 
 def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[StructureRecord]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from niobe.config.potentials import PriorName
+from niobe.config.potentials import PrerelaxPotential
 from niobe.config.settings import Settings
-from niobe.config.spec import CampaignSpec, Prior
+from niobe.config.spec import CampaignSpec, Prerelaxation
 
 _SECONDS_PER_VALIDATION = {
     "7net-0": 6.5,
@@ -16,7 +16,12 @@ _SECONDS_PER_VALIDATION = {
     "lj": 1.0,
     "vasp": 7200.0,
 }
-_SECONDS_PER_STEP: dict[PriorName, float] = {"chgnet": 0.02, "7net-0": 0.07, "emt": 0.001, "lj": 0.001}
+_SECONDS_PER_STEP: dict[PrerelaxPotential, float] = {
+    "chgnet": 0.02,
+    "7net-0": 0.07,
+    "emt": 0.001,
+    "lj": 0.001,
+}
 _SECONDS_OF_LEARNING = 20.0
 """Of one round: training, drawing, screening and ranking some hundred candidates."""
 
@@ -32,8 +37,8 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
     seeds = 3 * len(spec.elements) + prototypes + own + recomputed
     oracle = (validations + seeds) * _SECONDS_PER_VALIDATION[spec.oracle.name]
     candidates = spec.budget.rounds * spec.generation.candidates
-    prior = candidates * _seconds_of_prior(spec.prior) if spec.prior else 0.0
-    wall = (oracle + prior) / Settings().workers + spec.budget.rounds * _SECONDS_OF_LEARNING
+    prerelax = candidates * _seconds_of_prerelaxation(spec.prerelax) if spec.prerelax else 0.0
+    wall = (oracle + prerelax) / Settings().workers + spec.budget.rounds * _SECONDS_OF_LEARNING
     return {
         "campaign": spec.id,
         "system": spec.chemsys,
@@ -43,13 +48,13 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
         "seeds up to": seeds,
         "oracle": spec.oracle.name,
         "oracle minutes": round(oracle / 60, 1),
-        "prior": spec.prior.potential if spec.prior else "none",
-        "prior minutes": round(prior / 60, 1),
+        "prerelax": spec.prerelax.potential if spec.prerelax else "none",
+        "pre-relaxation minutes": round(prerelax / 60, 1),
         "wall minutes": round(wall / 60, 1),
     }
 
 
-def _seconds_of_prior(prior: Prior) -> float:
+def _seconds_of_prerelaxation(prerelax: Prerelaxation) -> float:
     """Seconds for one candidate, on average."""
-    steps = prior.steps if prior.keep == 1 else prior.first_steps + prior.keep * prior.steps
-    return steps * _SECONDS_PER_STEP[prior.potential]
+    steps = prerelax.steps if prerelax.keep == 1 else prerelax.first_steps + prerelax.keep * prerelax.steps
+    return steps * _SECONDS_PER_STEP[prerelax.potential]

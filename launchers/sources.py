@@ -29,17 +29,17 @@ def ingest_with_progress(
     from rich.progress import Progress
 
     from niobe.loop.sources.ingest import ingest
-    from niobe.loop.sources.reading import Manner
+    from niobe.loop.sources.reading import ReadOptions
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(source.name, total=source.most)
-        manner = Manner(
+        options = ReadOptions(
             Settings().home / "sources",
             refresh=refresh,
             tick=lambda count, total: bar.update(task, completed=count, total=total or source.most),
             say=lambda line: bar.console.print(f"{source.name}: {line}"),
         )
-        return ingest(database, source, elements, manner)
+        return ingest(database, source, elements, options)
 
 
 def why_nothing(done: Ingested) -> str:

@@ -95,7 +95,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleBatch:
-    """Samples in drawing order, and how many draws were thrown away, by reason."""
+    """Samples in drawing order, and how many draws were rejected, by reason."""
 
     samples: tuple[Sample, ...]
     rejected: Mapping[str, int]

@@ -127,7 +127,8 @@ def check_physics(answer: Answer) -> None:
 
 
 def check_depth(answer: Answer, references: Mapping[str, float]) -> None:
-    """Raises UnphysicalAnswerError for a formation energy that no solid has: a hole of the potential."""
+    """Raises UnphysicalAnswerError for a formation energy that no solid has: an unphysical minimum of the
+    potential."""
     composition = answer.structure.composition.get_el_amt_dict()
     formation = formation_energy(composition, answer.energy_per_atom, references)
     if formation < LOWEST_FORMATION_ENERGY:

@@ -9,7 +9,7 @@ import numpy as np
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows.jobs import checkpoint_folder
-from niobe.flows.steps.generate import merge_twins
+from niobe.flows.steps.generate import mark_duplicates
 from niobe.loop.acquisition import (
     Batch,
     GaussianProcess,
@@ -28,9 +28,9 @@ from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.stability.hull import formation_hull
 from niobe.loop.stability.prerelaxed import (
     atomic_fractions,
-    prior_formation_energies,
-    prior_references,
-    usual_corrections,
+    mean_corrections,
+    prerelaxed_formation_energies,
+    prerelaxed_references,
     waiting,
 )
 from niobe.loop.store.database import Database
@@ -40,7 +40,7 @@ from niobe.surrogates.protocols import FloatArray, Prediction
 
 def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Set aside candidates that turned out to be known, predict every other that may be acquired."""
-    merge_twins(database, spec, round_record.number)
+    mark_duplicates(database, spec, round_record.number)
     predict_pool(database, spec, round_record.number)
 
 
@@ -62,8 +62,8 @@ def _predict(
 ) -> dict[str, Prediction]:
     model = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
     predictions = model.predict([candidate_structure(record) for record in pool])
-    if spec.prior is not None:
-        predictions = _on_prior(database, spec, pool, predictions)
+    if spec.prerelax is not None:
+        predictions = _on_prerelaxed(database, spec, pool, predictions)
     formation = predictions.get("formation_energy_per_atom")
     hulls = database.hulls(spec.id)
     if formation is None or not hulls:
@@ -73,24 +73,24 @@ def _predict(
     return predictions | {"e_above_hull": above}
 
 
-def _on_prior(
+def _on_prerelaxed(
     database: Database,
     spec: CampaignSpec,
     pool: Sequence[StructureRecord],
     predictions: dict[str, Prediction],
 ) -> dict[str, Prediction]:
-    """Predicted corrections, added to the usual ones, become formation energies.
+    """Predicted corrections, added to the kernel-weighted mean ones, become formation energies.
 
-    No domain where the prior gave no answer.
+    No domain where the pre-relaxation potential gave no answer.
     """
     name = "formation_energy_per_atom"
     correction = predictions.get(name)
     if correction is None:
         return predictions
-    references = prior_references(database.records(spec.id, round=0))
+    references = prerelaxed_references(database.records(spec.id, round=0))
     found = database.records(spec.id, status=Status.VALIDATED.value)
     answered = [record for record in found if spec.surrogate.retrain or record.round == 0]
-    mean = prior_formation_energies(pool, references) + usual_corrections(pool, answered, references)
+    mean = prerelaxed_formation_energies(pool, references) + mean_corrections(pool, answered, references)
     known = correction.in_domain & np.isfinite(mean)
     return predictions | {name: Prediction(mean + correction.mean, correction.std, known)}
 
@@ -134,9 +134,13 @@ def _choose(
     pool.sort(key=lambda record: (record.round, record.index))
     if campaign is None or not pool:
         return [], {}, ["no candidate was left after screening"]
-    size = min(spec.acquisition.batch, validations_left(spec, campaign, spent(database, spec, but=number)))
+    size = min(
+        spec.acquisition.batch, validations_left(spec, campaign, spent(database, spec, exclude=number))
+    )
     pinned = [record for record in pool if record.pinned][:size]
-    choices = {r.id: Choice(function="pinned", arm="pinned", rank=rank) for rank, r in enumerate(pinned)}
+    choices = {
+        r.id: Choice(function="pinned", selection="pinned", rank=rank) for rank, r in enumerate(pinned)
+    }
     rest = [record for record in pool if record.id not in choices]
     unripe = waiting(rest, size - len(pinned))
     rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
@@ -145,7 +149,10 @@ def _choose(
         chosen = _choose_from(database, spec, campaign, number, rest, size - len(pinned))
         for pick in chosen.picks:
             choices[pick.id] = Choice(
-                function=spec.acquisition.function, arm=pick.arm, rank=len(choices), score=pick.score
+                function=spec.acquisition.function,
+                selection=pick.selection,
+                rank=len(choices),
+                score=pick.score,
             )
         excluded = chosen.excluded - len(unripe)
         notes += [f"{excluded} candidates without a prediction"] if excluded else []
@@ -265,6 +272,6 @@ def _stored(target: str, records: Sequence[StructureRecord]) -> Prediction:
     )
 
 
-def spent(database: Database, spec: CampaignSpec, *, but: int = 0) -> int:
-    """Validations the campaign has asked for so far, but for seeds and for those of round ``but``."""
-    return sum(len(record.batch) for record in database.rounds(spec.id) if record.number not in {0, but})
+def spent(database: Database, spec: CampaignSpec, *, exclude: int = 0) -> int:
+    """Validations the campaign has asked for so far, but for seeds and for those of round ``exclude``."""
+    return sum(len(record.batch) for record in database.rounds(spec.id) if record.number not in {0, exclude})

@@ -13,7 +13,7 @@ from niobe.flows.jobs import checkpoint_folder
 from niobe.flows.oracles.base import Oracle
 from niobe.flows.oracles.potentials import UnphysicalAnswerError
 from niobe.flows.oracles.registry import make_oracle
-from niobe.flows.steps.prerelax import prior_oracle
+from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.flows.steps.validate import work_of
 from niobe.loop.campaign.seeds import excluded_structures, new_record
 from niobe.loop.crystals.similarity import SeenStructures
@@ -24,8 +24,8 @@ from niobe.loop.documents.structures import candidate_structure, generated_struc
 from niobe.loop.generators.mix import bandit_shares, counts, without
 from niobe.loop.generators.mode_collapse import diversity, why_collapsed
 from niobe.loop.generators.parents import at_rest, offspring_parents, soft_parents
-from niobe.loop.generators.soft_mode_families import higher_kin
-from niobe.loop.stability.prerelaxed import glanced_at
+from niobe.loop.generators.soft_mode_families import higher_relatives
+from niobe.loop.stability.prerelaxed import briefly_prerelaxed
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import Generator, Sample, SampleBatch, SampleRequest
 
@@ -39,9 +39,9 @@ _BANDIT_DRAWS = 2000
 def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Draw candidates from every generator of the mix and store them as records.
 
-    Soft modes are followed first; what finds no mode to follow, the others draw. In a round that breeds,
-    offspring are left to ``breed``. Where the GAN has collapsed or had nothing to learn from, a note says so,
-    its samples are thrown away and the others draw its part.
+    Soft modes are followed first; what finds no mode to follow, the others draw. In a round that draws
+    offspring last, offspring are left to ``draw_offspring``. Where the GAN has collapsed or had nothing to
+    learn from, a note says so, its samples are rejected and the others draw its part.
     """
     number, total = round_record.number, spec.generation.candidates
     mix, missing = _without_untrained(spec, number, _shares(database, spec, number))
@@ -50,7 +50,7 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     mix.pop("soft_mode", None)
     wanted = counts(mix, total - len(modes.samples))
     database.update_round(spec.id, number, wanted=wanted, notes=notes)
-    drawn_now = [name for name in wanted if name != "offspring" or not spec.breeds]
+    drawn_now = [name for name in wanted if name != "offspring" or not spec.draws_offspring]
     batches = {name: _sample(database, spec, number, name, wanted[name]) for name in drawn_now}
     batches["soft_mode"] = modes
     if wanted.get("gan"):
@@ -75,21 +75,26 @@ def _without_untrained(
     return left, [f"no prototype that the GAN could learn from; {', '.join(sorted(left))} drew its part"]
 
 
-def breed(
-    database: Database, spec: CampaignSpec, round_record: RoundRecord, *, litter: int, litters: int
+def draw_offspring(
+    database: Database,
+    spec: CampaignSpec,
+    round_record: RoundRecord,
+    *,
+    offspring_batch: int,
+    offspring_batches: int,
 ) -> None:
-    """Draw a litter of the round's offspring once the prior has brought all before to rest, and screen it.
+    """Draw one batch of the round's offspring, once all before it is pre-relaxed, and screen it.
 
-    It is compared with crystals at rest, so that most of what it can repeat is found; the prior's choice
-    finds the rest.
+    It is compared with relaxed crystals, so that most of what it can repeat is found; the choice after
+    pre-relaxation finds the rest.
     """
     number = round_record.number
     count = (round_record.wanted or _wanted_before(database, spec, number))["offspring"]
-    first, end = (count * part // litters for part in (litter - 1, litter))
-    batch = _sample(database, spec, number, f"offspring/{litter}", end - first)
+    first, end = (count * part // offspring_batches for part in (offspring_batch - 1, offspring_batch))
+    batch = _sample(database, spec, number, f"offspring/{offspring_batch}", end - first)
     drawn = database.records(spec.id, round=number)
     others = sum(record.lineage.generator != "offspring" for record in drawn)
-    _store(database, spec, number, {f"offspring/{litter}": batch}, start=others + first)
+    _store(database, spec, number, {f"offspring/{offspring_batch}": batch}, start=others + first)
     records = database.records(spec.id)
     _screen(database, spec, number, records, _at_rest_or_waiting(records))
 
@@ -159,8 +164,8 @@ def _fall_back(
     """The batches with the GAN's samples counted as rejected, and what is drawn for them."""
     keys = {f"{name}/fallback": n for name, n in instead.items()}
     drawn = {key: _sample(database, spec, number, key, n) for key, n in keys.items()}
-    thrown = dict(batches["gan"].rejected) | {"collapsed": len(batches["gan"].samples)}
-    return batches | {"gan": SampleBatch((), thrown)} | drawn
+    rejected = dict(batches["gan"].rejected) | {"collapsed": len(batches["gan"].samples)}
+    return batches | {"gan": SampleBatch((), rejected)} | drawn
 
 
 def _sample(database: Database, spec: CampaignSpec, number: int, key: str, count: int) -> SampleBatch:
@@ -220,11 +225,12 @@ def _guided(spec: CampaignSpec, number: int, gan: Generator) -> Generator:
 
 
 def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
-    """eV/atom of a structure as it stands by the campaign's prior, or its oracle where it has none.
+    """eV/atom of a structure as it stands by the campaign's pre-relaxation potential, or its oracle where it
+    has none.
 
     Infinite where the potential leaves physics.
     """
-    oracle: Oracle = prior_oracle(spec) if spec.prior else make_oracle(spec.oracle)
+    oracle: Oracle = prerelax_oracle(spec) if spec.prerelax else make_oracle(spec.oracle)
     work = work_of(spec) / f"soft_modes-{os.getpid()}"
 
     def energy(structure: Structure) -> float:
@@ -259,17 +265,17 @@ def _screen(
     excluded = SeenStructures(excluded_structures(spec))
     drawn = [r for r in records if r.round == number and r.status is Status.GENERATED]
     by_id = {record.id: record for record in records}
-    screened = {r.id: _screen_one(spec, r, seen, excluded, but=higher_kin(r, by_id)) for r in drawn}
+    screened = {r.id: _screen_one(spec, r, seen, excluded, exclude=higher_relatives(r, by_id)) for r in drawn}
     database.update_records(screened)
 
 
 def _seen_before(records: Sequence[StructureRecord]) -> SeenStructures:
-    """What passed screening: as generated, relaxed by the prior and relaxed by the oracle."""
+    """What passed screening: as generated, relaxed by the cheap potential and relaxed by the oracle."""
     seen = SeenStructures()
     for record in records:
         if record.status not in {Status.GENERATED, Status.INVALID, Status.DUPLICATE}:
             seen.add(record.id, generated_structure(record))
-            if record.prior is not None:
+            if record.prerelaxed is not None:
                 seen.add(record.id, candidate_structure(record))
             if record.validation is not None:
                 seen.add(record.id, relaxed_structure(record))
@@ -277,10 +283,10 @@ def _seen_before(records: Sequence[StructureRecord]) -> SeenStructures:
 
 
 def _at_rest_or_waiting(records: Sequence[StructureRecord]) -> SeenStructures:
-    """What came to rest, and what was screened and waits for the prior's first look."""
+    """What is relaxed, and what was screened and waits for the cheap potential's short pre-relaxation."""
     seen = SeenStructures((record.id, s) for record in records if (s := at_rest(record)) is not None)
     for record in records:
-        if record.status is Status.SCREENED and record.prior is None:
+        if record.status is Status.SCREENED and record.prerelaxed is None:
             seen.add(record.id, generated_structure(record))
     return seen
 
@@ -291,7 +297,7 @@ def _screen_one(
     seen: SeenStructures,
     excluded: SeenStructures,
     *,
-    but: Collection[str],
+    exclude: Collection[str],
 ) -> dict[str, object]:
     structure = generated_structure(record)
     reason = why_invalid(structure, sample_request(spec))
@@ -299,29 +305,33 @@ def _screen_one(
         reason = "excluded"
     if reason:
         return {"status": Status.INVALID, "reason": reason}
-    twin = seen.find(structure, but=but)
-    if twin is not None:
-        return {"status": Status.DUPLICATE, "reason": "duplicate", "duplicate_of": twin}
+    duplicate = seen.find(structure, exclude=exclude)
+    if duplicate is not None:
+        return {"status": Status.DUPLICATE, "reason": "duplicate", "duplicate_of": duplicate}
     seen.add(record.id, structure)
     return {"status": Status.SCREENED}
 
 
-def merge_twins(database: Database, spec: CampaignSpec, number: int) -> None:
+def mark_duplicates(database: Database, spec: CampaignSpec, number: int) -> None:
     """Mark candidates that turned out to be a structure that is already there.
 
-    Those that the prior relaxed in this round are compared with each other and with what earlier rounds hold,
-    but for what had a first look only; all others, with what the last round's validations relaxed into, or
-    all validations of an asynchronous campaign, where some come late.
+    Those that the pre-relaxation potential relaxed in this round are compared with each other and with what
+    earlier rounds hold, but for what had a short pre-relaxation only; all others, with what the last round's
+    validations relaxed into, or all validations of an asynchronous campaign, where some come late.
     """
     records = database.records(spec.id)
     fresh = _relaxed_now(database, spec, number, records)
     open_ = [r for r in records if r.status is Status.SCREENED and not r.pinned]
-    unsure = {r.id for r in records if r.status is Status.SCREENED and (glanced_at(r) or r.round == number)}
+    unsure = {
+        r.id for r in records if r.status is Status.SCREENED and (briefly_prerelaxed(r) or r.round == number)
+    }
     others = [record for record in records if record.id not in fresh | unsure]
     seen, news = _seen_before(others), _results(records, since=0 if spec.asynchronous else number - 1)
     by_id = {record.id: record for record in records}
     for record in open_:
-        if record.id in fresh and not _merged(database, record, by_id, seen, "duplicate after the prior"):
+        if record.id in fresh and not _merged(
+            database, record, by_id, seen, "duplicate after the pre-relaxation potential"
+        ):
             seen.add(record.id, candidate_structure(record))
     for record in open_:
         if record.id not in fresh and record.round < number:
@@ -335,21 +345,22 @@ def _merged(
     seen: SeenStructures,
     reason: str,
 ) -> bool:
-    """Whether the candidate is a twin of something seen; it is then marked, unless it was settled since."""
-    twin = seen.find(candidate_structure(record), but=higher_kin(record, by_id))
-    if twin is not None:
-        fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": twin}
+    """Whether the candidate is a duplicate of something seen; it is then marked, unless it was settled
+    since."""
+    duplicate = seen.find(candidate_structure(record), exclude=higher_relatives(record, by_id))
+    if duplicate is not None:
+        fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": duplicate}
         database.update_screened(record.id, **fields)
-    return twin is not None
+    return duplicate is not None
 
 
 def _relaxed_now(
     database: Database, spec: CampaignSpec, number: int, records: Sequence[StructureRecord]
 ) -> set[str]:
-    """Candidates that the prior relaxed in this round, as far as it relaxes any."""
-    if spec.prior is not None and spec.prior.keep < 1:
+    """Candidates that the pre-relaxation potential relaxed in this round, as far as it relaxes any."""
+    if spec.prerelax is not None and spec.prerelax.keep < 1:
         return set(database.round(spec.id, number).promising)
-    return {record.id for record in records if record.round == number and record.prior}
+    return {record.id for record in records if record.round == number and record.prerelaxed}
 
 
 def _results(records: Sequence[StructureRecord], since: int) -> SeenStructures:

@@ -25,10 +25,10 @@ from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.documents.structures import candidate_structure, entry_structure, relaxed_structure
 from niobe.loop.sources.shifted_labels import shifted_labels
 from niobe.loop.stability.prerelaxed import (
+    mean_corrections,
     of_one_crystal,
-    prior_formation_energies,
-    prior_references,
-    usual_corrections,
+    prerelaxed_formation_energies,
+    prerelaxed_references,
 )
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import FloatArray
@@ -167,17 +167,18 @@ def training_set(
 ) -> tuple[list[Structure], dict[str, FloatArray]]:
     """Structures and labels, NaN where unknown; formation_energy_per_atom in eV/atom.
 
-    With prior ``references`` each record teaches once, as the prior relaxed it, and the energy label is what
-    the oracle's difference to the prior is more than the usual one. An element's is zero or nearly so by
-    convention, and left out where compounds teach; so is a seed that the two relaxed into different crystals.
+    With prerelax ``references`` each record teaches once, as the pre-relaxation potential relaxed it, and the
+    energy label is what the oracle's difference to the cheap potential is beyond the mean correction.
+    An element's is zero or nearly so by convention, and left out where compounds teach; so is a seed that the
+    two relaxed into different crystals.
     Without, a validated record teaches twice with the same labels: as generated, which is what screening
     sees, and relaxed.
     """
     structures = [candidate_structure(record) for record in records]
     table = np.array([_labels(record) for record in records], dtype=float).reshape(-1, len(_TARGETS))
     if references is not None:
-        table[:, 0] -= prior_formation_energies(records, references)
-        table[:, 0] -= usual_corrections(records, records, references)
+        table[:, 0] -= prerelaxed_formation_energies(records, references)
+        table[:, 0] -= mean_corrections(records, records, references)
         table[[not of_one_crystal(record) for record in records], 0] = np.nan
         compounds = np.array([record.nelements > 1 for record in records], dtype=bool)
         if np.isfinite(table[compounds, 0]).any():
@@ -204,8 +205,8 @@ def with_foreign_labels(
 
 
 def _foreign(database: Database, spec: CampaignSpec) -> list[tuple[SourceEntry, float]]:
-    """Shifted labels of the campaign's sources; none with a prior, which has not answered for them."""
-    if not spec.recompute.learn or spec.prior is not None:
+    """Shifted labels of the campaign's sources; none with pre-relaxation, which has not answered for them."""
+    if not spec.recompute.learn or spec.prerelax is not None:
         return []
     shifted = shifted_labels(database.records(spec.id, round=0), source_entries(database, spec))
     excluded = SeenStructures(excluded_structures(spec)) if shifted else SeenStructures()
@@ -213,13 +214,16 @@ def _foreign(database: Database, spec: CampaignSpec) -> list[tuple[SourceEntry, 
 
 
 def _references(database: Database, spec: CampaignSpec) -> dict[str, float] | None:
-    """Elemental energies by the prior, or None without one. Raises RuntimeError where an element has none."""
-    if spec.prior is None:
+    """Elemental energies by the pre-relaxation potential, or None without one. Raises RuntimeError where an
+    element has none."""
+    if spec.prerelax is None:
         return None
-    references = prior_references(database.records(spec.id, round=0))
+    references = prerelaxed_references(database.records(spec.id, round=0))
     missing = sorted(set(spec.elements) - set(references))
     if missing:
-        raise RuntimeError(f"prior {spec.prior.potential}: no energy of elemental {', '.join(missing)}")
+        raise RuntimeError(
+            f"pre-relaxation {spec.prerelax.potential}: no energy of elemental {', '.join(missing)}"
+        )
     return references
 
 

@@ -52,7 +52,8 @@ def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int
 
 
 def _start(record: StructureRecord) -> Structure:
-    """Where the oracle starts: a seed as it came, since the prior looks at it meanwhile, perhaps later."""
+    """Where the oracle starts: a seed as it came, since the pre-relaxation potential looks at it meanwhile,
+    perhaps later."""
     return candidate_structure(record) if record.round > 0 else generated_structure(record)
 
 
@@ -128,8 +129,8 @@ def _why_no_phonons(
         return "phonons are off"
     if above > spec.phonons.window:
         return f"{above:.3f} eV/atom above the hull; phonons.window {spec.phonons.window}"
-    twin = seen.find(relaxed_structure(record), but=others)
-    return f"relaxed into {twin}" if twin else ""
+    duplicate = seen.find(relaxed_structure(record), exclude=others)
+    return f"relaxed into {duplicate}" if duplicate else ""
 
 
 def _run_phonons(database: Database, spec: CampaignSpec, oracle: Oracle, record: StructureRecord) -> None:
@@ -168,7 +169,8 @@ def work_of(spec: CampaignSpec) -> Path:
 def work_folder(spec: CampaignSpec, record: StructureRecord, step: str) -> Iterator[Path]:
     """Where the files of one calculation lie while it runs, no other's.
 
-    Prior and oracle may ask about a seed at once, and a worker may outlive a launcher that was killed.
+    Prerelaxation and oracle may ask about a seed at once, and a worker may outlive a launcher that was
+    killed.
     """
     folder = work_of(spec) / f"{record.id}-{step}-{os.getpid()}"
     try:

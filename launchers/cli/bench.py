@@ -16,7 +16,8 @@ app = typer.Typer()
 Preset = Literal["short", "full"]
 app.add_typer(bench, name="bench")
 _AF = (
-    "AF is how many times fewer calls an arm needed than the first arm to find the given share of what that "
+    "AF is how many times fewer calls a setting needed than the first setting to find the given "
+    "share of what that "
     "found in all"
 )
 _REPLAY = (
@@ -24,11 +25,12 @@ _REPLAY = (
     f"{_AF}; median over seeds, 90 % bootstrap interval."
 )
 _GENERATIVE = (
-    "Crystals found against oracle calls: stable on the hull that all arms make together, unique in a run "
+    "Crystals found against oracle calls: stable on the hull that all settings make together, "
+    "unique in a run "
     "and in no seed; the band holds 90 % of the runs. mSUN is their number over that of calls, AUDC the area "
     f"under the curve over that of a search that always hits. {_AF}; means over seeds, 90 % intervals."
 )
-_BRIEF = ("arm", "runs", "mSUN", "AUDC", "AF 50%", "effect on mSUN")
+_BRIEF = ("setting", "runs", "mSUN", "AUDC", "AF 50%", "effect on mSUN")
 
 
 @bench.command()
@@ -45,7 +47,7 @@ def acceleration(
         "acceleration"
     ),
 ) -> None:
-    """Replay tables with hidden labels: every arm against random choice, resumable."""
+    """Replay tables with hidden labels: every setting against random choice, resumable."""
     from niobe.launchers.pages.acceleration import write_page
     from niobe.loop.benchmark.replaying import Runs, figures, overall, replay, tables_of, write_json
 
@@ -58,17 +60,19 @@ def acceleration(
             status.update(f"{doing} · {time.monotonic() - started:.0f} s")
 
         for file in files:
-            for table, plan, arms in tables_of(
+            for table, plan, settings in tables_of(
                 file, to / "runs", tolerances=tolerance or [0.0], references=references, tick=tick
             ):
-                replays[table.name] = replay(table, plan, arms, range(seeds), to / "runs", tick)
+                replays[table.name] = replay(table, plan, settings, range(seeds), to / "runs", tick)
                 rows += figures(table, replays[table.name])
     medians = overall(list(replays.values()))
     content = {"rows": rows, "overall AF 50%": medians, "seconds": round(time.monotonic() - started, 1)}
     write_json(to / "acceleration.json", content)
-    curves = {name: {arm: list(runs.values()) for arm, runs in by.items()} for name, by in replays.items()}
+    curves = {
+        name: {setting: list(runs.values()) for setting, runs in by.items()} for name, by in replays.items()
+    }
     page = write_page(to / "acceleration.html", curves, rows, about=_REPLAY, medians=medians)
-    print_rows([{"arm": arm, "AF 50%": factor} for arm, factor in medians.items()], False)
+    print_rows([{"setting": setting, "AF 50%": factor} for setting, factor in medians.items()], False)
     console().print(f"figures: {to / 'acceleration.json'}\ncurves: {page}", soft_wrap=True)
 
 
@@ -76,11 +80,11 @@ def acceleration(
 def generative(
     file: CampaignFile,
     seeds: Annotated[int, typer.Option(min=1, help="How many campaign seeds, from 1 on.")] = 5,
-    arm: Annotated[
-        list[str] | None, typer.Option(help="An arm by name (repeatable), beside the first.")
+    setting: Annotated[
+        list[str] | None, typer.Option(help="A setting by name (repeatable), beside the first.")
     ] = None,
     preset: Annotated[
-        Preset, typer.Option(help="full: 50 oracle calls a run; short: 12, few arms.")
+        Preset, typer.Option(help="full: 50 oracle calls a run; short: 12, few settings.")
     ] = "full",
     tolerance: Annotated[
         list[float] | None, typer.Option(help="Hits lie this far above the hull, eV/atom (repeatable).")
@@ -94,7 +98,7 @@ def generative(
     ] = None,
     finished: Annotated[bool, typer.Option("--finished", help="Run nothing, judge what there is.")] = False,
     phonons: Annotated[
-        bool, typer.Option("--phonons", help="Run those of hits afterwards where an arm runs none.")
+        bool, typer.Option("--phonons", help="Run those of hits afterwards where a setting runs none.")
     ] = False,
     to: Annotated[Path, typer.Option(help="Folder for the figures and every run.")] = Path("generative"),
 ) -> None:
@@ -117,7 +121,7 @@ def generative(
         to,
         preset,
         seeds=range(1, seeds + 1),
-        arms=tuple(arm or ()),
+        settings=tuple(setting or ()),
         random_calls=random_calls,
         finished=finished,
         hull_runs=tuple(hull or ()),

@@ -63,7 +63,7 @@ def _due(launchpad: Any, database: Database, spec: CampaignSpec, record: RoundRe
             yield "choose phonons", lambda: [stages.phonon_choice(spec, number)]
         return
     yield "phonons", lambda: stages.phonons(spec, number, record.phonons)
-    if not _phonons_wait(database, record) and not _priors_wait(launchpad, database, spec, number):
+    if not _phonons_wait(database, record) and not _prerelaxation_waits(launchpad, database, spec, number):
         yield "close", lambda: [stages.closing(spec, number)]
 
 
@@ -87,17 +87,17 @@ def _phonons_wait(database: Database, record: RoundRecord) -> bool:
     return any(phonons_open(database.record(identifier)) for identifier in record.phonons)
 
 
-def _priors_wait(launchpad: Any, database: Database, spec: CampaignSpec, number: int) -> bool:
+def _prerelaxation_waits(launchpad: Any, database: Database, spec: CampaignSpec, number: int) -> bool:
     """Whether seeds still wait for the cheap potential (later rounds ask it before the batch is chosen).
 
     They wait in vain once the job that is to ask it was given up.
     """
-    if number > 0 or spec.prior is None:
+    if number > 0 or spec.prerelax is None:
         return False
     seeds = database.records(spec.id, round=0)
-    if not any(record.prior is None and not record.reason for record in seeds):
+    if not any(record.prerelaxed is None and not record.reason for record in seeds):
         return False
-    jobs = {"spec.campaign": spec.id, "spec.round": 0, "spec.kind": "prior"}
+    jobs = {"spec.campaign": spec.id, "spec.round": 0, "spec.kind": "prerelax"}
     alive = {"state": {"$ne": "COMPLETED"}, GIVEN_UP: {"$exists": False}}
     return bool(launchpad.fireworks.find_one(jobs | alive, {"_id": 1}))
 

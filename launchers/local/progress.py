@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.documents.records import Status
-from niobe.loop.documents.rounds import step_and_litter
+from niobe.loop.documents.rounds import step_and_batch
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _STEPS = ("train_surrogate", "train_gan", "generate", "screen", "predict", "acquire", "close")
 _AFTER = {
-    "screen": "prior looking at candidates",
-    "choose_promising": "prior relaxing the promising",
-    "breed": "prior looking at offspring",
+    "screen": "pre-relaxing candidates",
+    "choose_promising": "relaxing the promising further",
+    "offspring": "pre-relaxing offspring",
 }
-"""What a prior does once a step is done."""
+"""What a pre-relaxation potential does once a step is done."""
 _LOOK_EVERY = 1.0
 
 
@@ -102,10 +102,12 @@ def doing(current: Any, spec: CampaignSpec) -> str:
     missing = [step for step in _STEPS if step not in current.steps]
     if not missing or missing == ["close"]:
         return "validating"
-    if missing[0] == "predict" and spec.prior:
-        done = (step_and_litter(name) for name in reversed(current.steps))
-        last, litter = next((step, litter) for step, litter in done if step in _AFTER)
-        return _AFTER[last] + (f", litter {litter}" if litter else "")
+    if missing[0] == "predict" and spec.prerelax:
+        done = (step_and_batch(name) for name in reversed(current.steps))
+        last, offspring_batch = next(
+            (step, offspring_batch) for step, offspring_batch in done if step in _AFTER
+        )
+        return _AFTER[last] + (f", offspring batch {offspring_batch}" if offspring_batch else "")
     step: str = missing[0].replace("_", " ")
     return f"{step} {current.doing}" if current.doing else step
 

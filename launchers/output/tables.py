@@ -120,7 +120,7 @@ def lineage_rows(find: Callable[[str], StructureRecord], record: StructureRecord
             _row(
                 "acquisition",
                 record.choice.function,
-                f"{record.choice.arm}, rank {record.choice.rank}{score}",
+                f"{record.choice.selection}, rank {record.choice.rank}{score}",
             )
         )
     return rows + _outcome_rows(record)

@@ -21,9 +21,9 @@ def write_page(
     about: str,
     medians: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write the page whole or not at all. tables: by name, the hits of each arm's runs, call by call.
+    """Write the page whole or not at all. tables: by name, the hits of each setting's runs, call by call.
 
-    about: how the figures are meant. medians: of each arm, over all tables.
+    about: how the figures are meant. medians: of each setting, over all tables.
     """
     page = render(
         "acceleration.html",
@@ -31,7 +31,7 @@ def write_page(
         steering=False,
         asset=asset,
         about=about,
-        medians=[{"arm": arm, "AF 50%": factor} for arm, factor in (medians or {}).items()],
+        medians=[{"setting": setting, "AF 50%": factor} for setting, factor in (medians or {}).items()],
         tables=[
             (name, plots.acceleration_figure(curves), [_without_table(r) for r in rows if r["table"] == name])
             for name, curves in tables.items()

@@ -14,7 +14,7 @@ import numpy as np
 
 from niobe.launchers.pages.style import ACCENT, FAINT, GRID, MUTED, SERIES, UNSTABLE, styled
 from niobe.loop.documents.records import StructureRecord
-from niobe.loop.documents.rounds import PhononRecord, RoundRecord, step_and_litter
+from niobe.loop.documents.rounds import PhononRecord, RoundRecord, step_and_batch
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -119,12 +119,12 @@ def rate_figure(rounds: Sequence[RoundRecord]) -> Figure:
     from plotly import graph_objects as go
 
     drawn = [r for r in rounds if r.number > 0]
-    arms = {
+    settings = {
         "chosen by acquisition": (ACCENT, [r.metrics.hit_rate for r in drawn]),
         "drawn at random": (FAINT, [r.metrics.control_hit_rate for r in drawn]),
     }
     figure = go.Figure()
-    for name, (colour, rates) in arms.items():
+    for name, (colour, rates) in settings.items():
         figure.add_bar(x=[r.number for r in drawn], y=rates, name=name, marker={"color": colour})
     figure.update_layout(barmode="group", bargap=0.35)
     styled(figure, "round", "share that are discoveries")
@@ -149,7 +149,7 @@ def diversity_figure(rounds: Sequence[RoundRecord]) -> Figure:
 
 
 def time_figure(rounds: Sequence[RoundRecord]) -> Figure:
-    """Seconds of each round by step, those of all litters together."""
+    """Seconds of each round by step, those of all offspring batches together."""
     from plotly import graph_objects as go
 
     spent = [_by_step(r.metrics.seconds or r.steps) for r in rounds]
@@ -174,7 +174,7 @@ def time_figure(rounds: Sequence[RoundRecord]) -> Figure:
 def _by_step(seconds: Mapping[str, float]) -> Mapping[str, float]:
     total: defaultdict[str, float] = defaultdict(float)
     for step, spent in seconds.items():
-        total[step_and_litter(step)[0].replace("_", " ")] += spent
+        total[step_and_batch(step)[0].replace("_", " ")] += spent
     return total
 
 
@@ -235,25 +235,25 @@ def _tick(label: str) -> str:
 
 
 def acceleration_figure(curves: Mapping[str, Sequence[Sequence[bool]]]) -> Figure:
-    """Targets found against calls, the first arm dotted: mean over runs, and the band of 90 % of them."""
+    """Targets found against calls, the first setting dotted: mean over runs, and the band of 90 % of them."""
     from plotly import graph_objects as go
 
     figure = go.Figure()
     colours = [MUTED, *(colour for colour in SERIES if colour != MUTED)]
-    for index, (arm, runs) in enumerate(curves.items()):
+    for index, (setting, runs) in enumerate(curves.items()):
         found = np.cumsum(np.array(runs, dtype=float), axis=1)
         calls = np.arange(1, found.shape[1] + 1)
         low, high = np.quantile(found, [0.05, 0.95], axis=0)
         colour, dash = colours[index % len(colours)], "solid" if index else "dot"
         band = {"x": np.concatenate([calls, calls[::-1]]), "y": np.concatenate([high, low[::-1]])}
-        quiet = {"showlegend": False, "hoverinfo": "skip", "line": {"width": 0}, "legendgroup": arm}
+        quiet = {"showlegend": False, "hoverinfo": "skip", "line": {"width": 0}, "legendgroup": setting}
         figure.add_scatter(**band, **quiet, fill="toself", fillcolor=colour, opacity=0.12)
         figure.add_scatter(
             x=calls,
             y=found.mean(axis=0),
             mode="lines",
-            name=arm,
-            legendgroup=arm,
+            name=setting,
+            legendgroup=setting,
             line={"color": colour, "dash": dash},
         )
     return styled(figure, "oracle calls", "targets found", height=420)

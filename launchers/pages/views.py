@@ -71,15 +71,16 @@ def _candidates(database: Database, campaign: str, number: int) -> dict[str, int
 
 def acceleration(database: Database, campaign: str, discovered: Sequence[StructureRecord]) -> str:
     """The acceleration with its interval, in words, from counts alone."""
-    hits = Counter(r.choice.arm for r in discovered if r.choice)
-    chosen, drawn = (_finished_of(database, campaign, arm) for arm in ("acquired", "control"))
+    hits = Counter(r.choice.selection for r in discovered if r.choice)
+    chosen, drawn = (_finished_of(database, campaign, setting) for setting in ("acquired", "control"))
     return acceleration_text(hits["acquired"], chosen, hits["control"], drawn)
 
 
-def _finished_of(database: Database, campaign: str, arm: str) -> int:
-    """Finished validations of an arm: whatever was chosen and no longer waits. Few wait, so it is quick."""
-    waiting = database.count(campaign, choice__arm=arm, status=Status.ACQUIRED.value)
-    return database.count(campaign, choice__arm=arm) - waiting
+def _finished_of(database: Database, campaign: str, setting: str) -> int:
+    """Finished validations of a setting: whatever was chosen and no longer waits. Few wait, so it is
+    quick."""
+    waiting = database.count(campaign, choice__selection=setting, status=Status.ACQUIRED.value)
+    return database.count(campaign, choice__selection=setting) - waiting
 
 
 def failures(rounds: Sequence[RoundRecord]) -> dict[str, int]:
@@ -102,7 +103,7 @@ def rejected_rows(rounds: Sequence[RoundRecord]) -> list[Values]:
 
 
 def _of_all_draws(rejected: Mapping[str, int]) -> Counter[str]:
-    """By generator and reason, whatever litter or fallback it drew for."""
+    """By generator and reason, whatever offspring_batch or fallback it drew for."""
     total: Counter[str] = Counter()
     for key, lost in rejected.items():
         drawer, reason = key.split(": ", 1)

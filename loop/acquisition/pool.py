@@ -56,7 +56,7 @@ class Pick:
     index: int
     id: str
     score: float | None
-    arm: Literal["acquired", "control"]
+    selection: Literal["acquired", "control"]
     rank: int
 
 

@@ -1,4 +1,5 @@
-"""The ladder of a generative benchmark: one campaign with its parts off, then on, one after the other."""
+"""The ablation series of a generative benchmark: one campaign with its parts off, then on, one after the
+other."""
 
 from __future__ import annotations
 
@@ -27,27 +28,29 @@ SIZES = {"short": Size(calls=12, batch=4, candidates=30), "full": Size(calls=50,
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A campaign with all parts up to and with the one that names the arm."""
+class Setting:
+    """A campaign with all parts up to and with the one that names the setting."""
 
     name: str
     adds: str
     spec: CampaignSpec
 
 
-def ladder(spec: CampaignSpec, size: Size) -> list[Arm]:
-    """The arms of a campaign file, each with one part more than the one before; the last is the file's own.
+def ablation_series(spec: CampaignSpec, size: Size) -> list[Setting]:
+    """The settings of a campaign file, each with one part more than the one before; the last is the file's
+    own.
 
-    Parts that the file does not have make no arm. No arm draws controls: the first one is the control.
+    Parts that the file does not have make no setting. No setting draws controls: the first one is the
+    control.
     """
-    arms: list[Arm] = []
+    settings: list[Setting] = []
     current = with_changes(spec, _same_for_all(spec, size))
     for name, adds, changes in _steps(spec):
         changed = with_changes(current, changes)
-        if not arms or changed != current:
-            arms.append(Arm(name, adds, changed))
+        if not settings or changed != current:
+            settings.append(Setting(name, adds, changed))
         current = changed
-    return arms
+    return settings
 
 
 def _same_for_all(spec: CampaignSpec, size: Size) -> Mapping[str, Any]:
@@ -76,7 +79,7 @@ def _steps(spec: CampaignSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
         "acquisition.function": "random",
         "surrogate.retrain": False,
         "phonons.enabled": False,
-        "prior": None,
+        "prerelax": None,
     }
     function = spec.acquisition.function
     phonons = {
@@ -85,7 +88,7 @@ def _steps(spec: CampaignSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
         "acquisition.function": _WITHOUT_STABILITY.get(function, function),
     }
     modes = any(part.name == "soft_mode" for part in generation.mix)
-    gate = {"acquisition.function": function, "generation.phonon_critic": generation.phonon_critic}
+    p_stable = {"acquisition.function": function, "generation.phonon_critic": generation.phonon_critic}
     return [
         (BASELINE, "random generator, random choice", off),
         ("generators", "+ GAN", {"generation.mix": from_nothing}),
@@ -93,8 +96,8 @@ def _steps(spec: CampaignSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
         ("acquisition", "+ acquisition", {"acquisition.function": function}),
         ("retraining", "+ retraining", {"surrogate.retrain": spec.surrogate.retrain}),
         ("finetuning", "+ fine-tuning the GAN", {"generation.finetune": generation.finetune}),
-        ("prior", "+ potential as prior", {"prior": spec.prior}),
+        ("prerelax", "+ potential as prior mean", {"prerelax": spec.prerelax}),
         ("offspring", "+ offspring", {"generation.mix": without_modes}),
         ("phonons", "+ phonons, soft modes" if modes else "+ phonons", phonons),
-        ("gate", "+ P(dynamically stable)", gate),
+        ("p_stable", "+ P(dynamically stable)", p_stable),
     ]

@@ -1,4 +1,4 @@
-"""What the arms of a generative benchmark found, judged by the hull that all of them make together.
+"""What the settings of a generative benchmark found, judged by the hull that all of them make together.
 
 A hit is stable (within a tolerance of that hull), unique (no earlier stable one of its run matches) and novel
 (no seed matches). mSUN(B) is D(B)/B.
@@ -34,7 +34,7 @@ _SHARES = (0.25, 0.5, 0.75)
 
 
 class Run(BaseModel):
-    """One arm on one campaign seed: its seeds and its oracle calls in order, failed ones too.
+    """One setting on one campaign seed: its seeds and its oracle calls in order, failed ones too.
 
     seconds: wall clock; None where the run was interrupted. later: dynamical verdicts that the run had not
     asked for, by record id.
@@ -42,7 +42,7 @@ class Run(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    arm: str
+    setting: str
     seed: int
     seeds: tuple[StructureRecord, ...]
     calls: tuple[StructureRecord, ...]
@@ -50,7 +50,7 @@ class Run(BaseModel):
     later: dict[str, Stability] = {}
 
     @classmethod
-    def of(cls, arm: str, seed: int, records: Sequence[StructureRecord], seconds: float | None) -> Run:
+    def of(cls, setting: str, seed: int, records: Sequence[StructureRecord], seconds: float | None) -> Run:
         """The run that a campaign's records tell."""
         done = [record for record in records if record.status in {Status.VALIDATED, Status.FAILED}]
         called = sorted(
@@ -58,7 +58,7 @@ class Run(BaseModel):
             key=lambda r: (r.acquired_round or 0, r.choice.rank if r.choice else 0),
         )
         seeds = tuple(record for record in done if record.round == 0)
-        return cls(arm=arm, seed=seed, seeds=seeds, calls=tuple(called), seconds=seconds)
+        return cls(setting=setting, seed=seed, seeds=seeds, calls=tuple(called), seconds=seconds)
 
     def dynamics(self) -> list[Stability]:
         """The dynamical verdict of each call, undecided where it has none."""
@@ -78,13 +78,15 @@ def energies_above(
     any solid counts as failed, as it does in campaigns.
     """
     everything = [*known, *(record for run in runs for record in (*run.seeds, *run.calls))]
-    validated = [record for record in everything if record.validation is not None and not _hole(record)]
+    validated = [
+        record for record in everything if record.validation is not None and not _unphysical_minimum(record)
+    ]
     hull = build_hull("benchmark", 0, elements, validated)
     above = {id(r): entry.e_above_hull for r, entry in zip(validated, hull.entries, strict=True)}
     return [np.array([above.get(id(record), np.inf) for record in run.calls]) for run in runs]
 
 
-def _hole(record: StructureRecord) -> bool:
+def _unphysical_minimum(record: StructureRecord) -> bool:
     return record.verdict is not None and record.verdict.formation_energy_per_atom < LOWEST_FORMATION_ENERGY
 
 
@@ -96,7 +98,7 @@ def hits(run: Run, above: FloatArray, tolerance: float, calls: int) -> list[bool
 
 
 def stable_hits(run: Run, above: FloatArray, tolerance: float, calls: int) -> list[bool] | None:
-    """Hits among what phonons call stable, so that no unstable twin comes first.
+    """Hits among what phonons call stable, so that no unstable duplicate comes first.
 
     None where nothing is known of what lies within the tolerance.
     """
@@ -118,7 +120,7 @@ def _seeds(run: Run) -> list[tuple[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredRun:
     """A run, whether each of its calls was a hit, and a hit among what phonons call stable."""
 
     run: Run
@@ -126,25 +128,27 @@ class Judged:
     stable: list[bool] | None
 
     @classmethod
-    def of(cls, run: Run, above: FloatArray, tolerance: float, calls: int) -> Judged:
+    def of(cls, run: Run, above: FloatArray, tolerance: float, calls: int) -> ScoredRun:
         """above: e_above_hull of the run's calls (eV/atom), as ``energies_above`` says."""
         return cls(run, hits(run, above, tolerance, calls), stable_hits(run, above, tolerance, calls))
 
 
 def figures(
-    judged: Mapping[str, Sequence[Judged]], labels: Mapping[str, str], batch: int
+    judged: Mapping[str, Sequence[ScoredRun]], labels: Mapping[str, str], batch: int
 ) -> list[dict[str, Any]]:
-    """One row an arm: means over its runs with 90 % bootstrap intervals; AF and EF against the first arm.
+    """One row a setting: means over its runs with 90 % bootstrap intervals; AF and EF against the first
+    setting.
 
-    effect: mSUN less that of the arm before, with a 90 % credible interval that counts calls as independent.
+    effect: mSUN less that of the setting before, with a 90 % credible interval that counts calls as
+    independent.
     """
     baseline = np.mean([discovery_curve(one.hits) for one in judged[BASELINE]], axis=0)
     rows: list[dict[str, Any]] = []
-    before: Sequence[Judged] = ()
-    for arm, runs in judged.items():
+    before: Sequence[ScoredRun] = ()
+    for setting, runs in judged.items():
         rows.append(
             {
-                "arm": labels[arm],
+                "setting": labels[setting],
                 "runs": len(runs),
                 **_against(baseline, [discovery_curve(one.hits) for one in runs]),
                 "effect on mSUN": _shown(_effect(runs, before)) if before else "–",
@@ -156,13 +160,15 @@ def figures(
     return rows
 
 
-def by_generator(judged: Mapping[str, Sequence[Judged]], labels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What the calls of each arm's generators were: one row a generator, over all runs of the arm.
+def by_generator(
+    judged: Mapping[str, Sequence[ScoredRun]], labels: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """What the calls of each setting's generators were: one row a generator, over all runs of the setting.
 
     hits and phonon-stable: shares of the calls, the latter over runs whose phonons are known.
     """
     rows: list[dict[str, Any]] = []
-    for arm, runs in judged.items():
+    for setting, runs in judged.items():
         hit: dict[str, list[bool]] = defaultdict(list)
         stable: dict[str, list[bool]] = defaultdict(list)
         for one in runs:
@@ -171,7 +177,7 @@ def by_generator(judged: Mapping[str, Sequence[Judged]], labels: Mapping[str, st
                 stable[record.lineage.generator] += [] if one.stable is None else [one.stable[call]]
         for name in sorted(hit):
             shares = {"hits": _share(hit[name]), "phonon-stable": _share(stable[name])}
-            rows.append({"arm": labels[arm], "generator": name, "calls": len(hit[name]), **shares})
+            rows.append({"setting": labels[setting], "generator": name, "calls": len(hit[name]), **shares})
     return rows
 
 
@@ -190,17 +196,17 @@ def _against(baseline: FloatArray, curves: Sequence[FloatArray]) -> dict[str, An
     }
 
 
-def _effect(runs: Sequence[Judged], before: Sequence[Judged]) -> Interval:
-    own, other = ([one.hits for one in arm] for arm in (runs, before))
+def _effect(runs: Sequence[ScoredRun], before: Sequence[ScoredRun]) -> Interval:
+    own, other = ([one.hits for one in setting] for setting in (runs, before))
     return rate_difference(sum(map(sum, own)), sum(map(len, own)), sum(map(sum, other)), sum(map(len, other)))
 
 
-def _by_round(runs: Sequence[Judged], batch: int) -> list[float]:
+def _by_round(runs: Sequence[ScoredRun], batch: int) -> list[float]:
     rows = np.array([one.hits for one in runs], dtype=float)
     return [float(rows[:, start : start + batch].mean()) for start in range(0, rows.shape[1], batch)]
 
 
-def _spent(runs: Sequence[Judged]) -> dict[str, Any]:
+def _spent(runs: Sequence[ScoredRun]) -> dict[str, Any]:
     """Phonon-stable hits a call where phonons are known, calls wasted, and minutes of a whole run."""
     seconds = [one.run.seconds for one in runs if one.run.seconds is not None]
     stable = [one.stable for one in runs if one.stable is not None]

@@ -1,6 +1,6 @@
 """Replay: a table whose labels are known but hidden, revealed one by one as a search asks for them.
 
-It measures what choosing alone is worth, since every arm chooses from the same pool.
+It measures what choosing alone is worth, since every setting chooses from the same pool.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Arm:
+class Setting:
     """A way to choose. retrain: the surrogate learns from each batch, not from the first calls only.
 
-    prior: energies by the table's cheap potential are the mean that the surrogate corrects; such an arm can
-    rank before it has asked for anything, and starts without random calls.
+    prior: energies by the table's cheap potential are the mean that the surrogate corrects; such a setting
+    can rank before it has asked for anything, and starts without random calls.
     """
 
     name: str
@@ -77,55 +77,57 @@ class Arm:
     prior: bool = False
 
 
-RANDOM = Arm("random", "random")
-LADDER = (
+RANDOM = Setting("random", "random")
+ABLATION = (
     RANDOM,
-    Arm("greedy surrogate", "greedy", retrain=False),
-    Arm("+ acquisition", "p_hull", retrain=False),
-    Arm("+ retraining", "p_hull"),
-    Arm("+ potential as prior", "p_hull", prior=True),
+    Setting("greedy surrogate", "greedy", retrain=False),
+    Setting("+ acquisition", "p_hull", retrain=False),
+    Setting("+ retraining", "p_hull"),
+    Setting("+ potential as prior", "p_hull", prior=True),
 )
-"""Each arm adds one thing to the one before."""
+"""Each setting adds one thing to the one before."""
 FUNCTIONS_COMPARED = (
-    Arm("retrained greedy", "greedy"),
-    Arm("retrained ucb", "ucb"),
-    Arm("retrained thompson", "thompson"),
-    Arm("retrained qlogei", "qlogei"),
-    Arm("greedy on prior", "greedy", prior=True),
+    Setting("retrained greedy", "greedy"),
+    Setting("retrained ucb", "ucb"),
+    Setting("retrained thompson", "thompson"),
+    Setting("retrained qlogei", "qlogei"),
+    Setting("greedy on prior", "greedy", prior=True),
 )
 
 
-def run_arm(table: Table, arm: Arm, plan: Plan, *, seed: int) -> list[bool]:
+def run_setting(table: Table, setting: Setting, plan: Plan, *, seed: int) -> list[bool]:
     """Whether each oracle call in order was a hit. Raises ValueError for a prior the table does not have."""
-    if arm.prior and table.prior is None:
-        raise ValueError(f"arm {arm.name!r} needs a prior; table {table.name!r} has none")
+    if setting.prior and table.prior is None:
+        raise ValueError(f"setting {setting.name!r} needs a prior; table {table.name!r} has none")
     hidden = table.hidden()
     calls = min(plan.calls, len(hidden))
-    first = 0 if arm.prior else plan.initial
+    first = 0 if setting.prior else plan.initial
     asked = np.random.default_rng(seed).permutation(hidden)[: min(first, calls)].tolist()
     while len(asked) < calls:
         count = min(plan.batch, calls - len(asked))
-        asked += _next(table, arm, asked, first, count, seed + len(asked))
+        asked += _next(table, setting, asked, first, count, seed + len(asked))
     targets = table.targets
     return [bool(targets[index]) for index in asked]
 
 
-def _next(table: Table, arm: Arm, asked: Sequence[int], first: int, count: int, seed: int) -> list[int]:
+def _next(
+    table: Table, setting: Setting, asked: Sequence[int], first: int, count: int, seed: int
+) -> list[int]:
     known = np.array([*table.start, *asked], dtype=int)
     free = np.setdiff1d(np.arange(len(table.ids)), known)
-    if arm.function == "random":
+    if setting.function == "random":
         return np.random.default_rng(seed).permutation(free)[:count].tolist()
-    taught = known if arm.retrain else known[: len(table.start) + first]
-    predicted = _predict(table, arm, taught, free, seed)
+    taught = known if setting.retrain else known[: len(table.start) + first]
+    predicted = _predict(table, setting, taught, free, seed)
     probability = None
-    if arm.function == "p_hull":
+    if setting.function == "p_hull":
         probability = _target_probability(table, known, free, predicted, seed)
     revealed = np.full(len(table.ids), np.inf)
     revealed[known] = table.energies[known]
     above = Prediction(predicted.mean - table.level(revealed)[free], predicted.std, predicted.in_domain)
     scaled = (table.features[free] - table.features.mean(0)) / (table.features.std(0) + 1e-9)
     pool = Pool(tuple(table.ids[i] for i in free), scaled, above, p_target=probability)
-    batch = choose_batch(arm.function, pool, batch=count, control_share=0.0, seed=seed)
+    batch = choose_batch(setting.function, pool, batch=count, control_share=0.0, seed=seed)
     return [int(free[pick.index]) for pick in batch.picks]
 
 
@@ -142,14 +144,14 @@ def _target_probability(
     return target_probability(missing, table.energies[known], predicted.mean, predicted.std, seed=seed)
 
 
-def _predict(table: Table, arm: Arm, taught: Rows, free: Rows, seed: int) -> Prediction:
+def _predict(table: Table, setting: Setting, taught: Rows, free: Rows, seed: int) -> Prediction:
     """Formation energies by extremely randomised trees (Geurts et al., Mach. Learn. 63, 3, 2006).
 
     The spread of the trees, and at least 0.02 eV/atom, is the uncertainty; 0.1 where none is taught.
     """
     from sklearn.ensemble import ExtraTreesRegressor
 
-    base = table.prior if arm.prior and table.prior is not None else np.zeros(len(table.ids))
+    base = table.prior if setting.prior and table.prior is not None else np.zeros(len(table.ids))
     everywhere = np.ones(len(free), dtype=bool)
     if not len(taught):
         return Prediction(base[free], np.full(len(free), _UNTAUGHT), everywhere)

@@ -1,4 +1,4 @@
-"""Replays arms on tables, seed by seed, keeping each finished run, and says how much faster each was."""
+"""Replays settings on tables, seed by seed, keeping each finished run, and says how much faster each was."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import numpy as np
 
 from niobe.config.atomic import write_whole
 from niobe.config.errors import ConfigError
-from niobe.loop.benchmark.replay import FUNCTIONS_COMPARED, LADDER, RANDOM, Arm, Plan, Table, run_arm
+from niobe.loop.benchmark.replay import (
+    ABLATION,
+    FUNCTIONS_COMPARED,
+    RANDOM,
+    Plan,
+    Setting,
+    Table,
+    run_setting,
+)
 from niobe.loop.benchmark.replay_tables import phase_diagram_table, property_table, read_frame, structures
 from niobe.loop.campaign.acceleration import (
     Interval,
@@ -35,8 +43,8 @@ _SHARES = (0.25, 0.5, 0.75)
 
 def tables_of(
     path: Path, scratch: Path, *, tolerances: Sequence[float], references: Path | None, tick: Tick
-) -> Iterator[tuple[Table, Plan, tuple[Arm, ...]]]:
-    """The tables of a parquet file, each with its plan and the arms to run on it.
+) -> Iterator[tuple[Table, Plan, tuple[Setting, ...]]]:
+    """The tables of a parquet file, each with its plan and the settings to run on it.
 
     A file with ``energy`` and ``correction`` holds phase diagrams, one for each value of ``src``; one with
     ``e_form`` is sampled, 2,000 rows, and takes elemental ``references`` (JSON) for the prior. CHGNet
@@ -49,14 +57,14 @@ def tables_of(
         drawn = frame.sample(min(_SAMPLE, len(frame)), random_state=0).reset_index(drop=True)
         energies = _prior_energies(drawn, scratch / f"{path.stem}-prior.npy", tick)
         table = property_table(path.stem, drawn, prior=_against(drawn, energies, references))
-        yield table, Plan(initial=20, batch=20, calls=len(drawn) // 10), _arms(table)
+        yield table, Plan(initial=20, batch=20, calls=len(drawn) // 10), _settings(table)
     else:
         raise ConfigError(f"{path}: neither energy and correction nor e_form; it has {', '.join(frame)}")
 
 
 def _phase_diagrams(
     path: Path, frame: pd.DataFrame, scratch: Path, tolerances: Sequence[float], tick: Tick
-) -> Iterator[tuple[Table, Plan, tuple[Arm, ...]]]:
+) -> Iterator[tuple[Table, Plan, tuple[Setting, ...]]]:
     energies = _prior_energies(frame, scratch / f"{path.stem}-prior.npy", tick)
     elements = [frozenset(numbers.tolist()) for numbers in frame["numbers"].map(np.asarray)]
     for _, group in frame.groupby("src" if "src" in frame else np.zeros(len(frame))):
@@ -68,12 +76,12 @@ def _phase_diagrams(
             table = phase_diagram_table(name, chosen, tolerance=max(tolerance, 1e-6), prior=energies[rows])
             hidden = len(table.hidden())
             plan = Plan(initial=5, batch=max(2, hidden // 30), calls=hidden // 2)
-            yield table, plan, _arms(table) if tolerance == min(tolerances) else LADDER
+            yield table, plan, _settings(table) if tolerance == min(tolerances) else ABLATION
 
 
-def _arms(table: Table) -> tuple[Arm, ...]:
-    every = LADDER + FUNCTIONS_COMPARED
-    return every if table.prior is not None else tuple(arm for arm in every if not arm.prior)
+def _settings(table: Table) -> tuple[Setting, ...]:
+    every = ABLATION + FUNCTIONS_COMPARED
+    return every if table.prior is not None else tuple(setting for setting in every if not setting.prior)
 
 
 def _chemsys(frame: pd.DataFrame) -> str:
@@ -122,19 +130,22 @@ def _against(frame: pd.DataFrame, energies: FloatArray, references: Path | None)
 
 
 def replay(
-    table: Table, plan: Plan, arms: Sequence[Arm], seeds: Sequence[int], scratch: Path, tick: Tick
+    table: Table, plan: Plan, settings: Sequence[Setting], seeds: Sequence[int], scratch: Path, tick: Tick
 ) -> Runs:
-    """Hits of every arm and seed, by name; finished runs are read from ``scratch``, new ones kept there."""
+    """Hits of every setting and seed, by name; finished runs are read from ``scratch``, new ones kept
+    there."""
     kept = scratch / f"{table.name.replace(' ', '_')}.json"
     done: Runs = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    for arm in arms:
-        runs = done.setdefault(arm.name, {})
+    for setting in settings:
+        runs = done.setdefault(setting.name, {})
         for seed in seeds:
             if str(seed) not in runs:
-                tick(f"{table.name}: {arm.name}, seed {seed}")
-                runs[str(seed)] = run_arm(table, arm, plan, seed=1000 * seed)
+                tick(f"{table.name}: {setting.name}, seed {seed}")
+                runs[str(seed)] = run_setting(table, setting, plan, seed=1000 * seed)
                 write_json(kept, done)
-    return {arm.name: {str(seed): done[arm.name][str(seed)] for seed in seeds} for arm in arms}
+    return {
+        setting.name: {str(seed): done[setting.name][str(seed)] for seed in seeds} for setting in settings
+    }
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -143,21 +154,23 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def figures(table: Table, runs: Mapping[str, Mapping[str, Sequence[bool]]]) -> list[dict[str, Any]]:
-    """One row an arm: acceleration at 25, 50 and 75 % of random's final D, EF(B), AUDC, hits per call.
+    """One row a setting: acceleration at 25, 50 and 75 % of random's final D, EF(B), AUDC, hits per call.
 
-    Medians over seeds with 90 % bootstrap intervals, each seed against the mean curve of the random arm.
+    Medians over seeds with 90 % bootstrap intervals, each seed against the mean curve of the random setting.
     """
-    curves = {arm: [discovery_curve(hits) for hits in by_seed.values()] for arm, by_seed in runs.items()}
+    curves = {
+        setting: [discovery_curve(hits) for hits in by_seed.values()] for setting, by_seed in runs.items()
+    }
     baseline = np.mean(curves[RANDOM.name], axis=0)
     targets, hidden = int(table.targets.sum()), len(table.hidden())
     rows = []
-    for arm, found in curves.items():
+    for setting, found in curves.items():
         factors = {share: [acceleration_factor(c, baseline, share) for c in found] for share in _SHARES}
         rows.append(
             {
                 "table": table.name,
                 "targets": f"{targets} of {hidden}",
-                "arm": arm,
+                "setting": setting,
                 **{f"AF {share:.0%}": _shown(bootstrap(factors[share])) for share in _SHARES},
                 "EF": _shown(bootstrap([enhancement_factor(c, baseline, len(c)) for c in found])),
                 "AUDC": _shown(bootstrap([_area(c, targets) for c in found])),
@@ -179,12 +192,12 @@ def _shown(interval: Interval) -> str:
 
 
 def overall(replays: Sequence[Mapping[str, Mapping[str, Sequence[bool]]]]) -> dict[str, str]:
-    """Acceleration at 50 % by arm: median over the seeds of all tables, with its interval."""
+    """Acceleration at 50 % by setting: median over the seeds of all tables, with its interval."""
     factors: dict[str, list[float]] = {}
     for runs in replays:
         baseline = np.mean([discovery_curve(hits) for hits in runs[RANDOM.name].values()], axis=0)
-        for arm, by_seed in runs.items():
-            factors.setdefault(arm, []).extend(
+        for setting, by_seed in runs.items():
+            factors.setdefault(setting, []).extend(
                 acceleration_factor(discovery_curve(hits), baseline, 0.5) for hits in by_seed.values()
             )
-    return {arm: _shown(bootstrap(values)) for arm, values in factors.items()}
+    return {setting: _shown(bootstrap(values)) for setting, values in factors.items()}

@@ -77,7 +77,7 @@ def hit_ratio(hits: int, calls: int, control_hits: int, control_calls: int, *, s
     """Hit rate of chosen candidates over that of randomly drawn ones, with its 90 % credible interval.
 
     Rates have Jeffreys' prior, Beta(1/2, 1/2), so that no hit among a few controls still gives a finite
-    answer. Raises ValueError where an arm has no call.
+    answer. Raises ValueError where a setting has no call.
     """
     if calls < 1 or control_calls < 1:
         raise ValueError("an acceleration needs at least one chosen and one randomly drawn candidate")

@@ -47,16 +47,16 @@ def _turn(record: StructureRecord) -> tuple[bool, int, int, int, int]:
 
 
 class _Crystals:
-    """Crystals validated so far. What vibrates stably is no twin of what does not, however alike they look:
-    a soft mode leads from one to the other by less than what a comparison overlooks."""
+    """Crystals validated so far. What vibrates stably is no duplicate of what does not, however alike they
+    look: a soft mode leads from one to the other by less than what a comparison overlooks."""
 
     def __init__(self) -> None:
         self._unstable, self._others = SeenStructures(), SeenStructures()
 
     def find(self, record: StructureRecord) -> str | None:
         structure = relaxed_structure(record)
-        twin = self._others.find(structure)
-        return twin if twin or _dynamically_stable(record) else self._unstable.find(structure)
+        duplicate = self._others.find(structure)
+        return duplicate if duplicate or _dynamically_stable(record) else self._unstable.find(structure)
 
     def add(self, record: StructureRecord) -> None:
         (self._unstable if _unstable(record) else self._others).add(record.id, relaxed_structure(record))
@@ -108,7 +108,7 @@ def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, dupl
 
 
 def is_reference(spec: CampaignSpec, record: StructureRecord) -> bool:
-    """Whether it is a crystal of one element in a campaign of several: no find, wherever it lies."""
+    """Whether it is a crystal of one element in a campaign of several: never a discovery."""
     return record.nelements == 1 < len(spec.elements)
 
 
@@ -179,14 +179,14 @@ def _displaced_in(record: StructureRecord, number: int) -> bool:
     return record.verdict is not None and record.verdict.displaced_round == number
 
 
-def _hit_rate(batch: Sequence[StructureRecord], arm: str) -> float | None:
-    hits, calls = hits_of(batch, arm)
+def _hit_rate(batch: Sequence[StructureRecord], setting: str) -> float | None:
+    hits, calls = hits_of(batch, setting)
     return hits / calls if calls else None
 
 
-def hits_of(records: Sequence[StructureRecord], arm: str) -> tuple[int, int]:
-    """How many of an arm's finished validations were discoveries when found, and how many finished."""
-    done = [r for r in records if r.choice and r.choice.arm == arm and (r.validation or r.failure)]
+def hits_of(records: Sequence[StructureRecord], setting: str) -> tuple[int, int]:
+    """How many of a setting's finished validations were discoveries when found, and how many finished."""
+    done = [r for r in records if r.choice and r.choice.selection == setting and (r.validation or r.failure)]
     return sum(r.verdict is not None and r.verdict.discovery_round is not None for r in done), len(done)
 
 
@@ -195,10 +195,10 @@ def acceleration_line(records: Sequence[StructureRecord]) -> str:
     return acceleration_text(*hits_of(records, "acquired"), *hits_of(records, "control"))
 
 
-def acceleration_text(hits: int, calls: int, lucky: int, drawn: int) -> str:
+def acceleration_text(hits: int, calls: int, control_hits: int, drawn: int) -> str:
     """The acceleration from hits and calls of the chosen, and of those drawn at random."""
-    counts = f"{hits} of {calls} chosen, {lucky} of {drawn} drawn at random"
+    counts = f"{hits} of {calls} chosen, {control_hits} of {drawn} drawn at random"
     if not calls or not drawn:
         return f"acceleration unknown: {counts}"
-    ratio = hit_ratio(hits, calls, lucky, drawn)
+    ratio = hit_ratio(hits, calls, control_hits, drawn)
     return f"acceleration {ratio.value:.1f}× (90 % between {ratio.low:.1f}× and {ratio.high:.1f}×): {counts}"

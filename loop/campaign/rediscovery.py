@@ -1,4 +1,4 @@
-"""What was kept out of the seeds and found again: the campaign's own test of itself."""
+"""Held-out phases rediscovered: the campaign's own test of itself."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def seed_records(
             seen.add(label, structure)
             lineage = Lineage(generator=source, origin={"label": label})
             record = new_record(spec, 0, len(records), structure, lineage)
-            choice = Choice(function="seed", arm="seed", rank=len(records))
+            choice = Choice(function="seed", selection="seed", rank=len(records))
             update = {"status": Status.ACQUIRED, "choice": choice, "acquired_round": 0}
             records.append(record.model_copy(update=update))
     return records, broken

@@ -86,11 +86,11 @@ class SeenStructures:
         """Remember a structure under its id."""
         self._by_formula[structure.composition.reduced_formula].append(_Seen(identifier, structure))
 
-    def find(self, structure: Structure, *, but: Collection[str] = ()) -> str | None:
-        """The id of the first remembered structure that matches and is not in ``but``, or None."""
+    def find(self, structure: Structure, *, exclude: Collection[str] = ()) -> str | None:
+        """The id of the first remembered structure that matches and is not in ``exclude``, or None."""
         asked = _Seen("", structure)
         for seen in self._by_formula[structure.composition.reduced_formula]:
-            if seen.id not in but and seen.could_match(asked) and alike(asked.reduced, seen.reduced):
+            if seen.id not in exclude and seen.could_match(asked) and alike(asked.reduced, seen.reduced):
                 return seen.id
         return None
 

@@ -64,10 +64,10 @@ class PredictedValue(_Part):
 
 
 class Choice(_Part):
-    """Why a candidate was validated. arm: ``acquired``, ``control`` (drawn at random) or ``pinned``."""
+    """Why a candidate was validated. selection: ``acquired``, ``control`` (drawn at random) or ``pinned``."""
 
     function: str
-    arm: Literal["acquired", "control", "pinned", "seed"]
+    selection: Literal["acquired", "control", "pinned", "seed"]
     rank: int
     score: float | None = None
 
@@ -84,10 +84,10 @@ class PhononVerdict(_Part):
     reason: str = ""
 
 
-class PriorAnswer(_Part):
+class Prerelaxed(_Part):
     """What the campaign's cheap potential answered after a short relaxation. Energy in eV/atom.
 
-    brief: a first look, not followed by the prior's full number of steps.
+    brief: a short pre-relaxation, not followed by the pre-relaxation potential's full number of steps.
     """
 
     potential: str
@@ -166,7 +166,7 @@ class StructureRecord(_Part):
     duplicate_of: str | None = None
     pinned: bool = False
     note: str = ""
-    prior: PriorAnswer | None = None
+    prerelaxed: Prerelaxed | None = None
     prediction: dict[str, PredictedValue] = {}
     prediction_round: int | None = None
     choice: Choice | None = None

@@ -62,9 +62,9 @@ class RoundRecord(_Part):
     """state runs open -> closed; ``batch_digest`` hashes the ids of the validated batch in order.
 
     wanted: candidates asked of each generator, once soft modes have been followed.
-    promising: ids of those candidates that the prior relaxes further in this round. phonons: ids of those
-    validated structures whose phonons are run in this round.
-    steps: seconds of each finished step, named as ``step_and_litter`` reads it; a step named here is not run
+    promising: ids of those candidates that the pre-relaxation potential relaxes further in this round.
+    phonons: ids of those validated structures whose phonons are run in this round.
+    steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
     again. doing: how far the running step has come, in words.
     """
 
@@ -82,8 +82,8 @@ class RoundRecord(_Part):
     notes: list[str] = []
 
 
-def step_and_litter(name: str) -> tuple[str, str]:
-    """A step as it is named in ``RoundRecord.steps``: "breed_2" is the step breed of litter 2."""
+def step_and_batch(name: str) -> tuple[str, str]:
+    """A step as it is named in ``RoundRecord.steps``: "offspring_2" is the step offspring of batch 2."""
     step, _, number = name.rpartition("_")
     return (step, number) if number.isdigit() else (name, "")
 

@@ -28,10 +28,13 @@ def generated_structure(record: StructureRecord) -> Structure:
 
 
 def candidate_structure(record: StructureRecord) -> Structure:
-    """What the surrogate ranks and the oracle starts from: relaxed by the prior where there is one."""
+    """What the surrogate ranks and the oracle starts from: relaxed by the pre-relaxation potential where
+    there is one."""
     from pymatgen.core import Structure
 
-    return Structure.from_dict(record.prior.structure) if record.prior else generated_structure(record)
+    return (
+        Structure.from_dict(record.prerelaxed.structure) if record.prerelaxed else generated_structure(record)
+    )
 
 
 def relaxed_structure(record: StructureRecord) -> Structure:

@@ -41,9 +41,9 @@ def bandit_shares(
     }
 
 
-def without(shares: Mapping[str, float], fallen: str, instead: Sequence[str]) -> dict[str, float]:
+def without(shares: Mapping[str, float], collapsed: str, instead: Sequence[str]) -> dict[str, float]:
     """The mix without a generator that fell; ``instead`` in equal shares where none is left that can draw."""
-    left = {name: share for name, share in shares.items() if name != fallen and name in instead}
+    left = {name: share for name, share in shares.items() if name != collapsed and name in instead}
     return left or dict.fromkeys(instead, 1.0)
 
 

@@ -29,7 +29,7 @@ _SHAKE = 0.05
 
 @dataclass(frozen=True)
 class Parent:
-    """A crystal at rest."""
+    """A relaxed crystal."""
 
     id: str
     structure: Structure

@@ -12,7 +12,7 @@ from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Stability, Status, StructureRecord
 from niobe.loop.documents.structures import candidate_structure, relaxed_structure
 from niobe.loop.generators import Parent, SoftParent
-from niobe.loop.stability.prerelaxed import above_joint_hull, prior_references
+from niobe.loop.stability.prerelaxed import above_joint_hull, prerelaxed_references
 from niobe.loop.store.database import Database
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[So
 
 
 def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) -> list[Parent]:
-    """Of what came to rest the 40 lowest above the joint hull: no elements, nothing too large, none alike."""
-    references = prior_references([record for record in records if record.round == 0])
+    """Of relaxed crystals the 40 lowest above the joint hull: no elements, nothing too large, none alike."""
+    references = prerelaxed_references([record for record in records if record.round == 0])
     resting = [(r, s) for r in records if (s := at_rest(r)) is not None]
     above = above_joint_hull([record for record, _ in resting], references, spec.elements)
     best = [resting[row] for row in np.argsort(above, kind="stable") if np.isfinite(above[row])]
@@ -58,9 +58,10 @@ def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) ->
 
 
 def at_rest(record: StructureRecord) -> Structure | None:
-    """What the oracle relaxed, or the prior beyond a first look; None for what neither did."""
+    """What the oracle relaxed, or the pre-relaxation potential beyond a short pre-relaxation; None for what
+    neither did."""
     if record.validation is not None:
         return relaxed_structure(record)
     waiting = record.status in {Status.SCREENED, Status.ACQUIRED}
-    relaxed = record.prior is not None and not record.prior.brief
+    relaxed = record.prerelaxed is not None and not record.prerelaxed.brief
     return candidate_structure(record) if waiting and relaxed else None

@@ -10,19 +10,19 @@ SAME_ENERGY = 1e-3
 """eV/atom: crystals that look alike and differ by more are two."""
 
 
-def higher_kin(record: StructureRecord, by_id: Mapping[str, StructureRecord]) -> set[str]:
-    """What a soft mode's child is no twin of, however alike they look; empty for any other structure.
+def higher_relatives(record: StructureRecord, by_id: Mapping[str, StructureRecord]) -> set[str]:
+    """What a soft mode's child is no duplicate of, however alike they look; empty for any other structure.
 
-    That is its kin (what the modes were followed from in the first place, all that came from there, and
-    copies of these), as far as the prior holds the child to be lower by more than 1 meV/atom, or was not
-    asked.
+    That is its soft-mode family (what the modes were followed from in the first place, all that came from
+    there, and copies of these), as far as the pre-relaxation potential holds the child to be lower by more
+    than 1 meV/atom, or was not asked.
     """
     if record.lineage.generator != "soft_mode":
         return set()
     root = _root(record, by_id)
-    kin = {name for name, other in by_id.items() if _root(other, by_id) == root} - {record.id}
-    copies = {name for name, r in by_id.items() if r.verdict and r.verdict.duplicate_of in kin}
-    return {name for name in kin | copies if _below(record, by_id.get(name))}
+    family = {name for name, other in by_id.items() if _root(other, by_id) == root} - {record.id}
+    copies = {name for name, r in by_id.items() if r.verdict and r.verdict.duplicate_of in family}
+    return {name for name in family | copies if _below(record, by_id.get(name))}
 
 
 def _root(record: StructureRecord, by_id: Mapping[str, StructureRecord]) -> str:
@@ -36,6 +36,6 @@ def _root(record: StructureRecord, by_id: Mapping[str, StructureRecord]) -> str:
 
 
 def _below(record: StructureRecord, other: StructureRecord | None) -> bool:
-    if other is None or record.prior is None or other.prior is None:
+    if other is None or record.prerelaxed is None or other.prerelaxed is None:
         return True
-    return record.prior.energy_per_atom < other.prior.energy_per_atom - SAME_ENERGY
+    return record.prerelaxed.energy_per_atom < other.prerelaxed.energy_per_atom - SAME_ENERGY

@@ -12,7 +12,7 @@ from niobe.config.spec import Source
 from niobe.loop.crystals.grouping import group
 from niobe.loop.documents.entries import Found, Origin, SourceEntry, new_entry, preference
 from niobe.loop.documents.structures import entry_structure
-from niobe.loop.sources.reading import Manner, read_source
+from niobe.loop.sources.reading import ReadOptions, read_source
 from niobe.loop.store.database import Database
 
 T = TypeVar("T")
@@ -33,12 +33,12 @@ class Ingested:
     partial: str = ""
 
 
-def ingest(database: Database, source: Source, elements: Sequence[str], manner: Manner) -> Ingested:
+def ingest(database: Database, source: Source, elements: Sequence[str], options: ReadOptions) -> Ingested:
     """Read a source, store its entries, and group them with those of all sources.
 
     Raises ConfigError as read_source does.
     """
-    reading = read_source(source, elements, manner)
+    reading = read_source(source, elements, options)
     origin = Origin(source.name, reading.url, reading.licence, datetime.now(UTC).strftime("%Y-%m-%d"))
     done = Ingested(partial=reading.partial, notes=reading.notes)
     touched: set[str] = set()
@@ -49,7 +49,7 @@ def ingest(database: Database, source: Source, elements: Sequence[str], manner: 
         done.unchanged += len(batch) - len(stored.new) - len(stored.changed)
         done.set_aside += sum(bool(entry.set_aside) for entry in batch)
         touched |= stored.formulas
-        manner.tick(done.new + done.changed + done.unchanged, None)
+        options.tick(done.new + done.changed + done.unchanged, None)
     regroup(database, touched | database.ungrouped_formulas())
     done.groups = database.count_groups(source.name)
     return done

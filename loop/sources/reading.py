@@ -11,7 +11,7 @@ from niobe.config.spec import Source
 from niobe.loop.documents.entries import Found
 from niobe.loop.sources import files, icsd, materials_project, niobe, optimade
 from niobe.loop.sources.paging import Document, Fetched, fetch
-from niobe.loop.sources.web import Patience, Web
+from niobe.loop.sources.web import RetryPolicy, Web
 
 OQMD = "https://oqmd.org/optimade"
 _LICENCES = {
@@ -37,17 +37,17 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Manner:
+class ReadOptions:
     """How sources are read: where pages are kept, how patiently, whether anew, and who hears of progress."""
 
     home: Path
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     refresh: bool = False
     tick: Callable[[int, int | None], None] = lambda count, total: None
     say: Callable[[str], None] = lambda line: None
 
 
-def read_source(source: Source, elements: Sequence[str], manner: Manner) -> Reading:
+def read_source(source: Source, elements: Sequence[str], options: ReadOptions) -> Reading:
     """Read a source as far as it can be read now.
 
     Raises ConfigError for a wrong filter, a missing path, key or element list.
@@ -60,34 +60,42 @@ def read_source(source: Source, elements: Sequence[str], manner: Manner) -> Read
     if source.kind == "niobe" and "://" not in source.at:
         return Reading(niobe.read(Path(source.at)), source.at, licence)
     if source.kind == "mp":
-        return _materials_project(source, elements, manner, licence)
-    return _optimade(source, elements, manner, licence)
+        return _materials_project(source, elements, options, licence)
+    return _optimade(source, elements, options, licence)
 
 
-def _materials_project(source: Source, elements: Sequence[str], manner: Manner, licence: str) -> Reading:
+def _materials_project(
+    source: Source, elements: Sequence[str], options: ReadOptions, licence: str
+) -> Reading:
     _require_elements(source, elements)
     query = materials_project.SummaryQuery(source.at, elements)
-    web = Web(manner.patience, materials_project.key_header(), manner.say)
-    fetched = _fetch(query, source, manner, web)
+    web = Web(options.retry_policy, materials_project.key_header(), options.say)
+    fetched = _fetch(query, source, options, web)
     url = source.at or materials_project.BASE
     return _reading(fetched, materials_project.found, url, licence)
 
 
-def _optimade(source: Source, elements: Sequence[str], manner: Manner, licence: str) -> Reading:
+def _optimade(source: Source, elements: Sequence[str], options: ReadOptions, licence: str) -> Reading:
     if not source.filter:
         _require_elements(source, elements)
     base = source.at or OQMD
     query = optimade.OptimadeQuery(base, source.filter or optimade.subsystems_filter(elements))
     return _reading(
-        _fetch(query, source, manner, Web(manner.patience, say=manner.say)), optimade.found, base, licence
+        _fetch(query, source, options, Web(options.retry_policy, say=options.say)),
+        optimade.found,
+        base,
+        licence,
     )
 
 
 def _fetch(
-    query: optimade.OptimadeQuery | materials_project.SummaryQuery, source: Source, manner: Manner, web: Web
+    query: optimade.OptimadeQuery | materials_project.SummaryQuery,
+    source: Source,
+    options: ReadOptions,
+    web: Web,
 ) -> Fetched:
-    home = manner.home / source.name
-    return fetch(query, home, web, most=source.most, refresh=manner.refresh, tick=manner.tick)
+    home = options.home / source.name
+    return fetch(query, home, web, most=source.most, refresh=options.refresh, tick=options.tick)
 
 
 def _reading(fetched: Fetched, found: Callable[[Document], Found], url: str, licence: str) -> Reading:

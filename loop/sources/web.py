@@ -24,7 +24,7 @@ class _AgainError(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How a source is asked, in seconds: ``between`` requests at least; waits double from ``first_wait``."""
 
     attempts: int = 6
@@ -39,37 +39,40 @@ class Web:
 
     def __init__(
         self,
-        patience: Patience = Patience(),
+        retry_policy: RetryPolicy = RetryPolicy(),
         headers: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._patience, self._headers, self._say = patience, dict(headers or {}), say
+        self._retry_policy, self._headers, self._say = retry_policy, dict(headers or {}), say
         self._next_at = 0.0
 
     def json(self, url: str) -> dict[str, Any]:
         """The JSON object at ``url``. Raises SourceError where it is refused, or keeps failing."""
-        wait = self._patience.first_wait
+        wait = self._retry_policy.first_wait
         problem = ""
-        for attempt in range(1, self._patience.attempts + 1):
+        for attempt in range(1, self._retry_policy.attempts + 1):
             try:
                 return self._ask(url)
             except _AgainError as error:
                 problem = str(error)
-                pause = min(wait if error.wait is None else error.wait, self._patience.longest_wait)
-            if attempt < self._patience.attempts:
+                pause = min(wait if error.wait is None else error.wait, self._retry_policy.longest_wait)
+            if attempt < self._retry_policy.attempts:
                 self._say(f"{problem}; asking again in {pause:g} s")
                 time.sleep(pause)
                 wait *= 2
-        raise SourceError(f"{_bare(url)}: {problem}; gave up after {self._patience.attempts} attempts")
+        raise SourceError(f"{_bare(url)}: {problem}; gave up after {self._retry_policy.attempts} attempts")
 
     def _ask(self, url: str) -> dict[str, Any]:
         import httpx
 
         time.sleep(max(0.0, self._next_at - time.monotonic()))
-        self._next_at = time.monotonic() + self._patience.between
+        self._next_at = time.monotonic() + self._retry_policy.between
         try:
             response = httpx.get(
-                url, headers=self._headers, timeout=self._patience.timeout, follow_redirects=not self._headers
+                url,
+                headers=self._headers,
+                timeout=self._retry_policy.timeout,
+                follow_redirects=not self._headers,
             )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise SourceError(f"{_bare(url)}: {error}") from None

@@ -20,41 +20,43 @@ from niobe.surrogates.protocols import FloatArray
 _WIDTH, _ANYWHERE, _ENOUGH = 0.15, 1e-3, 2.0
 
 
-def prior_references(records: Sequence[StructureRecord]) -> dict[str, float]:
-    """The lowest prior energy (eV/atom) of each element among elemental records."""
+def prerelaxed_references(records: Sequence[StructureRecord]) -> dict[str, float]:
+    """The lowest pre-relaxation energy (eV/atom) of each element among elemental records."""
     lowest: dict[str, float] = {}
     for record in records:
-        if record.prior is not None and record.nelements == 1:
+        if record.prerelaxed is not None and record.nelements == 1:
             known = lowest.get(record.chemsys, float("inf"))
-            lowest[record.chemsys] = min(known, record.prior.energy_per_atom)
+            lowest[record.chemsys] = min(known, record.prerelaxed.energy_per_atom)
     return lowest
 
 
-def prior_formation_energies(
+def prerelaxed_formation_energies(
     records: Sequence[StructureRecord], references: Mapping[str, float]
 ) -> FloatArray:
-    """Formation energies (eV/atom) by the prior, shape (n,); NaN where it gave no answer."""
+    """Formation energies (eV/atom) by the cheap potential, shape (n,); NaN where it gave no answer."""
     return np.array([_formation(record, references) for record in records])
 
 
-def usual_corrections(
+def mean_corrections(
     records: Sequence[StructureRecord], known: Sequence[StructureRecord], references: Mapping[str, float]
 ) -> FloatArray:
-    """What oracles add to the prior's formation energies at each record's composition, eV/atom, shape (n,).
+    """What oracles add to the pre-relaxation potential's formation energies at each record's composition,
+    eV/atom, shape (n,).
 
     A mean over ``known`` compounds that both answered for, their weights a Gaussian of width 0.15 in the
-    distance of the atomic fractions, and a thousandth wherever they are. A record is its own witness only as
-    far as the Gaussians of others add up to less than 2. 0 for elements, by convention, and without witness.
+    distance of the atomic fractions, and a thousandth wherever they are. A record is its own neighbour only
+    as far as the Gaussians of others add up to less than 2. 0 for elements, by convention, and without
+    neighbour.
     """
-    answered = [record for record in known if record.prior and record.verdict and record.nelements > 1]
-    witnesses = [record for record in answered if of_one_crystal(record)]
-    if not records or not witnesses:
+    answered = [record for record in known if record.prerelaxed and record.verdict and record.nelements > 1]
+    neighbours = [record for record in answered if of_one_crystal(record)]
+    if not records or not neighbours:
         return np.zeros(len(records))
-    oracle = np.array([r.verdict.formation_energy_per_atom for r in witnesses if r.verdict])
-    corrections = oracle - prior_formation_energies(witnesses, references)
-    near = _nearness(records, witnesses)
+    oracle = np.array([r.verdict.formation_energy_per_atom for r in neighbours if r.verdict])
+    corrections = oracle - prerelaxed_formation_energies(neighbours, references)
+    near = _nearness(records, neighbours)
     near[:, ~np.isfinite(corrections)] = 0.0
-    names = np.array([record.id for record in witnesses])
+    names = np.array([record.id for record in neighbours])
     own = np.array([record.id for record in records])[:, None] == names
     near[own] = 0.0
     alone = own * np.clip(1 - near.sum(axis=1) / _ENOUGH, 0.0, 1.0)[:, None]
@@ -67,14 +69,15 @@ def usual_corrections(
 
 
 def of_one_crystal(record: StructureRecord) -> bool:
-    """Whether the prior's energy and the oracle's are of the same crystal.
+    """Whether the pre-relaxation potential's energy and the oracle's are of the same crystal.
 
-    The oracle starts where the prior ended, but with a seed both start from what came, and may part.
+    The oracle starts where the pre-relaxation potential ended, but with a seed both start from what came, and
+    may part.
     """
-    if record.round > 0 or record.prior is None or record.validation is None:
+    if record.round > 0 or record.prerelaxed is None or record.validation is None:
         return True
-    by_prior = SeenStructures([(record.id, candidate_structure(record))])
-    return by_prior.find(relaxed_structure(record)) is not None
+    prerelaxed = SeenStructures([(record.id, candidate_structure(record))])
+    return prerelaxed.find(relaxed_structure(record)) is not None
 
 
 def _nearness(records: Sequence[StructureRecord], others: Sequence[StructureRecord]) -> FloatArray:
@@ -91,11 +94,11 @@ def above_joint_hull(
 ) -> FloatArray:
     """How far (eV/atom) each record lies above the hull that all of them make, shape (n,).
 
-    By the oracle's formation energies where a round's hull has them; elsewhere by the prior's with its usual
-    correction. NaN for a record that neither answered for.
+    By the oracle's formation energies where a round's hull has them; elsewhere by the pre-relaxation
+    potential's with its mean correction. NaN for a record that neither answered for.
     """
     found = np.array([r.verdict.formation_energy_per_atom if r.verdict else np.nan for r in records])
-    corrected = prior_formation_energies(records, references) + usual_corrections(
+    corrected = prerelaxed_formation_energies(records, references) + mean_corrections(
         records, records, references
     )
     energies = np.where(np.isnan(found), corrected, found)
@@ -103,21 +106,22 @@ def above_joint_hull(
     return energies - hull.level(np.where(np.isnan(energies), np.inf, energies))
 
 
-def glanced_at(record: StructureRecord) -> bool:
-    """Whether the prior had a first look at a candidate, and no other."""
-    return record.prior is not None and record.prior.brief
+def briefly_prerelaxed(record: StructureRecord) -> bool:
+    """Whether the pre-relaxation potential had a short pre-relaxation at a candidate, and no other."""
+    return record.prerelaxed is not None and record.prerelaxed.brief
 
 
 def waiting(records: Sequence[StructureRecord], count: int) -> set[str]:
-    """Candidates that had a first look only, where ``count`` had more; else none, as all are needed."""
-    further = sum(record.prior is not None and not record.prior.brief for record in records)
-    return {record.id for record in records if glanced_at(record)} if further >= count else set()
+    """Candidates that had a short pre-relaxation only, where ``count`` had more; else none, as all are
+    needed."""
+    further = sum(record.prerelaxed is not None and not record.prerelaxed.brief for record in records)
+    return {record.id for record in records if briefly_prerelaxed(record)} if further >= count else set()
 
 
 def _formation(record: StructureRecord, references: Mapping[str, float]) -> float:
-    if record.prior is None:
+    if record.prerelaxed is None:
         return float("nan")
-    return formation_energy(atomic_fractions(record), record.prior.energy_per_atom, references)
+    return formation_energy(atomic_fractions(record), record.prerelaxed.energy_per_atom, references)
 
 
 def atomic_fractions(record: StructureRecord) -> dict[str, float]:

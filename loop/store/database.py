@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_MS = 10_000
 _HAS_FACETS = "facets.nperiodic_dimensions"
-_COUNTED_FIELDS = ("acquired_round", "choice.arm", "verdict.discovery", "verdict.discovery_round")
+_COUNTED_FIELDS = ("acquired_round", "choice.selection", "verdict.discovery", "verdict.discovery_round")
 
 
 @dataclass
@@ -375,8 +375,13 @@ class Database:
         return [from_mongo(document) for document in self._mongo[collection].find(older, sort=[("_id", 1)])]
 
     def rewrite(self, collection: str, record: CampaignRecord | StructureRecord) -> None:
-        """Store all fields of a record that is there; what is stored beside them stays."""
-        self._mongo[collection].update_one({"_id": record.id}, {"$set": body(record)})
+        """Store all fields of a record that is there, and drop those it has no more; what is beside stays."""
+        stored = self._mongo[collection].find_one({"_id": record.id}) or {}
+        gone = (
+            dict.fromkeys(from_mongo(stored).keys() - type(record).model_fields.keys(), "") if stored else {}
+        )
+        change = {"$set": body(record)} | ({"$unset": gone} if gone else {})
+        self._mongo[collection].update_one({"_id": record.id}, change)
 
     def dump(self, campaign: str, entries: Sequence[str]) -> Iterator[tuple[str, Iterable[Document]]]:
         """Every document of a campaign by collection, as stored, and the source entries of these ids."""

@@ -13,7 +13,8 @@ from niobe.loop.store.queries import facets
 
 Document = dict[str, Any]
 ModelT = TypeVar("ModelT", bound=BaseModel)
-_BESIDE = {"facets", "modified"}
+BESIDE = {"facets", "modified"}
+"""Stored with a record for searches, no part of it."""
 
 
 def record_of(line: str) -> StructureRecord:
@@ -58,7 +59,7 @@ def without_id(document: Document) -> Document:
 
 def from_mongo(document: Document) -> Document:
     """What a record is made from: its fields and its id, without what is stored beside it."""
-    kept = {key: value for key, value in document.items() if key not in _BESIDE}
+    kept = {key: value for key, value in document.items() if key not in BESIDE}
     return without_id(kept) | {"id": document["_id"]}
 
 

@@ -40,6 +40,8 @@ def upgrade(database: Database) -> Upgraded:
                 done.broken.append(f"{collection} {document['id']}: {' '.join(str(error).split())[:200]}")
             else:
                 database.rewrite(collection, upgraded)
+                if isinstance(upgraded, CampaignRecord):
+                    _rename_steps(database, upgraded.id)
                 done.written[collection] = done.written.get(collection, 0) + 1
     return done
 
@@ -53,19 +55,34 @@ def _upgraded(
     return model.model_validate(document)
 
 
+def _rename_steps(database: Database, campaign: str) -> None:
+    """Version 4 calls a round's step ``offspring_1`` that was ``breed_1``."""
+    for record in database.rounds(campaign):
+        steps = {name.replace("breed_", "offspring_"): seconds for name, seconds in record.steps.items()}
+        if steps != record.steps:
+            database.update_round(campaign, record.number, steps=steps)
+
+
 def _as_it_was(document: Document) -> Document:
     """What this version did not change."""
     return document
 
 
 def _campaign_from_2(document: Document) -> Document:
-    """Version 2 added sources to the spec, version 3 took ``prior.rattle`` away; the digest covers all.
+    """Version 2 added sources to the spec, version 3 took ``prior.rattle`` away.
 
-    A spec without the key is of a campaign that had no prior.
+    A spec without the key is of a campaign that had no pre-relaxation.
     """
-    content = {"prior": None} | document["spec"]
-    if content.get("prior"):
-        content = content | {"prior": {k: v for k, v in content["prior"].items() if k != "rattle"}}
+    prior = document["spec"].get("prior")
+    if prior:
+        prior = {key: value for key, value in prior.items() if key != "rattle"}
+    return document | {"spec": document["spec"] | {"prior": prior}}
+
+
+def _campaign_from_3(document: Document) -> Document:
+    """Version 4 says ``prerelax`` where the spec said ``prior``; the digest covers all."""
+    content = dict(document["spec"])
+    content["prerelax"] = content.pop("prior")
     spec = CampaignSpec.model_validate(content)
     return document | {"spec": spec.model_dump(mode="json"), "spec_digest": spec.digest()}
 
@@ -78,7 +95,17 @@ def _structure_from_1(document: Document) -> Document:
     }
 
 
+def _structure_from_3(document: Document) -> Document:
+    """Version 4 says ``prerelaxed`` for ``prior``, and ``selection`` for the ``arm`` of a choice."""
+    document = dict(document)
+    document["prerelaxed"] = document.pop("prior", None)
+    if choice := document.get("choice"):
+        renamed = {key: value for key, value in choice.items() if key != "arm"}
+        document["choice"] = renamed | {"selection": choice["arm"]}
+    return document
+
+
 _STEPS: dict[str, dict[int, Step]] = {
-    "campaigns": {1: _as_it_was, 2: _campaign_from_2},
-    "structures": {1: _structure_from_1, 2: _as_it_was},
+    "campaigns": {1: _as_it_was, 2: _campaign_from_2, 3: _campaign_from_3},
+    "structures": {1: _structure_from_1, 2: _as_it_was, 3: _structure_from_3},
 }

@@ -124,7 +124,7 @@ class CrystalGAN:
         return SampleBatch(tuple(samples), dict(rejected))
 
     def _judge(self, draw: Draw, request: SampleRequest, seen: SeenCrystals) -> tuple[Crystal | None, str]:
-        """The crystal, or why the draw is thrown away."""
+        """The crystal, or why the draw is rejected."""
         if draw.geometries is None:
             return None, "repeated"
         found = self._representation.decode(draw.tokens, draw.geometries, draw.elements)

@@ -1,4 +1,4 @@
-"""Gradient boosting: bagged ensembles on a fixed row a structure, calibrated on out-of-bag errors.
+"""Gradient boosting: bagged ensembles on a fixed row per structure, calibrated on out-of-bag errors.
 
 ``gbt`` sees composition and pair distances, ``gbt_magpie`` the composition alone: the baseline that any
 network has to beat. Source: Friedman, Ann. Statist. 29, 1189 (2001).

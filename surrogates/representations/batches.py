@@ -33,7 +33,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class RowEncoder:
-    """A fixed-length row a structure, element fractions unless said otherwise: ``rows`` (n, d)."""
+    """A fixed-length row per structure, element fractions unless said otherwise: ``rows`` (n, d)."""
 
     of: Callable[[Sequence[Structure]], NDArray[np.float64]] = fractions
 

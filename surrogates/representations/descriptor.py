@@ -41,7 +41,7 @@ def _element_row(symbol: str) -> tuple[float, ...]:
 
 
 def descriptor(structures: Sequence[Structure]) -> FloatArray:
-    """One row a structure, shape (n, 89). Raises ValueError for a cell without volume or not finite."""
+    """One row per structure, shape (n, 89). Raises ValueError for a cell without volume or not finite."""
     return np.array([_one(structure) for structure in structures]).reshape(len(structures), -1)
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.loading import load_campaign, with_changes
-from niobe.launchers.benchmarking import LONGER_SEED, kept_at, longer_arm
-from niobe.loop.benchmark.ablation import SIZES, ladder
+from niobe.launchers.benchmarking import LONGER_SEED, kept_at, longer_setting
+from niobe.loop.benchmark.ablation import SIZES, ablation_series
 from tests.benchmarks.publish import publish
 
 ROOT = Path(__file__).parents[2]
@@ -31,37 +31,45 @@ CORPUS = ROOT.parent / "shared/data/dev_mp_structures.parquet"
 RANDOM_CALLS = 200
 NIOBE = [sys.executable, "-c", "from niobe.launchers.cli import main; main()"]
 NOTES = [
-    "bars for the full loop, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first arm; the loop "
+    "bars for the full loop, ε 0.1 eV/atom: mSUN ≥ 0.5, AUDC ≥ 0.5, AF ≥ 6 against the first "
+    "setting; the loop "
     "as campaigns run it by default finds what '+ offspring' finds, but for fine-tuning: phonons judge and "
-    "do not choose (a test), and what the arms after it add is off",
+    "do not choose (a test), and what the settings after it add is off",
     "every run: 50 calls of 7net-0 in 5 rounds, 500 candidates drawn a round",
-    "the hull that judges is that of all arms, their seeds, the known phases that the campaign file keeps "
+    "the hull that judges is that of all settings, their seeds, the known phases that the campaign "
+    "file keeps "
     "out of the seeds and a random search of 200 calls",
     "'+ GAN' draws 7 of 9 candidates from the GAN, trained once for all runs on dev_mp_structures.parquet "
     "without the system's own compounds, and 2 at random",
     "greedy and acquisition learn from the seeds only; from '+ retraining' on, from each batch",
-    "'+ potential as prior': CHGNet relaxes candidates and 7net-0 judges; they share no weights, but both "
+    "'+ potential as prior mean': CHGNet relaxes candidates and 7net-0 judges; they share no "
+    "weights, but both "
     "were trained on Materials Project calculations",
-    "'+ offspring' draws two thirds of the candidates as children of what was found, in four litters after "
+    "'+ offspring' draws two thirds of the candidates as children of what was found, in four "
+    "offspring batches after "
     "CHGNet has relaxed the others",
     "means over runs with 90 % bootstrap intervals (none for one run); the effect is mSUN less that of the "
-    "arm before, with a 90 % credible interval that counts calls as independent",
-    "'+ phonons, soft modes' chooses as the arms before do; '+ P(dynamically stable)' multiplies by what the "
+    "setting before, with a 90 % credible interval that counts calls as independent",
+    "'+ phonons, soft modes' chooses as the settings before do; '+ P(dynamically stable)' "
+    "multiplies by what the "
     "surrogate learned of it (p_target), which is off by default",
-    "phonon-stable: hits among what phonons call stable, over calls; phonons of arms that run none were "
+    "phonon-stable: hits among what phonons call stable, over calls; phonons of settings that run none were "
     "run afterwards, at no call's cost",
-    "an arm without a row has not been run yet; the effect is then that over the row above. Minutes are of "
+    "a setting without a row has not been run yet; the effect is then that over the row above. "
+    "Minutes are of "
     "one core, the others busy with other runs",
     "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
-    "tried, in the arms with a prior: see docs/decisions/0084 to 0099",
+    "tried, in the settings with pre-relaxation: see docs/decisions/0084 to 0099",
 ]
 NOTES_OF = {
     "Nb-O": [
         "the deeper hull also has what former code found (tests/benchmarks/runs/Nb-O/former)",
-        "the two last arms ran before decision 99 and drew 483 to 500 candidates a round, as far as there "
+        "the two last settings ran before decision 99 and drew 483 to 500 candidates a round, as "
+        "far as there "
         "were soft modes to follow",
         "'+ acquisition' to '+ fine-tuning', and greedy's seed 4, ran on another machine (16 cores, Python "
-        "3.12, torch 2.11) and before decision 94, when batches were spread more; '+ potential as prior' and "
+        "3.12, torch 2.11) and before decision 94, when batches were spread more; '+ potential as "
+        "prior mean' and "
         "'+ offspring' began there, on the code of now, and were finished here",
     ],
 }
@@ -72,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.generative", description=__doc__)
     parser.add_argument("--system", choices=SYSTEMS, default="Nb-O")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--arm", action="append", default=[], help="an arm to run (repeatable)")
+    parser.add_argument("--setting", action="append", default=[], help="a setting to run (repeatable)")
     parser.add_argument("--finished", action="store_true", help="run nothing, publish what there is")
     options = parser.parse_args()
     kept, file = KEPT / options.system, campaign_of(options.system)
@@ -81,8 +89,8 @@ def main() -> None:
         if archive.is_file() and not place.is_file():
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(gzip.decompress(archive.read_bytes()))
-    arms = [word for arm in options.arm for word in ("--arm", arm)]
-    asked = ["--seeds", str(options.seeds), "--random-calls", str(RANDOM_CALLS), "--phonons", *arms]
+    settings = [word for setting in options.setting for word in ("--setting", setting)]
+    asked = ["--seeds", str(options.seeds), "--random-calls", str(RANDOM_CALLS), "--phonons", *settings]
     command = ["bench", "generative", str(file), *asked, "--to"]
     niobe(*command, str(kept), *(["--finished"] if options.finished else []))
     for place, archive in places(options.system, options.seeds):
@@ -151,11 +159,13 @@ def places(system: str, seeds: int) -> Iterator[tuple[Path, Path]]:
     The latter does not depend on where the GAN lies.
     """
     spec = load_campaign(campaign_of(system))
-    runs = [(arm, seed) for arm in ladder(spec, SIZES["full"]) for seed in range(1, seeds + 1)]
-    for arm, seed in [*runs, (longer_arm(spec, "full", RANDOM_CALLS), LONGER_SEED)]:
-        anywhere = with_changes(arm.spec, {"seed": seed, "corpus": None}).digest()[:8]
-        name = f"{arm.name}-{seed}-{anywhere}.json.gz"
-        yield kept_at(arm, seed, KEPT / system), RUNS / system / name
+    runs = [
+        (setting, seed) for setting in ablation_series(spec, SIZES["full"]) for seed in range(1, seeds + 1)
+    ]
+    for setting, seed in [*runs, (longer_setting(spec, "full", RANDOM_CALLS), LONGER_SEED)]:
+        anywhere = with_changes(setting.spec, {"seed": seed, "corpus": None}).digest()[:8]
+        name = f"{setting.name}-{seed}-{anywhere}.json.gz"
+        yield kept_at(setting, seed, KEPT / system), RUNS / system / name
 
 
 def former_runs(system: str) -> list[Path]:

@@ -91,7 +91,7 @@ def test_replay() -> None:
         headline="random choice {0[AF 50% (90 % interval)]}, the full loop {4[AF 50% (90 % interval)]}",
         title="Replay: acceleration at 50 % of what random choice finds, over all tables and seeds",
         command=COMMAND,
-        rows=[{"arm": arm, "AF 50% (90 % interval)": factor} for arm, factor in medians.items()],
+        rows=[{"setting": setting, "AF 50% (90 % interval)": factor} for setting, factor in medians.items()],
         seconds=content["seconds"],
         seeds=range(20),
         notes=NOTES,
@@ -111,10 +111,13 @@ def test_replay() -> None:
 
 
 NOTES = [
-    "bar: the full loop at least 4 × random and at least 1.3 × greedy; full is the last step of the ladder, "
-    "'+ potential as prior'",
-    "that arm's prior, CHGNet on the structures as they stand, was trained on Materials Project data, from "
+    "bar: the full loop at least 4 × random and at least 1.3 × greedy; full is the last step of the "
+    "ablation series, "
+    "'+ potential as prior mean'",
+    "that setting's prerelax, CHGNet on the structures as they stand, was trained on Materials "
+    "Project data, from "
     "which these labels come; '+ retraining' is the best that uses nothing but revealed labels",
-    "arms with the prior rank from the first call on; the others share their first calls, drawn at random",
+    "settings with the pre-relaxation potential rank from the first call on; the others share their "
+    "first calls, drawn at random",
     "a table whose targets are a share s of it has a ceiling of 1/s on any acceleration",
 ]

@@ -66,12 +66,12 @@ def _validated(body: dict[str, Any], number: int, rng: random.Random) -> dict[st
         "discovery_round": body["round"] if found else None,
         "displaced_round": None,
     }
-    arm = "control" if number % 20 == 9 else "acquired"
+    setting = "control" if number % 20 == 9 else "acquired"
     return {
         "verdict": verdict,
         "validation": body["validation"] | {"phonon": phonon},
         "acquired_round": body["round"],
-        "choice": {"function": "qlogei", "arm": arm, "rank": 0, "score": 0.0},
+        "choice": {"function": "qlogei", "setting": setting, "rank": 0, "score": 0.0},
     }
 
 

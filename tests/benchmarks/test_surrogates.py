@@ -132,7 +132,7 @@ def test_potential_as_prior() -> None:
     publish(
         "surrogates-prior",
         page="surrogates",
-        title="Formation energy, a universal potential as prior",
+        title="Formation energy, a universal potential as prior mean",
         command=COMMAND,
         rows=[
             row("mlip_prior (CHGNet + correction), test MAE, eV/atom", "≤ 0.035", mae),

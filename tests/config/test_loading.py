@@ -47,7 +47,7 @@ def test_shipped_examples_are_valid(file: Path) -> None:
             "'O' is not in the campaign",
         ),
         ("id: a\nelements: [Nb]\nlimits: {fractions: {Nb: [0.9, 0.2]}}", "not a range within [0, 1]"),
-        ("id: a\nelements: [Nb]\nprior: {potential: 7net-0}", "7net-0 is the oracle"),
+        ("id: a\nelements: [Nb]\nprerelax: {potential: 7net-0}", "7net-0 is the oracle"),
         (
             "id: a\nelements: [Nb, O]\nlimits: {max_atoms: 1, min_atoms: 1}",
             "no cell of 1 to 1 atoms of Nb, O has one atom of each",
@@ -57,8 +57,8 @@ def test_shipped_examples_are_valid(file: Path) -> None:
             "limits: no cell of 2 to 4 atoms of Nb, O has fractions {'O': (0.55, 0.6)}",
         ),
         (
-            "id: a\nelements: [Nb]\nprior: {potential: chgnet}\nsurrogate: {model: mlip_prior}",
-            "mlip_prior has CHGNet as a prior of its own; allowed with prior: null",
+            "id: a\nelements: [Nb]\nprerelax: {potential: chgnet}\nsurrogate: {model: mlip_prior}",
+            "mlip_prior has CHGNet as a prior mean of its own; allowed with prerelax: null",
         ),
         (
             "id: a\nelements: [Nb]\noracle: {name: chgnet}\nsurrogate: {model: mlip_prior}",
@@ -66,7 +66,8 @@ def test_shipped_examples_are_valid(file: Path) -> None:
         ),
         ("id: a\nelements: [Po, O]", "oracle.name: 7net-0 does not know Po; chgnet, lj and vasp know all"),
         ("id: a\nelements: [Nb]\noracle: {name: emt}", "oracle.name: emt does not know Nb"),
-        ("id: a\nelements: [Nb]\nprior: {potential: emt}", "prior.potential: emt does not know Nb"),
+        ("id: a\nelements: [Nb]\nprior: {potential: emt}", "prior: is prerelax since schema version 4"),
+        ("id: a\nelements: [Nb]\nprerelax: {potential: emt}", "prerelax.potential: emt does not know Nb"),
         (
             "id: a\nelements: [Nb, O]\nphonons: {enabled: false}\nacquisition: {function: p_target}",
             "needs phonons",
@@ -150,20 +151,20 @@ def test_elements_are_those_of_the_periodic_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("oracle", "prior"),
+    ("oracle", "prerelax"),
     [("", "chgnet"), ("vasp", "chgnet"), ("chgnet", "7net-0"), ("emt", None), ("lj", None)],
 )
-def test_a_file_without_a_prior_has_the_usual_one_of_its_oracle(
-    tmp_path: Path, oracle: str, prior: str | None
+def test_a_file_that_names_no_pre_relaxation_has_the_default_of_its_oracle(
+    tmp_path: Path, oracle: str, prerelax: str | None
 ) -> None:
     text = f"id: a\nelements: [Cu]\n{f'oracle: {{name: {oracle}}}' if oracle else ''}\n"
     spec = load_campaign(write(tmp_path, text))
-    assert (spec.prior.potential if spec.prior else None) == prior
-    assert spec.breeds == (prior is not None)
-    assert load_campaign(write(tmp_path, f"{text}prior: null")).prior is None
-    named = load_campaign(write(tmp_path, f"{text}prior: {{steps: 7}}")).prior
+    assert (spec.prerelax.potential if spec.prerelax else None) == prerelax
+    assert spec.draws_offspring == (prerelax is not None)
+    assert load_campaign(write(tmp_path, f"{text}prerelax: null")).prerelax is None
+    named = load_campaign(write(tmp_path, f"{text}prerelax: {{steps: 7}}")).prerelax
     assert named is not None
-    assert (named.potential, named.steps) == (prior or "chgnet", 7)
+    assert (named.potential, named.steps) == (prerelax or "chgnet", 7)
 
 
 @pytest.mark.parametrize(
@@ -173,8 +174,8 @@ def test_a_file_without_a_prior_has_the_usual_one_of_its_oracle(
         "id: a\nelements: [Cu]\nsurrogate: {model: mlip_prior}",
     ],
 )
-def test_no_prior_is_usual_where_it_could_not_work(tmp_path: Path, text: str) -> None:
-    assert load_campaign(write(tmp_path, text)).prior is None
+def test_no_pre_relaxation_is_the_default_where_it_could_not_work(tmp_path: Path, text: str) -> None:
+    assert load_campaign(write(tmp_path, text)).prerelax is None
 
 
 def test_a_spec_that_could_not_work_is_read_all_the_same() -> None:

@@ -65,7 +65,7 @@ def environment(place: Path) -> dict[str, str]:
 
 def test_check_says_what_a_campaign_would_cost_and_writes_nothing(place: Path) -> None:
     (row,) = json.loads(niobe(place, "check", campaign_file(place), "--json").stdout)
-    assert (row["campaign"], row["validations"], row["prior"]) == ("cu-au", 8, "none")
+    assert (row["campaign"], row["validations"], row["prerelax"]) == ("cu-au", 8, "none")
     assert not (place / "home").exists()
 
 
@@ -78,7 +78,7 @@ def test_a_mistake_in_a_new_file_costs_no_campaign_id(place: Path) -> None:
 
 PRIOR = {"potential": "lj", "steps": 5, "first_steps": 2, "keep": 0.5}
 BREEDING = {
-    "prior": PRIOR,
+    "prerelax": PRIOR,
     "generation": {"candidates": 16, "mix": [{"name": "random"}, {"name": "offspring"}]},
 }
 
@@ -111,7 +111,7 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
     others = [{"name": "offspring", "share": 0.5}, {"name": "soft_mode", "share": 0.3}]
     mix = [{"name": "random"}, {"name": "gan"}, *others]
     generation = {"candidates": 16, "gan_epochs": 1, "mix": mix}
-    file = campaign_file(place, generation=generation, prior=PRIOR)
+    file = campaign_file(place, generation=generation, prerelax=PRIOR)
     said = niobe(place, "launch", file).stdout
     assert "campaign cu-au ended" in said
     assert "report:" in said
@@ -137,7 +137,7 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
         niobe(place, "export", kind, to, "--all")
         assert (place / to).exists()
     everything = records(place)
-    assert {r.choice.arm for r in everything if r.choice} == {"seed", "acquired", "control"}
+    assert {r.choice.selection for r in everything if r.choice} == {"seed", "acquired", "control"}
     assert {r.lineage.generator for r in everything} >= {
         "reference",
         "prototype",
@@ -145,7 +145,7 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
         "gan",
         "offspring",
     }
-    assert all(r.prior for r in everything if r.validation)
+    assert all(r.prerelaxed for r in everything if r.validation)
     assert all(r.validation.oracle.startswith("force-field emt") for r in everything if r.validation)
 
 

@@ -111,7 +111,8 @@ def assert_as_local(place: Path, wanted: list[Any]) -> None:
 
 
 def test_four_workers_find_what_the_local_launcher_finds(place: Path, local: Local) -> None:
-    """With every kind of job there is: a prior that looks twice, before and after offspring are drawn."""
+    """With every kind of job there is: a pre-relaxation potential that looks twice, before and after
+    offspring are drawn."""
     niobe(place, "launch", campaign_file(place, **WITH_ALL_JOBS), "--launcher", "fireworks")
     process = rockets(place, 4)
     said, _ = process.communicate(timeout=240)

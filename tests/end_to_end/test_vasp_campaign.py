@@ -69,7 +69,7 @@ def test_a_campaign_runs_on_mock_vasp(place: Path) -> None:
     validated = [record.validation for record in found if record.validation]
     assert len(validated) >= 4
     assert {v.oracle.split("-")[0] for v in validated} == {"mock"}
-    looked_at = [record.prior for record in found if record.prior]
+    looked_at = [record.prerelaxed for record in found if record.prerelaxed]
     assert {answer.potential.split()[1] for answer in looked_at} == {"chgnet"}
     assert any(v.phonon.lowest_frequency is not None for v in validated)
     assert not [record.failure for record in found if record.failure]
@@ -101,7 +101,7 @@ def test_a_campaign_with_twenty_percent_faults_closes_every_round_and_loses_noth
         "budget": {"rounds": 3, "validations": 48},
         "acquisition": {"batch": 16},
         "generation": {"candidates": 48, "mix": [{"name": "random"}]},
-        "prior": None,
+        "prerelax": None,
         "oracle": {"name": "vasp", "fmax": 0.05, "wall_time": 60},
     }
     settings = on_mock_vasp(place, MOCK_VASP_FAULTS=str(place / "faults.json"))

@@ -1,4 +1,4 @@
-"""The generative benchmark on Cu-Au with EMT, tiny: two arms run for real, once."""
+"""The generative benchmark on Cu-Au with EMT, tiny: two settings run for real, once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CAMPAIGN = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where two arms have run, two rounds of one oracle call each."""
+    """Where two settings have run, two rounds of one oracle call each."""
     folder = tmp_path_factory.mktemp("generative")
     (folder / "c.yaml").write_text(yaml.safe_dump(CAMPAIGN), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -46,14 +46,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def bench(folder: Path, *options: str) -> str:
     arguments = [str(folder / "c.yaml"), "--preset", "short", "--seeds", "1", "--to", str(folder / "to")]
     result = CliRunner().invoke(
-        app, ["bench", "generative", *arguments, "--arm", "acquisition", *options], catch_exceptions=False
+        app, ["bench", "generative", *arguments, "--setting", "acquisition", *options], catch_exceptions=False
     )
     assert result.exit_code == 0, result.output
     return result.output
 
 
-def kept(folder: Path, arm: str) -> tuple[Path, Run]:
-    (file,) = (folder / "to" / "runs").glob(f"{arm}-1-*/run.json")
+def kept(folder: Path, setting: str) -> tuple[Path, Run]:
+    (file,) = (folder / "to" / "runs").glob(f"{setting}-1-*/run.json")
     return file.parent, Run.model_validate_json(file.read_text(encoding="utf-8"))
 
 
@@ -77,8 +77,8 @@ def test_figures_and_curves_are_written(place: Path) -> None:
 
 
 def test_each_run_holds_its_seeds_and_its_calls_in_order(place: Path) -> None:
-    for arm, function in (("random", "random"), ("acquisition", "p_hull")):
-        _, run = kept(place, arm)
+    for setting, function in (("random", "random"), ("acquisition", "p_hull")):
+        _, run = kept(place, setting)
         assert len(run.seeds) > 3
         assert [record.acquired_round for record in run.calls] == [1, 2]
         assert {record.choice.function for record in run.calls if record.choice} == {function}
@@ -104,7 +104,7 @@ def test_other_runs_only_add_to_the_hull(place: Path) -> None:
     file, alloy = place / "other.json", next(r for r in run.calls if r.nelements == 2 and r.validation)
     deeper = alloy.model_dump(mode="json")
     deeper["validation"]["energy_per_atom"] -= 50.0
-    other = run.model_dump(mode="json") | {"arm": "former", "calls": [deeper]}
+    other = run.model_dump(mode="json") | {"setting": "former", "calls": [deeper]}
     file.write_text(json.dumps(other), encoding="utf-8")
     found = []
     for options in ([], ["--hull", str(file)]):
@@ -118,7 +118,7 @@ def test_other_runs_only_add_to_the_hull(place: Path) -> None:
         bench(place, "--finished", "--hull", str(file))
 
 
-def test_a_longer_random_search_is_run_once_and_makes_no_arm(place: Path) -> None:
+def test_a_longer_random_search_is_run_once_and_makes_no_setting(place: Path) -> None:
     def longer() -> list[Path]:
         return list((place / "to" / "runs").glob("longer-*/run.json"))
 
@@ -175,10 +175,12 @@ def test_without_phonons_none_is_run(place: Path) -> None:
 def test_this_process_and_its_servers_are_as_before(place: Path) -> None:
     assert os.environ["NIOBE_HOME"] == str(place / "elsewhere")
     assert "NIOBE_EMBEDDED_URI" not in os.environ
-    for arm in ("random", "acquisition"):
-        assert server_status(kept(place, arm)[0] / "db") is None
+    for setting in ("random", "acquisition"):
+        assert server_status(kept(place, setting)[0] / "db") is None
 
 
-def test_an_unknown_arm_is_named(place: Path) -> None:
-    with pytest.raises(ConfigError, match="'magic' is no arm of this campaign; allowed: random, generators"):
-        bench(place, "--arm", "magic")
+def test_an_unknown_setting_is_named(place: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="'magic' is no setting of this campaign; allowed: random, generators"
+    ):
+        bench(place, "--setting", "magic")

@@ -24,11 +24,13 @@ def test_validations_are_those_that_budget_and_batch_allow() -> None:
 
 
 def test_a_prior_takes_time_and_less_where_only_a_share_is_relaxed_further() -> None:
-    without, usual = of(prior=None), of()
-    sparing = of(prior={"potential": "chgnet", "first_steps": 5, "steps": 50, "keep": 0.1})
-    assert (without["prior"], without["prior minutes"]) == ("none", 0)
-    assert usual["prior minutes"] == pytest.approx(2.5 * sparing["prior minutes"], rel=0.05)
-    assert usual["oracle minutes"] == without["oracle minutes"]
+    without, default = of(prerelax=None), of()
+    sparing = of(prerelax={"potential": "chgnet", "first_steps": 5, "steps": 50, "keep": 0.1})
+    assert (without["prerelax"], without["pre-relaxation minutes"]) == ("none", 0)
+    assert default["pre-relaxation minutes"] == pytest.approx(
+        2.5 * sparing["pre-relaxation minutes"], rel=0.05
+    )
+    assert default["oracle minutes"] == without["oracle minutes"]
 
 
 def test_seeds_are_those_of_files_and_sources_too() -> None:
@@ -43,5 +45,5 @@ def test_workers_share_oracle_and_prior(monkeypatch: pytest.MonkeyPatch) -> None
     one = of()
     monkeypatch.setenv("NIOBE_WORKERS", "4")
     four = of()
-    shared = one["oracle minutes"] + one["prior minutes"]
+    shared = one["oracle minutes"] + one["pre-relaxation minutes"]
     assert one["wall minutes"] - four["wall minutes"] == pytest.approx(0.75 * shared, abs=0.2)

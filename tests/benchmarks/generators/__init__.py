@@ -1,1 +1,1 @@
-"""Generators side by side: the same request, oracle, relaxation and duplicates rule for every arm."""
+"""Generators side by side: the same request, oracle, relaxation and duplicates rule for every setting."""

@@ -27,7 +27,6 @@ from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Lineage, StructureRecord, Verdict
 from niobe.surrogates.gan import CrystalGAN
 from niobe.surrogates.protocols import Sample
-from tests.benchmarks.generators.arms import draw_from, trained_gan
 from tests.benchmarks.generators.judging import Tally, above_hull, hull, judge
 from tests.benchmarks.generators.relaxing import (
     drawn_once,
@@ -37,6 +36,7 @@ from tests.benchmarks.generators.relaxing import (
     seconds_of,
     settings,
 )
+from tests.benchmarks.generators.settings import draw_from, trained_gan
 from tests.benchmarks.generators.store import Run, read, structure, validation
 from tests.benchmarks.publish import DOCS, publish
 
@@ -73,7 +73,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=30, help="relaxed a round")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop relaxing after this long")
-    parser.add_argument("--folder", type=Path, default=Path("benchmark-generators"), help="of the arms' GAN")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("benchmark-generators"), help="of the settings' GAN"
+    )
     parser.add_argument("--publish", action="store_true", help="write docs/benchmarks and the plot")
     return parser.parse_args()
 
@@ -93,7 +95,7 @@ def _play(root: Path, run: Run, before: Sequence[Run], n: int, until: float) -> 
 
 
 def _seed(run: Run, step: str) -> int:
-    return settings(run.system).derived_seed(run.seed, f"{run.arm}/{step}")
+    return settings(run.system).derived_seed(run.seed, f"{run.setting}/{step}")
 
 
 def _gan(root: Path, run: Run, before: Sequence[Run]) -> CrystalGAN:
@@ -133,10 +135,10 @@ def _known(root: Path, runs: Sequence[Run]) -> SeenStructures:
     known = SeenStructures()
     for run in runs:
         for drawn in read(run.folder(root) / "samples.json")["structures"]:
-            known.add(run.arm, Structure.from_dict(drawn))
+            known.add(run.setting, Structure.from_dict(drawn))
         for _, content in relaxed(root, run):
             if "structure" in content:
-                known.add(run.arm, structure(content))
+                known.add(run.setting, structure(content))
     return known
 
 

@@ -1,4 +1,4 @@
-"""Stable, unique and novel: one hull over references and all arms together, one duplicates rule."""
+"""Stable, unique and novel: one hull over references and all settings together, one duplicates rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Draw each arm's samples once, then relax them in turn with the oracle; what is stored is not repeated."""
+"""Draw each setting's samples once, then relax them in turn with the oracle; what is stored is not
+repeated."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.documents.records import Failure
 from niobe.loop.generators.prototypes import decorated_prototypes, elemental_references
 from niobe.surrogates.protocols import Sample
-from tests.benchmarks.generators.arms import draw
+from tests.benchmarks.generators.settings import draw
 from tests.benchmarks.generators.store import Run, read, stored, structure, write
 
 # Phases known to nature of up to 12 atoms that AFLOW's library holds: they belong to the hull.
@@ -27,14 +28,14 @@ KNOWN = {
 
 
 def settings(system: str) -> CampaignSpec:
-    """The oracle of every arm: 7net-0 to 0.05 eV/Å, a minute a relaxation and five a phonon spectrum."""
+    """The oracle of every setting: 7net-0 to 0.05 eV/Å, a minute a relaxation and five a phonon spectrum."""
     oracle = Oracle(name="7net-0", fmax=0.05, max_steps=150, wall_time=300.0, retries=0)
     return CampaignSpec(id="generators", elements=tuple(system.split("-")), oracle=oracle)
 
 
 def draw_samples(root: Path, run: Run, n: int) -> list[Structure]:
     """The samples of a run, drawn once."""
-    return drawn_once(run.folder(root), n, lambda: draw(root, run.system, run.arm, n, run.seed))
+    return drawn_once(run.folder(root), n, lambda: draw(root, run.system, run.setting, n, run.seed))
 
 
 def drawn_once(
@@ -65,7 +66,7 @@ def relax_references(root: Path, system: str) -> None:
 
 
 def relax_samples(root: Path, drawn: Mapping[Run, Sequence[Structure]], until: float) -> None:
-    """Relax sample by sample, every arm in turn, until done or the monotonic clock says ``until``."""
+    """Relax sample by sample, every setting in turn, until done or the monotonic clock says ``until``."""
     for index in range(max(map(len, drawn.values()))):
         for run, samples in drawn.items():
             file = run.folder(root) / f"relaxed-{index:04d}.json"

@@ -27,7 +27,7 @@ from niobe.loop.documents.records import Failure, Stability
 from niobe.loop.generators import SoftModes, SoftParent
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.surrogates.protocols import Sample, SampleRequest
-from tests.benchmarks.generators.arms import phonon_labels
+from tests.benchmarks.generators.settings import phonon_labels
 from tests.benchmarks.generators.store import stored, write
 from tests.benchmarks.publish import publish
 
@@ -155,7 +155,7 @@ def _spec(structure: Structure) -> CampaignSpec:
     oracle = Oracle(name="7net-0", fmax=0.01, max_steps=400, wall_time=3600.0, retries=0)
     elements = tuple(element.symbol for element in structure.composition)
     phonons_ = Phonons(min_length=_LONG_ENOUGH)
-    return CampaignSpec(id="soft-modes", elements=elements, oracle=oracle, prior=None, phonons=phonons_)
+    return CampaignSpec(id="soft-modes", elements=elements, oracle=oracle, prerelax=None, phonons=phonons_)
 
 
 def _energy(spec: CampaignSpec, structure: Structure, work: Path) -> float:

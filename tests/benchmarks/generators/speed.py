@@ -12,7 +12,7 @@ from rich.progress import track
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.crystals.validity import why_invalid
 from niobe.surrogates.protocols import Sample
-from tests.benchmarks.generators.arms import request, trained_gan, training_of
+from tests.benchmarks.generators.settings import request, trained_gan, training_of
 from tests.benchmarks.publish import publish
 
 _SYSTEM = "Nb-O"
@@ -22,7 +22,9 @@ def main() -> None:
     """Draw once and count; CPU seconds stand beside wall seconds since other work may be running."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.generators.speed")
     parser.add_argument("--samples", type=int, default=1_000)
-    parser.add_argument("--folder", type=Path, default=Path("benchmark-generators"), help="of the arms' GAN")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("benchmark-generators"), help="of the settings' GAN"
+    )
     parser.add_argument("--publish", action="store_true", help="write docs/benchmarks")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -61,7 +63,7 @@ def main() -> None:
 
 
 def _training(folder: Path) -> dict[str, object]:
-    """Encoding and training, as they went when the GAN of the arms was made."""
+    """Encoding and training, as they went when the GAN of the settings was made."""
     took = training_of(folder, _SYSTEM, "symmetric")
     figure = f"{took['cpu'] / 60:.1f} CPU min, {took['wall'] / 60:.1f} wall min"
     return _row(f"training on {took['structures']} structures", "≤ 15 min", figure)

@@ -15,14 +15,14 @@ from niobe.loop.documents.records import Validation
 
 @dataclass(frozen=True)
 class Run:
-    """One arm on one system with one seed."""
+    """One setting on one system with one seed."""
 
     system: str
-    arm: str
+    setting: str
     seed: int
 
     def folder(self, root: Path) -> Path:
-        return root / self.system / self.arm / f"seed-{self.seed}"
+        return root / self.system / self.setting / f"seed-{self.seed}"
 
 
 def write(file: Path, content: dict[str, Any]) -> None:

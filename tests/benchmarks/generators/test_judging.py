@@ -9,8 +9,8 @@ from pymatgen.core import Structure
 
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.generators import PrototypeSubstitution
-from tests.benchmarks.generators.arms import draw_from
 from tests.benchmarks.generators.judging import judge
+from tests.benchmarks.generators.settings import draw_from
 from tests.benchmarks.generators.store import Run, write
 from tests.loop.factory import element, nbo, rocksalt, rutile
 
@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_twins_and_what_lies_high_do_not_count_and_failures_are_calls(root: Path) -> None:
+def test_duplicates_and_what_lies_high_do_not_count_and_failures_are_calls(root: Path) -> None:
     found = judge(root, [ONE, TWO])
     assert (found[ONE].calls, found[ONE].failed, found[ONE].stable, len(found[ONE].sun)) == (5, 1, 3, 2)
     assert len(found[TWO].sun) == 1

@@ -81,7 +81,7 @@ FLOWS: Mapping[str, Callable[[], Any]] = {
 
 
 def strained() -> Structure:
-    """L1₀ CuAu, nearly at rest with Lennard-Jones."""
+    """L1₀ CuAu, nearly relaxed with Lennard-Jones."""
     return Structure(Lattice.tetragonal(2.36, 3.34), ["Cu", "Au"], np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
 
 

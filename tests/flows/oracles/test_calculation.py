@@ -1,4 +1,5 @@
-"""A formation energy that no solid has is a hole of the potential: a failure, not a record's energy."""
+"""A formation energy that no solid has is an unphysical minimum of the potential: a failure, not a record's
+energy."""
 
 import math
 
@@ -33,7 +34,7 @@ def test_what_lies_deeper_than_any_solid_fails(
 ) -> None:
     """EMT has the alloy near 0 eV/atom; the seeds say where its elements are."""
     seeds = [validated(element(e), energy, index=i) for i, (e, energy) in enumerate(references.items())]
-    choice = Choice(function="greedy", arm="acquired", rank=0)
+    choice = Choice(function="greedy", selection="acquired", rank=0)
     candidate = new_record(SPEC, 1, 0, ALLOY, Lineage(generator="test")).model_copy(
         update={"status": Status.ACQUIRED, "acquired_round": 1, "choice": choice}
     )

@@ -22,7 +22,7 @@ from tests.loop.factory import element, nbo, rutile, validated
 SPEC = CampaignSpec(
     id="t",
     elements=("Nb", "O"),
-    prior=None,
+    prerelax=None,
     budget=Budget(rounds=1, validations=4),
     acquisition=Acquisition(batch=4, control_share=0.25),
 )

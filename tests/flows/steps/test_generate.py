@@ -11,7 +11,7 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec, Generation, GeneratorShare, Oracle
 from niobe.flows.jobs import checkpoint_folder
-from niobe.flows.steps.generate import generate, merge_twins
+from niobe.flows.steps.generate import generate, mark_duplicates
 from niobe.flows.steps.train import train_gan
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.records import Lineage, Stability, Status
@@ -155,6 +155,6 @@ def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: D
     result = validated(nbo(4.2), -9.0, round_number=1, index=3)
     database.create_campaign(SPEC)
     database.insert([*left, result])
-    merge_twins(database, SPEC, 2)
+    mark_duplicates(database, SPEC, 2)
     assert [database.record(record.id).status for record in left] == ["duplicate", "screened", "screened"]
     assert database.record(left[0].id).duplicate_of == result.id

@@ -1,4 +1,4 @@
-"""A round that breeds: offspring of what its prior brought to rest, chosen from like all else."""
+"""A round that draws offspring of what was pre-relaxed, chosen from like all else."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from niobe.config.spec import CampaignSpec, Generation, GeneratorShare, Prior
-from niobe.flows.round import LITTERS, preparation
-from niobe.flows.steps.generate import breed, generate, screen
-from niobe.flows.steps.prerelax import choose_promising, prior_slot, relax_slot
+from niobe.config.spec import CampaignSpec, Generation, GeneratorShare, Prerelaxation
+from niobe.flows.round import OFFSPRING_BATCHES, preparation
+from niobe.flows.steps.generate import draw_offspring, generate, screen
+from niobe.flows.steps.prerelax import choose_promising, prerelax_slot, relax_slot
 from niobe.loop.documents.records import Status
 from niobe.loop.store.database import Database
 from tests.loop.factory import element, nbo, validated
@@ -19,14 +19,14 @@ MIX = (GeneratorShare(name="random"), GeneratorShare(name="offspring", share=2.0
 SPEC = CampaignSpec(
     id="t",
     elements=("Nb", "O"),
-    prior=Prior(potential="lj", first_steps=1, steps=2, keep=0.5),
+    prerelax=Prerelaxation(potential="lj", first_steps=1, steps=2, keep=0.5),
     generation=Generation(candidates=18, mix=MIX),
 )
 
 
 def look(database: Database) -> list[str]:
-    """One pass of the prior over what waits in round 1; what it chose."""
-    prior_slot(database, SPEC, 1, 0, 1)
+    """One pass of the pre-relaxation potential over what waits in round 1; what it chose."""
+    prerelax_slot(database, SPEC, 1, 0, 1)
     before = database.open_round(SPEC.id, 1).promising
     choose_promising(database, SPEC, database.open_round(SPEC.id, 1))
     relax_slot(database, SPEC, 1, 0, 1)
@@ -37,14 +37,14 @@ def test_offspring_come_after_the_first_litter_has_come_to_rest(database: Databa
     database.create_campaign(SPEC)
     seeds = [element("Nb", 2.6), element("O", 2.6), nbo()]
     database.insert(validated(structure, -5.0, index=i) for i, structure in enumerate(seeds))
-    prior_slot(database, SPEC, 0, 0, 1)
+    prerelax_slot(database, SPEC, 0, 0, 1)
     generate(database, SPEC, database.open_round(SPEC.id, 1))
     screen(database, SPEC, database.round(SPEC.id, 1))
     assert {r.lineage.generator for r in database.records(SPEC.id, round=1)} == {"random"}
     first = look(database)
     assert first
 
-    breed(database, SPEC, database.round(SPEC.id, 1), litter=1, litters=2)
+    draw_offspring(database, SPEC, database.round(SPEC.id, 1), offspring_batch=1, offspring_batches=2)
     drawn = database.records(SPEC.id, round=1)
     children = [r for r in drawn if r.lineage.generator == "offspring"]
     assert [record.index for record in drawn] == list(range(len(drawn)))
@@ -58,16 +58,16 @@ def test_offspring_come_after_the_first_litter_has_come_to_rest(database: Databa
     assert {key.split(":")[0] for key in rejected} == {"random", "offspring/1"}
 
     as_an_older_niobe_left_it = database.round(SPEC.id, 1).model_copy(update={"wanted": {}})
-    breed(database, SPEC, as_an_older_niobe_left_it, litter=1, litters=2)
+    draw_offspring(database, SPEC, as_an_older_niobe_left_it, offspring_batch=1, offspring_batches=2)
     assert database.records(SPEC.id, round=1) == drawn
     second = look(database)
     now = {record.id: record for record in database.records(SPEC.id, round=1)}
-    looked = sum(record.prior is not None for record in now.values())
+    looked = sum(record.prerelaxed is not None for record in now.values())
     assert {now[name].lineage.generator for name in second} == {"offspring"}
     assert len(first) + len(second) <= looked / 2 + 1
     assert look(database) == []
 
-    breed(database, SPEC, database.round(SPEC.id, 1), litter=2, litters=2)
+    draw_offspring(database, SPEC, database.round(SPEC.id, 1), offspring_batch=2, offspring_batches=2)
     grown = database.records(SPEC.id, round=1)
     assert [record.index for record in grown] == list(range(len(drawn) + 6))
     younger = [r for r in grown if r.lineage.generator == "offspring" and r.index >= len(drawn)]
@@ -76,13 +76,13 @@ def test_offspring_come_after_the_first_litter_has_come_to_rest(database: Databa
 
 
 def test_without_a_prior_offspring_are_drawn_with_all_else() -> None:
-    alone = SPEC.model_copy(update={"prior": None})
-    assert not alone.breeds
+    alone = SPEC.model_copy(update={"prerelax": None})
+    assert not alone.draws_offspring
     names = [[job.function.__name__ for job in preparation(spec, 1)] for spec in (alone, SPEC)]
-    assert "breed" not in names[0]
-    bred = [place for place, name in enumerate(names[1]) if name == "breed"]
-    assert len(bred) == LITTERS
+    assert "draw_offspring" not in names[0]
+    bred = [place for place, name in enumerate(names[1]) if name == "draw_offspring"]
+    assert len(bred) == OFFSPRING_BATCHES
     for start, end in pairwise([0, *bred, len(names[1])]):
         part = names[1][start:end]
-        assert part.count("prior") == part.count("relax_promising") == 8
+        assert part.count("prerelax") == part.count("relax_promising") == 8
         assert part.count("choose_promising") == 1

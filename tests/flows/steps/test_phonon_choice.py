@@ -17,19 +17,19 @@ def waiting(a: float, energy: float, index: int) -> StructureRecord:
     record = validated(nbo(a), energy, round_number=2, index=index)
     assert record.validation is not None
     still = record.validation.model_copy(update={"phonon": undecided(0.1, PHONONS_OPEN)})
-    choice = Choice(function="greedy", arm="acquired", rank=index)
+    choice = Choice(function="greedy", selection="acquired", rank=index)
     return record.model_copy(update={"validation": still, "choice": choice})
 
 
 def test_what_lies_below_an_unstable_crystal_that_it_looks_like_gets_phonons(database: Database) -> None:
     unstable = validated(nbo(), -9.5, round_number=1, outcome=Stability.UNSTABLE)
-    fallen, back, again = waiting(4.21, -9.52, 0), waiting(4.22, -9.5005, 1), waiting(4.23, -9.52, 2)
+    collapsed, back, again = waiting(4.21, -9.52, 0), waiting(4.22, -9.5005, 1), waiting(4.23, -9.52, 2)
     database.create_campaign(SPEC)
-    database.insert([*SEEDS, unstable, fallen, back, again])
+    database.insert([*SEEDS, unstable, collapsed, back, again])
     choose_phonons(database, SPEC, database.open_round(SPEC.id, 2))
-    assert database.round(SPEC.id, 2).phonons == [fallen.id]
+    assert database.round(SPEC.id, 2).phonons == [collapsed.id]
     verdicts = [database.record(record.id).validation for record in (back, again)]
     assert [v.phonon.reason for v in verdicts if v] == [
         f"relaxed into {unstable.id}",
-        f"relaxed into {fallen.id}",
+        f"relaxed into {collapsed.id}",
     ]

@@ -1,4 +1,5 @@
-"""The prior step with a first look: only what promises most is relaxed further, and only once."""
+"""The pre-relaxation step with a short pre-relaxation: only what promises most is relaxed further, and only
+once."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
-from niobe.config.spec import CampaignSpec, Prior
-from niobe.flows.steps.generate import merge_twins
-from niobe.flows.steps.prerelax import choose_promising, prior_slot, relax_slot
+from niobe.config.spec import CampaignSpec, Prerelaxation
+from niobe.flows.steps.generate import mark_duplicates
+from niobe.flows.steps.prerelax import choose_promising, prerelax_slot, relax_slot
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.records import Lineage, Status, StructureRecord
 from niobe.loop.stability.hull import build_hull
@@ -20,12 +21,12 @@ from niobe.loop.store.database import Database
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
-PRIOR = Prior(potential="lj", first_steps=2, steps=20, keep=0.66)
-SPEC = CampaignSpec(id="t", elements=("Nb", "O"), prior=PRIOR)
+PRIOR = Prerelaxation(potential="lj", first_steps=2, steps=20, keep=0.66)
+SPEC = CampaignSpec(id="t", elements=("Nb", "O"), prerelax=PRIOR)
 
 
 def stretched(a: float) -> Structure:
-    """Caesium chloride, at rest near 2.9 Å by this potential."""
+    """Caesium chloride, relaxed near 2.9 Å by this potential."""
     return Structure(Lattice.cubic(a), ["Nb", "O"], np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
 
 
@@ -44,18 +45,18 @@ def with_candidates(database: Database, *structures: Structure) -> list[Structur
     ]
     database.insert([*seeds, *drawn])
     database.store_hull(build_hull("t", 0, SPEC.elements, seeds))
-    prior_slot(database, SPEC, 0, 0, 1)
+    prerelax_slot(database, SPEC, 0, 0, 1)
     return drawn
 
 
 def statuses(database: Database, drawn: list[StructureRecord]) -> list[tuple[str, bool | None]]:
-    """Status, and whether the prior only had a first look."""
+    """Status, and whether the pre-relaxation potential only had a short pre-relaxation."""
     now = [database.record(record.id) for record in drawn]
-    return [(record.status.value, record.prior.brief if record.prior else None) for record in now]
+    return [(record.status.value, record.prerelaxed.brief if record.prerelaxed else None) for record in now]
 
 
 def relax_promising(database: Database, number: int) -> None:
-    prior_slot(database, SPEC, number, 0, 1)
+    prerelax_slot(database, SPEC, number, 0, 1)
     choose_promising(database, SPEC, database.open_round(SPEC.id, number))
     relax_slot(database, SPEC, number, 0, 1)
 
@@ -66,7 +67,7 @@ def test_the_most_promising_are_relaxed_further_and_no_two_alike(database: Datab
     relax_promising(database, 1)
     assert statuses(database, drawn) == [("duplicate", True), ("screened", False), ("screened", False)]
     assert database.record(drawn[0].id).duplicate_of == drawn[1].id
-    further = database.record(drawn[1].id).prior
+    further = database.record(drawn[1].id).prerelaxed
     assert further is not None
     assert further.steps > PRIOR.first_steps + 1
     before = database.records(SPEC.id)
@@ -76,14 +77,14 @@ def test_the_most_promising_are_relaxed_further_and_no_two_alike(database: Datab
 
 def test_what_a_round_left_is_chosen_from_later(database: Database) -> None:
     drawn = with_candidates(database, stretched(3.5), rocksalt(5.2))
-    once = SPEC.model_copy(update={"prior": PRIOR.model_copy(update={"keep": 0.5})})
-    prior_slot(database, SPEC, 1, 0, 1)
+    once = SPEC.model_copy(update={"prerelax": PRIOR.model_copy(update={"keep": 0.5})})
+    prerelax_slot(database, SPEC, 1, 0, 1)
     choose_promising(database, once, database.open_round(SPEC.id, 1))
     assert database.round(SPEC.id, 1).promising == [drawn[0].id]
     relax_slot(database, SPEC, 1, 0, 1)
     worse = new_record(SPEC, 2, 0, nbo(7.5), Lineage(generator="test"))
     database.insert([worse.model_copy(update={"status": Status.SCREENED})])
-    prior_slot(database, SPEC, 2, 0, 1)
+    prerelax_slot(database, SPEC, 2, 0, 1)
     choose_promising(database, once, database.open_round(SPEC.id, 2))
     assert database.round(SPEC.id, 2).promising == [drawn[1].id]
 
@@ -98,19 +99,19 @@ def test_a_pinned_candidate_is_no_duplicate(database: Database) -> None:
 def test_what_collapsed_has_no_part_in_the_hull(database: Database) -> None:
     """A candidate at −50 eV/atom would put all others out of reach of the hull, wherever they are."""
     drawn = with_candidates(database, stretched(3.5), rutile(), stretched(2.9))
-    prior_slot(database, SPEC, 1, 0, 1)
+    prerelax_slot(database, SPEC, 1, 0, 1)
     gone = database.record(drawn[2].id)
-    assert gone.prior is not None
-    deep = gone.prior.model_copy(update={"energy_per_atom": -50.0})
-    database.update_record(gone.id, status=Status.INVALID, prior=deep)
-    one = SPEC.model_copy(update={"prior": PRIOR.model_copy(update={"keep": 0.1})})
+    assert gone.prerelaxed is not None
+    deep = gone.prerelaxed.model_copy(update={"energy_per_atom": -50.0})
+    database.update_record(gone.id, status=Status.INVALID, prerelaxed=deep)
+    one = SPEC.model_copy(update={"prerelax": PRIOR.model_copy(update={"keep": 0.1})})
     choose_promising(database, one, database.open_round(SPEC.id, 1))
     with_it = database.round(SPEC.id, 1).promising
-    database.update_record(gone.id, prior=None)
+    database.update_record(gone.id, prerelaxed=None)
     database.update_round(SPEC.id, 1, promising=[])
     choose_promising(database, one, database.open_round(SPEC.id, 1))
     assert database.round(SPEC.id, 1).promising == with_it
-    database.update_record(gone.id, status=Status.VALIDATED, prior=deep)
+    database.update_record(gone.id, status=Status.VALIDATED, prerelaxed=deep)
     database.update_round(SPEC.id, 1, promising=[])
     choose_promising(database, one, database.open_round(SPEC.id, 1))
     assert database.round(SPEC.id, 1).promising != with_it
@@ -119,14 +120,14 @@ def test_what_collapsed_has_no_part_in_the_hull(database: Database) -> None:
 def test_of_two_alike_the_one_relaxed_further_stays(database: Database) -> None:
     """One was passed over in round 1, the other is relaxed further in round 2 and turns out to be like it."""
     left, better = with_candidates(database, stretched(3.9), rocksalt(5.2))
-    prior_slot(database, SPEC, 1, 0, 1)
-    answer = database.record(left.id).prior
+    prerelax_slot(database, SPEC, 1, 0, 1)
+    answer = database.record(left.id).prerelaxed
     assert answer is not None
     further = answer.model_copy(update={"brief": False})
-    database.update_record(better.id, round=2, formula=left.formula, prior=further)
+    database.update_record(better.id, round=2, formula=left.formula, prerelaxed=further)
     database.open_round(SPEC.id, 2)
     database.update_round(SPEC.id, 2, promising=[better.id])
-    merge_twins(database, SPEC, 2)
+    mark_duplicates(database, SPEC, 2)
     assert statuses(database, [left, better]) == [("screened", True), ("screened", False)]
     database.update_record(left.id, round=3)
     choose_promising(database, SPEC, database.open_round(SPEC.id, 3))
@@ -136,9 +137,9 @@ def test_of_two_alike_the_one_relaxed_further_stays(database: Database) -> None:
 
 def test_without_a_share_every_candidate_gets_all_steps(database: Database) -> None:
     drawn = with_candidates(database, stretched(3.5), stretched(3.9))
-    every = SPEC.model_copy(update={"prior": PRIOR.model_copy(update={"keep": 1.0})})
-    prior_slot(database, every, 1, 0, 1)
-    answers = [database.record(record.id).prior for record in drawn]
+    every = SPEC.model_copy(update={"prerelax": PRIOR.model_copy(update={"keep": 1.0})})
+    prerelax_slot(database, every, 1, 0, 1)
+    answers = [database.record(record.id).prerelaxed for record in drawn]
     assert [answer.brief for answer in answers if answer] == [False, False]
 
 
@@ -149,13 +150,13 @@ def test_a_candidate_is_not_blamed_for_the_disk(
     (tmp_path / "file").write_text("where a folder should be", encoding="utf-8")
     monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "file"))
     with pytest.raises(NotADirectoryError):
-        prior_slot(database, SPEC, 1, 0, 1)
+        prerelax_slot(database, SPEC, 1, 0, 1)
     assert database.record(drawn.id).status is Status.SCREENED
 
 
 @pytest.mark.parametrize("keep", [0.0, 1.5])
 def test_a_share_is_above_0_and_up_to_1(tmp_path: Path, keep: float) -> None:
     file = tmp_path / "c.yaml"
-    file.write_text(f"id: a\nelements: [Nb]\nprior: {{keep: {keep}}}", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"prior\.keep: Input should be"):
+    file.write_text(f"id: a\nelements: [Nb]\nprerelax: {{keep: {keep}}}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"prerelax\.keep: Input should be"):
         load_campaign(file)

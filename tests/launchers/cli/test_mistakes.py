@@ -199,7 +199,7 @@ def test_a_dump_into_a_file_is_refused(embedded: Path, niobe: Niobe, file: Path)
 
 
 def test_a_benchmark_into_a_file_is_refused(niobe: Niobe, embedded: Path, file: Path) -> None:
-    content = {"id": "cu-au", "elements": ["Cu", "Au"], "oracle": {"name": "emt"}, "prior": None}
+    content = {"id": "cu-au", "elements": ["Cu", "Au"], "oracle": {"name": "emt"}, "prerelax": None}
     (file.parent / "c.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     code, _, err = niobe("bench", "generative", str(file.parent / "c.yaml"), "--to", str(file))
     assert code == 2 and "notes.txt" in err and err.count("\n") == 1

@@ -222,8 +222,8 @@ def outcome(ask: Ask, collection: Any) -> Any:
         return "error", "unsupported" if unsupported else "refused"
 
 
-def answers(twins: tuple[Any, Any], ask: Ask) -> tuple[Any, Any]:
-    return outcome(ask, twins[0]), outcome(ask, twins[1])
+def answers(duplicates: tuple[Any, Any], ask: Ask) -> tuple[Any, Any]:
+    return outcome(ask, duplicates[0]), outcome(ask, duplicates[1])
 
 
 def filled(collection: Any) -> Any:
@@ -248,7 +248,7 @@ def served(mongo_uri: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def twins(served: Any) -> tuple[Any, Any]:
+def duplicates(served: Any) -> tuple[Any, Any]:
     """The same documents in the server and in mongomock-ng in this process."""
     served.delete_many({})
     return filled(served), filled(local_collection())
@@ -299,20 +299,20 @@ def apply_all(update: Any, filter: dict[str, Any]) -> Ask:
 
 @pytest.mark.parametrize("update", UPDATES, ids=str)
 @pytest.mark.parametrize("filter", [{"n": 1}, {"_id": 3}, {"_id": "new"}], ids=str)
-def test_updates_the_same(twins: tuple[Any, Any], filter: dict[str, Any], update: Any) -> None:
-    served, local = answers(twins, apply_all(update, filter))
+def test_updates_the_same(duplicates: tuple[Any, Any], filter: dict[str, Any], update: Any) -> None:
+    served, local = answers(duplicates, apply_all(update, filter))
     assert served == local
     if "error" not in served:
-        assert list(twins[0].find()) == list(twins[1].find())
+        assert list(duplicates[0].find()) == list(duplicates[1].find())
 
 
 @pytest.mark.parametrize("update", UPDATES[::4], ids=str)
-def test_upserts_the_same(twins: tuple[Any, Any], update: Any) -> None:
+def test_upserts_the_same(duplicates: tuple[Any, Any], update: Any) -> None:
     served, local = answers(
-        twins, lambda c: c.update_one({"_id": "fresh", "n": 7}, update, upsert=True).raw_result
+        duplicates, lambda c: c.update_one({"_id": "fresh", "n": 7}, update, upsert=True).raw_result
     )
     assert ("error" in served) == ("error" in local)
-    assert twins[0].find_one({"_id": "fresh"}) == twins[1].find_one({"_id": "fresh"})
+    assert duplicates[0].find_one({"_id": "fresh"}) == duplicates[1].find_one({"_id": "fresh"})
 
 
 def replace_with(collection: Any, filter: dict[str, Any], replacement: dict[str, Any]) -> int:
@@ -320,26 +320,26 @@ def replace_with(collection: Any, filter: dict[str, Any], replacement: dict[str,
 
 
 @pytest.mark.parametrize("replacement", REPLACEMENTS, ids=str)
-def test_replaces_the_same(twins: tuple[Any, Any], replacement: dict[str, Any]) -> None:
+def test_replaces_the_same(duplicates: tuple[Any, Any], replacement: dict[str, Any]) -> None:
     for filter in ({"_id": 3}, {"n": 2}, {"_id": "absent"}):
         replace = functools.partial(replace_with, filter=filter, replacement=replacement)
-        served, local = answers(twins, replace)
+        served, local = answers(duplicates, replace)
         assert served == local
     if replacement:  # mongomock-ng's own findAndModify takes no empty one; MongoDB and the server do
-        found = answers(twins, lambda c: c.find_one_and_replace({"_id": 5}, replacement))
+        found = answers(duplicates, lambda c: c.find_one_and_replace({"_id": 5}, replacement))
         assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("filter", FILTERS[1::6], ids=str)
-def test_deletes_the_same(twins: tuple[Any, Any], filter: dict[str, Any]) -> None:
+def test_deletes_the_same(duplicates: tuple[Any, Any], filter: dict[str, Any]) -> None:
     for ask in (
         lambda c: c.delete_one(filter).deleted_count,
         lambda c: c.find_one_and_delete(filter, sort=[("f", -1)]),
         lambda c: c.delete_many(filter).deleted_count,
     ):
-        served, local = answers(twins, ask)
+        served, local = answers(duplicates, ask)
         assert served == local
-    assert list(twins[0].find()) == list(twins[1].find())
+    assert list(duplicates[0].find()) == list(duplicates[1].find())
 
 
 def test_there_are_enough_cases() -> None:

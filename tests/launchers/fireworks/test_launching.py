@@ -13,7 +13,7 @@ import pytest
 
 from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
-from niobe.config.spec import CampaignSpec, Prior
+from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.flows.oracles.calculation import PHONONS_OPEN
 from niobe.launchers.fireworks import sweep as sweeping
 from niobe.launchers.fireworks.advance import advance
@@ -125,7 +125,7 @@ def test_every_candidate_is_a_workflow_that_can_be_asked_for(launchpad: Any, dat
         ("learning", "vasp", "learning"),
         ("oracle", "vasp", "vasp"),
         ("oracle", "7net-0", "force-field"),
-        ("prior", "vasp", "force-field"),
+        ("prerelax", "vasp", "force-field"),
     ],
 )
 def test_jobs_go_to_the_machines_they_want(kind: str, oracle: str, wanted: str) -> None:
@@ -292,13 +292,13 @@ def test_what_a_local_launcher_runs_is_left_alone_until_it_is_submitted(
 
 
 def test_a_seed_whose_prior_was_given_up_keeps_no_round_open(launchpad: Any, database: Database) -> None:
-    spec = SPEC.model_copy(update={"prior": Prior(potential="lj")})
+    spec = SPEC.model_copy(update={"prerelax": Prerelaxation(potential="lj")})
     for identifier in seeded(launchpad, database, spec):
         database.update_record(identifier, status=Status.FAILED)
     database.update_round("cu-au", 0, steps__choose_phonons=0.1)
     assert "cu-au r0 close" not in advance(launchpad, database, "cu-au")
-    priors = {"spec.kind": "prior"}
-    launchpad.fireworks.update_many(priors, {"$set": {"state": "FIZZLED", "spec.given_up": True}})
+    prerelaxed = {"spec.kind": "prerelax"}
+    launchpad.fireworks.update_many(prerelaxed, {"$set": {"state": "FIZZLED", "spec.given_up": True}})
     assert "cu-au r0 close" in advance(launchpad, database, "cu-au")
 
 

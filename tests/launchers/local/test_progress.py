@@ -2,12 +2,12 @@
 
 import pytest
 
-from niobe.config.spec import CampaignSpec, Prior
+from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.launchers.local.progress import doing
 from niobe.loop.documents.rounds import RoundRecord
 
-PLAIN = CampaignSpec(id="t", elements=("Nb", "O"), prior=None)
-WITH_PRIOR = PLAIN.model_copy(update={"prior": Prior(keep=0.5)})
+PLAIN = CampaignSpec(id="t", elements=("Nb", "O"), prerelax=None)
+WITH_PRERELAXATION = PLAIN.model_copy(update={"prerelax": Prerelaxation(keep=0.5)})
 BEFORE = ("train_surrogate", "train_gan", "generate", "screen")
 
 
@@ -16,17 +16,25 @@ BEFORE = ("train_surrogate", "train_gan", "generate", "screen")
     [
         (PLAIN, (), "train surrogate"),
         (PLAIN, BEFORE, "predict"),
-        (WITH_PRIOR, BEFORE, "prior looking at candidates"),
-        (WITH_PRIOR, (*BEFORE, "choose_promising"), "prior relaxing the promising"),
-        (WITH_PRIOR, (*BEFORE, "choose_promising", "breed_1"), "prior looking at offspring, litter 1"),
+        (WITH_PRERELAXATION, BEFORE, "pre-relaxing candidates"),
+        (WITH_PRERELAXATION, (*BEFORE, "choose_promising"), "relaxing the promising further"),
         (
-            WITH_PRIOR,
-            (*BEFORE, "choose_promising", "breed_1", "choose_promising_1"),
-            "prior relaxing the promising, litter 1",
+            WITH_PRERELAXATION,
+            (*BEFORE, "choose_promising", "offspring_1"),
+            "pre-relaxing offspring, offspring batch 1",
         ),
-        (WITH_PRIOR, (*BEFORE, "breed_1", "breed_2"), "prior looking at offspring, litter 2"),
-        (WITH_PRIOR, (*BEFORE, "choose_promising", "predict"), "acquire"),
-        (WITH_PRIOR, (*BEFORE, "predict", "acquire"), "validating"),
+        (
+            WITH_PRERELAXATION,
+            (*BEFORE, "choose_promising", "offspring_1", "choose_promising_1"),
+            "relaxing the promising further, offspring batch 1",
+        ),
+        (
+            WITH_PRERELAXATION,
+            (*BEFORE, "offspring_1", "offspring_2"),
+            "pre-relaxing offspring, offspring batch 2",
+        ),
+        (WITH_PRERELAXATION, (*BEFORE, "choose_promising", "predict"), "acquire"),
+        (WITH_PRERELAXATION, (*BEFORE, "predict", "acquire"), "validating"),
     ],
 )
 def test_the_step_a_round_is_at_in_words(spec: CampaignSpec, done: tuple[str, ...], words: str) -> None:

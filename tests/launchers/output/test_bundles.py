@@ -29,7 +29,7 @@ from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import entry_structure, relaxed_structure
 from niobe.loop.readers.structure_files import iterate_structures
 from niobe.loop.sources.ingest import ingest
-from niobe.loop.sources.reading import Manner
+from niobe.loop.sources.reading import ReadOptions
 from niobe.loop.store.database import Database
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
@@ -96,7 +96,7 @@ def test_a_bundle_restores_an_equal_database(
         assert set(read_bundle(other, bundle).values()) == {0}
         assert (tmp_path / "there/checkpoints/t/round-1/surrogate.json").read_text() == "{}"
     source = Source(name="bundle", kind="niobe", at=str(bundle), licence="CC BY 4.0")
-    done = ingest(database, source, ("Nb", "O"), Manner(tmp_path))
+    done = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path))
     assert (done.new, done.broken) == (4, [])
     found = database.entries(sources=["bundle"])
     assert {entry.source_id for entry in found} == {record.id for record in records()}
@@ -225,7 +225,7 @@ def test_another_niobe_ingests_the_same_structures(database: Database, tmp_path:
     lines = export(records(), "optimade", tmp_path / "structures.jsonl")
     with served(lines, tmp_path / "server") as url:
         source = Source(name="friend", kind="niobe", at=url, licence="CC BY 4.0")
-        done = ingest(database, source, ("Nb", "O"), Manner(tmp_path / "cache"))
+        done = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path / "cache"))
     assert (done.new, done.partial, done.broken) == (4, "", [])
     entries = {entry.source_id: entry for entry in database.entries(sources=["friend"])}
     for record in records():

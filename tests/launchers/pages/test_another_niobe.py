@@ -12,7 +12,7 @@ from niobe.loop.crystals.similarity import matcher
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import entry_structure, relaxed_structure
 from niobe.loop.sources.ingest import ingest
-from niobe.loop.sources.reading import Manner
+from niobe.loop.sources.reading import ReadOptions
 from niobe.loop.store.database import Database
 
 pytestmark = [
@@ -30,8 +30,8 @@ def test_what_is_served_is_ingested_whole_and_once(
     tmp_path: Path,
 ) -> None:
     source = Source(name="friend", kind="niobe", at=f"{pages.base_url}/optimade", licence="CC BY 4.0")
-    first = ingest(database, source, ("Nb", "O"), Manner(tmp_path / "cache"))
-    again = ingest(database, source, ("Nb", "O"), Manner(tmp_path / "cache", refresh=True))
+    first = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path / "cache"))
+    again = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path / "cache", refresh=True))
     served = {record.id: record for record in read_database.records("t", status="validated")}
     assert read_records["discovery"].id in served
     assert (first.new, first.partial, first.broken) == (len(served), "", [])

@@ -11,7 +11,7 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.loading import load_campaign, with_changes
 from niobe.launchers.pages import hull_plots, plots, views
-from niobe.loop.benchmark.ablation import SIZES, ladder
+from niobe.loop.benchmark.ablation import SIZES, ablation_series
 from niobe.loop.campaign.closing import acceleration_line, close_round
 from niobe.loop.documents.records import Choice, Failure, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundMetrics, RoundRecord
@@ -23,8 +23,10 @@ TERNARY = ("N", "Nb", "O")
 NB_O = load_campaign(Path(__file__).parents[3] / "config" / "campaigns" / "nb-o.yaml")
 
 
-def chosen(record: StructureRecord, arm: Literal["acquired", "control"], **update: Any) -> StructureRecord:
-    return record.model_copy(update={"choice": Choice(function="qlogei", arm=arm, rank=0)} | update)
+def chosen(
+    record: StructureRecord, setting: Literal["acquired", "control"], **update: Any
+) -> StructureRecord:
+    return record.model_copy(update={"choice": Choice(function="qlogei", selection=setting, rank=0)} | update)
 
 
 def test_the_acceleration_of_a_page_is_that_of_the_command_line(database: Database) -> None:
@@ -65,10 +67,10 @@ def test_what_generators_rejected_is_added_up_over_litters_and_fallbacks() -> No
 
 
 def test_seconds_of_all_litters_stand_together() -> None:
-    steps = {"screen": 1.0, "breed_1": 2.0, "choose_promising_1": 0.5, "breed_2": 3.0}
+    steps = {"screen": 1.0, "offspring_1": 2.0, "choose_promising_1": 0.5, "offspring_2": 3.0}
     rounds = [RoundRecord(campaign="t", number=n, state="open", steps=steps if n else {}) for n in range(2)]
     bars = {bar.name: list(bar.x) for bar in plots.time_figure(rounds).data}
-    assert bars == {"screen": [0, 1.0], "breed": [0, 5.0], "choose promising": [0, 0.5]}
+    assert bars == {"screen": [0, 1.0], "offspring": [0, 5.0], "choose promising": [0, 0.5]}
 
 
 def test_a_line_stands_where_each_round_but_the_last_ended() -> None:
@@ -82,10 +84,10 @@ def test_a_line_stands_where_each_round_but_the_last_ended() -> None:
     assert list(figure.layout.xaxis.minor.tickvals) == [2, 5]
 
 
-def test_no_two_arms_of_a_ladder_are_drawn_alike() -> None:
+def test_no_two_settings_of_a_ladder_are_drawn_alike() -> None:
     """Means by hand: after one and two calls of (hit, hit) and (miss, hit)."""
     spec = with_changes(NB_O, {"generation.finetune": True, "acquisition.function": "p_target"})
-    curves = {arm.adds: [[True, True], [False, True]] for arm in ladder(spec, SIZES["full"])}
+    curves = {setting.adds: [[True, True], [False, True]] for setting in ablation_series(spec, SIZES["full"])}
     figure = plots.acceleration_figure(curves)
     lines = [trace for trace in figure.data if trace.mode == "lines"]
     assert [line.name for line in lines] == list(curves)

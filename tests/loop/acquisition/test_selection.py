@@ -64,7 +64,7 @@ def test_permuting_the_pool_changes_nothing(order: list[int], function: str) -> 
 def test_a_batch_holds_no_candidate_twice_and_its_share_of_controls(function: str) -> None:
     batch = choose_batch(function, pool(30), batch=10, control_share=0.1, seed=3)
     assert len({pick.id for pick in batch.picks}) == 10
-    assert [pick.arm for pick in batch.picks].count("control") == 1
+    assert [pick.selection for pick in batch.picks].count("control") == 1
     assert [pick.rank for pick in batch.picks] == list(range(10))
 
 
@@ -94,9 +94,11 @@ def test_a_cold_start_is_said_and_still_fills_the_batch() -> None:
 
 def test_pending_candidates_push_the_choice_away() -> None:
     known = np.ones(2, dtype=bool)
-    twins = Pool(("a", "b"), np.array([[0.0], [5.0]]), Prediction(np.full(2, 0.2), np.full(2, 0.2), known))
-    assert choose(twins, batch=1, pending=np.array([[0.0]])) == ["b"]
-    assert choose(twins, batch=1, pending=np.array([[5.0]])) == ["a"]
+    duplicates = Pool(
+        ("a", "b"), np.array([[0.0], [5.0]]), Prediction(np.full(2, 0.2), np.full(2, 0.2), known)
+    )
+    assert choose(duplicates, batch=1, pending=np.array([[0.0]])) == ["b"]
+    assert choose(duplicates, batch=1, pending=np.array([[5.0]])) == ["a"]
 
 
 def test_an_unknown_function_is_refused() -> None:
@@ -178,7 +180,7 @@ def test_oracle_seconds_are_never_exceeded_and_cheap_ones_are_preferred() -> Non
     assert len(free.picks) == 10
 
 
-def test_the_likeliest_target_comes_first_and_its_twin_later() -> None:
+def test_the_likeliest_target_comes_first_and_its_duplicate_later() -> None:
     known = np.ones(3, dtype=bool)
     above = Prediction(np.full(3, 0.1), np.full(3, 0.1), known)
     rows = np.array([[0.0], [0.0], [9.0]])

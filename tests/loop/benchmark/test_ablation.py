@@ -1,4 +1,4 @@
-"""The ladder: from everything off to the campaign file's own settings, one part at a time."""
+"""The ablation series: from everything off to the campaign file's own settings, one part at a time."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from niobe.config.loading import load_campaign, with_changes
 from niobe.config.spec import CampaignSpec
-from niobe.loop.benchmark.ablation import BASELINE, SIZES, Size, ladder
+from niobe.loop.benchmark.ablation import BASELINE, SIZES, Size, ablation_series
 
 CAMPAIGNS = Path(__file__).parents[3] / "config" / "campaigns"
 NB_O = load_campaign(CAMPAIGNS / "nb-o.yaml")
@@ -14,30 +14,33 @@ ALL_ON = with_changes(NB_O, {"generation.finetune": True, "acquisition.function"
 SIZE = Size(calls=50, batch=10, candidates=100)
 
 
-def test_every_part_is_one_arm_in_order() -> None:
-    names = [arm.name for arm in ladder(ALL_ON, SIZE)]
+def test_every_part_is_one_setting_in_order() -> None:
+    names = [setting.name for setting in ablation_series(ALL_ON, SIZE)]
     assert names == [
         *(BASELINE, "generators", "greedy", "acquisition"),
-        *("retraining", "finetuning", "prior", "offspring", "phonons", "gate"),
+        *("retraining", "finetuning", "prerelax", "offspring", "phonons", "p_stable"),
     ]
 
 
 def test_what_phonons_add_is_named_with_and_without_soft_modes() -> None:
     modes = [*NB_O.generation.mix, {"name": "soft_mode"}]
-    adds = [ladder(with_changes(NB_O, {"generation.mix": mix}), SIZE)[-1].adds for mix in (modes[:-1], modes)]
+    adds = [
+        ablation_series(with_changes(NB_O, {"generation.mix": mix}), SIZE)[-1].adds
+        for mix in (modes[:-1], modes)
+    ]
     assert adds == ["+ phonons", "+ phonons, soft modes"]
 
 
-def test_the_first_arm_has_every_part_off() -> None:
-    first = ladder(ALL_ON, SIZE)[0].spec
+def test_the_first_setting_has_every_part_off() -> None:
+    first = ablation_series(ALL_ON, SIZE)[0].spec
     assert [part.name for part in first.generation.mix] == ["random"]
     assert first.acquisition.function == "random"
-    assert first.prior is None
+    assert first.prerelax is None
     assert not (first.phonons.enabled or first.surrogate.retrain or first.generation.finetune)
 
 
-def test_the_last_arm_is_the_campaign_itself_in_the_size_asked_for() -> None:
-    last = ladder(NB_O, SIZE)[-1].spec
+def test_the_last_setting_is_the_campaign_itself_in_the_size_asked_for() -> None:
+    last = ablation_series(NB_O, SIZE)[-1].spec
     sized = {
         "budget": last.budget,
         "acquisition.batch": 10,
@@ -49,17 +52,17 @@ def test_the_last_arm_is_the_campaign_itself_in_the_size_asked_for() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES.values())
-def test_all_arms_may_spend_the_same(size: Size) -> None:
-    specs = [arm.spec for arm in ladder(ALL_ON, size)]
+def test_all_settings_may_spend_the_same(size: Size) -> None:
+    specs = [setting.spec for setting in ablation_series(ALL_ON, size)]
     assert {(s.generation.candidates, s.budget, s.acquisition.batch, s.seed) for s in specs} == {
         (size.candidates, specs[0].budget, size.batch, ALL_ON.seed)
     }
     assert len({spec.digest() for spec in specs}) == len(specs)
 
 
-def test_a_part_the_file_does_not_have_makes_no_arm() -> None:
+def test_a_part_the_file_does_not_have_makes_no_setting() -> None:
     plain = CampaignSpec.model_validate(
         {"id": "a", "elements": ["Nb", "O"], "generation": {"mix": [{"name": "random"}], "finetune": False}}
     )
-    names = [arm.name for arm in ladder(plain, SIZE)]
-    assert names == [BASELINE, "greedy", "acquisition", "retraining", "prior", "phonons"]
+    names = [setting.name for setting in ablation_series(plain, SIZE)]
+    assert names == [BASELINE, "greedy", "acquisition", "retraining", "prerelax", "phonons"]

@@ -5,8 +5,8 @@ import pytest
 from pymatgen.core import Structure
 
 from niobe.loop.benchmark.generative import (
-    Judged,
     Run,
+    ScoredRun,
     by_generator,
     energies_above,
     figures,
@@ -25,7 +25,7 @@ def call(
     structure: Structure, energy: float, rank: int, outcome: Stability = Stability.STABLE
 ) -> StructureRecord:
     record = validated(structure, energy, round_number=1, index=rank, outcome=outcome)
-    return record.model_copy(update={"choice": Choice(function="f", arm="acquired", rank=rank)})
+    return record.model_copy(update={"choice": Choice(function="f", selection="acquired", rank=rank)})
 
 
 def failed(rank: int) -> StructureRecord:
@@ -34,8 +34,8 @@ def failed(rank: int) -> StructureRecord:
     return call(rutile(), 0.0, rank).model_copy(update=update)
 
 
-def run(arm: str, *calls: StructureRecord, seeds: tuple[StructureRecord, ...] = ()) -> Run:
-    return Run.of(arm, 1, [*ELEMENTS, *seeds, *calls], 60.0)
+def run(setting: str, *calls: StructureRecord, seeds: tuple[StructureRecord, ...] = ()) -> Run:
+    return Run.of(setting, 1, [*ELEMENTS, *seeds, *calls], 60.0)
 
 
 def found(one: Run, *others: Run, tolerance: float = 0.1, calls: int = 4) -> list[bool]:
@@ -78,12 +78,12 @@ def test_a_failed_call_lies_infinitely_high() -> None:
 
 
 def test_what_lies_deeper_than_any_solid_neither_hits_nor_makes_the_hull() -> None:
-    hole = call(nbo(), -20.0, 0)
+    minimum = call(nbo(), -20.0, 0)
     verdict = Verdict(
         formation_energy_per_atom=-12.5, e_above_hull_found=0.0, e_above_hull_now=0.0, hull_round=1
     )
-    hole = hole.model_copy(update={"verdict": verdict})
-    assert found(run("a", hole, call(rutile(), -9.0, 1)), calls=2) == [False, True]
+    minimum = minimum.model_copy(update={"verdict": verdict})
+    assert found(run("a", minimum, call(rutile(), -9.0, 1)), calls=2) == [False, True]
 
 
 def test_what_each_generator_led_to_by_hand() -> None:
@@ -92,12 +92,12 @@ def test_what_each_generator_led_to_by_hand() -> None:
     one = run("random", child, failed(1), call(rocksalt(), -6.0, 2))
     other = run("random", call(rutile(), -9.5, 0))
     judged = [
-        Judged(one, [True, False, True], [True, False, False]),
-        Judged(other, [True, False, False], None),
+        ScoredRun(one, [True, False, True], [True, False, False]),
+        ScoredRun(other, [True, False, False], None),
     ]
     drawn = call(rutile(), -9.5, 0).lineage.generator
     assert by_generator({"random": judged}, LABELS) == [
-        {"arm": LABELS["random"], "generator": name, "calls": n, "hits": hit, "phonon-stable": stable}
+        {"setting": LABELS["random"], "generator": name, "calls": n, "hits": hit, "phonon-stable": stable}
         for name, n, hit, stable in sorted([(drawn, 3, 0.67, 0.0), ("soft_mode", 1, 1.0, 1.0)])
     ]
     (row,) = by_generator({"random": [judged[1]]}, LABELS)
@@ -107,12 +107,12 @@ def test_what_each_generator_led_to_by_hand() -> None:
 def test_figures_by_hand() -> None:
     slow = run("random", call(rutile(), -5.0, 0), failed(1), call(rocksalt(), -6.0, 2), call(nbo(), -9.0, 3))
     fast = run("better", call(nbo(), -9.0, 0), call(rutile(), -9.5, 1, Stability.UNSTABLE))
-    by_arm = {
-        "random": [Judged(slow, [False, False, False, True], None)],
-        "better": [Judged(fast, [True, True, False, False], [True, False, False, False])],
+    by_setting = {
+        "random": [ScoredRun(slow, [False, False, False, True], None)],
+        "better": [ScoredRun(fast, [True, True, False, False], [True, False, False, False])],
     }
-    first, second = figures(by_arm, LABELS, batch=2)
-    assert (first["arm"], first["effect on mSUN"], first["failed"]) == (LABELS["random"], "–", 1.0)
+    first, second = figures(by_setting, LABELS, batch=2)
+    assert (first["setting"], first["effect on mSUN"], first["failed"]) == (LABELS["random"], "–", 1.0)
     assert (first["mSUN"], second["mSUN"]) == ("0.25", "0.50")
     assert (first["AUDC"], second["AUDC"]) == ("0.10", "0.70")
     assert (first["AF 50%"], second["AF 50%"], second["EF"]) == ("1.00", "4.00", "2.00")
@@ -124,7 +124,7 @@ def test_figures_by_hand() -> None:
 
 def test_several_runs_have_an_interval() -> None:
     one = run("random", call(nbo(), -9.0, 0))
-    runs = [Judged(one, found, found) for found in ([True, False], [False, False], [True, True])]
+    runs = [ScoredRun(one, found, found) for found in ([True, False], [False, False], [True, True])]
     (row,) = figures({"random": runs}, LABELS, batch=1)
     assert row["mSUN"].startswith("0.50 (")
     assert row["phonon-stable"].startswith("0.50 (")
@@ -133,8 +133,8 @@ def test_several_runs_have_an_interval() -> None:
 
 def test_without_a_hit_of_the_baseline_no_factor_is_made_up() -> None:
     none, some = run("random", failed(0)), run("better", call(nbo(), -9.0, 0))
-    by_arm = {"random": [Judged(none, [False], [False])], "better": [Judged(some, [True], [True])]}
-    first, second = figures(by_arm, LABELS, batch=1)
+    by_setting = {"random": [ScoredRun(none, [False], [False])], "better": [ScoredRun(some, [True], [True])]}
+    first, second = figures(by_setting, LABELS, batch=1)
     assert (first["AF 50%"], second["AF 50%"], second["EF"]) == ("–", "–", "–")
 
 

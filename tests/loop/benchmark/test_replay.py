@@ -9,7 +9,7 @@ from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
 from niobe.loop.acquisition import Hull, near_hull, target_probability
-from niobe.loop.benchmark.replay import FUNCTIONS_COMPARED, LADDER, RANDOM, Plan, Table, run_arm
+from niobe.loop.benchmark.replay import ABLATION, FUNCTIONS_COMPARED, RANDOM, Plan, Table, run_setting
 from niobe.loop.benchmark.replay_tables import chemical_class, phase_diagram_table, property_table
 from tests.loop.factory import element, nbo, rocksalt, rutile
 
@@ -81,19 +81,19 @@ def line(n: int = 40) -> Table:
     )
 
 
-@pytest.mark.parametrize("arm", LADDER + FUNCTIONS_COMPARED, ids=lambda arm: arm.name)
-def test_every_arm_asks_each_row_once_and_no_more_than_allowed(arm: object) -> None:
-    hits = run_arm(line(), arm, Plan(initial=4, batch=5, calls=100), seed=1)  # type: ignore[arg-type]
+@pytest.mark.parametrize("setting", ABLATION + FUNCTIONS_COMPARED, ids=lambda setting: setting.name)
+def test_every_setting_asks_each_row_once_and_no_more_than_allowed(setting: object) -> None:
+    hits = run_setting(line(), setting, Plan(initial=4, batch=5, calls=100), seed=1)  # type: ignore[arg-type]
     assert len(hits) == 39
     assert sum(hits) == 4
 
 
 def test_a_perfect_prior_finds_the_targets_at_once_and_the_first_calls_are_shared() -> None:
     plan = Plan(initial=6, batch=4, calls=12)
-    prior = next(arm for arm in LADDER if arm.prior)
-    assert sum(run_arm(line(), prior, plan, seed=3)[:4]) >= 3
-    learned = next(arm for arm in FUNCTIONS_COMPARED if arm.name == "retrained greedy")
-    assert run_arm(line(), learned, plan, seed=3)[:6] == run_arm(line(), RANDOM, plan, seed=3)[:6]
+    prior = next(setting for setting in ABLATION if setting.prior)
+    assert sum(run_setting(line(), prior, plan, seed=3)[:4]) >= 3
+    learned = next(setting for setting in FUNCTIONS_COMPARED if setting.name == "retrained greedy")
+    assert run_setting(line(), learned, plan, seed=3)[:6] == run_setting(line(), RANDOM, plan, seed=3)[:6]
 
 
 def frame() -> pd.DataFrame:
@@ -131,4 +131,4 @@ def test_a_property_table_looks_for_the_lowest_of_each_class() -> None:
 def test_a_prior_that_is_not_there_is_refused() -> None:
     table = property_table("sample", frame())
     with pytest.raises(ValueError, match="has none"):
-        run_arm(table, LADDER[-1], Plan(1, 1, 3), seed=0)
+        run_setting(table, ABLATION[-1], Plan(1, 1, 3), seed=0)

@@ -58,7 +58,7 @@ def test_the_hit_ratio_is_wide_with_few_controls_and_narrows() -> None:
     assert hit_ratio(3, 10, 0, 3).high < math.inf
 
 
-def test_an_arm_without_calls_has_no_ratio() -> None:
+def test_an_setting_without_calls_has_no_ratio() -> None:
     with pytest.raises(ValueError, match="at least one"):
         hit_ratio(1, 2, 0, 0)
 

@@ -41,7 +41,7 @@ def test_a_seed_an_unstable_and_a_duplicate_are_none() -> None:
     assert copy.verdict.duplicate_of == seed.id
 
 
-def test_a_stable_crystal_is_no_twin_of_an_unstable_one_that_looks_like_it() -> None:
+def test_a_stable_crystal_is_no_duplicate_of_an_unstable_one_that_looks_like_it() -> None:
     """What a soft mode leads to differs from its parent by less than a comparison of crystals sees; a copy
     without phonons of its own is a copy.
     """
@@ -76,7 +76,7 @@ def test_what_was_judged_before_is_no_duplicate_of_an_older_candidate_acquired_n
 
 
 def ranked(record: StructureRecord, rank: int) -> StructureRecord:
-    choice = Choice(function="greedy", arm="acquired", rank=rank)
+    choice = Choice(function="greedy", selection="acquired", rank=rank)
     return record.model_copy(update={"choice": choice})
 
 
@@ -105,15 +105,15 @@ def test_closing_again_changes_nothing() -> None:
     assert closed(once, 1) == once
 
 
-def test_metrics_count_hits_by_arm_and_coverage() -> None:
+def test_metrics_count_hits_by_setting_and_coverage() -> None:
     predicted = {"formation_energy_per_atom": PredictedValue(mean=-1.9, std=0.1, in_domain=True)}
     hit = validated(nbo(), -9.5, round_number=1)
     miss = validated(rocksalt(), -7.0, round_number=1, index=1)
     hit = hit.model_copy(
-        update={"choice": Choice(function="qlogei", arm="acquired", rank=0), "prediction": predicted}
+        update={"choice": Choice(function="qlogei", selection="acquired", rank=0), "prediction": predicted}
     )
     miss = miss.model_copy(
-        update={"choice": Choice(function="random", arm="control", rank=1), "prediction": predicted}
+        update={"choice": Choice(function="random", selection="control", rank=1), "prediction": predicted}
     )
     records = closed([*SEEDS, hit, miss], 1)
     metrics = round_metrics(SPEC, RoundRecord(campaign="t", number=1, state="open"), records)
@@ -126,8 +126,8 @@ def test_metrics_count_hits_by_arm_and_coverage() -> None:
 def test_acceleration_compares_chosen_with_randomly_drawn_candidates() -> None:
     stable = closed([*SEEDS, validated(nbo(), -9.5, round_number=1)], 1)[2]
     missed = closed([*SEEDS, validated(rocksalt(), -1.0, round_number=1)], 1)[2]
-    chosen = Choice(function="qlogei", arm="acquired", rank=0)
-    drawn = Choice(function="qlogei", arm="control", rank=1)
+    chosen = Choice(function="qlogei", selection="acquired", rank=0)
+    drawn = Choice(function="qlogei", selection="control", rank=1)
     both = [stable.model_copy(update={"choice": chosen}), missed.model_copy(update={"choice": drawn})]
     assert acceleration_line(both[:1]) == "acceleration unknown: 1 of 1 chosen, 0 of 0 drawn at random"
     assert acceleration_line(both).endswith("1 of 1 chosen, 0 of 1 drawn at random")

@@ -22,7 +22,7 @@ def spec(*exclude: str) -> CampaignSpec:
 
 
 def chosen(record: StructureRecord, rank: int, **changes: object) -> StructureRecord:
-    choice = Choice(function="qlogei", arm="acquired", rank=rank)
+    choice = Choice(function="qlogei", selection="acquired", rank=rank)
     return record.model_copy(update={"choice": choice, **changes})
 
 

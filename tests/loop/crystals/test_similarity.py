@@ -31,8 +31,8 @@ def test_the_first_that_matches_represents_them() -> None:
 
 def test_some_can_be_left_out_of_a_search() -> None:
     seen = SeenStructures([("a", nbo()), ("b", nbo(4.25))])
-    assert seen.find(nbo(4.22), but={"a"}) == "b"
-    assert seen.find(nbo(4.22), but={"a", "b"}) is None
+    assert seen.find(nbo(4.22), exclude={"a"}) == "b"
+    assert seen.find(nbo(4.22), exclude={"a", "b"}) is None
 
 
 def test_content_hash_sees_geometry_and_species_only() -> None:

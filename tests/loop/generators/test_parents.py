@@ -6,15 +6,15 @@ import numpy as np
 from pymatgen.core import Lattice, Structure
 
 from niobe.config.loading import with_changes
-from niobe.loop.documents.records import PriorAnswer, Status, StructureRecord, Verdict
+from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord, Verdict
 from niobe.loop.generators.parents import offspring_parents
 from tests.loop.factory import SPEC, element, nbo, rocksalt, validated
 
 
 def candidate(structure: Structure, formation: float, *, brief: bool = False) -> StructureRecord:
-    """What the prior relaxed, its elements being at −10 and −5 eV/atom."""
+    """What the pre-relaxation potential relaxed, its elements being at −10 and −5 eV/atom."""
     elements = -10.0 + 5.0 * structure.composition.get_atomic_fraction("O")
-    answer = PriorAnswer(
+    answer = Prerelaxed(
         potential="test",
         structure=structure.as_dict(),
         energy_per_atom=formation + elements,
@@ -22,39 +22,40 @@ def candidate(structure: Structure, formation: float, *, brief: bool = False) ->
         brief=brief,
     )
     record = validated(structure, -9.0, round_number=1)
-    update = {"prior": answer, "status": Status.SCREENED, "validation": None, "acquired_round": None}
+    update = {"prerelaxed": answer, "status": Status.SCREENED, "validation": None, "acquired_round": None}
     return record.model_copy(update=update)
 
 
 def judged(
-    record: StructureRecord, formation: float, *, prior: float, twin: str | None = None
+    record: StructureRecord, formation: float, *, prerelax: float, duplicate: str | None = None
 ) -> StructureRecord:
     verdict = Verdict(
         formation_energy_per_atom=formation,
         e_above_hull_found=0.0,
         e_above_hull_now=0.0,
         hull_round=0,
-        duplicate_of=twin,
+        duplicate_of=duplicate,
     )
-    answer = PriorAnswer(potential="test", structure=record.structure, energy_per_atom=prior, steps=3)
-    return record.model_copy(update={"verdict": verdict, "prior": answer})
+    answer = Prerelaxed(potential="test", structure=record.structure, energy_per_atom=prerelax, steps=3)
+    return record.model_copy(update={"verdict": verdict, "prerelaxed": answer})
 
 
 ELEMENTS = [
-    judged(validated(element("Nb"), -10.0), 0.0, prior=-10.0),
-    judged(validated(element("O"), -5.0), 0.0, prior=-5.0),
+    judged(validated(element("Nb"), -10.0), 0.0, prerelax=-10.0),
+    judged(validated(element("O"), -5.0), 0.0, prerelax=-5.0),
 ]
 
 
 def test_parents_are_what_came_to_rest_lowest_above_the_joint_hull_first() -> None:
-    """The prior errs by −0.5 on the oxide that both know: what it says of candidates is raised by as much."""
-    known = judged(validated(rocksalt(), -9.0, round_number=1), -1.5, prior=-2.0 - 7.5)
-    unjudged = known.model_copy(update={"id": "unjudged", "verdict": None, "prior": None})
+    """The pre-relaxation potential errs by −0.5 on the oxide that both know: what it says of candidates is
+    raised by as much."""
+    known = judged(validated(rocksalt(), -9.0, round_number=1), -1.5, prerelax=-2.0 - 7.5)
+    unjudged = known.model_copy(update={"id": "unjudged", "verdict": None, "prerelaxed": None})
     low, acquired = candidate(nbo(), -2.1), candidate(cesium_chloride(), -1.9)
     acquired = acquired.model_copy(update={"status": Status.ACQUIRED})
-    twin, glanced = candidate(nbo(4.3), -2.05), candidate(zincblende(), -2.4, brief=True)
+    duplicate, briefly = candidate(nbo(4.3), -2.05), candidate(zincblende(), -2.4, brief=True)
     duplicate = candidate(zincblende(), -2.4).model_copy(update={"status": Status.DUPLICATE})
-    records = [*ELEMENTS, acquired, known, twin, glanced, low, duplicate, unjudged]
+    records = [*ELEMENTS, acquired, known, duplicate, briefly, low, duplicate, unjudged]
     assert [parent.id for parent in offspring_parents(records, SPEC)] == [low.id, known.id, acquired.id]
     small = with_changes(SPEC, {"limits.max_atoms": 5})
     assert [parent.id for parent in offspring_parents(records, small)] == [acquired.id]

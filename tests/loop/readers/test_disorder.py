@@ -13,7 +13,7 @@ from niobe.config.spec import Source
 from niobe.loop.documents.entries import AS_GIVEN
 from niobe.loop.readers.disorder import ordered
 from niobe.loop.sources.ingest import ingest
-from niobe.loop.sources.reading import Manner
+from niobe.loop.sources.reading import ReadOptions
 from niobe.loop.store.database import Database
 from tests.loop.factory import nbo
 
@@ -88,7 +88,7 @@ def test_icsd_exports_keep_codes_charges_and_what_was_done(database: Database, t
     (tmp_path / "c.cif").write_text("data_x\nloop_\n_a\n_b\n1 2 3\n")
     CifWriter(nbo()).write_file(tmp_path / "d.cif")
     source = Source(name="icsd", kind="icsd", at=str(tmp_path))
-    done = ingest(database, source, (), Manner(tmp_path / "home"))
+    done = ingest(database, source, (), ReadOptions(tmp_path / "home"))
     assert (done.new, done.set_aside, done.partial) == (3, 1, "")
     assert len(done.broken) == 1 and f"{tmp_path / 'c.cif'}:" in done.broken[0]
     found = {entry.source_id: entry for entry in database.entries()}
@@ -104,4 +104,4 @@ def test_icsd_exports_keep_codes_charges_and_what_was_done(database: Database, t
 def test_a_missing_folder_is_a_clear_error(database: Database, tmp_path: Path) -> None:
     source = Source(name="icsd", kind="icsd", at=str(tmp_path / "none"))
     with pytest.raises(ConfigError, match="no such file or folder"):
-        ingest(database, source, (), Manner(tmp_path))
+        ingest(database, source, (), ReadOptions(tmp_path))

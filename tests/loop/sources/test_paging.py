@@ -14,13 +14,13 @@ from niobe.loop.sources import materials_project
 from niobe.loop.sources.ingest import Ingested, ingest
 from niobe.loop.sources.optimade import OptimadeQuery, subsystems_filter, versioned
 from niobe.loop.sources.paging import Fetched, fetch
-from niobe.loop.sources.reading import Manner
-from niobe.loop.sources.web import Patience, SourceError, Web
+from niobe.loop.sources.reading import ReadOptions
+from niobe.loop.sources.web import RetryPolicy, SourceError, Web
 from niobe.loop.store.database import Database
 from tests.loop.factory import nbo, rocksalt, rutile
 from tests.loop.sources.provider import Document, Provider, optimade_entry, serving, summary_document
 
-QUICK = Patience(attempts=3, timeout=0.4, first_wait=0.01, longest_wait=0.05, between=0.0)
+QUICK = RetryPolicy(attempts=3, timeout=0.4, first_wait=0.01, longest_wait=0.05, between=0.0)
 FILTER = 'elements HAS "Nb"'
 
 
@@ -149,7 +149,7 @@ def test_filters_use_what_every_provider_supports() -> None:
 
 def ingested(database: Database, provider: Provider, home: Path, kind: str) -> Ingested:
     source = Source.model_validate({"name": "there", "kind": kind, "at": provider.url})
-    return ingest(database, source, ("Nb", "O"), Manner(home, QUICK))
+    return ingest(database, source, ("Nb", "O"), ReadOptions(home, QUICK))
 
 
 def test_optimade_entries_become_entries_with_labels_of_their_own(database: Database, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_an_entry_that_changed_is_replaced_and_grouped_anew(database: Database, 
         ingested(database, provider, tmp_path, "optimade")
         provider.entries = [optimade_entry("a", rocksalt()), entries[1]]
         source = Source(name="there", kind="optimade", at=provider.url)
-        done = ingest(database, source, ("Nb", "O"), Manner(tmp_path, QUICK, refresh=True))
+        done = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path, QUICK, refresh=True))
     assert (done.new, done.changed, done.unchanged, done.groups) == (0, 1, 1, 2)
     assert {entry.source_id: entry.group for entry in database.entries()} == {"a": "there:a", "b": "there:b"}
 

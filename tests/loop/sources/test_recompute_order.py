@@ -17,7 +17,7 @@ from niobe.loop.campaign.closing import close_round
 from niobe.loop.campaign.seeding import seed_campaign, source_entries
 from niobe.loop.documents.entries import Found, Origin, SourceEntry, label, new_entry
 from niobe.loop.sources.ingest import ingest
-from niobe.loop.sources.reading import Manner
+from niobe.loop.sources.reading import ReadOptions
 from niobe.loop.sources.recompute_order import to_recompute
 from niobe.loop.sources.shifted_labels import shifted_labels
 from niobe.loop.store.database import Database
@@ -49,7 +49,7 @@ def test_near_hull_first_one_a_group_within_window_and_budget() -> None:
         entry("near", nbo(), 0.05),
         entry("big", nbo() * (3, 1, 1), 0.0),
         entry("nearest", rocksalt(), 0.01),
-        entry("twin", rocksalt() * (1, 1, 2), 0.0, group="open:nearest"),
+        entry("duplicate", rocksalt() * (1, 1, 2), 0.0, group="open:nearest"),
         entry("unknown", element("Nb"), None),
         entry("unknown2", element("Nb", 3.9), None),
     ]
@@ -78,7 +78,7 @@ def test_seeds_come_from_sources_and_foreign_energies_from_no_hull(
     rows = [("a", nbo(), 0.02, -99.0), ("b", rutile(), 0.0, -99.0), ("c", titanium, 0.0, 0.0)]
     path = table(tmp_path / "t.parquet", rows)
     source = Source(name="open", kind="files", at=str(path), licence="CC0")
-    done = ingest(database, source, SPEC.elements, Manner(tmp_path))
+    done = ingest(database, source, SPEC.elements, ReadOptions(tmp_path))
     assert (done.new, done.notes) == (2, ["1 entries hold other elements"])
     database.create_campaign(SPEC)
     seed_campaign(database, SPEC, database.open_round("t", 0))

@@ -1,100 +1,107 @@
-"""Formation energies by the prior, checked by hand."""
+"""Formation energies by the pre-relaxation potential, checked by hand."""
 
 import numpy as np
 import pytest
 
 from niobe.flows.steps.train import training_set
-from niobe.loop.documents.records import PriorAnswer, StructureRecord, Verdict
+from niobe.loop.documents.records import Prerelaxed, StructureRecord, Verdict
 from niobe.loop.stability.prerelaxed import (
     above_joint_hull,
-    prior_formation_energies,
-    prior_references,
-    usual_corrections,
+    mean_corrections,
+    prerelaxed_formation_energies,
+    prerelaxed_references,
     waiting,
 )
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 
-def with_prior(record: StructureRecord, energy: float) -> StructureRecord:
+def with_prerelaxed(record: StructureRecord, energy: float) -> StructureRecord:
     relaxed = nbo(4.1).as_dict() if record.formula == "NbO" else record.structure
-    answer = PriorAnswer(potential="test", structure=relaxed, energy_per_atom=energy, steps=3)
+    answer = Prerelaxed(potential="test", structure=relaxed, energy_per_atom=energy, steps=3)
     verdict = Verdict(
         formation_energy_per_atom=-2.0, e_above_hull_found=0.0, e_above_hull_now=0.0, hull_round=0
     )
-    return record.model_copy(update={"prior": answer, "verdict": verdict})
+    return record.model_copy(update={"prerelaxed": answer, "verdict": verdict})
 
 
-NIOBIUM = [with_prior(validated(element("Nb"), -10.0), energy) for energy in (-9.5, -10.0)]
-OXYGEN = with_prior(validated(element("O"), -5.0), -5.0)
-OXIDE = with_prior(validated(nbo(), -9.0), -9.4)
+NIOBIUM = [with_prerelaxed(validated(element("Nb"), -10.0), energy) for energy in (-9.5, -10.0)]
+OXYGEN = with_prerelaxed(validated(element("O"), -5.0), -5.0)
+OXIDE = with_prerelaxed(validated(nbo(), -9.0), -9.4)
 
 
 def test_the_lowest_energy_of_each_element_is_its_reference() -> None:
-    assert prior_references([*NIOBIUM, OXYGEN, OXIDE]) == {"Nb": -10.0, "O": -5.0}
+    assert prerelaxed_references([*NIOBIUM, OXYGEN, OXIDE]) == {"Nb": -10.0, "O": -5.0}
 
 
 def test_formation_energy_is_the_difference_to_the_elements() -> None:
     without = validated(nbo(), -9.0)
-    energies = prior_formation_energies([OXIDE, OXYGEN, without], {"Nb": -10.0, "O": -5.0})
+    energies = prerelaxed_formation_energies([OXIDE, OXYGEN, without], {"Nb": -10.0, "O": -5.0})
     assert energies[:2] == pytest.approx([-1.9, 0.0])
     assert np.isnan(energies[2])
 
 
-def test_what_the_prior_is_usually_off_by_is_a_mean_over_like_compositions() -> None:
-    """NbO is −0.1 off and NbO2 −0.4. Their fractions are √2/6 apart, at which a witness weighs `far`.
+def test_the_mean_correction_is_a_mean_over_like_compositions() -> None:
+    """NbO is −0.1 off and NbO2 −0.4. Their fractions are √2/6 apart, at which a neighbour weighs `far`.
     Another NbO asks both; each of the two asks the other only as far as that weighs, which is half of `far`.
     """
     references = {"Nb": -10.0, "O": -5.0}
-    dioxide = with_prior(validated(rutile(), -9.0), -1.6 - 20 / 3)
-    third = with_prior(validated(rocksalt(), -9.0), -9.0)
+    dioxide = with_prerelaxed(validated(rutile(), -9.0), -1.6 - 20 / 3)
+    third = with_prerelaxed(validated(rocksalt(), -9.0), -9.0)
     far = np.exp(-(2 / 36) / (2 * 0.15**2))
     among_both = (1.001 * -0.1 + (far + 1e-3) * -0.4) / (1.001 + far + 1e-3)
-    found = usual_corrections([third, OXIDE, dioxide, OXYGEN], [*NIOBIUM, OXIDE, dioxide, OXYGEN], references)
+    found = mean_corrections([third, OXIDE, dioxide, OXYGEN], [*NIOBIUM, OXIDE, dioxide, OXYGEN], references)
     assert found == pytest.approx([among_both, -0.1 - far / 2 * 0.3, -0.4 + far / 2 * 0.3, 0.0])
-    assert usual_corrections([third], NIOBIUM, references) == pytest.approx([0.0])
+    assert mean_corrections([third], NIOBIUM, references) == pytest.approx([0.0])
 
 
-def test_what_is_learned_and_what_is_usual_add_up_where_a_compound_stands_alone() -> None:
-    """One compound is all that is known: its whole error is usual there, and nothing is left to learn."""
+def test_what_is_learned_and_the_mean_correction_add_up_where_a_compound_stands_alone() -> None:
+    """One compound is all that is known: its whole error is the mean correction there, and nothing is left to
+    learn."""
     references = {"Nb": -10.0, "O": -5.0}
     _, targets = training_set([*NIOBIUM, OXIDE], references)
     assert targets["formation_energy_per_atom"][2] == pytest.approx(0.0)
-    like_it = with_prior(validated(rocksalt(), -9.0), -9.4)
-    assert usual_corrections([like_it], [OXIDE], references) == pytest.approx([-0.1])
+    like_it = with_prerelaxed(validated(rocksalt(), -9.0), -9.4)
+    assert mean_corrections([like_it], [OXIDE], references) == pytest.approx([-0.1])
 
 
 def test_a_seed_that_became_two_crystals_teaches_nothing_of_the_difference() -> None:
-    """The prior relaxed it into NbO's own structure, the oracle into rock salt."""
+    """The pre-relaxation potential relaxed it into NbO's own structure, the oracle into rock salt."""
     references = {"Nb": -10.0, "O": -5.0}
-    parted = with_prior(validated(rocksalt(), -9.0), -7.0)
-    assert usual_corrections([parted], [OXIDE, parted], references) == pytest.approx([-0.1])
+    parted = with_prerelaxed(validated(rocksalt(), -9.0), -7.0)
+    assert mean_corrections([parted], [OXIDE, parted], references) == pytest.approx([-0.1])
     _, targets = training_set([OXIDE, parted], references)
     assert np.isnan(targets["formation_energy_per_atom"]).tolist() == [False, True]
     later = parted.model_copy(update={"round": 1})
-    assert usual_corrections([later], [later], references) == pytest.approx([-2.5])
+    assert mean_corrections([later], [later], references) == pytest.approx([-2.5])
 
 
 def test_the_joint_hull_takes_the_oracle_where_it_answered_and_corrects_the_prior_by_it() -> None:
-    """NbO is at −2 by the oracle, −1.9 by the prior, which is therefore 0.1 too high. From NbO to O the hull
-    is −4/3 at NbO2, unless that is lower: at −1.5 by the prior it is, at −1 it lies 1/3 − 0.1 above.
+    """NbO is at −2 by the oracle, −1.9 by the pre-relaxation potential, which is therefore 0.1 too high. From
+    NbO to O the hull is −4/3 at NbO2, unless that is lower: at −1.5 by the pre-relaxation potential it is, at
+    −1 it lies 1/3 − 0.1 above.
     """
     references = {"Nb": -10.0, "O": -5.0}
     unasked = validated(rocksalt(), -9.0)
     for energy, expected in ((-1.5, 0.0), (-1.0, 1 / 3 - 0.1)):
-        dioxide = with_prior(validated(rutile(), -9.0), energy - 20 / 3).model_copy(update={"verdict": None})
+        dioxide = with_prerelaxed(validated(rutile(), -9.0), energy - 20 / 3).model_copy(
+            update={"verdict": None}
+        )
         above = above_joint_hull([*NIOBIUM, OXIDE, dioxide, unasked], references, ["Nb", "O"])
         assert above[2:4] == pytest.approx([0.0, expected])
         assert np.isnan(above[4])
 
 
 def test_what_got_a_glance_only_waits_while_there_is_enough_else() -> None:
-    glanced = OXIDE.model_copy(
-        update={"id": "g", "prior": OXIDE.prior.model_copy(update={"brief": True}) if OXIDE.prior else None}
+    briefly = OXIDE.model_copy(
+        update={
+            "id": "g",
+            "prerelaxed": OXIDE.prerelaxed.model_copy(update={"brief": True}) if OXIDE.prerelaxed else None,
+        }
     )
     never = validated(rocksalt(), -9.0)
-    assert waiting([OXYGEN, glanced, OXIDE], 2) == {"g"}
-    assert waiting([OXYGEN, glanced, OXIDE], 3) == set()
-    assert waiting([never, never, glanced, OXIDE], 2) == set()
+    assert waiting([OXYGEN, briefly, OXIDE], 2) == {"g"}
+    assert waiting([OXYGEN, briefly, OXIDE], 3) == set()
+    assert waiting([never, never, briefly, OXIDE], 2) == set()
     assert waiting([never, never], 1) == set()
 
 
@@ -109,7 +116,7 @@ def test_an_element_teaches_nothing_about_the_correction_where_compounds_do() ->
 
 def test_the_surrogate_learns_the_difference_of_the_oracle_to_the_prior() -> None:
     """Four compounds of one composition, three of them −0.3 eV/atom off: the first is so by 0.2 less."""
-    others = [with_prior(validated(nbo(4.3 + i / 10), -9.0, index=i), -9.2) for i in range(3)]
+    others = [with_prerelaxed(validated(nbo(4.3 + i / 10), -9.0, index=i), -9.2) for i in range(3)]
     structures, targets = training_set([OXIDE, *others], {"Nb": -10.0, "O": -5.0})
     assert targets["formation_energy_per_atom"][0] == pytest.approx(-0.1 + 0.3)
     assert structures[0].lattice.a == pytest.approx(4.1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bson import json_util
 
-from niobe.config.spec import SCHEMA_VERSION, CampaignSpec, Prior
+from niobe.config.spec import SCHEMA_VERSION, CampaignSpec, Prerelaxation
 from niobe.loop.crystals.formulas import in_optimade_form, optimade_formula
+from niobe.loop.documents.records import Choice, Prerelaxed
 from niobe.loop.store.database import Database
 from niobe.loop.store.schema import DOCUMENTS, json_schema, mongo_schema
 from niobe.loop.store.upgrade import upgrade
@@ -38,7 +40,7 @@ def test_a_stored_version_1_becomes_the_present_one_and_stays_so(database: Datab
         ("O", 1),
     ]
     for identifier, document in before.items():
-        kept = {key: value for key, value in document.items() if key != "schema_version"}
+        kept = {key: value for key, value in document.items() if key not in {"schema_version", "prior"}}
         assert kept.items() <= after[identifier].items()
     campaign = database.campaign("t")
     assert campaign is not None
@@ -47,11 +49,16 @@ def test_a_stored_version_1_becomes_the_present_one_and_stays_so(database: Datab
     assert upgrade(database).written == {}
 
 
-def test_a_prior_of_version_2_loses_what_version_3_does_not_know(database: Database) -> None:
-    spec = CampaignSpec(id="old", elements=("Nb", "O"), prior=Prior(steps=7))
+def as_version_2(spec: dict[str, Any], prior: dict[str, Any] | None) -> dict[str, Any]:
+    """A spec as version 2 stored it: what is ``prerelax`` now was ``prior``."""
+    return {key: value for key, value in spec.items() if key != "prerelax"} | {"prior": prior}
+
+
+def test_a_pre_relaxation_of_version_2_loses_what_later_versions_do_not_know(database: Database) -> None:
+    spec = CampaignSpec(id="old", elements=("Nb", "O"), prerelax=Prerelaxation(steps=7))
     stored = database.create_campaign(spec).model_dump(mode="json")
-    prior = stored["spec"]["prior"] | {"rattle": 0.1}
-    older = {"schema_version": 2, "spec": stored["spec"] | {"prior": prior}, "spec_digest": "another"}
+    prior = stored["spec"]["prerelax"] | {"rattle": 0.1}
+    older = {"schema_version": 2, "spec": as_version_2(stored["spec"], prior), "spec_digest": "another"}
     database.mongo["campaigns"].update_one({"_id": "old"}, {"$set": older})
     assert upgrade(database).written == {"campaigns": 1}
     found = database.campaign("old")
@@ -60,14 +67,37 @@ def test_a_prior_of_version_2_loses_what_version_3_does_not_know(database: Datab
     assert found.spec_digest == spec.digest()
 
 
-def test_a_campaign_from_before_there_were_priors_has_none(database: Database) -> None:
+def test_a_campaign_from_before_there_was_pre_relaxation_has_none(database: Database) -> None:
     stored = database.create_campaign(CampaignSpec(id="old", elements=("Nb", "O"))).model_dump(mode="json")
-    spec = {key: value for key, value in stored["spec"].items() if key != "prior"}
+    spec = {key: value for key, value in stored["spec"].items() if key != "prerelax"}
     database.mongo["campaigns"].update_one({"_id": "old"}, {"$set": {"schema_version": 2, "spec": spec}})
     assert upgrade(database).written == {"campaigns": 1}
     found = database.campaign("old")
     assert found is not None
-    assert found.spec["prior"] is None
+    assert found.spec["prerelax"] is None
+
+
+def test_the_words_of_version_3_become_those_of_now(database: Database) -> None:
+    spec = CampaignSpec(id="t", elements=("Nb", "O"))
+    answer = Prerelaxed(potential="test", structure=nbo().as_dict(), energy_per_atom=-9.5, steps=3)
+    choice = Choice(function="p_hull", selection="control", rank=0)
+    record = validated(nbo(), -9.0).model_copy(update={"prerelaxed": answer, "choice": choice})
+    stored = database.create_campaign(spec).model_dump(mode="json")
+    database.insert([record])
+    database.open_round("t", 1)
+    database.update_round("t", 1, steps={"screen": 1.0, "breed_2": 2.0})
+    prior = stored["spec"]["prerelax"]
+    campaigns, structures = database.mongo["campaigns"], database.mongo["structures"]
+    older = {"schema_version": 3, "spec": as_version_2(stored["spec"], prior)}
+    campaigns.update_one({"_id": "t"}, {"$set": older})
+    older = {"schema_version": 3, "prior": answer.model_dump(mode="json"), "choice.arm": "control"}
+    gone = {"prerelaxed": "", "choice.selection": ""}
+    structures.update_one({"_id": record.id}, {"$set": older, "$unset": gone})
+    assert upgrade(database).written == {"campaigns": 1, "structures": 1}
+    assert database.record(record.id).model_dump(mode="json") == record.model_dump(mode="json")
+    assert database.create_campaign(spec).spec_digest == spec.digest()
+    assert database.round("t", 1).steps == {"screen": 1.0, "offspring_2": 2.0}
+    assert "prior" not in (structures.find_one({"_id": record.id}) or {})
 
 
 def test_what_does_not_fit_is_named_and_left_as_it_was(database: Database) -> None:

@@ -1,4 +1,5 @@
-"""``python -m tests.benchmarks.first_look``: how far a brief relaxation of a candidate gets, by its stepping.
+"""``python -m tests.benchmarks.short_prerelaxation``: how far a brief relaxation of a candidate gets, by its
+stepping.
 
 Candidates are the GAN's and random ones, of the benchmark system; CHGNet relaxes each with ASE's BFGS from
 several first guesses of the springs, and what it has reached after some evaluations is compared with the
@@ -30,7 +31,7 @@ _SEED, _EACH, _LONGEST = 1, {"gan": 48, "random": 16}, 40
 _STEPPINGS = {
     "ASE's own": (70.0, 0.2),
     "softer": (30.0, 0.3),
-    "as the prior's": (15.0, 0.4),
+    "as the pre-relaxation potential's": (15.0, 0.4),
     "softest": (8.0, 0.4),
 }
 _AFTER = (6, 12, 24)
@@ -59,14 +60,14 @@ def main() -> None:
         for after in _AFTER
     ]
     publish(
-        "first-look",
+        "short-prerelaxation",
         page="discovery",
         headline=(
             "after {7[evaluations]} evaluations as the loop steps, {7[above]} eV/atom above the "
             "minimum; as ASE steps, {1[above]}"
         ),
         title=f"A brief look of CHGNet at {system} candidates: what it has reached and how it ranks them",
-        command="python -m tests.benchmarks.first_look",
+        command="python -m tests.benchmarks.short_prerelaxation",
         rows=rows,
         seconds=time.monotonic() - started,
         seeds=[_SEED],
@@ -92,7 +93,7 @@ def _candidates(system: str) -> list[Structure]:
 
 
 def _course(structure: Structure, alpha: float, maxstep: float) -> FloatArray:
-    """The lowest energy, eV/atom, after each evaluation; the last one on once at rest. NaN where it fails."""
+    """The lowest energy, eV/atom, after each evaluation; the last one on once relaxed. NaN where it fails."""
     atoms: Atoms = structure.to_ase_atoms(calculator=potential("chgnet"))
     energies: list[float] = []
     search = BFGS(FrechetCellFilter(atoms), logfile=None, alpha=alpha, maxstep=maxstep)

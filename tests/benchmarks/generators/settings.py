@@ -1,4 +1,4 @@
-"""The arms: each a generator that knows nothing of the system but its elements."""
+"""The settings: each a generator that knows nothing of the system but its elements."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def request(system: str) -> SampleRequest:
     return SampleRequest(elements=tuple(sorted(system.split("-"))), max_atoms=MAX_ATOMS)
 
 
-def draw(folder: Path, system: str, arm: str, n: int, seed: int) -> tuple[list[Sample], dict[str, int]]:
+def draw(folder: Path, system: str, setting: str, n: int, seed: int) -> tuple[list[Sample], dict[str, int]]:
     """n samples that pass the screening every campaign applies, and how many were lost to what."""
-    return draw_from(_generator(folder, system, arm), system, n, seed)
+    return draw_from(_generator(folder, system, setting), system, n, seed)
 
 
 def draw_from(
@@ -61,15 +61,15 @@ def draw_from(
     return kept, dict(lost)
 
 
-def _generator(folder: Path, system: str, arm: str) -> Generator:
-    if arm == "random":
+def _generator(folder: Path, system: str, setting: str) -> Generator:
+    if setting == "random":
         return RandomSymmetric()
-    if arm == "prototype":
+    if setting == "prototype":
         return PrototypeSubstitution()
-    if arm == "gan_critic":
+    if setting == "gan_critic":
         gan = trained_gan(folder, system, "symmetric")
         return Guided(gan, _phonon_surrogate(folder, system), draws=_CRITIC_DRAWS)
-    return trained_gan(folder, system, "symmetric" if arm == "gan" else arm)
+    return trained_gan(folder, system, "symmetric" if setting == "gan" else setting)
 
 
 def trained_gan(folder: Path, system: str, representation: str) -> CrystalGAN:

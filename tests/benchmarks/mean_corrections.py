@@ -1,8 +1,9 @@
-"""``python -m tests.benchmarks.prior_corrections``: what a surrogate says of a batch before the oracle does.
+"""``python -m tests.benchmarks.mean_corrections``: what a surrogate says of a batch before the oracle does.
 
-The runs of the generative benchmark that have a prior are gone through round by round: a surrogate learns
-from the rounds before, once on top of the prior's usual corrections and once alone, or from the seeds
-only, and predicts the batch; and which of it is dynamically stable, beside the share that was so before.
+The runs of the generative benchmark that have a pre-relaxation potential are gone through round by round: a
+surrogate learns from the rounds before, once on top of the pre-relaxation potential's kernel-weighted mean
+corrections and once alone, or from the seeds only, and predicts the batch; and which of it is dynamically
+stable, beside the share that was so before.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ from niobe.flows.steps.train import training_set
 from niobe.loop.benchmark.generative import Run
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import candidate_structure
-from niobe.loop.stability.prerelaxed import prior_formation_energies, prior_references, usual_corrections
+from niobe.loop.stability.prerelaxed import (
+    mean_corrections,
+    prerelaxed_formation_energies,
+    prerelaxed_references,
+)
 from niobe.surrogates.models import make_surrogate
 from niobe.surrogates.protocols import FloatArray
 from tests.benchmarks.generative import RUNS, SYSTEMS, campaign_of
 from tests.benchmarks.publish import publish
 
 _TARGET = "formation_energy_per_atom"
-_USUAL = "on top of the usual correction"
-_ARMS = ("prior", "offspring", "phonons", "gate")
+_USUAL = "on top of the kernel-weighted mean correction"
+_SETTINGS = ("prerelax", "offspring", "phonons", "p_stable")
 Scores = dict[tuple[int, str], list[tuple[float, float, float]]]
 Chances = dict[int, list[tuple[float, float, float]]]
 
@@ -41,7 +46,7 @@ def main() -> None:
     chances: Chances = defaultdict(list)
     for seeds, batches in _runs():
         count += 1
-        references = prior_references(seeds)
+        references = prerelaxed_references(seeds)
         for number, batch in enumerate(batches, start=1):
             before = [*seeds, *(record for earlier in batches[: number - 1] for record in earlier)]
             for way, scored in _scored(before, batch, references).items():
@@ -49,34 +54,35 @@ def main() -> None:
             scores[number, "from the seeds only"].append(_scored(seeds, batch, references)[_USUAL])
             chances[number] += _stability(before, batch, references)
     publish(
-        "prior_corrections",
+        "mean_corrections",
         page="discovery",
         headline=(
             "round {5[round]}: mean error {5[mean error, eV/atom]} eV/atom, {3[mean error, "
             "eV/atom]} without a correction first"
         ),
-        title="What the surrogate says of a batch before the oracle does, with a prior",
-        command="python -m tests.benchmarks.prior_corrections",
+        title="What the surrogate says of a batch before the oracle does, with pre-relaxation",
+        command="python -m tests.benchmarks.mean_corrections",
         rows=_rows(scores),
         seconds=time.monotonic() - started,
         notes=[
             f"{count} runs of the generative benchmark (tests/benchmarks/runs), one batch of ten a round; "
             "means over runs. Round 1 knows the seeds only",
-            "'from the seeds only' is on top of the usual correction too, and what a campaign without "
+            "'from the seeds only' is on top of the kernel-weighted mean correction too, and what a "
+            "campaign without "
             "retraining would say",
             "−log likelihood: of the oracle's answer by mean and standard deviation, up to a constant",
         ],
         order=42,
     )
     publish(
-        "prior_stability",
+        "prerelaxed_stability",
         page="discovery",
         headline=(
             "round {1[round]}: −log likelihood {1[−log likelihood, surrogate]}, that of the share "
             "so far {1[−log likelihood, share]}"
         ),
         title="What the surrogate says of dynamical stability before the oracle does",
-        command="python -m tests.benchmarks.prior_corrections",
+        command="python -m tests.benchmarks.mean_corrections",
         rows=_stability_rows(chances),
         seconds=time.monotonic() - started,
         notes=[
@@ -89,16 +95,17 @@ def main() -> None:
 
 
 def _runs() -> Iterator[tuple[list[StructureRecord], list[list[StructureRecord]]]]:
-    """Of each run its seeds, and its calls round by round, as far as the prior and the oracle answered."""
+    """Of each run its seeds, and its calls round by round, as far as the pre-relaxation potential and the
+    oracle answered."""
     for system in SYSTEMS:
         for file in sorted((RUNS / system).glob("*.json.gz")):
-            if file.name.split("-")[0] not in _ARMS:
+            if file.name.split("-")[0] not in _SETTINGS:
                 continue
             run = Run.model_validate_json(gzip.decompress(file.read_bytes()))
-            calls = [record for record in run.calls if record.prior and record.verdict]
+            calls = [record for record in run.calls if record.prerelaxed and record.verdict]
             rounds = sorted({record.acquired_round or 0 for record in calls})
             batches = [[record for record in calls if record.acquired_round == number] for number in rounds]
-            yield [record for record in run.seeds if record.prior and record.verdict], batches
+            yield [record for record in run.seeds if record.prerelaxed and record.verdict], batches
 
 
 def _scored(
@@ -107,14 +114,14 @@ def _scored(
     """Mean absolute error, mean std (eV/atom) and negative log-likelihood, by way."""
     structures, targets = training_set(before, references)
     rest = targets[_TARGET]
-    usual = usual_corrections(before, before, references)
-    ahead = usual_corrections(batch, before, references)
+    usual = mean_corrections(before, before, references)
+    ahead = mean_corrections(batch, before, references)
     labels = {
         _USUAL: (rest, ahead),
         "alone": (rest + usual, np.zeros(len(batch))),
     }
     energies = np.array([r.verdict.formation_energy_per_atom for r in batch if r.verdict])
-    truth = energies - prior_formation_energies(batch, references)
+    truth = energies - prerelaxed_formation_energies(batch, references)
     spec = load_campaign(campaign_of("Nb-O")).surrogate
     found = {}
     for way, (label, offset) in labels.items():
