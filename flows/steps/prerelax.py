@@ -31,7 +31,7 @@ _WALL_SECONDS = 60.0
 _FAR = {
     "alpha": 15.0,
     "maxstep": 0.4,
-}  # of BFGS: candidates start far from their minimum, docs/decisions/0086
+}  # of BFGS; see docs/experiments/0086
 
 
 def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
