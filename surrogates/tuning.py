@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from niobe.config.extras import require
 from niobe.surrogates.models.neural import held_rows
 from niobe.surrogates.models.recipes import RECIPES
 from niobe.surrogates.models.targets import Baseline, checked
@@ -74,10 +75,12 @@ def tune(
 ) -> list[Trial]:
     """Run the study in ``storage`` (a journal file) up to ``trials`` trials; all of them, best first.
 
-    Raises ValueError for a model without a search space or a study of another kind.
+    Raises ValueError for a model without a search space or a study of another kind, ConfigError where Optuna
+    is not installed.
     """
     if model not in SPACES:
         raise ValueError(f"{model!r} has nothing to tune; allowed: {', '.join(sorted(SPACES))}")
+    require("optuna", "tuning")
     study = _study(storage, f"{model}/{target}/{search}", search, SPACES[model], seed)
     objective = _objective(model, structures, target, labels, epochs, seed)
     while len(study.trials) < trials and not _exhausted(study, search):

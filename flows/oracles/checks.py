@@ -5,29 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 from niobe.config.errors import ConfigError
-from niobe.config.spec import CampaignSpec
+from niobe.config.spec import CampaignSpec, SurrogateChoice
 
 
 def check_inputs(spec: CampaignSpec) -> int:
     """How many structures ``seeds.files`` hold. Raises ConfigError for what could not be used.
 
     That is a seed file, an excluded file or a corpus without a readable structure, a label that is none, a
-    folder without a GAN that this Niobe reads, and options that the surrogate does not have.
+    folder without a GAN that this Niobe reads, and a surrogate without the options that are named or
+    without a package that it needs.
     """
     from niobe.loop.campaign.seeds import excluded_structures
     from niobe.loop.readers.structure_files import read_some
-    from niobe.surrogates.models import make_surrogate
 
-    choice = spec.surrogate
-    try:
-        if choice.model != "auto":
-            make_surrogate(choice.model, members=choice.members, epochs=choice.epochs, options=choice.options)
-    except ValueError as error:
-        raise ConfigError(f"surrogate.options: {error}") from None
+    _check_surrogate(spec.surrogate)
     excluded_structures(spec)
     if any(part.name == "gan" for part in spec.generation.mix) and spec.corpus:
         _read_corpus(spec, Path(spec.corpus))
     return sum(len(read_some(Path(file), "seeds.files").structures) for file in spec.seeds.files)
+
+
+def _check_surrogate(choice: SurrogateChoice) -> None:
+    from niobe.surrogates.evaluation import AUTOMATIC
+    from niobe.surrogates.models import check_surrogate, make_surrogate
+
+    for name in AUTOMATIC if choice.model == "auto" else (choice.model,):
+        check_surrogate(name)
+    if choice.model == "auto":
+        return
+    try:
+        make_surrogate(choice.model, members=choice.members, epochs=choice.epochs, options=choice.options)
+    except ValueError as error:
+        raise ConfigError(f"surrogate.options: {error}") from None
 
 
 def _read_corpus(spec: CampaignSpec, path: Path) -> None:

@@ -202,10 +202,13 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Invariance, degeneracy, smoothness and the way back, measured for every representation."""
+    from niobe.config.extras import require
     from niobe.loop.readers.structure_files import read_structures
     from niobe.surrogates.representations.report import REPRESENTATIONS
     from niobe.surrogates.representations.report import check as measure
 
+    for package in ("matminer", "dscribe"):
+        require(package, "niobe representations check")
     imported = read_structures(file)
     if imported.broken:
         raise ConfigError(f"{imported.broken[0]} ({len(imported.broken)} such rows)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,16 @@ def test_what_could_not_be_used_is_named(place: Path, key: str, value: Any, says
 
     with pytest.raises(ConfigError, match=re.escape(says.replace("{}", str(place)))):
         check_inputs(spec(place, **{key: put(value)}))
+
+
+@pytest.mark.parametrize("model", ["auto", "gbt_magpie"])
+def test_a_package_that_is_not_installed_is_named(
+    place: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "matminer", None)
+    says = r"model gbt_magpie needs matminer, .*: pip install 'niobe-crystals\[descriptors\]'"
+    with pytest.raises(ConfigError, match=says):
+        check_inputs(spec(place, surrogate={"model": model}))
 
 
 def test_structures_in_seed_files_are_counted(place: Path) -> None:
