@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +22,7 @@ from niobe.loop.acquisition import (
 from niobe.loop.campaign.closing import is_reference
 from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations_left
 from niobe.loop.documents.records import Choice, PredictedValue, Stability, Status, StructureRecord
-from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
+from niobe.loop.documents.rounds import CampaignRecord, RoundRecord, batch_digest
 from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.stability.hull import formation_hull
 from niobe.loop.stability.prerelaxed import (
@@ -110,7 +109,7 @@ def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     number = round_record.number
     batch, choices, chosen = _choose(database, spec, number)
     notes = list(dict.fromkeys([*round_record.notes, *chosen]))
-    digest = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:12]
+    digest = batch_digest(batch)
     database.update_round(spec.id, number, batch=batch, batch_digest=digest, notes=notes)
     for record in _chosen_before(database, spec, number):
         if record.id not in choices:

@@ -64,14 +64,15 @@ def sources(as_json: AsJson = False) -> None:
 @app.command("import")
 def restore(
     bundle: Annotated[Path, typer.Argument(help="Folder that `niobe export bundle` wrote.")],
+    name: Annotated[str, typer.Option("--as", help="Name of the campaign here; its own if left out.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Restore a campaign from a bundle into this database."""
-    from niobe.launchers.output.bundles import read_bundle
+    from niobe.launchers.output.restoring import read_bundle
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
-        new = read_bundle(database, bundle)
+        new = read_bundle(database, bundle, name)
     print_rows([{"collection": name, "new": count} for name, count in new.items()], as_json)
 
 

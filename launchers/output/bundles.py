@@ -1,4 +1,4 @@
-"""A campaign as one citable folder: data, campaign file, checkpoints, licences, checksums; and back again."""
+"""A campaign as one citable folder: data, campaign file, checkpoints, licences, checksums."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from niobe.config.settings import Settings
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.store.database import Database
+from niobe.loop.store.foreign import COLLECTIONS
 from niobe.loop.store.schema import DOCUMENTS, json_schema
 
 Document = dict[str, Any]
 SUMS = "SHA256SUMS"
-_NOT_SUMMED = {SUMS, "CITATION.cff"}
+NOT_SUMMED = {SUMS, "CITATION.cff"}
 _CLOSED = "not to be passed on"
 
 
@@ -54,7 +55,8 @@ def _write_content(database: Database, spec: CampaignSpec, folder: Path) -> None
         _write_text(folder / "schema" / f"{collection}.json", json.dumps(json_schema(collection), indent=1))
     checkpoints = Settings().home / "checkpoints" / spec.id
     if checkpoints.is_dir():
-        shutil.copytree(checkpoints, folder / "checkpoints" / spec.id)
+        unfinished = shutil.ignore_patterns(".*")
+        shutil.copytree(checkpoints, folder / "checkpoints" / spec.id, ignore=unfinished)
     _write_text(folder / "LICENCES.md", _licences(entries))
     _write_text(folder / "CITATION.cff", _yaml(_citation(spec)))
     manifest = {
@@ -65,7 +67,7 @@ def _write_content(database: Database, spec: CampaignSpec, folder: Path) -> None
         "documents": counts,
     }
     _write_text(folder / "bundle.json", json.dumps(manifest, indent=1))
-    sums = "".join(f"{_sum(file)}  {file.relative_to(folder)}\n" for file in _summed(folder))
+    sums = "".join(f"{sum_of(file)}  {file.relative_to(folder)}\n" for file in _summed(folder))
     _write_text(folder / SUMS, sums)
 
 
@@ -75,7 +77,7 @@ def _write_data(database: Database, campaign: str, entries: Sequence[str], folde
 
     folder.mkdir()
     counts: dict[str, int] = {}
-    for collection, documents in database.dump(campaign, entries):
+    for collection, documents in database.dump(COLLECTIONS, campaign, entries):
         with (folder / f"{collection}.jsonl").open("w", encoding="utf-8") as output:
             for document in documents:
                 line = json_util.dumps(document, json_options=json_util.CANONICAL_JSON_OPTIONS)
@@ -107,68 +109,12 @@ def _citation(spec: CampaignSpec) -> Document:
     }
 
 
-def read_bundle(database: Database, folder: Path) -> dict[str, int]:
-    """Restore a bundle; how many documents of each collection are new. Again, it changes nothing.
-
-    Raises ConfigError, before anything is written, where the checksums are wrong, a newer Niobe wrote it, or
-    the database or checkpoints hold something else under the same names.
-    """
-    _check_sums(folder)
-    manifest = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-    if manifest["schema_version"] > SCHEMA_VERSION:
-        raise ConfigError(
-            f"{folder}: schema version {manifest['schema_version']}; this Niobe reads {SCHEMA_VERSION}"
-        )
-    data = {file.stem: _documents(file) for file in sorted((folder / "data").glob("*.jsonl"))}
-    new = {collection: database.missing(collection, found) for collection, found in data.items()}
-    foreign = database.foreign_ids(manifest["campaign"], data)
-    if foreign:
-        raise ConfigError(f"campaign {manifest['campaign']!r} is there with other records ({foreign[0]})")
-    pairs = list(_checkpoint_pairs(folder))
-    for collection, documents in new.items():
-        database.restore(collection, documents)
-    for source, target in pairs:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
-    return {collection: len(documents) for collection, documents in new.items()}
-
-
-def _checkpoint_pairs(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Each checkpoint file and its place. Raises ConfigError where another file stands there."""
-    for file in sorted(path for path in (folder / "checkpoints").rglob("*") if path.is_file()):
-        target = Settings().home / file.relative_to(folder)
-        if target.exists() and _sum(target) != _sum(file):
-            raise ConfigError(f"{target}: another checkpoint stands there")
-        yield file, target
-
-
-def _documents(file: Path) -> list[Document]:
-    from bson import json_util
-
-    with file.open(encoding="utf-8") as lines:
-        return [json_util.loads(line) for line in lines]
-
-
-def _check_sums(folder: Path) -> None:
-    if not (folder / SUMS).is_file():
-        raise ConfigError(f"{folder}: no bundle: {SUMS} is missing")
-    lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    wanted = {name: total for total, _, name in (line.partition("  ") for line in lines)}
-    have = {str(file.relative_to(folder)): _sum(file) for file in _summed(folder)}
-    wrong = sorted(name for name in wanted.keys() | have.keys() if wanted.get(name) != have.get(name))
-    if wrong:
-        raise ConfigError(f"{folder / wrong[0]}: missing, added or changed since the bundle was written")
-
-
 def _summed(folder: Path) -> list[Path]:
-    found = [path for path in folder.rglob("*") if path.is_file() or path.is_symlink()]
-    linked = [path for path in found if path.is_symlink()]
-    if linked:
-        raise ConfigError(f"{linked[0]}: is a link; a bundle holds files only")
-    return sorted(path for path in found if path.name not in _NOT_SUMMED)
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in NOT_SUMMED)
 
 
-def _sum(file: Path) -> str:
+def sum_of(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

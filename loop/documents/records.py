@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -174,6 +175,12 @@ class StructureRecord(_Part):
     validation: Validation | None = None
     verdict: Verdict | None = None
     failure: Failure | None = None
+
+
+def is_own_folder(record: StructureRecord, files: str) -> bool:
+    """Whether a folder, relative to Niobe's home, is where the files of a step of this record are kept."""
+    own = re.escape(f"failed/{record.campaign}/{record.id}")
+    return re.fullmatch(own + "(/[a-z_]{1,40})?", files) is not None and "/../" not in files
 
 
 def record_id(campaign: str, round_number: int, content: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -86,6 +88,11 @@ def step_and_batch(name: str) -> tuple[str, str]:
     """A step as it is named in ``RoundRecord.steps``: "offspring_2" is the step offspring of batch 2."""
     step, _, number = name.rpartition("_")
     return (step, number) if number.isdigit() else (name, "")
+
+
+def batch_digest(batch: Sequence[str]) -> str:
+    """12 hex digits over the ids of a validated batch in order."""
+    return hashlib.sha256("\n".join(batch).encode()).hexdigest()[:12]
 
 
 class HullEntry(_Part):

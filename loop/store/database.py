@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -383,9 +383,11 @@ class Database:
         change = {"$set": body(record)} | ({"$unset": gone} if gone else {})
         self._mongo[collection].update_one({"_id": record.id}, change)
 
-    def dump(self, campaign: str, entries: Sequence[str]) -> Iterator[tuple[str, Iterable[Document]]]:
-        """Every document of a campaign by collection, as stored, and the source entries of these ids."""
-        for name in sorted(self._mongo.list_collection_names()):
+    def dump(
+        self, collections: Iterable[str], campaign: str, entries: Sequence[str]
+    ) -> Iterator[tuple[str, Iterable[Document]]]:
+        """A campaign's documents of each collection, as stored, and the source entries of these ids."""
+        for name in collections:
             query = (
                 self._of_campaign(name, campaign) if name != "entries" else {"_id": {"$in": list(entries)}}
             )
@@ -401,15 +403,10 @@ class Database:
                 raise ConfigError(f"{collection} {document['_id']}: another document is stored under this id")
         return [document for document in documents if document["_id"] not in known]
 
-    def foreign_ids(self, campaign: str, data: Mapping[str, Sequence[Document]]) -> list[str]:
-        """Ids of a campaign's documents, in the collections of ``data``, that ``data`` does not hold."""
-        foreign = []
-        for name, documents in data.items():
-            if name != "entries":
-                held = {document["_id"] for document in documents}
-                found = self._mongo[name].find(self._of_campaign(name, campaign), {"_id": 1})
-                foreign += [f"{name} {one['_id']}" for one in found if one["_id"] not in held]
-        return foreign
+    def foreign_ids(self, collection: str, campaign: str, held: Collection[object]) -> list[str]:
+        """Ids of a campaign's documents in a collection that are none of ``held``."""
+        found = self._mongo[collection].find(self._of_campaign(collection, campaign), {"_id": 1})
+        return [str(one["_id"]) for one in found if one["_id"] not in held]
 
     def restore(self, collection: str, documents: Sequence[Document]) -> None:
         """Insert documents as they are; the same again changes nothing."""

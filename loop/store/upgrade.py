@@ -32,35 +32,38 @@ def upgrade(database: Database) -> Upgraded:
     A document that does not fit afterwards is left as it was and named. It can be run again at any time.
     """
     done = Upgraded()
-    for collection, steps in _STEPS.items():
+    for collection in _STEPS:
         for document in database.older_documents(collection, SCHEMA_VERSION):
             try:
-                upgraded = _upgraded(collection, document, steps)
+                record = upgraded(collection, document)
             except (ValidationError, KeyError) as error:
                 done.broken.append(f"{collection} {document['id']}: {' '.join(str(error).split())[:200]}")
             else:
-                database.rewrite(collection, upgraded)
-                if isinstance(upgraded, CampaignRecord):
-                    _rename_steps(database, upgraded.id)
+                database.rewrite(collection, record)
+                if isinstance(record, CampaignRecord):
+                    _rename_steps(database, record.id)
                 done.written[collection] = done.written.get(collection, 0) + 1
     return done
 
 
-def _upgraded(
-    collection: str, document: Document, steps: dict[int, Step]
-) -> CampaignRecord | StructureRecord:
+def upgraded(collection: str, document: Document) -> CampaignRecord | StructureRecord:
+    """A campaign or structure record of an older version as one of the present. Raises pydantic's errors."""
     for version in range(document.get("schema_version", 1), SCHEMA_VERSION):
-        document = steps[version](document) | {"schema_version": version + 1}
+        document = _STEPS[collection][version](document) | {"schema_version": version + 1}
     model = CampaignRecord if collection == "campaigns" else StructureRecord
     return model.model_validate(document)
 
 
 def _rename_steps(database: Database, campaign: str) -> None:
-    """Version 4 calls a round's step ``offspring_1`` that was ``breed_1``."""
     for record in database.rounds(campaign):
-        steps = {name.replace("breed_", "offspring_"): seconds for name, seconds in record.steps.items()}
+        steps = renamed_steps(record.steps)
         if steps != record.steps:
             database.update_round(campaign, record.number, steps=steps)
+
+
+def renamed_steps(steps: dict[str, float]) -> dict[str, float]:
+    """Version 4 calls a round's step ``offspring_1`` that was ``breed_1``."""
+    return {name.replace("breed_", "offspring_"): seconds for name, seconds in steps.items()}
 
 
 def _as_it_was(document: Document) -> Document:

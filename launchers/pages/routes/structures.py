@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ from niobe.launchers.pages import plots, views
 from niobe.launchers.pages.routes.shared import Allowed, Db, Form, Record, page
 from niobe.launchers.pages.scenes import structure_scene
 from niobe.launchers.steering import Action, steer
-from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.records import StructureRecord, is_own_folder
 from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.store.database import Database
 
@@ -90,17 +91,17 @@ def _file_names(record: StructureRecord) -> list[str]:
     folder = _folder(record)
     if folder is None:
         return []
-    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())[:_MOST_FILES]
+    files = (path for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(folder))
+    return sorted(str(file.relative_to(folder)) for file in islice(files, _MOST_FILES))
 
 
 def _folder(record: StructureRecord) -> Path | None:
-    """Where the oracle's files are kept; nothing outside Niobe's home is ever served."""
+    """Where the oracle's files of this record are kept; no other folder is served, whatever it says."""
     kept = (record.failure and record.failure.files) or (record.validation and record.validation.files)
-    if not kept:
+    if not kept or not is_own_folder(record, kept):
         return None
-    home = Settings().home.resolve()
-    folder = (home / kept).resolve()
-    return folder if folder.is_relative_to(home) and folder.is_dir() else None
+    folder = Settings().home.resolve() / kept
+    return folder if folder == folder.resolve() and folder.is_dir() else None
 
 
 @router.post("/structures/{record}/steer")

@@ -203,22 +203,39 @@ def test_another_address_than_loopback_needs_the_token_to_read(
 def test_no_file_outside_the_oracles_folder_is_served(
     steered: httpx.Client, database: Database, records: Records, tmp_path: Path
 ) -> None:
-    home = tmp_path / "home"
-    (home / "kept" / "relax").mkdir(parents=True)
-    (home / "kept" / "OUTCAR").write_text("forces")
-    (home / "kept" / "relax" / "OSZICAR").write_text("steps")
-    (home / "secret").write_text("secret")
-    record = records["discovery"]
+    home, record = tmp_path / "home", records["discovery"]
+    kept = home / "failed" / "t" / record.id
+    (kept / "relax").mkdir(parents=True)
+    (kept / "OUTCAR").write_text("forces")
+    (kept / "relax" / "OSZICAR").write_text("steps")
+    (kept / "linked").symlink_to(home / "secret")
+    for folder in (home, home / "failed", home / "failed/t", tmp_path):
+        (folder / "secret").write_text("secret")
     validation = database.record(record.id).validation
     assert validation is not None
     base = f"/structures/{record.id}/files"
-    database.update_record(record.id, validation=validation.model_copy(update={"files": "kept"}))
+    database.update_record(
+        record.id, validation=validation.model_copy(update={"files": f"failed/t/{record.id}"})
+    )
     assert steered.get(f"{base}/OUTCAR").text == "forces"
     assert steered.get(f"{base}/relax/OSZICAR").text == "steps"
     assert steered.get(f"{base}/..%2Fsecret").status_code == 404
     assert steered.get(f"{base}/relax/..%2F..%2Fsecret").status_code == 404
-    database.update_record(record.id, validation=validation.model_copy(update={"files": "../.."}))
-    assert steered.get(f"{base}/secret").status_code == 404
+    assert steered.get(f"{base}/linked").status_code == 404
+    for files in (
+        ".",
+        "..",
+        "../..",
+        "failed",
+        "failed/t",
+        f"failed/t/{record.id}/..",
+        str(home),
+        "/",
+        "a\0b",
+    ):
+        database.update_record(record.id, validation=validation.model_copy(update={"files": files}))
+        answer = steered.get(f"{base}/secret")
+        assert (answer.status_code, "secret" in steered.get(f"/structures/{record.id}").text) == (404, False)
 
 
 def test_optimade_answers_by_niobes_own_fields(pages: httpx.Client, read_records: Records) -> None:

@@ -1,0 +1,234 @@
+"""A bundle back into a database: nothing of it is written before all of it was found to be what it should.
+
+A bundle may come from anyone. Checksums show that it is whole, not that it is honest: so it is data alone, of
+collections and files that are listed here, and every document is made anew from Niobe's own models.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from niobe.config.errors import ConfigError
+from niobe.config.settings import Settings
+from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
+from niobe.launchers.output.bundles import NOT_SUMMED, SUMS, sum_of
+from niobe.loop.store.database import Database
+from niobe.loop.store.foreign import COLLECTIONS, ForeignCampaign, foreign_spec, in_a_line
+
+Document = dict[str, Any]
+_MOST_FILES, _MOST_BYTES = 20_000, 50 * 2**30
+_LONGEST_LINE, _MOST_DOCUMENTS = 16 * 2**20, 5_000_000  # MongoDB takes no document above 16 MiB.
+_LONGEST_LIST, _LONGEST_MANIFEST = 4 * 2**20, 100_000
+_BATCH = 500
+_CAMPAIGN = r"[a-z0-9][a-z0-9._-]{0,63}"
+_FILES = re.compile(
+    rf"bundle\.json|{SUMS}|CITATION\.cff|LICENCES\.md|campaigns/{_CAMPAIGN}\.yaml|schema/[a-z]+\.json"
+    rf"|data/({'|'.join(COLLECTIONS)})\.jsonl"
+    rf"|checkpoints/{_CAMPAIGN}/round-\d{{1,6}}(/[a-z0-9_-]{{1,60}}){{1,4}}\.(json|safetensors)"
+)
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    bundle: Literal[1]
+    schema_version: Annotated[int, Field(ge=1)]
+    campaign: Annotated[str, Field(pattern=rf"^{_CAMPAIGN}$")]
+    created: Annotated[str, Field(max_length=40)]
+    documents: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Spool:
+    """Documents that were found to be in order, in a scratch folder: a file of BSON a collection."""
+
+    folder: Path
+    foreign: ForeignCampaign
+
+    def batches(self, collection: str) -> Iterator[list[Document]]:
+        """As they are stored here, under the campaign's name here, some at a time."""
+        from bson import decode_file_iter
+
+        with (self.folder / collection).open("rb") as file:
+            documents = (self.foreign.under_new_name(collection, one) for one in decode_file_iter(file))
+            while batch := list(islice(documents, _BATCH)):
+                yield batch
+
+
+def read_bundle(database: Database, folder: Path, name: str = "") -> dict[str, int]:
+    """Restore a bundle; how many documents of each collection are new. Again, it changes nothing.
+
+    name: what the campaign is called here; its own name where left out. A campaign that ran is stopped here.
+    Raises ConfigError, before anything is written, where the checksums are wrong, a newer Niobe wrote it,
+    anything in it is not what a bundle holds, or the database or checkpoints hold something else under the
+    same names. A campaign document comes last: cut short, there is no campaign, and the same again ends it.
+    """
+    files = _checked_files(folder)
+    manifest = _manifest(folder)
+    if name and not re.fullmatch(_CAMPAIGN, name):
+        raise ConfigError(f"--as: {name!r}: allowed are a-z, 0-9, dot, hyphen and underscore, up to 64")
+    foreign = ForeignCampaign(_spec(folder, manifest), name or manifest.campaign)
+    pairs = _checkpoints(folder, files, manifest.campaign, foreign.name)
+    with tempfile.TemporaryDirectory(prefix="niobe-import-") as scratch:
+        spool = _Spool(Path(scratch), foreign)
+        _read_all(folder, manifest, spool)
+        new = _new(database, spool)
+        _write(database, spool, new, pairs)
+    return {collection: len(found) for collection, found in new.items() if collection in manifest.documents}
+
+
+def _new(database: Database, spool: _Spool) -> dict[str, set[object]]:
+    """Keys of what is not stored yet. Raises ConfigError where something else is."""
+    new: dict[str, set[object]] = {}
+    for collection in COLLECTIONS:
+        held: set[object] = set()
+        new[collection] = set()
+        for batch in spool.batches(collection):
+            held |= {document["_id"] for document in batch}
+            new[collection] |= {document["_id"] for document in database.missing(collection, batch)}
+        if collection != "entries":
+            others = database.foreign_ids(collection, spool.foreign.name, held)
+            if others:
+                there = f"campaign {spool.foreign.name!r} is there with other records"
+                raise ConfigError(f"{there} ({collection} {others[0]}); --as NAME imports under another name")
+    return new
+
+
+def _write(
+    database: Database, spool: _Spool, new: dict[str, set[object]], pairs: Iterable[tuple[Path, Path]]
+) -> None:
+    for source, target in pairs:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    for collection in COLLECTIONS:
+        for batch in spool.batches(collection):
+            database.restore(collection, [one for one in batch if one["_id"] in new[collection]])
+
+
+def _read_all(folder: Path, manifest: _Manifest, spool: _Spool) -> None:
+    """Every document checked and put into the spool. Raises ConfigError that names the line."""
+    from bson import encode
+
+    for collection in COLLECTIONS:
+        count = 0
+        with (spool.folder / collection).open("wb") as output:
+            for document in _documents(folder, collection, spool.foreign.read):
+                output.write(encode(document))
+                count += 1
+        if count != manifest.documents.get(collection, 0):
+            raise ConfigError(f"{folder}: data/{collection}: not as many documents as bundle.json says")
+    try:
+        spool.foreign.check_references()
+    except ValueError as error:
+        raise ConfigError(f"{folder}: {error}") from None
+
+
+def _documents(folder: Path, collection: str, read: Callable[[str, object], Document]) -> Iterator[Document]:
+    file = folder / "data" / f"{collection}.jsonl"
+    if not file.is_file():
+        return
+    with file.open("rb") as lines:
+        for number in range(1, _MOST_DOCUMENTS + 2):
+            line = lines.readline(_LONGEST_LINE + 1)
+            if not line:
+                return
+            try:
+                if len(line) > _LONGEST_LINE or number > _MOST_DOCUMENTS:
+                    raise ValueError(f"more than {_LONGEST_LINE} bytes, or {_MOST_DOCUMENTS} documents")
+                yield read(collection, _decoded_line(line))
+            except ValueError as error:
+                raise ConfigError(f"{file}:{number}: {in_a_line(error)}") from None
+
+
+def _decoded_line(line: bytes) -> object:
+    """A value of extended JSON. Raises ValueError for what is none."""
+    from bson import json_util
+    from bson.errors import BSONError
+
+    try:
+        return json_util.loads(line.decode())
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, BSONError) as error:
+        raise ValueError(f"no extended JSON ({type(error).__name__})") from None
+
+
+def _spec(folder: Path, manifest: _Manifest) -> CampaignSpec:
+    """What the bundle's one campaign was asked to do."""
+    if manifest.documents.get("campaigns") != 1:
+        raise ConfigError(f"{folder}: a bundle holds one campaign")
+    (spec,) = _documents(folder, "campaigns", lambda _, given: {"spec": foreign_spec(given)})
+    return spec["spec"]
+
+
+def _manifest(folder: Path) -> _Manifest:
+    file = folder / "bundle.json"
+    try:
+        content = file.read_bytes()
+        if len(content) > _LONGEST_MANIFEST:
+            raise ConfigError(f"{file}: more than {_LONGEST_MANIFEST} bytes")
+        manifest = _Manifest.model_validate_json(content)
+    except (OSError, ValidationError) as error:
+        raise ConfigError(f"{file}: {in_a_line(error)}") from None
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise ConfigError(
+            f"{folder}: schema version {manifest.schema_version}; this Niobe reads {SCHEMA_VERSION}"
+        )
+    return manifest
+
+
+def _checkpoints(folder: Path, files: Iterable[str], campaign: str, name: str) -> list[tuple[Path, Path]]:
+    """Each checkpoint file and its place. Raises ConfigError where another file stands there."""
+    pairs = []
+    for file in files:
+        if file.startswith("checkpoints/"):
+            _, owner, rest = file.split("/", 2)
+            if owner != campaign:
+                raise ConfigError(f"{folder / file}: belongs to another campaign than {campaign!r}")
+            target = Settings().home / "checkpoints" / name / rest
+            if target.exists() and sum_of(target) != sum_of(folder / file):
+                raise ConfigError(f"{target}: another checkpoint stands there")
+            pairs.append((folder / file, target))
+    return pairs
+
+
+def _checked_files(folder: Path) -> list[str]:
+    """Names of all files, relative. Raises ConfigError for one that is none of a bundle, or was changed."""
+    if not (folder / SUMS).is_file():
+        raise ConfigError(f"{folder}: no bundle: {SUMS} is missing")
+    found = dict(_walk(folder))
+    if found[SUMS] > _LONGEST_LIST or sum(found.values()) > _MOST_BYTES:
+        raise ConfigError(f"{folder}: larger than a bundle may be ({_MOST_BYTES} bytes)")
+    lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    wanted = {name: total for total, _, name in (line.partition("  ") for line in lines)}
+    have = {name: sum_of(folder / name) for name in found if name not in NOT_SUMMED}
+    wrong = sorted(name for name in wanted.keys() | have.keys() if wanted.get(name) != have.get(name))
+    if wrong:
+        raise ConfigError(f"{folder / wrong[0]}: missing, added or changed since the bundle was written")
+    return sorted(found)
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, int]]:
+    """Name and size of each file. Raises ConfigError for a link, a name of no bundle, or too many."""
+    count = 0
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place) / name
+            count += 1
+            if path.is_symlink():
+                raise ConfigError(f"{path}: is a link; a bundle holds files only")
+            if count > _MOST_FILES:
+                raise ConfigError(f"{folder}: more than {_MOST_FILES} files and folders")
+            if name in files:
+                relative = path.relative_to(folder).as_posix()
+                if not path.is_file() or not _FILES.fullmatch(relative):
+                    raise ConfigError(f"{str(path)!r}: is no file of a bundle")
+                yield relative, path.stat().st_size
