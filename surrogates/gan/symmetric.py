@@ -15,7 +15,6 @@ import numpy as np
 from niobe.surrogates.gan.conditions import MAX_ROLES
 from niobe.surrogates.gan.representation import LATTICE, BoolArray, Crystal, IntArray, from_circle, to_circle
 from niobe.surrogates.gan.wyckoff import (
-    LETTERS,
     MAX_ORBITS,
     Position,
     SymmetricCrystal,
@@ -25,6 +24,7 @@ from niobe.surrogates.gan.wyckoff import (
     positions,
 )
 from niobe.surrogates.protocols import FloatArray
+from niobe.surrogates.representations.symmetry import LETTERS
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

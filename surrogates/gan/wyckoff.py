@@ -6,7 +6,6 @@ Source of the tables: International Tables for Crystallography A, as pyxtal ship
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,17 +15,16 @@ import numpy as np
 from niobe.surrogates.gan.representation import BoolArray, Crystal
 from niobe.surrogates.protocols import FloatArray
 from niobe.surrogates.representations.elements import atomic_volume
+from niobe.surrogates.representations.symmetry import NoSymmetryError, standard_cell
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-# The corpus holds supercells, of which moyo warns one by one; only their standard cells are used here.
-logging.getLogger("moyo").setLevel(logging.ERROR)
-
-LETTERS = "abcdefghijklmnopqrstuvwxyzA"
 MAX_ORBITS = 8
 _ON_SITE = 0.03
 _SYMPREC = 0.02
+# Of the six lattice numbers of a SymmetricCrystal, what is written and read back.
+_MIDDLE, _HALF_WIDTH = np.array([0.2, 0, 0, 0, 0, 0]), np.array([1.0, 2, 2, 0.7, 0.7, 0.7])
 _GENERIC = np.array([0.1234, 0.2718, 0.3617])
 
 
@@ -87,51 +85,61 @@ def centring(space_group: int) -> int:
 
 
 def encode(structure: Structure, elements: tuple[str, ...]) -> SymmetricCrystal | None:
-    """The symmetric form of a structure, elements numbered as given; None where it has too many orbits."""
-    from moyopy import MoyoDataset
-    from moyopy.interface import MoyoAdapter
+    """The symmetric form of a structure, elements numbered as given; None where it has too many orbits.
 
+    None too where its lattice numbers lie outside what ``decode`` gives back: axes within a factor of e² of
+    one another, cosines within 0.7, volumes from 0.45 to 3.3 times the atoms' own.
+    """
+    from pymatgen.core import Element, Structure
+
+    roles = {Element(symbol).Z: role for role, symbol in enumerate(elements)}
+    if not set(structure.atomic_numbers) <= set(roles):
+        return None
     try:
-        data = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=_SYMPREC)
-    except (RuntimeError, ValueError):
+        cell = standard_cell(structure, symprec=_SYMPREC, rank=roles.__getitem__)
+    except NoSymmetryError:
         return None
-    standard = MoyoAdapter.get_structure(data.std_cell)
-    letters = _letters_of_standard(standard)
-    if letters is None:
-        return None
-    group, names, orbit_of = letters
-    orbits = []
-    for orbit in sorted(set(orbit_of)):
-        members = [i for i, o in enumerate(orbit_of) if o == orbit]
-        free = _free_coordinates(positions(group).get(names[members[0]]), standard.frac_coords[members])
-        symbol = standard[members[0]].specie.symbol
-        if free is None or symbol not in elements:
+    orbits: list[Orbit] = []
+    for letter, number in sorted(set(zip(cell.letters, cell.numbers, strict=True))):
+        here = [site == (letter, number) for site in zip(cell.letters, cell.numbers, strict=True)]
+        found = _orbits_at(positions(cell.group)[letter], cell.coordinates[here], cell.group)
+        if found is None:
             return None
-        orbits.append(Orbit(names[members[0]], elements.index(symbol), free))
-    if len(orbits) > MAX_ORBITS:
+        orbits += [Orbit(letter, roles[number], free) for free in found]
+    lattice = lattice_numbers(
+        Structure(cell.lattice, [Element.from_Z(z) for z in cell.numbers], cell.coordinates)
+    )
+    if len(orbits) > MAX_ORBITS or not (np.abs(np.array(lattice) - _MIDDLE) <= _HALF_WIDTH).all():
         return None
     ordered = tuple(sorted(orbits, key=lambda o: (o.letter, o.role, o.free)))
-    return SymmetricCrystal(group, ordered, lattice_numbers(standard))
+    return SymmetricCrystal(cell.group, ordered, lattice)
 
 
-def _letters_of_standard(standard: Structure) -> tuple[int, list[str], list[int]] | None:
-    from moyopy import MoyoDataset
-    from moyopy.interface import MoyoAdapter
+def _orbits_at(
+    position: Position, sites: FloatArray, space_group: int
+) -> list[tuple[float, float, float]] | None:
+    """The free coordinates of every orbit that the sites of one letter and element make up.
 
-    try:
-        data = MoyoDataset(MoyoAdapter.from_structure(standard), symprec=_SYMPREC)
-    except (RuntimeError, ValueError):
-        return None
-    return int(data.number), list(data.wyckoffs), list(data.orbits)
+    sites: (n, 3), fractional, of the conventional cell. None where they make up no whole orbits.
+    """
+    _, inverse = _primitive_basis(space_group)
+    found = []
+    while len(sites):
+        free = _free_coordinates(position, sites)
+        if free is None:
+            return None
+        (orbit,) = position.sites(np.array([free]))
+        apart = ((sites[:, None] - orbit) @ inverse + 0.5) % 1 - 0.5
+        sites = sites[np.abs(apart).max(axis=2).min(axis=1) > _ON_SITE]
+        found.append(free)
+    return found
 
 
-def _free_coordinates(position: Position | None, sites: FloatArray) -> tuple[float, float, float] | None:
+def _free_coordinates(position: Position, sites: FloatArray) -> tuple[float, float, float] | None:
     """The site of an orbit that its position's first operation leaves where it is, the nearest to the origin.
 
     Any of these stands for the orbit; always the same choice leaves less to learn.
     """
-    if position is None:
-        return None
     mapped = sites @ position.rotations[0].T + position.translations[0]
     left = sites[np.abs((mapped - sites + 0.5) % 1 - 0.5).max(axis=1) < _ON_SITE]
     if not len(left):
@@ -184,9 +192,10 @@ def free_lattice(space_group: int) -> tuple[bool, ...]:
 
 def _cells(space_group: int, lattices: FloatArray, own_volume: float) -> tuple[FloatArray, BoolArray]:
     """Conventional lattices with the constraints of the crystal system (n, 3, 3), Å, and which are open."""
-    numbers = np.where(free_lattice(space_group), lattices, 0.0)
-    b, c = np.exp(np.clip(numbers[:, 1:3], -2, 2)).T
-    ca, cb, cg = np.clip(numbers[:, 3:], -0.7, 0.7).T
+    numbers = np.clip(lattices, _MIDDLE - _HALF_WIDTH, _MIDDLE + _HALF_WIDTH)
+    numbers = np.where(free_lattice(space_group), numbers, 0.0)
+    b, c = np.exp(numbers[:, 1:3]).T
+    ca, cb, cg = numbers[:, 3:].T
     if 143 <= space_group < 195:
         cg = np.full_like(cg, -0.5)
     shape = 1 - ca**2 - cb**2 - cg**2 + 2 * ca * cb * cg
@@ -196,7 +205,7 @@ def _cells(space_group: int, lattices: FloatArray, own_volume: float) -> tuple[F
     cells[:, 0, 0] = 1
     cells[:, 1, 0], cells[:, 1, 1] = b * cg, b * sine
     cells[:, 2, 0], cells[:, 2, 1], cells[:, 2, 2] = c * cb, c * (ca - cb * cg) / sine, c * root / sine
-    volume = own_volume * np.exp(np.clip(numbers[:, 0], -0.8, 1.2))
+    volume = own_volume * np.exp(numbers[:, 0])
     return cells * np.cbrt(volume / (b * c * root))[:, None, None], is_open
 
 

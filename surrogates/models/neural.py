@@ -222,6 +222,7 @@ class NeuralSurrogate:
         )
         settings = {
             "model": self.name,
+            "code": self._recipe.code,
             "members": self._members,
             "options": self._options,
             "training": asdict(self._training),
@@ -234,11 +235,17 @@ class NeuralSurrogate:
 
     @classmethod
     def load(cls, folder: Path) -> NeuralSurrogate:
-        """The surrogate a folder holds."""
+        """The surrogate a folder holds. Raises ValueError where it learned another code of its crystals."""
         from safetensors.numpy import load_file
         from safetensors.torch import load_model
 
         settings = json.loads((folder / "surrogate.json").read_text())
+        learned, read = settings.get("code", 1), RECIPES[settings["model"]].code
+        if learned != read:
+            raise ValueError(
+                f"{folder}: {settings['model']} learned from code {learned} of a crystal; "
+                f"this Niobe writes code {read}; train it again"
+            )
         arrays = load_file(str(folder / "surrogate.safetensors"))
         training = Training(**settings["training"])
         model = cls(

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """module: gives the network's class (torch is imported no earlier). options: its arguments."""
+    """How one network is made and fed.
+
+    module: gives the network's class (torch is imported no earlier). options: its arguments. code: raised
+    when the encoder writes a crystal otherwise than before, lest a checkpoint be fed what it did not learn.
+    """
 
     module: Callable[[], type[nn.Module]]
     encoder: Encoder
     training: Training = field(default_factory=Training)
     options: Mapping[str, Any] = field(default_factory=dict)
+    code: int = 1
 
     def network(self, outputs: int) -> nn.Module:
         """An untrained network, from torch's current random state."""
@@ -89,7 +94,7 @@ def _moments() -> type[nn.Module]:
 RECIPES = {
     "elemnet": Recipe(_elemnet, RowEncoder(), Training(rate=3e-4)),
     "ptable_cnn": Recipe(_ptable_cnn, RowEncoder(of=images)),
-    "wyckoff_rnn": Recipe(_wyckoff_rnn, SequenceEncoder()),
+    "wyckoff_rnn": Recipe(_wyckoff_rnn, SequenceEncoder(), code=2),
     "cgcnn": Recipe(_cgcnn, GraphEncoder(cutoff=8.0, neighbours=12)),
     "schnet": Recipe(_schnet, GraphEncoder(cutoff=6.0, neighbours=24)),
     "physnet": Recipe(_physnet, GraphEncoder(cutoff=6.0, neighbours=24)),

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from niobe.surrogates.representations.composition import fractions, scaled_magpie
 from niobe.surrogates.representations.crystal_graph import crystal_graph
-from niobe.surrogates.representations.sequence import LETTERS, WyckoffSequence, wyckoff_sequence
+from niobe.surrogates.representations.sequence import WyckoffSequence, wyckoff_sequence
+from niobe.surrogates.representations.symmetry import LETTERS
 
 if TYPE_CHECKING:
     import torch

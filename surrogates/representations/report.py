@@ -19,8 +19,9 @@ from niobe.surrogates.representations.composition import N_ELEMENTS, fractions, 
 from niobe.surrogates.representations.crystal_graph import crystal_graph, to_structure
 from niobe.surrogates.representations.descriptor import descriptor
 from niobe.surrogates.representations.image import fractions_of, images
-from niobe.surrogates.representations.sequence import LETTERS, wyckoff_sequence
+from niobe.surrogates.representations.sequence import wyckoff_sequence
 from niobe.surrogates.representations.soap import soap
+from niobe.surrogates.representations.symmetry import LETTERS
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

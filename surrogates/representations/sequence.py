@@ -1,24 +1,23 @@
 """The Wyckoff sequence: space group, then element, letter and share of atoms of every orbit.
 
-Of the settings that the Euclidean normalizer leaves equal the lexicographically smallest is taken, as
-proposed by Goodall et al., Sci. Adv. 8, eabn4117 (2022). Symmetry by moyopy. It holds no lattice and no
-free coordinates.
+Source: Goodall et al., Sci. Adv. 8, eabn4117 (2022). It holds no lattice and no free coordinates.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from math import gcd
 from typing import TYPE_CHECKING
 
 from niobe.surrogates.representations.checks import require_sound
+from niobe.surrogates.representations.symmetry import NoSymmetryError, standard_cell
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _SYMPREC = 0.01
-LETTERS = "abcdefghijklmnopqrstuvwxyzA"
 
 
 @dataclass(frozen=True)
@@ -30,30 +29,27 @@ class WyckoffSequence:
 
 
 def wyckoff_sequence(structure: Structure) -> WyckoffSequence:
-    """The sequence of a structure. A cell whose symmetry cannot be found counts as P1.
+    """The sequence of the conventional cell, whatever the description of the crystal.
 
-    Raises ValueError for a structure that is not sound.
+    A cell whose symmetry cannot be found counts as P1, an orbit an atom of the formula unit. Raises
+    ValueError for a structure that is not sound.
     """
-    from moyopy import MoyoDataset
-    from moyopy.interface import MoyoAdapter
-
     require_sound(structure)
     try:
-        cell = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=_SYMPREC).prim_std_cell
-        data = MoyoDataset(cell, symprec=_SYMPREC)
-    except (RuntimeError, ValueError):
-        numbers = sorted(structure.atomic_numbers)
-        return WyckoffSequence(1, tuple((z, "a", 1 / len(numbers)) for z in numbers))
-    settings = [
-        [position.letter for position in positions]
-        for _, positions in data.normalizer_wyckoff_positions().coset_representatives
+        cell = standard_cell(structure, symprec=_SYMPREC)
+    except NoSymmetryError:
+        return WyckoffSequence(1, _formula_unit(Counter(structure.atomic_numbers)))
+    atoms = len(cell.numbers)
+    sites = Counter(zip(cell.numbers, cell.letters, cell.multiplicities, strict=True))
+    orbits = [
+        (number, letter, size / atoms)
+        for (number, letter, size), count in sorted(sites.items())
+        for _ in range(count // size)
     ]
-    return WyckoffSequence(int(data.number), min(_orbits(cell.numbers, s, data.orbits) for s in settings))
+    return WyckoffSequence(cell.group, tuple(orbits))
 
 
-def _orbits(
-    numbers: Sequence[int], letters: Sequence[str], orbits: Sequence[int]
-) -> tuple[tuple[int, str, float], ...]:
-    """Letters and numbers by site, and the first site of each site's orbit."""
-    sizes = Counter(orbits)
-    return tuple(sorted((numbers[i], letters[i], size / len(numbers)) for i, size in sizes.items()))
+def _formula_unit(counts: Counter[int]) -> tuple[tuple[int, str, float], ...]:
+    unit = reduce(gcd, counts.values())
+    atoms = sum(counts.values()) // unit
+    return tuple((number, "a", 1 / atoms) for number in sorted(counts) for _ in range(counts[number] // unit))
