@@ -101,9 +101,13 @@ def _prime_factors(number: int) -> list[int]:
 
 
 def _charged(structure: Structure) -> Structure:
+    from pymatgen.core import Composition
+
     if all(getattr(species, "oxi_state", None) is not None for site in structure for species in site.species):
         return structure
-    guesses = structure.composition.element_composition.oxi_state_guesses(max_sites=-50)
+    # The guess wants whole atoms; sums of shares are whole but for rounding.
+    whole = Composition({e: round(n) for e, n in structure.composition.element_composition.items()})
+    guesses = whole.oxi_state_guesses(max_sites=-50)
     if not guesses:
         raise ValueError("no oxidation states are given and none balance")
     charged = structure.copy()
