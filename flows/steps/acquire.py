@@ -24,9 +24,8 @@ from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations
 from niobe.loop.documents.records import Choice, PredictedValue, Stability, Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord, batch_digest
 from niobe.loop.documents.structures import candidate_structure
-from niobe.loop.stability.hull import formation_hull
+from niobe.loop.stability.hull import atomic_fractions, formation_hull
 from niobe.loop.stability.prerelaxed import (
-    atomic_fractions,
     mean_corrections,
     prerelaxed_formation_energies,
     prerelaxed_references,

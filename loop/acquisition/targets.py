@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from niobe.loop.stability.convex_hull import Hull
 from niobe.surrogates.protocols import FloatArray
 
 Judge = Callable[[FloatArray], FloatArray]
@@ -19,48 +20,6 @@ Judge = Callable[[FloatArray], FloatArray]
 _DRAWS = 32
 _SOFTNESS = 0.02
 _SHARED = 0.8
-_ROUNDING = 8
-_FLAT = 1e-9
-_VERTICAL = 1e-3
-
-
-class Hull:
-    """Lower convex hulls over fixed compositions, for many sets of formation energies."""
-
-    def __init__(self, compositions: Sequence[Mapping[str, float]], elements: Sequence[str]) -> None:
-        """compositions: n mappings of symbol to atomic fraction; the elements themselves are always there."""
-        rows = [[c.get(symbol, 0.0) for symbol in elements[1:]] for c in compositions]
-        corners = np.vstack([np.zeros(len(elements) - 1), np.eye(len(elements) - 1)])
-        given = np.array(rows, dtype=float).reshape(len(rows), len(elements) - 1)
-        points = np.vstack([given, corners]).round(_ROUNDING)
-        self._points, places = np.unique(points, axis=0, return_inverse=True)
-        self._places = places.ravel()[: len(rows)]
-        self._corners = places.ravel()[len(rows) :]
-
-    def level(self, energies: FloatArray) -> FloatArray:
-        """The hull that formation energies (n,), eV/atom, make with the elements, at each row, (n,).
-
-        A row of infinite energy takes no part.
-        """
-        lowest = np.full(len(self._points), np.inf)
-        np.minimum.at(lowest, self._places, energies)
-        lowest[self._corners] = np.minimum(lowest[self._corners], 0.0)
-        return self._heights(lowest)[self._places]
-
-    def _heights(self, lowest: FloatArray) -> FloatArray:
-        """The hull at every point, from its lower facets."""
-        from scipy.spatial import ConvexHull
-
-        bound = lowest <= _FLAT
-        points = np.column_stack([self._points[bound], lowest[bound]])
-        if points.shape[1] == 1:  # one element: nothing to mix
-            return lowest
-        if points[:, -1].min() > -_FLAT:
-            return np.zeros(len(lowest))
-        facets = ConvexHull(points).equations
-        lower = facets[facets[:, -2] < -_VERTICAL]
-        planes = self._points @ lower[:, :-2].T + lower[:, -1]
-        return np.asarray((-planes / lower[:, -2]).max(axis=1))
 
 
 def near_hull(

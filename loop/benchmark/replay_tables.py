@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from niobe.config.errors import ConfigError
-from niobe.loop.acquisition import Hull
 from niobe.loop.benchmark.replay import Table
+from niobe.loop.stability.convex_hull import Hull
 from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import HullEntry, HullRecord
-
-if TYPE_CHECKING:
-    from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-
+from niobe.loop.stability.convex_hull import Hull
 
 LOWEST_FORMATION_ENERGY = -5.0
 """eV/atom. No solid is known so low: of 14,590 of Materials Project the lowest, YbF2, has −4.47."""
@@ -23,18 +21,34 @@ def build_hull(
 
     Raises ValueError where two oracles meet, or where an element has no validated reference.
     """
-    from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-
     validated = [record for record in records if record.validation is not None]
     oracle = _only_oracle(validated)
-    entries = [PDEntry(_composition(record), _energy(record), name=record.id) for record in validated]
-    _require_references(elements, validated)
-    diagram = PhaseDiagram(entries)
+    references = _references(elements, validated)
+    compositions = [atomic_fractions(record) for record in validated]
+    energies = np.array([record.validation.energy_per_atom for record in validated if record.validation])
+    formation = np.array(
+        [
+            formation_energy(c, float(energy), references)
+            for c, energy in zip(compositions, energies, strict=True)
+        ]
+    )
+    above = formation - Hull(compositions, elements).level(formation)
     return HullRecord(
         campaign=campaign,
         round=round_number,
         oracle=oracle,
-        entries=[_entry(record, entry, diagram) for record, entry in zip(validated, entries, strict=True)],
+        entries=[
+            HullEntry(
+                record_id=record.id,
+                formula=record.formula,
+                n_atoms=record.n_atoms,
+                composition=compositions[row],
+                energy_per_atom=float(energies[row]),
+                formation_energy_per_atom=float(formation[row]),
+                e_above_hull=max(0.0, float(above[row])),
+            )
+            for row, record in enumerate(validated)
+        ],
     )
 
 
@@ -66,59 +80,54 @@ def _only_oracle(validated: Sequence[StructureRecord]) -> str:
     return oracles.pop()
 
 
-def _require_references(elements: Sequence[str], validated: Sequence[StructureRecord]) -> None:
-    missing = sorted(set(elements) - elemental_energies(validated).keys())
+def _references(elements: Sequence[str], validated: Sequence[StructureRecord]) -> dict[str, float]:
+    found = elemental_energies(validated)
+    missing = sorted(set(elements) - found.keys())
     if missing:
         raise ValueError(f"no validated elemental reference for {', '.join(missing)}; add one to seeds.files")
+    return found
 
 
-def _composition(record: StructureRecord) -> dict[str, float]:
+def atomic_fractions(record: StructureRecord) -> dict[str, float]:
+    """By symbol."""
     from pymatgen.core import Composition
 
-    return {
-        str(element): amount for element, amount in Composition(record.formula).fractional_composition.items()
-    }
-
-
-def _energy(record: StructureRecord) -> float:
-    if record.validation is None:
-        raise ValueError(f"record {record.id} is not validated")
-    return record.validation.energy_per_atom
-
-
-def _entry(record: StructureRecord, entry: PDEntry, diagram: PhaseDiagram) -> HullEntry:
-    return HullEntry(
-        record_id=record.id,
-        formula=record.formula,
-        n_atoms=record.n_atoms,
-        composition=_composition(record),
-        energy_per_atom=_energy(record),
-        formation_energy_per_atom=float(diagram.get_form_energy_per_atom(entry)),
-        e_above_hull=max(0.0, float(diagram.get_e_above_hull(entry, allow_negative=True) or 0.0)),
-    )
+    return dict(Composition(record.formula).fractional_composition.get_el_amt_dict())
 
 
 def formation_hull(hull: HullRecord, formulas: Sequence[str]) -> list[float]:
     """Formation energy of the hull (eV/atom) at each formula's composition."""
-    from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
     from pymatgen.core import Composition
 
-    diagram = PhaseDiagram(
-        [PDEntry(Composition(entry.composition), entry.formation_energy_per_atom) for entry in hull.entries]
+    asked = [dict(Composition(f).fractional_composition.get_el_amt_dict()) for f in formulas]
+    compositions = [*(entry.composition for entry in hull.entries), *asked]
+    elements = sorted({symbol for composition in compositions for symbol in composition})
+    energies = np.full(len(compositions), np.inf)
+    energies[: len(hull.entries)] = [entry.formation_energy_per_atom for entry in hull.entries]
+    return [float(x) for x in Hull(compositions, elements).level(energies)[len(hull.entries) :]]
+
+
+def competitors(hull: HullRecord, record_id: str) -> tuple[list[tuple[HullEntry, float]], float]:
+    """What a phase of the hull would fall into, with atomic shares, and how far it lies above that, eV/atom.
+
+    Below 0 for a stable phase. Its own higher polymorphs do not compete with it. Raises KeyError where the
+    hull has no such entry.
+    """
+    rows = {entry.record_id: row for row, entry in enumerate(hull.entries)}
+    own = hull.entries[rows[record_id]]
+    elements = sorted({symbol for entry in hull.entries for symbol in entry.composition})
+    energies = np.array(
+        [
+            np.inf if _same_and_higher(entry, own) else entry.formation_energy_per_atom
+            for entry in hull.entries
+        ]
     )
-    return [
-        float(diagram.get_hull_energy_per_atom(Composition(formula).fractional_composition))
-        for formula in formulas
-    ]
+    convex = Hull([entry.composition for entry in hull.entries], elements)
+    products = convex.products(energies, rows[record_id])
+    above = own.formation_energy_per_atom - float(convex.level(energies)[rows[record_id]])
+    return [(hull.entries[row], share) for row, share in products.items()], above
 
 
-def energy_above(hull: HullRecord, formula: str, energy_per_atom: float) -> float:
-    """How far an energy (eV/atom) lies above a stored hull; negative where it lies below."""
-    from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-    from pymatgen.core import Composition
-
-    diagram = PhaseDiagram(
-        [PDEntry(Composition(entry.composition), entry.energy_per_atom) for entry in hull.entries]
-    )
-    at_hull = diagram.get_hull_energy_per_atom(Composition(formula).fractional_composition)
-    return energy_per_atom - float(at_hull)
+def _same_and_higher(entry: HullEntry, own: HullEntry) -> bool:
+    higher = entry.formation_energy_per_atom >= own.formation_energy_per_atom
+    return entry.formula == own.formula and higher

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from niobe.loop.acquisition import Hull
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import candidate_structure, relaxed_structure
-from niobe.loop.stability.hull import formation_energy
+from niobe.loop.stability.convex_hull import Hull
+from niobe.loop.stability.hull import atomic_fractions, formation_energy
 from niobe.surrogates.protocols import FloatArray
 
 _WIDTH, _ANYWHERE, _ENOUGH = 0.15, 1e-3, 2.0
@@ -122,10 +122,3 @@ def _formation(record: StructureRecord, references: Mapping[str, float]) -> floa
     if record.prerelaxed is None:
         return float("nan")
     return formation_energy(atomic_fractions(record), record.prerelaxed.energy_per_atom, references)
-
-
-def atomic_fractions(record: StructureRecord) -> dict[str, float]:
-    """By symbol."""
-    from pymatgen.core import Composition
-
-    return dict(Composition(record.formula).fractional_composition.get_el_amt_dict())

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
-from niobe.loop.acquisition import Hull, near_hull, target_probability
+from niobe.loop.acquisition import near_hull, target_probability
 from niobe.loop.benchmark.replay import ABLATION, FUNCTIONS_COMPARED, RANDOM, Plan, Table, run_setting
 from niobe.loop.benchmark.replay_tables import chemical_class, phase_diagram_table, property_table
+from niobe.loop.stability.convex_hull import Hull
 from tests.loop.factory import element, nbo, rocksalt, rutile
 
 FORMULAS = ["Li2O", "LiP", "P2O5", "Li3PO4", "LiPO3", "FeO", "Fe2O3", "LiFePO4", "FePO4", "FeP", "Li2O2"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from niobe.loop.stability.hull import build_hull, elemental_energies, energy_above, formation_hull
+from niobe.loop.stability.hull import build_hull, competitors, elemental_energies, formation_hull
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 REFERENCES = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -5.0, index=1)]
@@ -16,7 +16,26 @@ def test_formation_energy_and_e_above_hull_by_hand() -> None:
     assert stable.e_above_hull == 0.0
     assert above.e_above_hull == pytest.approx(0.3)
     assert formation_hull(hull, ["NbO", "Nb", "NbO3"]) == pytest.approx([-2.0, 0.0, -1.0])
-    assert energy_above(hull, "NbO", -9.6) == pytest.approx(-0.1)
+
+
+def test_what_a_phase_competes_with() -> None:
+    """NbO against niobium and oxygen, its polymorph against NbO; NbO2 against NbO and oxygen."""
+    records = [
+        *REFERENCES,
+        *(
+            validated(s, e, index=i)
+            for i, (s, e) in enumerate([(nbo(), -9.5), (rocksalt(), -9.2), (rutile(), -8.5)], start=2)
+        ),
+    ]
+    hull = build_hull("t", 0, ("Nb", "O"), records)
+    found = [competitors(hull, record.id) for record in records[2:]]
+    assert [{e.formula: share for e, share in products} for products, _ in found] == [
+        pytest.approx({"Nb": 0.25, "NbO2": 0.75}),
+        pytest.approx({"NbO": 1.0}),
+        pytest.approx({"NbO": 2 / 3, "O2": 1 / 3}),
+    ]
+    nbo2 = -8.5 + 10 / 3 + 2 * 5 / 3
+    assert [above for _, above in found] == pytest.approx([-2.0 - 0.75 * nbo2, 0.3, nbo2 + 2.0 * 2 / 3])
 
 
 def test_a_compound_between_two_others_is_measured_against_their_mixture() -> None:
