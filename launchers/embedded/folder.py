@@ -43,6 +43,7 @@ class DatabaseFolder:
 
     def make(self) -> None:
         """Make the folder and the socket's, for their owner only. Raises ConfigError where not ours."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.path, self.socket.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_uid != os.getuid():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -53,7 +53,6 @@ class Cursors:
 
     def __init__(self) -> None:
         self._open: dict[int, _OpenCursor] = {}
-        self._identifiers = itertools.count(1)
 
     def first(self, namespace: str, documents: Iterator[Document], count: int, *, only: bool) -> Document:
         """The answer to find and aggregate. only: what does not fit in the first batch is not wanted."""
@@ -67,7 +66,7 @@ class Cursors:
         self._open = {key: kept for key, kept in self._open.items() if kept.used > oldest}
         if len(self._open) >= _MOST_OPEN:
             self._open.pop(next(iter(self._open)))
-        identifier = next(self._identifiers)
+        identifier = secrets.randbits(62) + 1  # so that none of an earlier server is found here
         self._open[identifier] = cursor
         return identifier
 

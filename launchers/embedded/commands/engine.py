@@ -31,7 +31,7 @@ class Engine:
         self.file = file
         self.lock = threading.Lock()
         with storage_errors(str(file.path)):
-            self.store = StoredServer(file.connection)
+            self.store = StoredServer(file.connection, file.ledger)
         self.cursors = Cursors()
         self._is_closed = False
         self._forget()

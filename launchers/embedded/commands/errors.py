@@ -23,6 +23,7 @@ CODE_NAMES = {
     59: "CommandNotFound",
     73: "InvalidNamespace",
     238: "NotImplemented",
+    10334: "BSONObjectTooLarge",
     11000: "DuplicateKey",
     11600: "InterruptedAtShutdown",
     14031: "OutOfDiskSpace",

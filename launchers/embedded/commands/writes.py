@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bson.errors import BSONError
 from pymongo.errors import PyMongoError
 
-from niobe.launchers.embedded.commands.errors import code_of, message_of
+from niobe.launchers.embedded.commands.errors import CommandError, code_of, message_of
 from niobe.launchers.embedded.commands.refusals import refuse_options
 from niobe.launchers.embedded.storage.collection import IndexedCollection
 
@@ -41,7 +41,7 @@ def _each(collection: IndexedCollection, command: Document, key: str, apply: _St
     for index, statement in enumerate(command[key]):
         try:
             _add(total, index, apply(collection, statement))
-        except (PyMongoError, TypeError, ValueError, BSONError) as error:
+        except (CommandError, PyMongoError, TypeError, ValueError, BSONError) as error:
             errors.append({"index": index, "code": code_of(error), "errmsg": message_of(error)})
             if command.get("ordered", True):
                 break

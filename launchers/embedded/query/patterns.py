@@ -64,12 +64,25 @@ def _token(tokens: list[str], place: int, is_multiline: bool) -> str:
     if token == r"\S":
         return r"[^\s\v]"
     if token == "$" and not is_multiline:
-        if place + 1 < len(tokens) and tokens[place + 1] not in ")|":
+        if not _is_last(tokens, place + 1):
             raise not_supported("a regular expression with $ inside")
         return r"(?:\n?\z)"
     if token.startswith("[") and r"\S" in token:
         raise not_supported(r"a regular expression with \S in a class")
     return token.replace(r"\s", r"\s\v") if token.startswith("[") else token
+
+
+def _is_last(tokens: list[str], place: int) -> bool:
+    """Whether nothing can be matched between what stands before ``place`` and the end of the pattern."""
+    while place < len(tokens) and tokens[place] == ")":
+        place += 1
+    if place < len(tokens) and tokens[place] == "|":
+        depth = 1
+        while place < len(tokens) and depth:
+            depth += {"(": 1, ")": -1}.get(tokens[place], 0)
+            place += 1
+        return _is_last(tokens, place)
+    return place == len(tokens)
 
 
 @functools.lru_cache(maxsize=256)

@@ -10,10 +10,11 @@ from typing import Any
 import bson
 from mongomock_ng.store import CollectionStore, DatabaseStore, ServerStore
 
-from niobe.launchers.embedded.storage.file import seal, unseal
-from niobe.launchers.embedded.storage.indexing import Condition, index_key, values_at
+from niobe.launchers.embedded.commands.errors import CommandError
+from niobe.launchers.embedded.storage.indexing import Condition, Entry, document_key, entries_of
+from niobe.launchers.embedded.storage.ledger import Ledger, seal, unseal
 from niobe.launchers.embedded.storage.ordering import Index
-from niobe.launchers.embedded.wire import CODEC
+from niobe.launchers.embedded.wire import CODEC, MAX_DOCUMENT_BYTES
 
 Document = dict[str, Any]
 _FIRST_PAGE, _PAGE = 4, 256
@@ -21,8 +22,11 @@ _NOWHERE = -1
 _COUNTED = 256
 
 
-def _document_key(key: Any) -> bytes:
-    return index_key(key) or b"b" + bson.encode({"_id": key})
+def _encode(document: Document) -> bytes:
+    body = bson.encode(document)
+    if len(body) > MAX_DOCUMENT_BYTES:
+        raise CommandError(10334, f"document of {len(body)} bytes; at most {MAX_DOCUMENT_BYTES} are allowed")
+    return seal(body)
 
 
 def _decode(sealed: bytes) -> Document:
@@ -32,9 +36,9 @@ def _decode(sealed: bytes) -> Document:
 class StoredCollection(CollectionStore):
     """One collection. Documents are decoded anew each time, so that a caller may change what it was given."""
 
-    def __init__(self, connection: sqlite3.Connection, database: str, name: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, ledger: Ledger, database: str, name: str) -> None:
         super().__init__(name)
-        self._connection, self._database = connection, database
+        self._connection, self._ledger, self._database = connection, ledger, database
         row = connection.execute(
             "SELECT id, meta FROM collections WHERE database = ? AND name = ?", (database, name)
         ).fetchone()
@@ -69,6 +73,7 @@ class StoredCollection(CollectionStore):
                 (self._database, self.name, seal(bson.encode(self._meta))),
             )
             self._id = cursor.lastrowid or _NOWHERE
+            self._ledger.add([(self._id, self._database, self.name)])
         return self._id
 
     def save_meta(self) -> None:
@@ -81,9 +86,7 @@ class StoredCollection(CollectionStore):
             "UPDATE collections SET meta = ? WHERE id = ?", (seal(bson.encode(self._meta)), identity)
         )
         for field in before - self.indexed:
-            self._connection.execute(
-                "DELETE FROM fields WHERE collection = ? AND field = ?", (identity, field)
-            )
+            self._delete_entries("collection = ? AND field = ?", (identity, field))
         self._index_existing(self.indexed - before)
 
     def _index_existing(self, fields: set[str]) -> None:
@@ -107,17 +110,19 @@ class StoredCollection(CollectionStore):
         ).fetchone()[0]
 
     def drop(self) -> None:
-        for table in ("fields", "documents"):
-            self._connection.execute(f"DELETE FROM {table} WHERE collection = ?", (self._id,))
-        self._connection.execute("DELETE FROM collections WHERE id = ?", (self._id,))
+        self._delete_entries("collection = ?", (self._id,))
+        self._delete_documents("collection = ?", (self._id,))
+        if self._id != _NOWHERE:
+            self._connection.execute("DELETE FROM collections WHERE id = ?", (self._id,))
+            self._ledger.remove([(self._id, self._database, self.name)])
         self._id, self._meta = _NOWHERE, None
         super().drop()
 
     def __contains__(self, key: Any) -> bool:
-        return self._row(_document_key(key)) is not None
+        return self._row(document_key(key)) is not None
 
     def __getitem__(self, key: Any) -> Document:
-        row = self._row(_document_key(key))
+        row = self._row(document_key(key))
         if row is None:
             raise KeyError(key)
         return _decode(row[1])
@@ -128,7 +133,7 @@ class StoredCollection(CollectionStore):
         ).fetchone()
 
     def __setitem__(self, key: Any, document: Document) -> None:
-        row = self._row(_document_key(key))
+        row = self._row(document_key(key))
         if row is None:
             self.insert(document)
         else:
@@ -138,9 +143,10 @@ class StoredCollection(CollectionStore):
         """Store a new document; False where its ``_id`` is there already."""
         cursor = self._connection.execute(
             "INSERT OR IGNORE INTO documents (collection, key, body) VALUES (?, ?, ?)",
-            (self.identity, _document_key(document["_id"]), seal(bson.encode(document))),
+            (self.identity, key := document_key(document["_id"]), _encode(document)),
         )
         if cursor.rowcount:
+            self._ledger.add([(cursor.lastrowid, self.identity, key)])
             self._index(cursor.lastrowid or 0, document, self.indexed)
         return bool(cursor.rowcount)
 
@@ -148,34 +154,35 @@ class StoredCollection(CollectionStore):
         """Store ``after`` in the place of ``before``, which has the same ``_id``."""
         (seq,) = self._connection.execute(
             "UPDATE documents SET body = ? WHERE collection = ? AND key = ? RETURNING seq",
-            (seal(bson.encode(after)), self._id, _document_key(before["_id"])),
+            (_encode(after), self._id, document_key(before["_id"])),
         ).fetchone()
         changed = {field for field in self.indexed if before.get(_top(field)) != after.get(_top(field))}
+        gone = entries_of(self._id, seq, before, changed)
         self._connection.executemany(
-            "DELETE FROM fields WHERE collection = ? AND field = ? AND value = ? AND seq = ?",
-            self._entries(seq, before, changed),
+            "DELETE FROM fields WHERE collection = ? AND field = ? AND value = ? AND seq = ?", gone
         )
+        self._ledger.remove(gone)
         self._index(seq, after, changed)
 
     def _index(self, seq: int, document: Document, fields: set[str]) -> None:
-        self._connection.executemany(
-            "INSERT INTO fields VALUES (?, ?, ?, ?)", self._entries(seq, document, fields)
-        )
+        entries: set[Entry] = entries_of(self.identity, seq, document, fields)
+        self._connection.executemany("INSERT INTO fields VALUES (?, ?, ?, ?)", entries)
+        self._ledger.add(entries)
 
-    def _entries(self, seq: int, document: Document, fields: set[str]) -> set[tuple[int, str, bytes, int]]:
-        return {
-            (self.identity, field, key, seq)
-            for field in fields
-            for value in values_at(document, field.split("."))
-            if (key := index_key(value)) is not None
-        }
+    def _delete_entries(self, where: str, values: Sequence[Any]) -> None:
+        sql = f"DELETE FROM fields WHERE {where} RETURNING collection, field, value, seq"
+        self._ledger.remove(self._connection.execute(sql, values).fetchall())
+
+    def _delete_documents(self, where: str, values: Sequence[Any]) -> None:
+        sql = f"DELETE FROM documents WHERE {where} RETURNING seq, collection, key"
+        self._ledger.remove(self._connection.execute(sql, values).fetchall())
 
     def __delitem__(self, key: Any) -> None:
-        row = self._row(_document_key(key))
+        row = self._row(document_key(key))
         if row is None:
             raise KeyError(key)
-        self._connection.execute("DELETE FROM documents WHERE seq = ?", (row[0],))
-        self._connection.execute("DELETE FROM fields WHERE seq = ?", (row[0],))
+        self._delete_documents("seq = ?", (row[0],))
+        self._delete_entries("seq = ?", (row[0],))
 
     def __len__(self) -> int:
         return self.count([])
@@ -282,15 +289,15 @@ def _top(field: str) -> str:
 class StoredDatabase(DatabaseStore):
     """Collections of one database, opened when first named."""
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, ledger: Ledger, name: str) -> None:
         super().__init__()
-        self._connection, self._name = connection, name
+        self._connection, self._ledger, self._name = connection, ledger, name
         for (collection,) in connection.execute("SELECT name FROM collections WHERE database = ?", (name,)):
             self[collection]
 
     def __getitem__(self, name: str) -> StoredCollection:
         if name not in self._collections:
-            self._collections[name] = StoredCollection(self._connection, self._name, name)
+            self._collections[name] = StoredCollection(self._connection, self._ledger, self._name, name)
         return self._collections[name]
 
     def opened(self) -> list[StoredCollection]:
@@ -301,14 +308,14 @@ class StoredDatabase(DatabaseStore):
 class StoredServer(ServerStore):
     """All databases of one SQLite file."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, ledger: Ledger) -> None:
         super().__init__()
-        self._connection = connection
+        self._connection, self._ledger = connection, ledger
         self.forget()
 
     def __getitem__(self, name: str) -> StoredDatabase:
         if name not in self._databases:
-            self._databases[name] = StoredDatabase(self._connection, name)
+            self._databases[name] = StoredDatabase(self._connection, self._ledger, name)
         return self._databases[name]
 
     def save_meta(self) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from niobe.launchers.embedded.commands.errors import DamagedError, DiskFullError, StorageError
+from niobe.launchers.embedded.storage.ledger import Acknowledged, Ledger
+from niobe.launchers.embedded.storage.upgrade import rebuild
 
-_SEAL_BYTES = 4
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _CHECKPOINT_PAGES = 4_000
 _SCHEMA = f"""
 PRAGMA user_version = {_SCHEMA_VERSION};
@@ -27,21 +26,13 @@ CREATE TABLE fields (
     collection INTEGER, field TEXT, value BLOB, seq INTEGER,
     PRIMARY KEY (collection, field, value, seq)) WITHOUT ROWID;
 CREATE INDEX fields_of ON fields (seq);
+CREATE INDEX by_collection ON documents (collection);
+CREATE TABLE ledger (id INTEGER PRIMARY KEY, state BLOB);
 """
-_SCAN_INDEX = "CREATE INDEX IF NOT EXISTS by_collection ON documents (collection)"  # not in the first files
-
-
-def seal(body: bytes) -> bytes:
-    """``body`` behind its CRC-32: SQLite itself would not notice a flipped bit."""
-    return zlib.crc32(body).to_bytes(_SEAL_BYTES, "big") + body
-
-
-def unseal(sealed: bytes) -> bytes:
-    """What was sealed. Raises DamagedError where its bytes have changed."""
-    body = sealed[_SEAL_BYTES:]
-    if zlib.crc32(body).to_bytes(_SEAL_BYTES, "big") != sealed[:_SEAL_BYTES]:
-        raise DamagedError("a document of the embedded database")
-    return body
+_LATER = (  # not in files of the first layout
+    "CREATE INDEX IF NOT EXISTS by_collection ON documents (collection)",
+    "CREATE TABLE IF NOT EXISTS ledger (id INTEGER PRIMARY KEY, state BLOB)",
+)
 
 
 @contextmanager
@@ -70,6 +61,8 @@ class DatabaseFile:
         self.path = path
         path.touch(mode=0o600)
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self.ledger = Ledger(self.connection)
+        self._acknowledged = Acknowledged(path)
         try:
             with storage_errors(str(path)):
                 self._prepare()
@@ -78,7 +71,7 @@ class DatabaseFile:
             raise
         self._log = os.open(f"{path}-wal", os.O_RDWR | os.O_CREAT, 0o600)
         self._settling = threading.Lock()
-        self._committed = self._settled = 0
+        self._committed = self._settled = self.ledger.commits
         self._failure = ""
 
     def _prepare(self) -> None:
@@ -89,13 +82,26 @@ class DatabaseFile:
         tables = self.connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
         if version == 0 and not tables:
             self.connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-        elif version != _SCHEMA_VERSION:
+        elif version not in (1, _SCHEMA_VERSION):
             raise StorageError(
                 f"{self.path}: written by a Niobe with another layout ({version}, here {_SCHEMA_VERSION}); "
                 "dump it with that one and restore the dump here"
             )
         check_structure(self.connection, self.path)
-        self.connection.execute(_SCAN_INDEX)
+        if version == 1:
+            self._upgrade()
+        self.ledger.load()
+        self.ledger.check(self.path)
+        self._acknowledged.check(self.ledger.commits)
+
+    def _upgrade(self) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+        for statement in _LATER:
+            self.connection.execute(statement)
+        rebuild(self.connection, self.ledger)
+        self.ledger.save()
+        self.connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        self.connection.execute("COMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -106,12 +112,14 @@ class DatabaseFile:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self.ledger.save()
                 self.connection.execute("COMMIT")
             except BaseException:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
+                self.ledger.load()
                 raise
-        self._committed += 1
+        self._committed = self.ledger.commits
 
     def settle(self) -> None:
         """Return once everything committed so far is on disk. After a failed fsync all writing stops."""
@@ -122,6 +130,7 @@ class DatabaseFile:
             upto = self._committed
             try:
                 os.fsync(self._log)
+                self._acknowledged.write(upto)
             except OSError as error:
                 self._failure = f"{self.path}: the disk refused a write ({error}); restart the database"
                 raise StorageError(self._failure) from error
@@ -137,6 +146,7 @@ class DatabaseFile:
         """Close the file; SQLite folds the log into it."""
         self.connection.close()
         os.close(self._log)
+        self._acknowledged.close()
 
 
 def check_structure(connection: sqlite3.Connection, path: Path) -> None:
@@ -148,8 +158,9 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def check_documents(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise DamagedError unless the seal of each document is intact."""
+    """Raise DamagedError unless each row and document is what was written."""
     with storage_errors(str(path)):
-        rows: Any = connection.execute("SELECT body FROM documents UNION ALL SELECT meta FROM collections")
-        for (body,) in rows:
-            unseal(body)
+        if connection.execute("PRAGMA user_version").fetchone()[0] == _SCHEMA_VERSION:
+            ledger = Ledger(connection)
+            ledger.load()
+            ledger.check(path)

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from bson import ObjectId
+from niobe.launchers.embedded.query.keys import BOOLEAN, DATE, NUMBER, OBJECT_ID, STRING, key_of
 
 _MOST_KEYS = 10_000
+_INDEXED = {BOOLEAN, DATE, NUMBER, OBJECT_ID, STRING}
+Document = dict[str, Any]
+Entry = tuple[int, str, bytes, int]
 
 
 @dataclass(frozen=True)
 class Condition:
-    """``field`` equals a value of one of these keys. exact: only documents that match have them."""
+    """``field`` equals a value of one of these keys. exact: that is all of a condition on ``field``."""
 
     field: str
     keys: list[bytes]
     exact: bool
 
 
+def document_key(identity: Any) -> bytes:
+    """The key of a document by its ``_id``."""
+    return key_of(identity)
+
+
 def index_key(value: Any) -> bytes | None:
-    """Equal for values that MongoDB or mongomock-ng call equal; None for one that only a scan can find."""
-    if isinstance(value, bool | int | float):
-        return _number_key(value)
-    if isinstance(value, str):
-        return b"s" + value.encode("utf-8", "surrogatepass")
-    if isinstance(value, ObjectId):
-        return b"o" + value.binary
-    if isinstance(value, datetime):
-        return b"d" + value.replace(microsecond=value.microsecond // 1000 * 1000).isoformat().encode()
-    return None
+    """The key of a value in an index; None for one that only a scan can find (null, objects, arrays, …)."""
+    key = key_of(value)
+    return key if key[0] in _INDEXED else None
 
 
-def _number_key(value: float) -> bytes | None:
-    if math.isnan(value):
-        return None
-    if math.isinf(value):
-        return b"n" + repr(value).encode()
-    whole = int(value)
-    return b"n" + (str(whole) if whole == value else repr(value)).encode()
+def entries_of(collection: int, seq: int, document: Document, fields: set[str]) -> set[Entry]:
+    """Rows of the index table for some fields of a document."""
+    return {
+        (collection, field, key, seq)
+        for field in fields
+        for value in values_at(document, field.split("."))
+        if (key := index_key(value)) is not None
+    }
 
 
 def values_at(document: Any, path: list[str]) -> Iterator[Any]:
@@ -59,7 +59,7 @@ def values_at(document: Any, path: list[str]) -> Iterator[Any]:
                 yield from values_at(item, path)
 
 
-def conditions(filter: dict[str, Any]) -> Iterator[Condition]:
+def conditions(filter: Document) -> Iterator[Condition]:
     """The equality conditions that whatever matches ``filter`` must meet."""
     for field, wanted in filter.items():
         if field == "$and" and isinstance(wanted, list):
@@ -77,14 +77,13 @@ def _condition(field: str, wanted: Any) -> Condition | None:
         values = wanted.get("$in") if "$in" in wanted else [wanted.get("$eq")]
     if not isinstance(values, list) or len(values) > _MOST_KEYS:
         return None
-    keys = [key for value in values if (key := index_key(value)) is not None]
-    if len(keys) < len(values):
+    keys = {key for value in values if (key := index_key(value)) is not None}
+    if len(keys) < len(values) and None in map(index_key, values):
         return None
-    alone = not isinstance(wanted, dict) or len(wanted) == 1
-    return Condition(field, keys, alone and all(isinstance(value, str | ObjectId) for value in values))
+    return Condition(field, sorted(keys), exact=not isinstance(wanted, dict) or len(wanted) == 1)
 
 
-def exact_conditions(filter: dict[str, Any]) -> list[Condition] | None:
+def exact_conditions(filter: Document) -> list[Condition] | None:
     """The conditions of a filter that consists of exact ones, one a field; None for any other filter."""
     found = [_condition(field, wanted) for field, wanted in filter.items() if not field.startswith("$")]
     exact = [c for c in found if c and c.exact and not any(part.isdigit() for part in c.field.split("."))]

@@ -7,16 +7,18 @@ filter that needs more than comparisons on indexed fields is answered by a scan 
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from niobe.launchers.embedded.query.keys import NUMBER, key_of
 from niobe.launchers.embedded.storage.indexing import index_key
 
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-_FEW, _LARGEST, _LISTED = 2_000, 1e300, 128
-_NUMBER = "CAST(CAST(substr({0}.value, 2) AS TEXT) AS REAL)"
+_FEW, _LISTED = 2_000, 128
+_NAN = key_of(math.nan)
 _FIRST = "SELECT MIN(value) FROM fields WHERE collection = ?1 AND field = ?2"
 _DISTINCT = (
     f"WITH RECURSIVE f(value) AS ({_FIRST} UNION ALL SELECT ({_FIRST} AND value > f.value) FROM f "
@@ -56,11 +58,9 @@ class Index:
         others = self._narrowing([bound for bound in bounds if bound.field != field])
         where, values = self._where(own, others, self._size(own[0], 2 * _FEW))
         order = "DESC" if direction < 0 else "ASC"
-        number = f"CASE WHEN f.value < x'6f' AND f.value >= x'6e' THEN {_NUMBER.format('f')} END"
         found = self.connection.execute(
             f"SELECT f.seq FROM fields f WHERE {where} "
-            f"ORDER BY substr(f.value, 1, 1) {order}, {number} {order}, f.value {order}, f.seq {order} "
-            "LIMIT ? OFFSET ?",
+            f"ORDER BY f.value {order}, f.seq {order} LIMIT ? OFFSET ?",
             (*values, limit or -1, skip),
         )
         return [seq for (seq,) in found]
@@ -145,7 +145,7 @@ class Index:
 
         Distinct values are found one by one, each by a look-up, however many documents share them.
         """
-        if bound.is_equality or not bound.values:
+        if bound.is_equality:
             return bound
         sql = _DISTINCT.format(bound.sql.format("f"))
         known = self.connection.execute(
@@ -190,14 +190,11 @@ def _any_of(keys: Sequence[Any]) -> str:
 
 
 def _compared(field: str, operator: str, value: Any) -> Bound | None:
-    if operator not in _COMPARISONS or isinstance(value, bool):
+    key = index_key(value)
+    if operator not in _COMPARISONS or key is None or key == _NAN:
         return None
-    if isinstance(value, str):
-        sql = f"{{0}}.value {_COMPARISONS[operator]} ? AND {{0}}.value >= x'73' AND {{0}}.value < x'74'"
-        return Bound(field, sql, (index_key(value),))
-    if not isinstance(value, int | float) or abs(value) > _LARGEST:
-        return None
-    is_number = "{0}.value >= x'6e' AND {0}.value < x'6f'"
-    if value == (-_LARGEST if operator.startswith("$g") else _LARGEST):
-        return Bound(field, is_number, ())
-    return Bound(field, f"{is_number} AND {_NUMBER} {_COMPARISONS[operator]} ?", (float(value),))
+    if operator.startswith("$g"):
+        sql, end = "{0}.value < ?", bytes([key[0] + 1])  # to the end of its type
+    else:
+        sql, end = "{0}.value > ?", _NAN if key[0] == NUMBER else key[:1]
+    return Bound(field, f"{{0}}.value {_COMPARISONS[operator]} ? AND {sql}", (key, end))

@@ -14,6 +14,7 @@ from pathlib import Path
 from niobe.launchers.embedded.commands.errors import DamagedError, StorageError
 from niobe.launchers.embedded.folder import DatabaseFolder
 from niobe.launchers.embedded.storage.file import check_documents, check_structure, storage_errors
+from niobe.launchers.embedded.storage.ledger import acknowledged_path
 
 _KEPT = 3
 _STAMP = "%Y-%m-%dT%H-%M-%S.%fZ"
@@ -104,7 +105,8 @@ def _last_intact(snapshots: Sequence[Path]) -> Path:
 
 
 def _set_aside(folder: DatabaseFolder) -> Path | None:
-    found = [file for end in ("", "-wal", "-shm") if (file := Path(f"{folder.file}{end}")).exists()]
+    files = [Path(f"{folder.file}{end}") for end in ("", "-wal", "-shm")]
+    found = [file for file in (*files, acknowledged_path(folder.file)) if file.exists()]
     if not found:
         return None
     aside = folder.path / f"replaced-{datetime.now(UTC).strftime(_STAMP)}"

@@ -136,6 +136,26 @@ def test_a_killed_cursor_is_gone(collection: Any) -> None:
     assert caught.value.code == 43
 
 
+def test_numbers_of_cursors_are_not_used_again(collection: Any) -> None:
+    collection.insert_many([{"_id": i} for i in range(300)])
+    command = {"find": collection.name, "batchSize": 1}
+    numbers = [collection.database.command(command)["cursor"]["id"] for _ in range(20)]
+    assert len(set(numbers)) == 20
+    assert min(numbers) > 0 and sum(number > 2**32 for number in numbers) > 15
+
+
+def test_a_document_grows_no_larger_than_16_megabytes(collection: Any) -> None:
+    half = "x" * (8 * 2**20)
+    collection.insert_one({"_id": 1, "a": half})
+    for change in ({"$set": {"b": half}}, [{"$set": {"b": half}}]):
+        with pytest.raises(OperationFailure) as caught:
+            collection.update_one({"_id": 1}, change)
+        assert caught.value.code in {10334, 17419}
+    with pytest.raises(OperationFailure):
+        collection.database.command("insert", collection.name, documents=[{"_id": 3, "a": half + half}])
+    assert [d["_id"] for d in collection.find({}, {"_id": 1})] == [1]
+
+
 def test_results_larger_than_a_message_come_in_parts(collection: Any) -> None:
     collection.insert_many([{"_id": i, "blob": b"x" * 9_000_000} for i in range(3)])
     assert [len(d["blob"]) for d in collection.find()] == [9_000_000] * 3

@@ -42,8 +42,12 @@ def test_finds_what_pcre_finds(source: str, text: str, found: bool) -> None:
     assert Pattern(source, 0).search(text) is found
 
 
-@given(st.text("ab.|()^\n*+?[]-\\ds", max_size=8), st.text("abs-\n1", max_size=6))
-def test_finds_what_pythons_engine_finds(source: str, text: str) -> None:
+PARTS = [*"ab.|()^$*+?\n", "[ab]", "[^a]", "[s-]", r"\d", r"\s", r"\b"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=8), st.text("abs-\n\v1", max_size=6))
+def test_finds_what_pythons_engine_finds(parts: list[str], text: str) -> None:
+    source = "".join(parts)
     try:
         expected = re.compile(source, re.ASCII).search(text) is not None
         pattern = Pattern(source, 0)
@@ -54,7 +58,21 @@ def test_finds_what_pythons_engine_finds(source: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    [r"(a)\1", "(?=a)", "(?!a)", "(?<=a)b", "(?>a)", "a++", "(", "a$b", "(a{900}){900}", "x" * 40_000],
+    [
+        r"(a)\1",
+        "(?=a)",
+        "(?!a)",
+        "(?<=a)b",
+        "(?>a)",
+        "a++",
+        "(",
+        "a$b",
+        r"(a$)\n",
+        r"(a$|b)\n",
+        "(a$)*",
+        "(a{900}){900}",
+        "x" * 40_000,
+    ],
 )
 def test_what_is_not_linear_or_not_the_same_is_refused(source: str) -> None:
     with pytest.raises(CommandError):
