@@ -152,7 +152,9 @@ def test_a_document_grows_no_larger_than_16_megabytes(collection: Any) -> None:
             collection.update_one({"_id": 1}, change)
         assert caught.value.code in {10334, 17419}
     with pytest.raises(OperationFailure):
-        collection.database.command("insert", collection.name, documents=[{"_id": 3, "a": half + half}])
+        collection.update_one({"_id": 2, "c": half}, {"$set": {"b": half}}, upsert=True)
+    with pytest.raises(PyMongoError):
+        collection.insert_one({"_id": 3, "a": half + half})
     assert [d["_id"] for d in collection.find({}, {"_id": 1})] == [1]
 
 
