@@ -31,7 +31,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	mkdir -p $(VIEW)/niobe
 	ln -sfn ../../tests $(VIEW)/tests
-	ln -sf ../../../niobe/__init__.py ../../../niobe/py.typed $(VIEW)/niobe/
+	cd $(VIEW)/niobe && ln -sf ../../../niobe/* .
 	for folder in config flows launchers loop surrogates; do ln -sfn ../../../$$folder $(VIEW)/niobe/$$folder; done
 	@touch $@
 

@@ -33,13 +33,21 @@ def load_campaign(path: Path, **overrides: Any) -> CampaignSpec:
     for key, value in overrides.items():
         if value is not None:
             _set(content, key.split("__"), value)
+    return campaign_of(content, str(path), path.parent)
+
+
+def campaign_of(content: Mapping[str, Any], name: str, folder: Path) -> CampaignSpec:
+    """The campaign that keys and values make, as a file has them.
+
+    name: what messages call it. folder: what its paths are relative to. Raises ConfigError: one line.
+    """
     try:
         spec = CampaignSpec.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_problem(error, content)}") from None
+        raise ConfigError(f"{name}: {_first_problem(error)}") from None
     if reason := why_not(spec):
-        raise ConfigError(f"{path}: {reason}")
-    return _with_absolute_paths(spec, path.parent)
+        raise ConfigError(f"{name}: {reason}")
+    return _with_absolute_paths(spec, folder)
 
 
 def with_changes(spec: CampaignSpec, changes: Mapping[str, Any]) -> CampaignSpec:
@@ -91,7 +99,7 @@ def _set(content: dict[str, Any], keys: list[str], value: Any) -> None:
     content[keys[-1]] = value
 
 
-def _first_problem(error: ValidationError, content: dict[str, Any]) -> str:
+def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"]) or "campaign"
     if problem["type"] == "extra_forbidden":

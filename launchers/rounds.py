@@ -11,6 +11,23 @@ if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
 
+def begin_campaign(database: Database, spec: CampaignSpec) -> None:
+    """Look at what a new campaign names, ingest its sources and store it; one that is there must be the same.
+
+    Raises ConfigError for what could not be used and for another campaign of that id, PartialSourceError
+    where a source could not be read to its end.
+    """
+    from niobe.flows.oracles.checks import check_inputs
+    from niobe.launchers.sources import ingest_sources
+
+    if database.campaign(spec.id) is None:
+        check_inputs(spec)
+    else:
+        database.create_campaign(spec)
+    ingest_sources(database, spec)
+    database.create_campaign(spec)
+
+
 def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
     """The round to work on, and why not to ("" to go on)."""
     from niobe.flows.steps.acquire import spent

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, SurrogateChoice
+from niobe.config.version import file_digest, origin
 from niobe.flows.jobs import checkpoint_folder
 from niobe.loop.campaign.seeding import source_entries
 from niobe.loop.campaign.seeds import excluded_structures
@@ -56,8 +59,9 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     if before.is_dir() and not spec.surrogate.retrain:
         _pass_on(spec, round_record.number, "surrogate")
         return
-    structures, targets = training_set(_finished(database, spec), _references(database, spec))
-    structures, targets = with_foreign_labels(structures, targets, _foreign(database, spec))
+    records, foreign = _finished(database, spec), _foreign(database, spec)
+    structures, targets = training_set(records, _references(database, spec))
+    structures, targets = with_foreign_labels(structures, targets, foreign)
     seed = spec.derived_seed(round_record.number, "train_surrogate")
     chosen = spec.surrogate
     name: str = chosen.model
@@ -66,7 +70,8 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
         database.update_round(spec.id, round_record.number, notes=[*round_record.notes, why])
     model = make_surrogate(name, members=chosen.members, epochs=chosen.epochs, options=chosen.options)
     model.fit(structures, targets, seed=seed)
-    write_checkpoint(checkpoint_folder(spec, round_record.number, "surrogate"), model.save)
+    learned_from = [record.id for record in records] + [entry.id for entry, _ in foreign]
+    write_checkpoint(checkpoint_folder(spec, round_record.number, "surrogate"), model.save, learned_from)
 
 
 def choose_model(
@@ -115,6 +120,7 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
         if spec.corpus is not None:
             raise
         return
+    records: list[StructureRecord] = []
     if spec.generation.finetune:
         records = [record for record in _finished(database, spec) if record.verdict is not None]
         fine_tune(
@@ -124,7 +130,8 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
             report=_reporter(database, spec, number, "on the campaign's records"),
         )
     database.update_round(spec.id, number, doing="")
-    write_checkpoint(checkpoint_folder(spec, number, "gan"), gan.save)
+    learned_from = _corpus_of(spec) + [record.id for record in records]
+    write_checkpoint(checkpoint_folder(spec, number, "gan"), gan.save, learned_from)
 
 
 def _gan_of(folder: Path) -> CrystalGAN:
@@ -297,6 +304,18 @@ def _corpus(spec: CampaignSpec) -> list[Structure]:
     return corpus_without(Path(spec.corpus), spec.elements)
 
 
+def _corpus_of(spec: CampaignSpec) -> list[str]:
+    """What says which corpus it was: digests of its files, or the version of the prototypes' library."""
+    if spec.corpus is None:
+        return [f"prototypes of pymatgen {version('pymatgen')}"]
+    return corpus_digests(Path(spec.corpus))
+
+
+def corpus_digests(corpus: Path) -> list[str]:
+    """SHA-256 of a corpus's file, or of each file of its folder."""
+    return [file_digest(file) for file in [corpus, *corpus.rglob("*")] if file.is_file()]
+
+
 def corpus_without(file: Path, elements: Sequence[str]) -> list[Structure]:
     """Structures of a corpus file, but for those of exactly these elements.
 
@@ -321,10 +340,18 @@ def _pass_on(spec: CampaignSpec, number: int, model: str) -> None:
     write_checkpoint(checkpoint_folder(spec, number, model), copy)
 
 
-def write_checkpoint(folder: Path, save: Callable[[Path], object]) -> None:
-    """Write a checkpoint beside its place and move it there whole, over what is there."""
+def write_checkpoint(
+    folder: Path, save: Callable[[Path], object], learned_from: Iterable[str] | None = None
+) -> None:
+    """Write a checkpoint beside its place and move it there whole, over what is there.
+
+    learned_from: ids of records and entries and digests of files; with the version of the code they are kept
+    in ``origin.json``. None where ``save`` writes one.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     save(scratch)
+    if learned_from is not None:
+        (scratch / "origin.json").write_text(json.dumps(origin(learned_from), indent=1), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     scratch.replace(folder)

@@ -6,6 +6,7 @@ One module a group of commands; each has an ``app`` that is added here.
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -19,6 +20,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from niobe.config.version import code_version
+
+        print(f"niobe {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which code this is.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 for group in (running, fireworks, reading, data, bench, serve, steering, models, gan):
     app.add_typer(group.app)
 db.app.command()(data.upgrade)

@@ -26,7 +26,7 @@ def train_gan(
     """Train the GAN on a corpus; campaigns that name its folder as their corpus begin with it."""
     from rich.progress import Progress
 
-    from niobe.flows.steps.train import corpus_without, gan_trained_on, write_checkpoint
+    from niobe.flows.steps.train import corpus_digests, corpus_without, gan_trained_on, write_checkpoint
 
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise ConfigError(f"{to}: is there already; allowed: a new or an empty folder")
@@ -42,7 +42,7 @@ def train_gan(
             )
         except ValueError as error:
             raise ConfigError(f"{file}: {error}") from None
-    write_checkpoint(to, gan.save)
+    write_checkpoint(to, gan.save, corpus_digests(file))
     console().print(f"trained on {len(structures)} structures: {to}", soft_wrap=True)
 
 

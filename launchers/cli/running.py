@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,8 +29,9 @@ def launch(
     """Run a campaign to its end, or go on where it was."""
     from niobe.config.loading import load_campaign
     from niobe.flows.oracles.registry import check_machine
-    from niobe.launchers.local.launcher import StepFailedError, run_campaign
+    from niobe.launchers.local.launcher import run_campaign
     from niobe.launchers.local.progress import CampaignProgress
+    from niobe.launchers.rounds import begin_campaign
     from niobe.launchers.services import campaign_database
 
     spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id, launcher=launcher)
@@ -37,14 +40,10 @@ def launch(
         _submit(spec)
         return
     with campaign_database() as database:
-        _bring_in(database, spec)
-        database.create_campaign(spec)
-        try:
+        with _told():
+            begin_campaign(database, spec)
             with CampaignProgress(database, spec, console()) as progress:
                 reason = run_campaign(database, spec, progress.tick)
-        except StepFailedError as error:
-            print(f"niobe: {error}", file=sys.stderr)
-            raise typer.Exit(1) from None
         _show_end(database, spec, reason)
 
 
@@ -60,18 +59,15 @@ def check(file: CampaignFile, as_json: AsJson = False) -> None:
     print_rows([estimate(spec, own)], as_json, title=f"{file} is a valid campaign")
 
 
-def _bring_in(database: Database, spec: CampaignSpec) -> None:
-    """Look at what the file of a new campaign names, and ingest its sources; code 1 where one is partial."""
-    from niobe.flows.oracles.checks import check_inputs
-    from niobe.launchers.sources import PartialSourceError, ingest_sources
+@contextmanager
+def _told() -> Iterator[None]:
+    """A source that is partial, or a step that failed, is one line and exit code 1."""
+    from niobe.launchers.local.launcher import StepFailedError
+    from niobe.launchers.sources import PartialSourceError
 
-    if database.campaign(spec.id) is None:
-        check_inputs(spec)
-    else:
-        database.create_campaign(spec)
     try:
-        ingest_sources(database, spec)
-    except PartialSourceError as error:
+        yield
+    except (PartialSourceError, StepFailedError) as error:
         print(f"niobe: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
 
@@ -79,11 +75,13 @@ def _bring_in(database: Database, spec: CampaignSpec) -> None:
 def _submit(spec: CampaignSpec) -> None:
     from niobe.launchers.fireworks.launch import launch_campaign
     from niobe.launchers.fireworks.pad import open_launchpad
+    from niobe.launchers.rounds import begin_campaign
     from niobe.launchers.services import campaign_database
 
     launchpad = open_launchpad()
     with campaign_database() as database:
-        _bring_in(database, spec)
+        with _told():
+            begin_campaign(database, spec)
         said = launch_campaign(launchpad, database, spec)
     console().print(f"campaign [bold]{spec.id}[/bold]: {said}", soft_wrap=True)
 

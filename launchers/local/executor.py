@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +47,8 @@ class Workers:
 
         if self._pool is None:
             self._pool = _new_pool(self.count)
-        return self._pool.submit(_work, json.dumps(job.as_dict(), cls=MontyEncoder))
+        with _no_main_module():
+            return self._pool.submit(_work, json.dumps(job.as_dict(), cls=MontyEncoder))
 
     def stop(self) -> None:
         """End the workers at once: what they had not stored is done again by whoever resumes."""
@@ -125,6 +128,24 @@ def _new_pool(count: int) -> ProcessPoolExecutor:
 
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, mp_context=context, initializer=start_worker, initargs=(os.getpid(),))
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Processes that are started now do not import the script that runs a campaign.
+
+    multiprocessing imports ``__main__`` in each worker for functions that lie there. Ours do not, and a
+    script that runs a campaign without asking for ``__name__ == "__main__"`` would run it in each worker too.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    for name in kept:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(main, name, value)
 
 
 def start_worker(parent: int) -> None:

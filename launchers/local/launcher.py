@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
@@ -20,16 +21,17 @@ class StepFailedError(RuntimeError):
     """A step other than a validation raised; the campaign can be resumed once its cause is gone."""
 
 
-def run_campaign(database: Database, spec: CampaignSpec, tick: Tick) -> str:
+def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: int | None = None) -> str:
     """Run rounds until the policy stops; returns why it stopped. ``tick`` is called twice a second.
 
+    rounds: run at most so many; "" is returned where it could go on.
     Safe to kill at any instant and to call again: finished steps and stored validations are not repeated.
     """
     from niobe.flows.round import RoundMaker
 
     with _only_one(spec), Workers(Settings().workers) as workers:
         database.update_campaign(spec.id, **{"spec.launcher": "local"})
-        while True:
+        for _ in count() if rounds is None else range(rounds):
             number, reason = next_round(database, spec)
             if reason:
                 end_campaign(database, spec, reason)
@@ -38,6 +40,7 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick) -> str:
             errors = FlowRun(RoundMaker().make(spec, number), workers).run(tick)
             note(database, spec, number, errors)
             _require_closed(database, spec, number, errors)
+        return ""
 
 
 def _require_closed(database: Database, spec: CampaignSpec, number: int, errors: dict[str, str]) -> None:

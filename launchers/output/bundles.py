@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any
 from niobe.config.errors import ConfigError
 from niobe.config.settings import Settings
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
+from niobe.config.version import code_version, file_digest
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import COLLECTIONS
@@ -62,12 +62,13 @@ def _write_content(database: Database, spec: CampaignSpec, folder: Path) -> None
     manifest = {
         "bundle": 1,
         "schema_version": SCHEMA_VERSION,
+        "code": code_version(),
         "campaign": spec.id,
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "documents": counts,
     }
     _write_text(folder / "bundle.json", json.dumps(manifest, indent=1))
-    sums = "".join(f"{sum_of(file)}  {file.relative_to(folder)}\n" for file in _summed(folder))
+    sums = "".join(f"{file_digest(file)}  {file.relative_to(folder)}\n" for file in _summed(folder))
     _write_text(folder / SUMS, sums)
 
 
@@ -111,12 +112,6 @@ def _citation(spec: CampaignSpec) -> Document:
 
 def _summed(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in NOT_SUMMED)
-
-
-def sum_of(file: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _yaml(content: Document) -> str:

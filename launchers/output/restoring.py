@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from niobe.config.errors import ConfigError
 from niobe.config.settings import Settings
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
-from niobe.launchers.output.bundles import NOT_SUMMED, SUMS, sum_of
+from niobe.config.version import file_digest
+from niobe.launchers.output.bundles import NOT_SUMMED, SUMS
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import COLLECTIONS, ForeignCampaign, foreign_spec, in_a_line
 
@@ -194,7 +195,7 @@ def _checkpoints(folder: Path, files: Iterable[str], campaign: str, name: str) -
             if owner != campaign:
                 raise ConfigError(f"{folder / file}: belongs to another campaign than {campaign!r}")
             target = Settings().home / "checkpoints" / name / rest
-            if target.exists() and sum_of(target) != sum_of(folder / file):
+            if target.exists() and file_digest(target) != file_digest(folder / file):
                 raise ConfigError(f"{target}: another checkpoint stands there")
             pairs.append((folder / file, target))
     return pairs
@@ -209,7 +210,7 @@ def _checked_files(folder: Path) -> list[str]:
         raise ConfigError(f"{folder}: larger than a bundle may be ({_MOST_BYTES} bytes)")
     lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
     wanted = {name: total for total, _, name in (line.partition("  ") for line in lines)}
-    have = {name: sum_of(folder / name) for name in found if name not in NOT_SUMMED}
+    have = {name: file_digest(folder / name) for name in found if name not in NOT_SUMMED}
     wrong = sorted(name for name in wanted.keys() | have.keys() if wanted.get(name) != have.get(name))
     if wrong:
         raise ConfigError(f"{folder / wrong[0]}: missing, added or changed since the bundle was written")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 
 from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
+from niobe.config.version import code_version
 from niobe.flows.jobs import checkpoint_folder
 from niobe.flows.steps.train import corpus_without, train_gan
 from niobe.launchers.cli import app
@@ -48,6 +51,13 @@ def trained(corpus: Path) -> Path:
     assert result.exit_code == 0
     assert "trained on 20 structures" in result.output
     return folder
+
+
+def test_a_checkpoint_names_its_code_and_data(corpus: Path, trained: Path) -> None:
+    known = json.loads((trained / "origin.json").read_text(encoding="utf-8"))
+    digest = hashlib.sha256(corpus.read_bytes()).hexdigest()
+    data = {"count": 1, "sha256": hashlib.sha256(digest.encode()).hexdigest()}
+    assert known == {"code": code_version(), "data": data}
 
 
 def test_what_is_of_exactly_these_elements_is_left_out(corpus: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from niobe.config.errors import ConfigError
 from niobe.config.settings import Settings
 from niobe.config.spec import CampaignSpec, Source
+from niobe.config.version import code_version
 from niobe.launchers.output.bundles import SUMS, write_bundle
 from niobe.launchers.output.exports import export
 from niobe.launchers.output.restoring import read_bundle
@@ -107,6 +108,7 @@ def test_a_bundle_restores_an_equal_database(
     licences = (bundle / "LICENCES.md").read_text()
     assert "CC BY 4.0. 1 entries, included" in licences
     assert "1 entries, left out of this bundle" in licences
+    assert json.loads((bundle / "bundle.json").read_text())["code"] == code_version()
     assert (bundle / "campaigns/t.yaml").is_file() and (bundle / "CITATION.cff").is_file()
     answer = subprocess.run(["sha256sum", "-c", SUMS], cwd=bundle, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stdout

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from niobe.config.errors import ConfigError
 from niobe.config.settings import Settings
-from niobe.launchers.output.bundles import NOT_SUMMED, SUMS, sum_of, write_bundle
+from niobe.launchers.output.bundles import NOT_SUMMED, SUMS, write_bundle
 from niobe.launchers.output.restoring import read_bundle
 from niobe.loop.documents.records import Failure, Lineage, Status, StructureRecord, record_id
 from niobe.loop.documents.rounds import PhononRecord, batch_digest
@@ -74,7 +74,7 @@ def write_lines(bundle: Path, lines: Lines) -> None:
 
 def sum_again(bundle: Path) -> None:
     files = [path for path in bundle.rglob("*") if path.is_file() and path.name not in NOT_SUMMED]
-    sums = "".join(f"{sum_of(file)}  {file.relative_to(bundle)}\n" for file in sorted(files))
+    sums = "".join(f"{file_digest(file)}  {file.relative_to(bundle)}\n" for file in sorted(files))
     (bundle / SUMS).write_text(sums)
 
 
