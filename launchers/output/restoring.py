@@ -47,6 +47,7 @@ class _Manifest(BaseModel):
     campaign: Annotated[str, Field(pattern=rf"^{_CAMPAIGN}$")]
     created: Annotated[str, Field(max_length=40)]
     documents: dict[str, int]
+    code: Annotated[str, Field(max_length=40)] = ""
 
 
 @dataclass(frozen=True)

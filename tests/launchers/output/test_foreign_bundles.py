@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from niobe.config.errors import ConfigError
 from niobe.config.settings import Settings
+from niobe.config.version import file_digest
 from niobe.launchers.output.bundles import NOT_SUMMED, SUMS, write_bundle
 from niobe.launchers.output.restoring import read_bundle
 from niobe.loop.documents.records import Failure, Lineage, Status, StructureRecord, record_id
