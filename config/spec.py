@@ -178,11 +178,17 @@ class Phonons(_Part):
     """How the dynamical verdict is reached. Lengths in Å, frequencies in THz, window in eV/atom.
 
     enabled: without phonons nothing is judged dynamically, and a discovery is stable, unique and novel.
+    oracle: the potential that judges, unless it is the campaign's; it relaxes the structure first, to ``fmax``
+    (eV/Å). min_length: from an atom to its nearest image; confirm_length: the same in the second, larger cell
+    of what is stable within ``hull_tolerance``.
     """
 
     enabled: bool = True
     window: Annotated[float, Field(ge=0, le=10)] = 0.15
+    oracle: OracleName | None = None
+    fmax: Annotated[float, Field(gt=0, le=1)] = 0.005
     min_length: Annotated[float, Field(gt=0, le=30)] = 7.5
+    confirm_length: Annotated[float, Field(gt=0, le=30)] = 12.0
     displacement: Annotated[float, Field(gt=0, le=0.2)] = 0.03
     second_displacement: Annotated[float, Field(gt=0, le=0.2)] = 0.01
     tolerance: Annotated[float, Field(ge=0)] = 0.1

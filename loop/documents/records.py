@@ -73,15 +73,49 @@ class Choice(_Part):
     score: float | None = None
 
 
+_Point = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class SoftestMode(_Part):
+    """The lowest frequency (THz, negative: imaginary) of some q-points, and the q (fractional) it lies at."""
+
+    frequency: float
+    q_point: _Point
+
+
+class OtherCell(SoftestMode):
+    """What a second supercell said. supercell_matrix: its vectors as rows; image_distance in Å.
+
+    interpolation_error: how far, at most, the softest mode at a q-point that only one of the two cells holds
+    lies from what the other interpolates there, THz.
+    """
+
+    supercell_matrix: list[list[int]]
+    image_distance: float
+    interpolation_error: float | None = None
+
+
 class PhononVerdict(_Part):
-    """Dynamical verdict. Frequencies in THz (negative: imaginary), displacement in Å, q fractional."""
+    """Dynamical verdict. Frequencies in THz (negative: imaginary), lengths in Å, q fractional.
+
+    lowest_frequency and q_point: of the q-points that the supercell holds, which alone are judged.
+    oracle: fingerprint of the potential that judged, and had relaxed the structure first. supercell_matrix:
+    vectors of the supercell as rows, in the primitive cell of the phonon record. image_distance: of an atom
+    from its nearest image. interpolated: softest anywhere in the zone, shown and not judged. acoustic_drift:
+    how far the force constants broke the acoustic sum rule before it was imposed, as a share of the largest.
+    """
 
     outcome: Stability
+    oracle: str = ""
     lowest_frequency: float | None = None
-    q_point: Annotated[list[float], Field(min_length=3, max_length=3)] | None = None
+    q_point: _Point | None = None
     supercell_matrix: list[list[int]] | None = None
+    image_distance: float | None = None
     displacement: float | None = None
     tolerance: float
+    interpolated: SoftestMode | None = None
+    acoustic_drift: float | None = None
+    other_cell: OtherCell | None = None
     reason: str = ""
 
 

@@ -123,8 +123,10 @@ class HullRecord(_Part):
 class PhononRecord(_Part):
     """Phonon bands and what a soft mode needs. frequencies[q][branch] in THz, distances in 1/Å.
 
-    modes: imaginary modes, each with ``q`` (fractional), ``frequency`` (THz) and the real and imaginary
-    parts of its eigenvector (3N each).
+    supercell_matrix: the supercell's vectors as rows. modes: imaginary modes, each with ``q`` (fractional),
+    ``frequency`` (THz) and the real and imaginary parts of its eigenvector (3N each). structure: the
+    primitive cell that q and modes belong to; what the oracle relaxed where an older Niobe stored none.
+    phonopy: its cells, displacements and forces, as ``loop.stability.force_constants`` packs them.
     """
 
     record_id: str
@@ -136,6 +138,8 @@ class PhononRecord(_Part):
     dos: list[float]
     supercell_matrix: list[list[int]]
     modes: list[dict[str, Any]] = []
+    structure: dict[str, Any] | None = None
+    phonopy: str = ""
 
 
 class CampaignRecord(_Part):

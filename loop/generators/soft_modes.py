@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.loop.generators.sublattices import hermite_normal_forms
+from niobe.loop.crystals.sublattices import hermite_normal_forms
 from niobe.surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:

@@ -1,29 +1,35 @@
-"""From displacement forces to a verdict: force constants, bands, lowest frequency, soft modes."""
+"""From displacement forces to a verdict that does not hang on how the crystal is described.
+
+Judged are the q-points that a supercell holds, where finite displacements are exact. Between them force
+constants interpolate: what is soft there is shown, and where no wave longer than the supercell is meant, it
+is looked at again in a cell that holds it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.spec import Phonons
-from niobe.loop.documents.records import PhononVerdict, Stability
+from niobe.loop.documents.records import OtherCell, PhononVerdict, SoftestMode, Stability
+from niobe.loop.documents.structures import symmetrised
+from niobe.loop.stability import force_constants, supercells
+from niobe.loop.stability.force_constants import Forces
+from niobe.loop.stability.phonon_bands import bands, imaginary_modes, softest_of_mesh
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
     from pymatgen.core import Structure
 
-Forces = Callable[[Sequence["Structure"]], list[NDArray[np.float64]]]
-_BAND_POINTS = 21
-_MESH_DENSITY = 1000
-_ACOUSTIC_RADIUS = 1e-3
-
-
-class _NotFiniteError(ArithmeticError):
-    """A displaced supercell has forces that are not finite."""
+MOST_DRIFT = 0.05
+_THIRDS_AND_QUARTERS = np.unique(
+    np.vstack([np.array(list(itertools.product(range(n), repeat=3))) / n for n in (3, 4)]), axis=0
+)
 
 
 @dataclass(frozen=True)
@@ -31,186 +37,233 @@ class Dynamics:
     """Phonons of one structure. bands: what PhononRecord stores; modes: the imaginary ones."""
 
     verdict: PhononVerdict
-    bands: dict[str, Any]
-    modes: list[dict[str, Any]]
+    bands: dict[str, Any] = field(default_factory=dict)
+    modes: list[dict[str, Any]] = field(default_factory=list)
+    phonon: Phonopy | None = field(default=None, repr=False, compare=False)
+    primitive: Structure | None = field(default=None, repr=False, compare=False)
 
-
-def supercell_matrix(structure: Structure, min_length: float) -> NDArray[np.int64]:
-    """Diagonal supercell with every lattice vector at least ``min_length`` (Å) long. Shape (3, 3)."""
-    return np.diag(np.maximum(1, np.ceil(min_length / np.array(structure.lattice.abc) - 1e-6).astype(int)))
-
-
-def dynamics(structure: Structure, forces: Forces, settings: Phonons) -> Dynamics:
-    """Phonons by finite displacements, and the verdict on force constants after symmetrisation.
-
-    ``forces`` answers for a list of supercells with arrays of shape (n_supercell_atoms, 3) in eV/Å. Where
-    the lowest frequency lies within three tolerances below zero, a second displacement must agree, else the
-    verdict is undecided.
-    """
-    matrix = supercell_matrix(structure, settings.min_length)
-    n_atoms = len(structure) * round(float(np.linalg.det(matrix)))
-    if n_atoms > settings.max_supercell_atoms:
-        reason = f"supercell of {n_atoms} atoms; phonons.max_supercell_atoms {settings.max_supercell_atoms}"
-        return Dynamics(undecided(settings.tolerance, reason), {}, [])
-    try:
-        phonon = _force_constants(structure, matrix, settings.displacement, forces)
-    except _NotFiniteError:
-        return Dynamics(undecided(settings.tolerance, "forces are not finite"), {}, [])
-    frequency, q_point = _lowest(phonon)
-    outcome = _outcome(frequency, settings.tolerance)
-    reason = ""
-    if np.isfinite(frequency) and -3 * settings.tolerance <= frequency < 0:
-        second, _ = _lowest(_force_constants(structure, matrix, settings.second_displacement, forces))
-        if _outcome(second, settings.tolerance) is not outcome:
-            reason = f"{second:.2f} THz at {settings.second_displacement} Å disagrees"
-            outcome = Stability.UNDECIDED
-    verdict = PhononVerdict(
-        outcome=outcome,
-        lowest_frequency=frequency if np.isfinite(frequency) else None,
-        q_point=[float(value) for value in q_point],
-        supercell_matrix=matrix.tolist(),
-        displacement=settings.displacement,
-        tolerance=settings.tolerance,
-        reason=reason,
-    )
-    return Dynamics(verdict, _bands(phonon), _imaginary_modes(phonon, settings.tolerance))
+    def changed(self, **fields: Any) -> Dynamics:
+        """The same with other fields of the verdict."""
+        return replace(self, verdict=self.verdict.model_copy(update=fields))
 
 
 def undecided(tolerance: float, reason: str) -> PhononVerdict:
-    """The verdict where no phonons could or should be computed."""
+    """The verdict where no phonons could or should be computed. tolerance in THz."""
     return PhononVerdict(outcome=Stability.UNDECIDED, tolerance=tolerance, reason=reason)
 
 
-def _outcome(frequency: float, tolerance: float) -> Stability:
-    if not np.isfinite(frequency):
-        return Stability.UNDECIDED
-    return Stability.STABLE if frequency >= -tolerance else Stability.UNSTABLE
+def dynamics(structure: Structure, forces: Forces, settings: Phonons) -> Dynamics:
+    """Phonons by finite displacements of the symmetrised primitive cell of a structure, and the verdict.
+
+    forces: answers for a list of supercells with arrays of shape (n_supercell_atoms, 3) in eV/Å. Where the
+    lowest frequency lies within three tolerances below zero, a second displacement must agree, else the
+    verdict is undecided; so it is where no supercell is wide enough, and where forces break the acoustic sum
+    rule.
+    """
+    primitive = symmetrised(structure)
+    try:
+        matrix = supercells.supercell_matrix(primitive, settings.min_length, settings.max_supercell_atoms)
+    except supercells.NoSupercellError as error:
+        return Dynamics(undecided(settings.tolerance, str(error)))
+    return _judged(primitive, matrix, forces, settings)
 
 
-def _force_constants(
-    structure: Structure, matrix: NDArray[np.int64], displacement: float, forces: Forces
-) -> Phonopy:
-    from phonopy import Phonopy
-    from pymatgen.io.phonopy import get_phonopy_structure, get_pmg_structure
+def looked_at_again(first: Dynamics, forces: Forces, settings: Phonons, find: bool) -> Dynamics:
+    """A stable verdict after a second supercell, where that is needed; any other verdict as it is.
 
-    phonon = Phonopy(get_phonopy_structure(structure), supercell_matrix=matrix, log_level=0)
-    phonon.generate_displacements(distance=displacement)
-    supercells = [get_pmg_structure(cell) for cell in phonon.supercells_with_displacements or []]
-    found = np.array(forces(supercells))
-    if not np.isfinite(found).all():
-        raise _NotFiniteError
-    phonon.forces = found
-    phonon.produce_force_constants()
-    phonon.symmetrize_force_constants()
-    return phonon
-
-
-def _commensurate(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """q-points at which the supercell's force constants are exact: fractional, shape (n, 3)."""
-    return _grid([np.arange(n) / n for n in np.diag(matrix)])
-
-
-def _zone_boundary() -> NDArray[np.float64]:
-    """Γ and the seven points with half a reciprocal lattice vector along some axes. Shape (8, 3)."""
-    return _grid([np.array([0.0, 0.5])] * 3)
+    It is needed for a ``find``, in a cell of ``confirm_length``, and where the first cell's force constants
+    interpolate an imaginary mode at a third or a quarter of reciprocal vectors: then the cell holds that
+    q-point. A verdict that another cell overturns at q-points that both hold is undecided.
+    """
+    if first.verdict.outcome is not Stability.STABLE or first.primitive is None:
+        return first
+    soft = _soft_between(first, settings.tolerance)
+    if not find and soft is None:
+        return first
+    for holds, length in _second_cells(soft, settings, find):
+        try:
+            matrix = supercells.supercell_matrix(
+                first.primitive, length, settings.max_supercell_atoms, np.array(holds)
+            )
+        except supercells.NoSupercellError as error:
+            reason = str(error)
+            continue
+        return _together(first, _judged(first.primitive, matrix, forces, settings), settings)
+    return unconfirmed(first, reason, settings)
 
 
-def _looked_at(phonon: Phonopy) -> NDArray[np.float64]:
-    """Commensurate and zone-boundary q-points, shape (n, 3)."""
-    commensurate = _commensurate(np.asarray(phonon.supercell_matrix))
-    return np.unique(np.vstack([commensurate, _zone_boundary()]), axis=0)
+def unconfirmed(first: Dynamics, reason: str, settings: Phonons) -> Dynamics:
+    """What a stable verdict becomes where the second supercell has no answer, for a ``reason``.
+
+    Undecided where there was an imaginary mode to look at; else it stays, and says so.
+    """
+    soft = _soft_between(first, settings.tolerance)
+    if soft is None:
+        return first.changed(reason=f"not confirmed in a larger cell: {reason}")
+    return first.changed(
+        outcome=Stability.UNDECIDED, reason=f"{_said(soft)} by interpolation, no cell to judge it: {reason}"
+    )
 
 
-def _grid(axes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+def _judged(
+    primitive: Structure, matrix: NDArray[np.int64], forces: Forces, settings: Phonons
+) -> Dynamics:
+    held = supercells.held_points(matrix)
+    try:
+        phonon = force_constants.displaced(primitive, matrix, settings.displacement, forces)
+        drift = force_constants.drift(phonon)
+        softest = lowest(force_constants.symmetrised(phonon), held)
+        reason = _doubt(drift)
+        if not reason and -3 * settings.tolerance <= softest.frequency < 0:
+            again = force_constants.displaced(primitive, matrix, settings.second_displacement, forces)
+            reason = _disagreement(softest, lowest(force_constants.symmetrised(again), held), settings)
+    except force_constants.NotFiniteError as error:
+        return Dynamics(undecided(settings.tolerance, str(error)))
+    shown = bands(phonon) | {
+        "supercell_matrix": matrix.tolist(),
+        "structure": primitive.as_dict(),
+        "phonopy": force_constants.packed(phonon),
+    }
+    verdict = PhononVerdict(
+        outcome=Stability.UNDECIDED if reason else _outcome(softest, settings.tolerance),
+        lowest_frequency=softest.frequency,
+        q_point=softest.q_point,
+        supercell_matrix=matrix.tolist(),
+        image_distance=round(_images(primitive, matrix), 4),
+        displacement=settings.displacement,
+        tolerance=settings.tolerance,
+        interpolated=softest_of_mesh(phonon),
+        acoustic_drift=drift,
+        reason=reason,
+    )
+    return Dynamics(verdict, shown, imaginary_modes(phonon, held, settings.tolerance), phonon, primitive)
 
 
-def _lowest(phonon: Phonopy) -> tuple[float, NDArray[np.float64]]:
-    """Lowest frequency (THz) over commensurate and zone-boundary q-points, and the q it lies at.
+def _doubt(drift: float) -> str:
+    """Why force constants say nothing, or ""."""
+    return f"forces break the acoustic sum rule by {drift:.0%}" if drift > MOST_DRIFT else ""
+
+
+def _disagreement(one: SoftestMode, two: SoftestMode, settings: Phonons) -> str:
+    """Where a second displacement has another outcome: what it has; else ""."""
+    same = _outcome(one, settings.tolerance) is _outcome(two, settings.tolerance)
+    return "" if same else f"{two.frequency:.2f} THz at {settings.second_displacement} Å disagrees"
+
+
+def lowest(phonon: Phonopy, points: NDArray[np.float64]) -> SoftestMode:
+    """The softest mode over q-points (fractional, shape (n, 3)).
 
     The three acoustic modes at Γ are zero by the sum rule and are left out.
     """
-    points = _looked_at(phonon)
     phonon.run_qpoints(points)
     frequencies = np.array(phonon.get_qpoints_dict()["frequencies"])
-    if not np.isfinite(frequencies).all():
-        return float("nan"), np.zeros(3)
-    gamma = np.flatnonzero(np.linalg.norm(points, axis=1) < _ACOUSTIC_RADIUS)
-    frequencies[gamma] = _without_acoustic(frequencies[gamma])
+    for row in np.flatnonzero(~points.any(axis=1)):
+        frequencies[row, np.argsort(np.abs(frequencies[row]))[:3]] = np.inf
     softest = frequencies.min(axis=1)
-    return float(softest.min()), points[int(softest.argmin())]
+    return SoftestMode(frequency=float(softest.min()), q_point=points[int(softest.argmin())].tolist())
 
 
-def _without_acoustic(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Set the three modes nearest zero to infinity. Shape (1, 3N) in and out."""
-    kept = frequencies.copy()
-    for row in kept:
-        row[np.argsort(np.abs(row))[:3]] = np.inf
-    return kept
+def _outcome(softest: SoftestMode, tolerance: float) -> Stability:
+    return Stability.STABLE if softest.frequency >= -tolerance else Stability.UNSTABLE
 
 
-def _imaginary_modes(phonon: Phonopy, tolerance: float, most: int = 8) -> list[dict[str, Any]]:
-    """Softest imaginary modes at the q-points the verdict looks at: q, frequency (THz), eigenvector (3N).
+def _images(primitive: Structure, matrix: NDArray[np.int64]) -> float:
+    return supercells.image_distance(type(primitive.lattice)(matrix @ primitive.lattice.matrix))
 
-    Of the arms of a star, which have the same frequencies and lead to the same children, only the first.
+
+def _soft_between(found: Dynamics, tolerance: float) -> SoftestMode | None:
+    """The softest imaginary mode that interpolation shows at a third or a quarter of reciprocal vectors.
+
+    None within half the distance from Γ to the nearest q-point that the cell holds: so long a wave is soft
+    by a small error of the force constants, as its frequency goes to zero.
     """
-    points = _looked_at(phonon)
-    phonon.run_qpoints(points, with_eigenvectors=True)
-    answer = phonon.get_qpoints_dict()
-    found: list[dict[str, Any]] = []
-    stars: set[tuple[float, ...]] = set()
-    for q, frequencies, vectors in zip(points, answer["frequencies"], answer["eigenvectors"], strict=True):
-        star = tuple(np.round(np.sort(frequencies), 2).tolist())
-        soft = np.flatnonzero(frequencies < -tolerance)
-        if star not in stars:
-            found += [_mode(q, frequencies[branch], vectors[:, branch]) for branch in soft]
-        stars.add(star)
-    return sorted(found, key=lambda mode: mode["frequency"])[:most]
+    if found.phonon is None or found.primitive is None:
+        return None
+    matrix = np.array(found.verdict.supercell_matrix)
+    points = [q for q in _THIRDS_AND_QUARTERS if not supercells.holds_point(matrix, q)]
+    points = [q for q in points if not _long_wave(q, found.primitive, matrix)]
+    if not points:
+        return None
+    softest = lowest(found.phonon, np.array(points))
+    return softest if softest.frequency < -tolerance else None
 
 
-def _mode(q: NDArray[np.float64], frequency: float, vector: NDArray[np.complex128]) -> dict[str, Any]:
-    return {
-        "q": [float(value) for value in q],
-        "frequency": float(frequency),
-        "real": vector.real.tolist(),
-        "imag": vector.imag.tolist(),
-    }
+def _long_wave(q: NDArray[np.float64], primitive: Structure, matrix: NDArray[np.int64]) -> bool:
+    """Whether q lies nearer to Γ than any q-point that the supercell holds."""
+    reciprocal = primitive.lattice.reciprocal_lattice_crystallographic
+    held = supercells.held_points(matrix)
+    nearest = min(_from_gamma(point, reciprocal) for point in held[held.any(axis=1)])
+    return _from_gamma(q, reciprocal) < nearest - 1e-6
 
 
-def _bands(phonon: Phonopy) -> dict[str, Any]:
-    """Band structure along the seekpath line and density of states, as PhononRecord stores them."""
-    from phonopy.phonon.band_structure import get_band_qpoints_by_seekpath
-
-    paths, labels, connections = get_band_qpoints_by_seekpath(phonon.primitive, _BAND_POINTS)
-    phonon.run_band_structure(paths, path_connections=connections, labels=labels)
-    band = phonon.get_band_structure_dict()
-    phonon.run_mesh(float(_MESH_DENSITY) ** (1 / 3) * 2)
-    phonon.run_total_dos()
-    dos = phonon.get_total_dos_dict()
-    return {
-        "distances": np.concatenate(band["distances"]).tolist(),
-        "frequencies": np.concatenate(band["frequencies"]).tolist(),
-        "ticks": _ticks(band["distances"], labels, connections),
-        "dos_frequencies": np.asarray(dos["frequency_points"]).tolist(),
-        "dos": np.asarray(dos["total_dos"]).tolist(),
-        "supercell_matrix": np.asarray(phonon.supercell_matrix).tolist(),
-    }
+def _from_gamma(q: NDArray[np.float64], reciprocal: Any) -> float:
+    """Distance of q (fractional) to the nearest reciprocal lattice vector, 1/Å."""
+    return float(reciprocal.get_distance_and_image(q, np.zeros(3))[0])
 
 
-def _ticks(
-    distances: Sequence[NDArray[np.float64]], labels: Sequence[str], connections: Sequence[bool]
-) -> list[tuple[float, str]]:
-    """Where the high-symmetry points lie along the path; labels of a jump are joined by a bar."""
-    ticks: list[tuple[float, str]] = []
-    names = iter(labels)
-    start = True
-    for segment, connected in zip(distances, connections, strict=True):
-        if start:
-            name = next(names)
-            if ticks:
-                ticks[-1] = (ticks[-1][0], f"{ticks[-1][1]}|{name}")
-            else:
-                ticks.append((float(segment[0]), name))
-        ticks.append((float(segment[-1]), next(names)))
-        start = not connected
-    return ticks
+def _second_cells(
+    soft: SoftestMode | None, settings: Phonons, find: bool
+) -> Iterator[tuple[list[Any], float]]:
+    """q-points to hold and distance of images (Å) of a second supercell, the best first."""
+    boundary = supercells.ZONE_BOUNDARY.tolist()
+    if find:
+        yield [*boundary, *([soft.q_point] if soft else [])], settings.confirm_length
+    if soft:
+        yield [soft.q_point], settings.min_length
+
+
+def _together(first: Dynamics, second: Dynamics, settings: Phonons) -> Dynamics:
+    """The verdict of two supercells: the wider one's where both are stable, else what the second says.
+
+    A second cell that is unstable where the first one holds the same q-point only throws doubt on both.
+    """
+    one, two = first.verdict, second.verdict
+    if two.supercell_matrix is None or two.q_point is None:
+        return first.changed(outcome=Stability.UNDECIDED, reason=f"in a second cell: {two.reason}")
+    error = _interpolation_error(first, second)
+    if two.outcome is Stability.STABLE and _width(one) >= _width(two):
+        return first.changed(other_cell=_other(two, error))
+    both = second.changed(other_cell=_other(one, error))
+    judged_before = supercells.holds_point(np.array(one.supercell_matrix), np.array(two.q_point))
+    if two.outcome is Stability.UNSTABLE and judged_before:
+        reason = (
+            f"{one.lowest_frequency:.2f} THz with images {_width(one):.1f} Å apart, "
+            f"{two.lowest_frequency:.2f} with {_width(two):.1f}"
+        )
+        return both.changed(outcome=Stability.UNDECIDED, reason=reason)
+    return both
+
+
+def _width(verdict: PhononVerdict) -> float:
+    return verdict.image_distance or 0.0
+
+
+def _other(verdict: PhononVerdict, error: float | None) -> OtherCell:
+    return OtherCell(
+        frequency=verdict.lowest_frequency,
+        q_point=verdict.q_point,
+        supercell_matrix=verdict.supercell_matrix,
+        image_distance=verdict.image_distance,
+        interpolation_error=error,
+    )
+
+
+def _interpolation_error(first: Dynamics, second: Dynamics) -> float | None:
+    """How far the first cell's softest modes lie, at most, from the second's where that alone holds q, THz."""
+    if first.phonon is None or second.phonon is None:
+        return None
+    held = np.array(first.verdict.supercell_matrix)
+    points = supercells.held_points(np.array(second.verdict.supercell_matrix))
+    only = np.array([q for q in points if not supercells.holds_point(held, q)])
+    if not len(only):
+        return None
+    softest = []
+    for phonon in (first.phonon, second.phonon):
+        phonon.run_qpoints(only)
+        softest.append(np.array(phonon.get_qpoints_dict()["frequencies"]).min(axis=1))
+    return float(np.abs(softest[0] - softest[1]).max())
+
+
+def _said(mode: SoftestMode) -> str:
+    q = ", ".join(f"{component:.4g}" for component in mode.q_point)
+    return f"{mode.frequency:.2f} THz at q ({q})"

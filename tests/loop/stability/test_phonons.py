@@ -8,7 +8,8 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from niobe.config.spec import Phonons
 from niobe.flows.oracles.potentials import potential
 from niobe.loop.documents.records import Stability
-from niobe.loop.stability.phonons import dynamics, supercell_matrix
+from niobe.loop.stability.phonons import dynamics
+from niobe.loop.stability.supercells import supercell_matrix
 
 SETTINGS = Phonons(min_length=6.0)
 
