@@ -23,6 +23,8 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
     potentials: dict[str, OracleName] = {"oracle.name": spec.oracle.name}
     if spec.prerelax is not None:
         potentials["prerelax.potential"] = spec.prerelax.potential
+    if spec.phonons.enabled and spec.phonons.oracle is not None:
+        potentials["phonons.oracle"] = spec.phonons.oracle
     for key, potential in potentials.items():
         if unknown := unknown_to(potential, spec.elements):
             yield f"{key}: {potential} does not know {unknown[0]}; chgnet, lj and vasp know all elements"
@@ -39,6 +41,8 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
     generators = {part.name for part in spec.generation.mix}
     if "soft_mode" in generators and not spec.phonons.enabled:
         yield "generation.mix: soft_mode follows what phonons found; allowed with phonons.enabled: true"
+    if spec.phonons.confirm_length < spec.phonons.min_length:
+        yield "phonons.confirm_length: the second cell is no larger; allowed from phonons.min_length on"
     if spec.generation.phonon_critic and "gan" not in generators:
         yield "generation.phonon_critic: judges what the GAN draws; allowed with gan in generation.mix"
     if spec.acquisition.function == "p_target" and not spec.phonons.enabled:

@@ -178,9 +178,9 @@ class Phonons(_Part):
     """How the dynamical verdict is reached. Lengths in Å, frequencies in THz, window in eV/atom.
 
     enabled: without phonons nothing is judged dynamically, and a discovery is stable, unique and novel.
-    oracle: the potential that judges, unless it is the campaign's; it relaxes the structure first, to ``fmax``
-    (eV/Å). min_length: from an atom to its nearest image; confirm_length: the same in the second, larger cell
-    of what is stable within ``hull_tolerance``.
+    oracle: the potential that judges, unless it is the campaign's; it relaxes the structure first, to
+    ``fmax`` (eV/Å). min_length: from an atom to its nearest image; confirm_length: the same in the second,
+    larger cell of what is stable within ``hull_tolerance``.
     """
 
     enabled: bool = True
@@ -386,6 +386,14 @@ class CampaignSpec(_Part):
     def chemsys(self) -> str:
         """Elements in alphabetical order, joined by hyphens, as pymatgen writes it."""
         return "-".join(self.elements)
+
+    @property
+    def phonon_oracle(self) -> Oracle:
+        """What judges phonons: relaxes to ``phonons.fmax`` and answers with forces."""
+        name = self.phonons.oracle or self.oracle.name
+        own = {"name", "fmax"} if name == self.oracle.name else {"name", "fmax", "wall_time"}
+        kept = self.oracle.model_dump(exclude=own)
+        return Oracle.model_validate(kept | {"name": name, "fmax": min(self.phonons.fmax, self.oracle.fmax)})
 
     def subsystems(self) -> list[str]:
         """The chemical systems of all non-empty subsets of the elements."""

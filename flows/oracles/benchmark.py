@@ -31,5 +31,5 @@ def relaxed_exclusions(spec: CampaignSpec, folder: Path) -> list[StructureRecord
 
 def stability_of(spec: CampaignSpec, record: StructureRecord, folder: Path) -> Stability:
     """Whether what a record relaxed into is dynamically stable; undecided where its phonons fail."""
-    outcome = phonons(spec, make_oracle(spec.oracle), relaxed_structure(record), folder)
+    outcome = phonons(spec, make_oracle(spec.phonon_oracle), relaxed_structure(record), folder, find=True)
     return Stability.UNDECIDED if isinstance(outcome, Failure) else outcome[0].verdict.outcome

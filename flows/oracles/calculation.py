@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, Oracle
@@ -17,7 +18,7 @@ from niobe.loop.crystals.validity import collapsed_distance
 from niobe.loop.documents.records import Failure, Validation
 from niobe.loop.documents.structures import symmetrised
 from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
-from niobe.loop.stability.phonons import Dynamics, dynamics, undecided
+from niobe.loop.stability.phonons import Dynamics, dynamics, looked_at_again, unconfirmed, undecided
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -52,10 +53,30 @@ def validate_structure(
 
 
 def phonons(
-    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path
+    spec: CampaignSpec, judge: Oracle, structure: Structure, folder: Path, find: bool = False
 ) -> tuple[Dynamics, float] | Failure:
-    """Phonons of a relaxed structure and the seconds they took, or a Failure as in validate_structure."""
-    return _attempt(spec, oracle, "phonons", lambda: _phonons(spec, oracle, structure, folder))
+    """Phonons of a structure and the seconds they took, or a Failure as in validate_structure.
+
+    judge: what ``spec.phonon_oracle`` names. It relaxes the structure first, from its symmetrised primitive
+    cell. A stable ``find`` is looked at again in a larger supercell; where that fails, the first one counts.
+    """
+    started = time.monotonic()
+
+    def forces(cells: Sequence[Structure]) -> list[NDArray[np.float64]]:
+        return [answer.forces for answer in judge.static(cells, folder)]
+
+    def first_look() -> Dynamics:
+        relaxed = judge.relax(symmetrised(structure), folder)
+        check_physics(relaxed)
+        return dynamics(relaxed.structure, forces, spec.phonons)
+
+    found = _attempt(spec, judge, "phonons", first_look)
+    if isinstance(found, Failure):
+        return found
+    again = _attempt(spec, judge, "phonons", lambda: looked_at_again(found, forces, spec.phonons, find))
+    if isinstance(again, Failure):
+        again = unconfirmed(found, f"phonons failed: {again.cause}", spec.phonons)
+    return again.changed(oracle=judge.fingerprint), round(time.monotonic() - started, 3)
 
 
 def _attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T]) -> T | Failure:
@@ -106,16 +127,6 @@ def _symmetric(oracle: Oracle, relaxed: Answer, folder: Path) -> Answer:
     (static,) = oracle.static([symmetrised(relaxed.structure)], folder)
     check_physics(static)
     return static if static.energy_per_atom - relaxed.energy_per_atom < _SYMMETRY_COST else relaxed
-
-
-def _phonons(
-    spec: CampaignSpec, oracle: Oracle, structure: Structure, folder: Path
-) -> tuple[Dynamics, float]:
-    started = time.monotonic()
-    found = dynamics(
-        structure, lambda cells: [answer.forces for answer in oracle.static(cells, folder)], spec.phonons
-    )
-    return found, round(time.monotonic() - started, 3)
 
 
 def check_physics(answer: Answer) -> None:

@@ -19,8 +19,8 @@ def make_oracle(spec: OracleSpec) -> Oracle:
 
 
 def check_machine(spec: CampaignSpec) -> None:
-    """Raises ConfigError where this machine cannot ask the campaign's oracle (VASP command, POTCARs)."""
-    if spec.oracle.name == "vasp":
+    """Raises ConfigError where this machine cannot ask the campaign's oracles (VASP command, POTCARs)."""
+    if "vasp" in (spec.oracle.name, spec.phonons.enabled and spec.phonon_oracle.name):
         from niobe.flows.oracles import vasp
 
         vasp.check_machine(spec)

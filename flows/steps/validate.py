@@ -66,8 +66,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     validated = database.records(spec.id, status=Status.VALIDATED.value)
     if not any(phonons_open(record) for record in validated):
         return
-    hull = build_hull(spec.id, round_record.number, spec.elements, validated)
-    above = {entry.record_id: entry.e_above_hull for entry in hull.entries}
+    above = _above_hull(spec, round_record.number, validated)
     chosen, seen = [], SeenStructures()
     for record in in_order(validated):
         others = _unstable_above(record, validated)
@@ -80,13 +79,23 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     database.update_round(spec.id, round_record.number, phonons=chosen)
 
 
+def _above_hull(spec: CampaignSpec, number: int, validated: Sequence[StructureRecord]) -> dict[str, float]:
+    """eV/atom above the hull of all that is validated, by record."""
+    hull = build_hull(spec.id, number, spec.elements, validated)
+    return {entry.record_id: entry.e_above_hull for entry in hull.entries}
+
+
 def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Phonons of every ``slots``-th structure from ``slot`` on that the round chose, unless stored."""
-    oracle = make_oracle(spec.oracle)
-    for identifier in database.round(spec.id, number).phonons[slot::slots]:
-        record = database.record(identifier)
-        if phonons_open(record):
-            _run_phonons(database, spec, oracle, record)
+    chosen = database.round(spec.id, number).phonons[slot::slots]
+    waiting = [record for record in map(database.record, chosen) if phonons_open(record)]
+    if not waiting:
+        return
+    judge = make_oracle(spec.phonon_oracle)
+    above = _above_hull(spec, number, database.records(spec.id, status=Status.VALIDATED.value))
+    for record in waiting:
+        find = record.round > 0 and above[record.id] <= spec.hull_tolerance
+        _run_phonons(database, spec, judge, record, find)
 
 
 def give_up_on(database: Database, spec: CampaignSpec, identifier: str, step: str, failure: Failure) -> None:
@@ -133,9 +142,11 @@ def _why_no_phonons(
     return f"relaxed into {duplicate}" if duplicate else ""
 
 
-def _run_phonons(database: Database, spec: CampaignSpec, oracle: Oracle, record: StructureRecord) -> None:
+def _run_phonons(
+    database: Database, spec: CampaignSpec, judge: Oracle, record: StructureRecord, find: bool
+) -> None:
     with work_folder(spec, record, "phonons") as folder:
-        outcome = phonons(spec, oracle, relaxed_structure(record), folder)
+        outcome = phonons(spec, judge, relaxed_structure(record), folder, find)
         if isinstance(outcome, Failure):
             outcome = _with_files(outcome, spec, record, folder)
     if isinstance(outcome, Failure):

@@ -14,12 +14,13 @@ from niobe.launchers.cli.shared import (
     chosen_records,
     console,
     one_campaign,
+    packed_forces,
     print_rows,
     report_of,
 )
 
 app = typer.Typer()
-_FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench; or bundle: the whole campaign."
+_FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench, phonopy; or bundle: the whole campaign."
 
 
 @app.command()
@@ -108,7 +109,7 @@ def show(
 @app.command()
 def export(
     format: Annotated[str, typer.Argument(help=_FORMATS)],
-    to: Annotated[Path, typer.Argument(help="File; a folder for cif, poscar and bundle.")],
+    to: Annotated[Path, typer.Argument(help="File; a folder for cif, poscar, phonopy and bundle.")],
     campaign: CampaignId = "",
     all: Annotated[
         bool, typer.Option("--all", help="Every validated structure, not only discoveries.")
@@ -124,8 +125,12 @@ def export(
             print(write_bundle(database, one_campaign(database, campaign), to))
             return
         chosen = chosen_records(database, one_campaign(database, campaign), every=all)
+        forces: dict[str, str] = {}
+        if format == "phonopy":
+            forces = packed_forces(database, chosen)
+            chosen = [record for record in chosen if record.id in forces]
         try:
-            written = write(chosen, format, to)
+            written = write(chosen, format, to, forces)
         except ValueError as error:
             raise ConfigError(str(error)) from None
     print(f"{len(chosen)} structures: {written}")

@@ -50,6 +50,12 @@ def chosen_records(database: Database, campaign: str, *, every: bool) -> list[St
     return database.records(campaign, verdict__discovery=True)
 
 
+def packed_forces(database: Database, records: Sequence[StructureRecord]) -> dict[str, str]:
+    """Displacements and forces of those records that have phonons, by id, as PhononRecord keeps them."""
+    found = ((record.id, database.phonons(record.id)) for record in records)
+    return {identifier: phonons.phonopy for identifier, phonons in found if phonons and phonons.phonopy}
+
+
 def report_of(database: Database, campaign: str, to: Path) -> Path:
     from niobe.config.spec import CampaignSpec
     from niobe.launchers.pages.report import write_report

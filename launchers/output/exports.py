@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 
-def export(records: Sequence[StructureRecord], format: str, path: Path) -> Path:
+def export(
+    records: Sequence[StructureRecord], format: str, path: Path, forces: Mapping[str, str] | None = None
+) -> Path:
     """Write records as ``cif`` or ``poscar`` (a folder of files), ``json``, ``csv``, ``extxyz``, ``asedb``,
-    ``optimade`` (JSON lines) or ``matbench`` (parquet with a split by round).
+    ``optimade`` (JSON lines), ``matbench`` (parquet with a split by round) or ``phonopy`` (a folder of
+    ``phonopy_params.yaml`` with displacements in Å and forces in eV/Å, of what has ``forces``).
+
+    forces: by record id, as PhononRecord keeps them.
 
     Relaxed structures where there are some. What stood at ``path`` is replaced once everything is written.
     Raises ValueError for an unknown format, or a path that is a folder where a file belongs; ConfigError for
@@ -42,7 +47,7 @@ def export(records: Sequence[StructureRecord], format: str, path: Path) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".niobe-") as scratch:
         target = Path(scratch) / place.name
-        _WRITERS[format](records, target)
+        _WRITERS[format](records, target, *([forces or {}] if format == "phonopy" else []))
         if is_folder and place.exists():
             _remove(place, format)
         os.replace(target, place)  # noqa: PTH105 - works for folders alike
@@ -103,6 +108,16 @@ def _poscar(record: StructureRecord, file: Path) -> None:
     Poscar(structure, comment=f"{record.formula} {record.id}").write_file(str(file))
 
 
+def _phonopy(records: Sequence[StructureRecord], folder: Path, forces: Mapping[str, str]) -> None:
+    from niobe.loop.stability.force_constants import unpacked
+
+    folder.mkdir()
+    for record in records:
+        if record.id in forces:
+            file = folder / f"{record.formula}-{record.id}{_SUFFIXES['phonopy']}"
+            file.write_bytes(unpacked(forces[record.id]))
+
+
 def _json(records: Sequence[StructureRecord], file: Path) -> None:
     file.write_text(
         json.dumps([record.model_dump(mode="json") for record in records], indent=1), encoding="utf-8"
@@ -149,10 +164,11 @@ def _asedb(records: Sequence[StructureRecord], file: Path) -> None:
             database.write(_atoms(record), record=record.id, reduced=record.formula, **known)
 
 
-_SUFFIXES = {"cif": ".cif", "poscar": ".vasp"}
+_SUFFIXES = {"cif": ".cif", "poscar": ".vasp", "phonopy": ".yaml"}
 _WRITERS: dict[str, Callable[..., None]] = {
     "cif": _folder_of(_SUFFIXES["cif"], _cif),
     "poscar": _folder_of(_SUFFIXES["poscar"], _poscar),
+    "phonopy": _phonopy,
     "json": _json,
     "csv": _csv,
     "extxyz": _extxyz,

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.loop.documents.records import StructureRecord
-from niobe.loop.documents.structures import relaxed_structure
+from niobe.loop.documents.rounds import PhononRecord
+from niobe.loop.documents.structures import phonon_structure, relaxed_structure
 from niobe.loop.generators.soft_modes import Direction, directions, follow
 
 if TYPE_CHECKING:
@@ -19,15 +20,15 @@ _FRAMES = 12
 _ON_FACE = 1e-3
 
 
-def structure_scene(record: StructureRecord, modes: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def structure_scene(record: StructureRecord, phonons: PhononRecord | None = None) -> dict[str, Any]:
     """The relaxed cell as a viewer needs it, with an animation of the softest mode where there is one.
 
     ``xyz``: atoms, those on a face repeated on the opposite one; ``edges``: pairs of points; all in Å.
     """
     structure = relaxed_structure(record)
     scene: dict[str, Any] = {"xyz": _xyz([_with_images(structure)]), "edges": _edges(structure), "mode": None}
-    if modes:
-        scene["mode"] = _mode(structure, directions(modes)[0])
+    if phonons is not None and phonons.modes:
+        scene["mode"] = _mode(phonon_structure(record, phonons), directions(phonons.modes)[0])
     return scene
 
 

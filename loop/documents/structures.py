@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import PhononRecord
 
 SYMPREC = 1e-2
 
@@ -44,6 +45,14 @@ def relaxed_structure(record: StructureRecord) -> Structure:
     return (
         Structure.from_dict(record.validation.structure) if record.validation else generated_structure(record)
     )
+
+
+def phonon_structure(record: StructureRecord, phonons: PhononRecord | None) -> Structure:
+    """The cell that a record's phonons belong to; what the oracle relaxed where none are stored with one."""
+    from pymatgen.core import Structure
+
+    stored = phonons.structure if phonons is not None else None
+    return relaxed_structure(record) if stored is None else Structure.from_dict(stored)
 
 
 def symmetrised(structure: Structure) -> Structure:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from niobe.loop.crystals.validity import why_invalid
 from niobe.loop.crystals.sublattices import hermite_normal_forms
+from niobe.loop.crystals.validity import why_invalid
 from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:

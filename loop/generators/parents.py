@@ -10,7 +10,7 @@ import numpy as np
 from niobe.config.spec import CampaignSpec
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Stability, Status, StructureRecord
-from niobe.loop.documents.structures import candidate_structure, relaxed_structure
+from niobe.loop.documents.structures import candidate_structure, phonon_structure, relaxed_structure
 from niobe.loop.generators import Parent, SoftParent
 from niobe.loop.stability.prerelaxed import above_joint_hull, prerelaxed_references
 from niobe.loop.store.database import Database
@@ -37,7 +37,8 @@ def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[So
     for record in sorted(unstable, key=lambda r: (r.verdict.e_above_hull_now if r.verdict else 9.0, r.id)):
         phonons = database.phonons(record.id)
         if phonons is not None and phonons.modes:
-            parents.append(SoftParent(record.id, relaxed_structure(record), tuple(phonons.modes)))
+            structure = phonon_structure(record, phonons)
+            parents.append(SoftParent(record.id, structure, tuple(phonons.modes)))
     return parents
 
 

@@ -29,13 +29,13 @@ AMPLITUDES = (0.08, 0.15, 0.25, 0.4, 0.6)
 Energy = Callable[["Structure"], float]
 _DEGENERATE = 0.05
 _MIN_DROP = 1e-4
-_LARGEST_DENOMINATOR = 6
-_ROUNDING = 1e-4
+_LARGEST_DENOMINATOR = 64
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class SoftParent:
-    """An unstable structure and its imaginary modes, as PhononRecord stores them."""
+    """An unstable structure and its imaginary modes, as PhononRecord stores both."""
 
     id: str
     structure: Structure
@@ -58,7 +58,7 @@ class Direction:
 def commensurate_cell(q: Sequence[float], structure: Structure) -> NDArray[np.int64]:
     """The smallest supercell S (rows: vectors) with S q integer, of these the most compact. Shape (3, 3).
 
-    Raises ValueError for a component of q that is no fraction with a denominator of at most 6.
+    Raises ValueError for a component of q that is no fraction with a denominator of at most 64.
     """
     cells = [np.array(s) for s in hermite_normal_forms(_multiplicity(q))]
     fitting = [s for s in cells if np.abs(s @ q - np.round(s @ q)).max() < _ROUNDING]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import tempfile
-import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,10 @@ class NotFiniteError(ArithmeticError):
     """A displaced supercell has forces that are not finite."""
 
 
-def displaced(primitive: Structure, matrix: NDArray[np.int64], displacement: float, forces: Forces) -> Phonopy:
-    """A phonopy object with force constants, symmetrised so that translations cost nothing.
+def displaced(
+    primitive: Structure, matrix: NDArray[np.int64], displacement: float, forces: Forces
+) -> Phonopy:
+    """A phonopy object with force constants as the forces have them, not yet symmetrised.
 
     matrix: the supercell's vectors (rows) in the basis of the primitive cell, shape (3, 3). displacement: of
     one atom at a time, Å. forces: answers for a list of supercells with arrays of shape (n_atoms, 3), eV/Å.

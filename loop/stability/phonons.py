@@ -105,9 +105,7 @@ def unconfirmed(first: Dynamics, reason: str, settings: Phonons) -> Dynamics:
     )
 
 
-def _judged(
-    primitive: Structure, matrix: NDArray[np.int64], forces: Forces, settings: Phonons
-) -> Dynamics:
+def _judged(primitive: Structure, matrix: NDArray[np.int64], forces: Forces, settings: Phonons) -> Dynamics:
     held = supercells.held_points(matrix)
     try:
         phonon = force_constants.displaced(primitive, matrix, settings.displacement, forces)
@@ -239,17 +237,13 @@ def _width(verdict: PhononVerdict) -> float:
 
 
 def _other(verdict: PhononVerdict, error: float | None) -> OtherCell:
-    return OtherCell(
-        frequency=verdict.lowest_frequency,
-        q_point=verdict.q_point,
-        supercell_matrix=verdict.supercell_matrix,
-        image_distance=verdict.image_distance,
-        interpolation_error=error,
-    )
+    said = verdict.model_dump(include={"q_point", "supercell_matrix", "image_distance"})
+    said |= {"frequency": verdict.lowest_frequency, "interpolation_error": error}
+    return OtherCell.model_validate(said)
 
 
 def _interpolation_error(first: Dynamics, second: Dynamics) -> float | None:
-    """How far the first cell's softest modes lie, at most, from the second's where that alone holds q, THz."""
+    """How far softest modes of the first cell lie, at most, from the second's where only that holds q."""
     if first.phonon is None or second.phonon is None:
         return None
     held = np.array(first.verdict.supercell_matrix)

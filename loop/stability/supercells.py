@@ -135,8 +135,8 @@ def _rotations(structure: Structure, change: Integers) -> Integers:
 def _near(lattice: Lattice, length: float) -> Points:
     """Vectors of a lattice shorter than ``length`` (Å), in its basis: shape (n, 3)."""
     points = lattice.get_points_in_sphere([[0, 0, 0]], [0, 0, 0], length - _ROUNDING)
-    coords = np.rint(np.array([point[0] for point in points]).reshape(-1, 3))
-    return coords[coords.any(axis=1)]
+    coords: Points = np.rint([point[0] for point in points]).reshape(-1, 3)
+    return coords[np.abs(coords).max(axis=1) > 0]
 
 
 def _wide(size: int, near: Points) -> Integers:

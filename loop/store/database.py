@@ -363,7 +363,7 @@ class Database:
         self._mongo["phonons"].replace_one({"_id": phonons.record_id}, document, upsert=True)
 
     def phonons(self, record: str) -> PhononRecord | None:
-        """Bands and soft modes of one structure record, or None where it has no phonons."""
+        """Bands, soft modes and force constants of one structure record, or None where it has no phonons."""
         document = self._mongo["phonons"].find_one({"_id": record})
         return None if document is None else PhononRecord.model_validate(without_id(document))
 

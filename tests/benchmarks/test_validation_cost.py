@@ -26,7 +26,7 @@ from niobe.flows.oracles.potentials import potential
 from niobe.flows.oracles.vasp import VaspOracle
 from niobe.loop.documents.records import Validation
 from niobe.loop.documents.structures import symmetrised
-from niobe.loop.stability.phonons import supercell_matrix
+from niobe.loop.stability.supercells import supercell_matrix
 from tests.benchmarks.publish import publish
 from tests.flows.oracles.mock_vasp.fixtures import UseMock
 from tests.flows.oracles.mock_vasp.machine import COMMAND
@@ -54,8 +54,8 @@ def by_hand(structure: Structure) -> tuple[float, float]:
     rest = AseAtomsAdaptor.get_atoms(relaxed, msonable=False)
     rest.calc = calculator
     energy = rest.get_potential_energy() / len(rest)
-    matrix = supercell_matrix(relaxed, SPEC.phonons.min_length)
-    phonon = Phonopy(get_phonopy_structure(relaxed), supercell_matrix=matrix, log_level=0)
+    matrix = supercell_matrix(relaxed, SPEC.phonons.min_length, SPEC.phonons.max_supercell_atoms)
+    phonon = Phonopy(get_phonopy_structure(relaxed), supercell_matrix=matrix.T, log_level=0)
     phonon.generate_displacements(distance=SPEC.phonons.displacement)
     forces = []
     for cell in phonon.supercells_with_displacements or []:

@@ -53,7 +53,7 @@ def structure(database: Db, access: Allowed, record: Record) -> HTMLResponse:
         symmetry=_symmetry(record),
         lattice=f"{lattice.a:.3f} × {lattice.b:.3f} × {lattice.c:.3f} Å; "
         f"{lattice.alpha:.1f}°, {lattice.beta:.1f}°, {lattice.gamma:.1f}°",
-        scene=structure_scene(record, modes),
+        scene=structure_scene(record, phonons),
         modes=modes,
         labels=views.PREDICTED,
         bands=plots.phonon_figure(phonons, tolerance) if phonons else None,

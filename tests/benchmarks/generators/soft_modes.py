@@ -184,7 +184,7 @@ def _relax(structure: Structure, work: Path) -> dict[str, Any]:
 
 def _dynamics(structure: Structure, work: Path) -> dict[str, Any]:
     spec = _spec(structure)
-    found = phonons(spec, ForceFieldOracle(spec.oracle), structure, work)
+    found = phonons(spec, ForceFieldOracle(spec.phonon_oracle), structure, work)
     shutil.rmtree(work, ignore_errors=True)
     if isinstance(found, Failure):
         return {"outcome": "undecided", "modes": [], "lowest_frequency": None}
@@ -193,6 +193,7 @@ def _dynamics(structure: Structure, work: Path) -> dict[str, Any]:
         "outcome": verdict.outcome.value,
         "lowest_frequency": verdict.lowest_frequency,
         "modes": found[0].modes,
+        **({"structure": found[0].bands["structure"]} if found[0].bands else {}),
     }
 
 

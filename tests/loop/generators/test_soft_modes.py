@@ -39,7 +39,8 @@ def zincblende() -> Structure:
 
 def soft_parent() -> SoftParent:
     found = dynamics(zincblende(), emt_forces, Phonons(min_length=5.0))  # type: ignore[arg-type]
-    return SoftParent("p", zincblende(), tuple(found.modes))
+    assert found.primitive is not None
+    return SoftParent("p", found.primitive, tuple(found.modes))
 
 
 def emt_energy(structure: Structure) -> float:

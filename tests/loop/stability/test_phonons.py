@@ -9,7 +9,6 @@ from niobe.config.spec import Phonons
 from niobe.flows.oracles.potentials import potential
 from niobe.loop.documents.records import Stability
 from niobe.loop.stability.phonons import dynamics
-from niobe.loop.stability.supercells import supercell_matrix
 
 SETTINGS = Phonons(min_length=6.0)
 
@@ -58,8 +57,3 @@ def test_too_large_a_supercell_is_undecided_and_says_so() -> None:
     found = dynamics(copper(), emt_forces, Phonons(max_supercell_atoms=3))  # type: ignore[arg-type]
     assert found.verdict.outcome is Stability.UNDECIDED
     assert "max_supercell_atoms 3" in found.verdict.reason
-
-
-def test_supercells_reach_the_asked_length() -> None:
-    matrix = supercell_matrix(copper(), 7.5)
-    assert matrix.diagonal().tolist() == [3, 3, 3]

@@ -1,0 +1,78 @@
+"""One crystal has one phonon verdict, however it is described."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pymatgen.core import Lattice, Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+from scipy.spatial.transform import Rotation
+
+from niobe.config.spec import Phonons
+from niobe.flows.oracles.potentials import potential
+from niobe.loop.stability.phonons import dynamics
+
+SETTINGS = Phonons(min_length=5.0)
+METALS = {"Al": 4.0, "Ni": 3.5, "Cu": 3.6, "Pd": 3.9, "Ag": 4.1, "Pt": 3.9, "Au": 4.1}
+
+
+def crystals() -> list[Structure]:
+    """Metals and alloys that EMT knows, in structures of five crystal systems, not relaxed."""
+    cubic, tetragonal, hexagonal = Lattice.cubic, Lattice.tetragonal, Lattice.hexagonal
+    of = Structure.from_spacegroup
+    found = [of(225, cubic(a), [metal], [[0] * 3]) for metal, a in METALS.items()]
+    found += [of(229, cubic(2.9), ["Cu"], [[0] * 3]), of(229, cubic(3.2), ["Al"], [[0] * 3])]
+    found += [of(221, cubic(3.8), ["Au", "Cu"], [[0] * 3, [0, 0.5, 0.5]])]
+    found += [of(221, cubic(3.0), ["Ni", "Al"], [[0] * 3, [0.5] * 3]), of(221, cubic(2.6), ["Ag"], [[0] * 3])]
+    found += [of(194, hexagonal(2.6, 4.2), ["Cu"], [[1 / 3, 2 / 3, 0.25]])]
+    found += [of(194, hexagonal(2.9, 4.7), ["Pd"], [[1 / 3, 2 / 3, 0.25]])]
+    found += [of(123, tetragonal(2.8, 3.7), ["Au", "Cu"], [[0] * 3, [0.5] * 3])]
+    found += [of(139, tetragonal(3.9, 8.9), ["Ni", "Al"], [[0] * 3, [0, 0, 0.33]])]
+    found += [of(216, cubic(5.6), ["Cu", "Au"], [[0] * 3, [0.25] * 3])]
+    found += [of(63, Lattice.orthorhombic(2.9, 8.4, 4.3), ["Pt"], [[0, 0.11, 0.25]])]
+    found += [of(12, Lattice.monoclinic(8.2, 2.8, 5.1, 104), ["Cu", "Au"], [[0] * 3, [0.33, 0, 0.35]])]
+    triclinic = Lattice.from_parameters(3.9, 4.3, 5.2, 80, 95, 103)
+    found += [of(2, triclinic, ["Ag", "Pd"], [[0.21, 0.3, 0.26], [0] * 3])]
+    return found
+
+
+def descriptions(crystal: Structure) -> Iterator[Structure]:
+    """As it is, primitive, turned, in another basis with sites moved and permuted, as a supercell."""
+    yield crystal
+    yield crystal.get_primitive_structure()
+    turn = Rotation.from_euler("xyz", (20, 50, 75), degrees=True).as_matrix()
+    yield Structure(Lattice(crystal.lattice.matrix @ turn.T), crystal.species, crystal.frac_coords)
+    basis = np.array([[1, 1, 0], [0, 1, 0], [1, 0, -1]])
+    places = crystal.frac_coords @ np.linalg.inv(basis) + [0.1, 0.27, 0.4]
+    order = np.random.default_rng(0).permutation(len(crystal))
+    skewed = Lattice(basis @ crystal.lattice.matrix)
+    yield Structure(skewed, [crystal.species[i] for i in order], places[order])
+    yield crystal.copy().make_supercell([[1, 1, 0], [0, 1, 1], [1, 0, 1]])
+
+
+def emt_forces(cells: list[Structure]) -> list[NDArray[np.float64]]:
+    found = []
+    for cell in cells:
+        atoms = AseAtomsAdaptor.get_atoms(cell)
+        atoms.calc = potential("emt")
+        found.append(atoms.get_forces())
+    return found
+
+
+@pytest.mark.parametrize("index", range(len(crystals())))
+def test_five_descriptions_of_a_crystal_have_one_verdict(index: int) -> None:
+    found = []
+    for structure in descriptions(crystals()[index]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found.append(dynamics(structure, emt_forces, SETTINGS).verdict)  # type: ignore[arg-type]
+    first = found[0]
+    assert first.lowest_frequency is not None
+    for other in found[1:]:
+        assert other.outcome is first.outcome
+        assert other.image_distance == pytest.approx(first.image_distance, abs=1e-3)
+        assert other.lowest_frequency == pytest.approx(first.lowest_frequency, abs=0.02)
