@@ -20,7 +20,7 @@ from niobe.launchers.cli.shared import (
 )
 
 app = typer.Typer()
-_FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench, phonopy; or bundle: the whole campaign."
+_FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench, phonopy; or bundle: the campaign."
 
 
 @app.command()

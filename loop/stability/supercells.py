@@ -143,7 +143,7 @@ def _wide(size: int, near: Points) -> Integers:
     """The sublattices of index ``size`` that hold none of the vectors ``near`` (n, 3): shape (m, 3, 3)."""
     cells = np.array(hermite_normal_forms(size))
     coords = near @ np.linalg.inv(cells)
-    inside = (np.abs(coords - np.rint(coords)) < _ROUNDING).all(axis=2)
+    inside = np.abs(coords - np.rint(coords)).max(axis=2) < _ROUNDING
     return np.asarray(cells[~inside.any(axis=1)])
 
 

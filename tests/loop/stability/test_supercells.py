@@ -77,7 +77,7 @@ def test_skewed_cells_are_measured_by_images_not_by_edges() -> None:
         139,
         Lattice.tetragonal(3.9, 20.4),
         ["Sr", "Sr", "Ti", "O", "O", "O"],
-        np.array([[0, 0, 0.5], [0, 0, 0.3146], [0, 0, 0.098], [0, 0, 0], [0, 0, 0.194], [0, 0.5, 0.096]]),
+        [[0.0, 0, 0.5], [0, 0, 0.3146], [0, 0, 0.098], [0, 0, 0], [0, 0, 0.194], [0, 0.5, 0.096]],
     ).get_primitive_structure()
     matrix = supercell_matrix(crystal, 7.5, 256)
     assert len(crystal) * round(np.linalg.det(matrix)) == 96
@@ -85,7 +85,7 @@ def test_skewed_cells_are_measured_by_images_not_by_edges() -> None:
 
 
 def test_no_cell_within_the_atoms_says_so() -> None:
-    crystal = Structure(Lattice.cubic(4), ["Cu"] * 2, [[0, 0, 0], [0.5] * 3])
+    crystal = Structure(Lattice.cubic(4), ["Cu"] * 2, [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
     with pytest.raises(NoSupercellError, match=r"zone boundary; phonons\.max_supercell_atoms 15"):
         supercell_matrix(crystal, 7.5, 15)
 

@@ -26,6 +26,13 @@ def restore_version_1(database: Database) -> None:
         database.mongo[stored["collection"]].insert_one(stored["document"])
 
 
+def within(old: object, new: object) -> bool:
+    """Whether all that a document held is in it still; new fields may have come."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(key in new and within(value, new[key]) for key, value in old.items())
+    return old == new
+
+
 def test_a_stored_version_1_becomes_the_present_one_and_stays_so(database: Database) -> None:
     restore_version_1(database)
     before = {document["_id"]: document for document in database.mongo["structures"].find({})}
@@ -41,7 +48,7 @@ def test_a_stored_version_1_becomes_the_present_one_and_stays_so(database: Datab
     ]
     for identifier, document in before.items():
         kept = {key: value for key, value in document.items() if key not in {"schema_version", "prior"}}
-        assert kept.items() <= after[identifier].items()
+        assert within(kept, after[identifier])
     campaign = database.campaign("t")
     assert campaign is not None
     spec = CampaignSpec.model_validate(campaign.spec)
