@@ -50,11 +50,11 @@ def checkpoint_folder(spec: CampaignSpec, number: int, model: str) -> Path:
 
 
 @job
-def seed(campaign: Document) -> Document:
+def seed(campaign: Document, number: int = 0, after: Any = None) -> Document:
     """Round 0: store the seeds and make them the batch to validate."""
     from niobe.loop.campaign.seeding import seed_campaign
 
-    return _run_once("seed", campaign, 0, seed_campaign)
+    return _run_once("seed", campaign, number, seed_campaign)
 
 
 @job

@@ -1,51 +1,129 @@
-"""A round as several small workflows, for a launcher that spreads candidates over many machines.
-
-The jobs are those of RoundMaker; what RoundMaker wires within one graph, the launcher decides from the
-database: the candidates are known by then, and no workflow grows with the batch.
-"""
+"""The plan of a round: one table of its stages, from which come the job graph, what a distributed launcher
+submits next, and what a running campaign is said to be doing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from jobflow import Flow, Job
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows import jobs as steps
-from niobe.flows.round import labelled_flow, preparation
+
+SEED_SLOTS = 8
+PRERELAX_SLOTS = 8
+OFFSPRING_BATCHES = 4
+"""A child that comes out low can have children itself in the next batch: docs/experiments/0092."""
+
+Kind = Literal["learning", "prerelax", "oracle"]
 
 
-def prepare(spec: CampaignSpec, number: int) -> Flow:
-    """All jobs up to the choice of the batch (round 0: seeds and their pre-relaxations)."""
-    return labelled_flow(preparation(spec, number), spec, number)
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a round.
+
+    name: as ``RoundRecord.steps`` and job names have it. job: the function of ``flows.jobs`` behind it.
+    needs: names of the stages whose jobs end first. kind: what machine it wants, one that learns, one for the
+    cheap potential or one for the oracle. label: what a running campaign is said to be doing.
+    slots: how many jobs share its work; None for one job, which is marked done in the round.
+    arguments: what the job takes besides campaign and round. lenient: it runs although a job before it died.
+    """
+
+    name: str
+    job: str
+    needs: tuple[str, ...] = ()
+    kind: Kind = "learning"
+    label: str = ""
+    slots: int | None = None
+    arguments: tuple[int, ...] = ()
+    lenient: bool = False
 
 
-def validations(spec: CampaignSpec, number: int, batch: Sequence[str]) -> list[Flow]:
-    """One workflow for each candidate of the batch."""
-    return _one_each(steps.validate, spec, number, "validate", batch)
+def plan(spec: CampaignSpec, number: int) -> tuple[Stage, ...]:
+    """The stages of round ``number`` (0: seeds), each after those that it needs."""
+    before = tuple(_seeding(spec) if number == 0 else _discovery(spec))
+    slots = spec.acquisition.batch if number else SEED_SLOTS
+    return (*before, *_validation(slots, before))
 
 
-def phonon_choice(spec: CampaignSpec, number: int) -> Flow:
-    """Which of what is validated gets phonons."""
-    return labelled_flow([steps.choose_phonons(spec.model_dump(mode="json"), number)], spec, number)
+def preparation(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages of a plan up to the validation of its batch."""
+    first = next(index for index, stage in enumerate(stages) if stage.name == "validate")
+    return tuple(stages[:first])
 
 
-def phonons(spec: CampaignSpec, number: int, chosen: Sequence[str]) -> list[Flow]:
-    """One workflow for each structure that gets phonons."""
-    return _one_each(steps.phonons, spec, number, "phonons", chosen)
+def current(stages: Sequence[Stage], done: Collection[str]) -> Stage | None:
+    """The stage after the last one of a plan that is done, by the names that a round holds; None at the end.
+
+    A stage of several slots has no name there; one whose job died may be missing for good.
+    """
+    reached = max((index for index, stage in enumerate(stages, start=1) if stage.name in done), default=0)
+    return next(iter(stages[reached:]), None)
 
 
-def closing(spec: CampaignSpec, number: int) -> Flow:
-    """The job that closes the round."""
-    return labelled_flow([steps.close(spec.model_dump(mode="json"), number)], spec, number)
+def _seeding(spec: CampaignSpec) -> Iterator[Stage]:
+    yield Stage("seed", "seed", label="making seeds")
+    if spec.prerelax is not None:
+        yield _prerelax("prerelax", "seed", "validating seeds")
 
 
-def _one_each(
-    make: Callable[..., Job], spec: CampaignSpec, number: int, step: str, candidates: Sequence[str]
-) -> list[Flow]:
-    campaign, flows = spec.model_dump(mode="json"), []
-    for slot, candidate in enumerate(candidates):
-        job = make(campaign, number, slot, len(candidates))
-        job.name = f"{step} {candidate}"
-        flows.append(labelled_flow([job], spec, number, candidate=candidate, step=step))
-    return flows
+def _discovery(spec: CampaignSpec) -> Iterator[Stage]:
+    """Train, draw, screen, pre-relax, perhaps draw offspring of that a few times, predict, acquire."""
+    yield Stage("train_surrogate", "train_surrogate", label="train surrogate")
+    yield Stage("train_gan", "train_gan", label="train gan")
+    learned = ("train_gan", "train_surrogate") if spec.generation.phonon_critic else ("train_gan",)
+    yield Stage("generate", "generate", learned, label="generate")
+    yield Stage("screen", "screen", ("generate",), label="screen")
+    before = [*_prerelaxation(spec, "screen", 0)]
+    for batch in range(1, OFFSPRING_BATCHES + 1) if spec.draws_offspring else ():
+        drawn = Stage(
+            f"offspring_{batch}",
+            "draw_offspring",
+            tuple(stage.name for stage in before),
+            label=f"draw offspring, batch {batch}",
+            arguments=(batch, OFFSPRING_BATCHES),
+            lenient=True,
+        )
+        before += [drawn, *_prerelaxation(spec, drawn.name, batch)]
+    yield from before
+    asked = ("train_surrogate", "screen", *(stage.name for stage in before))
+    yield Stage("predict", "predict", asked, label="predict", lenient=True)
+    yield Stage("acquire", "acquire", ("predict",), label="acquire")
+
+
+def _prerelaxation(spec: CampaignSpec, after: str, batch: int) -> Iterator[Stage]:
+    """Ask the cheap potential, once or twice; not at all without one. batch: of offspring, 0 for all else."""
+    if spec.prerelax is None:
+        return
+    of = f", offspring batch {batch}" if batch else ""
+    end = f"_{batch}" if batch else ""
+    yield _prerelax(f"prerelax{end}", after, f"pre-relaxing {'offspring' if batch else 'candidates'}{of}")
+    if spec.prerelax.keep == 1:
+        return
+    further = f"relaxing the promising further{of}"
+    chosen = Stage(
+        f"choose_promising{end}",
+        "choose_promising",
+        (f"prerelax{end}",),
+        label=further,
+        arguments=(batch,),
+        lenient=True,
+    )
+    yield chosen
+    yield Stage(
+        f"relax_promising{end}", "relax_promising", (chosen.name,), "prerelax", further, PRERELAX_SLOTS
+    )
+
+
+def _prerelax(name: str, after: str, label: str) -> Stage:
+    return Stage(name, "prerelax", (after,), "prerelax", label, PRERELAX_SLOTS)
+
+
+def _validation(slots: int, before: Sequence[Stage]) -> Iterator[Stage]:
+    """Relax the whole batch, then phonons near the hull it makes, then close, after all else too."""
+    batch = "acquire" if any(stage.name == "acquire" for stage in before) else "seed"
+    label = "validating" if batch == "acquire" else "validating seeds"
+    yield Stage("validate", "validate", (batch,), "oracle", label, slots)
+    yield Stage("choose_phonons", "choose_phonons", ("validate",), label=label, lenient=True)
+    yield Stage("phonons", "phonons", ("choose_phonons",), "oracle", label, slots)
+    others = tuple(stage.name for stage in before) if batch == "seed" else ()
+    yield Stage("close", "close", ("phonons", *others), label=label, lenient=True)

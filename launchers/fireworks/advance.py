@@ -51,20 +51,20 @@ def spec_of(database: Database, campaign: str) -> CampaignSpec:
 
 def _due(launchpad: Any, database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
     """Stages of a round whose time has come, finished ones included, in order."""
-    from niobe.flows import stages
+    from niobe.flows.round import one_each, prepare, single
 
     number = record.number
-    yield "prepare", lambda: [stages.prepare(spec, number)]
+    yield "prepare", lambda: [prepare(spec, number)]
     if not {"seed", "acquire"} & set(record.steps):
         return
-    yield "validate", lambda: stages.validations(spec, number, record.batch)
+    yield "validate", lambda: one_each(spec, number, "validate", record.batch)
     if "choose_phonons" not in record.steps:
         if _enough_validated(database, spec, record):
-            yield "choose phonons", lambda: [stages.phonon_choice(spec, number)]
+            yield "choose phonons", lambda: [single(spec, number, "choose_phonons")]
         return
-    yield "phonons", lambda: stages.phonons(spec, number, record.phonons)
+    yield "phonons", lambda: one_each(spec, number, "phonons", record.phonons)
     if not _phonons_wait(database, record) and not _prerelaxation_waits(launchpad, database, spec, number):
-        yield "close", lambda: [stages.closing(spec, number)]
+        yield "close", lambda: [single(spec, number, "close")]
 
 
 def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecord) -> bool:
@@ -107,7 +107,7 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
 
     Late results of an asynchronous one get phonons and are judged first. Returns what was submitted for that.
     """
-    from niobe.flows import stages
+    from niobe.flows.round import one_each
     from niobe.flows.steps.validate import close_round
     from niobe.loop.documents.records import Status
 
@@ -116,7 +116,7 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
     last = database.rounds(spec.id)[-1]
     if late := _late_phonons(database, spec, last):
         key = f"{spec.id} r{last.number} late phonons"
-        flows = partial(stages.phonons, spec, last.number, late)
+        flows = partial(one_each, spec, last.number, "phonons", late)
         return [key] if submit_once(launchpad, spec, last.number, key, flows) else []
     validated = database.records(spec.id, status=Status.VALIDATED.value)
     if any(record.verdict is None for record in validated):

@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.documents.records import Status
-from niobe.loop.documents.rounds import step_and_batch
+from niobe.loop.documents.rounds import RoundRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from niobe.loop.store.database import Database
 
-_STEPS = ("train_surrogate", "train_gan", "generate", "screen", "predict", "acquire", "close")
-_AFTER = {
-    "screen": "pre-relaxing candidates",
-    "choose_promising": "relaxing the promising further",
-    "offspring": "pre-relaxing offspring",
-}
-"""What a pre-relaxation potential does once a step is done."""
 _LOOK_EVERY = 1.0
 
 
@@ -95,21 +88,14 @@ class CampaignProgress:
         return self._database.records(self._spec.id, verdict__discovery=True)
 
 
-def doing(current: Any, spec: CampaignSpec) -> str:
-    """The step a round is at, in words."""
-    if current.number == 0:
-        return "validating seeds" if "seed" in current.steps else "making seeds"
-    missing = [step for step in _STEPS if step not in current.steps]
-    if not missing or missing == ["close"]:
-        return "validating"
-    if missing[0] == "predict" and spec.prerelax:
-        done = (step_and_batch(name) for name in reversed(current.steps))
-        last, offspring_batch = next(
-            (step, offspring_batch) for step, offspring_batch in done if step in _AFTER
-        )
-        return _AFTER[last] + (f", offspring batch {offspring_batch}" if offspring_batch else "")
-    step: str = missing[0].replace("_", " ")
-    return f"{step} {current.doing}" if current.doing else step
+def doing(current: RoundRecord, spec: CampaignSpec) -> str:
+    """The stage a round is at, in words."""
+    from niobe.flows import stages
+
+    stage = stages.current(stages.plan(spec, current.number), current.steps)
+    if stage is None:
+        return "closed"
+    return f"{stage.label} {current.doing}" if current.doing and stage.slots is None else stage.label
 
 
 def round_line(closed: Any) -> str:

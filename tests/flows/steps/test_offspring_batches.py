@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from niobe.config.spec import CampaignSpec, Generation, GeneratorShare, Prerelaxation
-from niobe.flows.round import OFFSPRING_BATCHES, preparation
+from niobe.flows.stages import OFFSPRING_BATCHES, plan
 from niobe.flows.steps.generate import draw_offspring, generate, screen
 from niobe.flows.steps.prerelax import choose_promising, prerelax_slot, relax_slot
 from niobe.loop.documents.records import Status
@@ -78,11 +78,11 @@ def test_offspring_come_after_the_first_litter_has_come_to_rest(database: Databa
 def test_without_a_prior_offspring_are_drawn_with_all_else() -> None:
     alone = SPEC.model_copy(update={"prerelax": None})
     assert not alone.draws_offspring
-    names = [[job.function.__name__ for job in preparation(spec, 1)] for spec in (alone, SPEC)]
+    names = [[stage.job for stage in plan(spec, 1)] for spec in (alone, SPEC)]
     assert "draw_offspring" not in names[0]
     bred = [place for place, name in enumerate(names[1]) if name == "draw_offspring"]
     assert len(bred) == OFFSPRING_BATCHES
     for start, end in pairwise([0, *bred, len(names[1])]):
         part = names[1][start:end]
-        assert part.count("prerelax") == part.count("relax_promising") == 8
+        assert part.count("prerelax") == part.count("relax_promising") == 1
         assert part.count("choose_promising") == 1

@@ -133,11 +133,11 @@ def test_jobs_go_to_the_machines_they_want(kind: str, oracle: str, wanted: str) 
 
 
 def test_half_a_submission_is_made_whole_once_its_claim_expired(launchpad: Any, database: Database) -> None:
-    from niobe.flows import stages
+    from niobe.flows.round import one_each
 
     database.create_campaign(SPEC)
     batch = [f"c{number}" for number in range(4)]
-    flows = lambda: stages.validations(SPEC, 1, batch)  # noqa: E731
+    flows = lambda: one_each(SPEC, 1, "validate", batch)  # noqa: E731
     assert submit_once(launchpad, SPEC, 1, "key", flows)
     torn, gone = list(launchpad.workflows.find({}))[:2]
     launchpad.fireworks.delete_many({"fw_id": {"$in": torn["nodes"]}})
@@ -238,9 +238,9 @@ def test_a_lock_left_behind_is_released(launchpad: Any, database: Database) -> N
 def test_a_child_left_waiting_by_a_torn_update_is_made_ready(launchpad: Any, database: Database) -> None:
     spec = SPEC.model_copy(update={"id": "torn"})
     database.create_campaign(spec)
-    from niobe.flows import stages
+    from niobe.flows.round import prepare
 
-    submit_once(launchpad, spec, 1, "torn r1 prepare", lambda: [stages.prepare(spec, 1)])
+    submit_once(launchpad, spec, 1, "torn r1 prepare", lambda: [prepare(spec, 1)])
     database.open_round("torn", 0)
     complete(launchpad, "torn r1 train_gan")
     launchpad.fireworks.update_one({"name": "torn r1 generate"}, {"$set": {"state": "WAITING"}})
@@ -253,11 +253,11 @@ def test_a_child_left_waiting_by_a_torn_update_is_made_ready(launchpad: Any, dat
 
 
 def test_a_workflow_between_two_jobs_is_not_finished(launchpad: Any, database: Database) -> None:
-    from niobe.flows import stages
+    from niobe.flows.round import prepare
 
     spec = SPEC.model_copy(update={"id": "between"})
     database.create_campaign(spec)
-    submit_once(launchpad, spec, 1, "between r1 prepare", lambda: [stages.prepare(spec, 1)])
+    submit_once(launchpad, spec, 1, "between r1 prepare", lambda: [prepare(spec, 1)])
     launchpad.fireworks.update_many({"state": "READY"}, {"$set": {"state": "COMPLETED"}})
     assert set(states(launchpad).values()) == {"COMPLETED", "WAITING"}
     assert unfinished(launchpad, ["between"]) == 4

@@ -3,6 +3,7 @@
 import pytest
 
 from niobe.config.spec import CampaignSpec, Prerelaxation
+from niobe.flows.stages import plan
 from niobe.launchers.local.progress import doing
 from niobe.loop.documents.rounds import RoundRecord
 
@@ -47,3 +48,14 @@ def test_how_far_a_step_has_come_follows_it() -> None:
         campaign="t", number=1, state="open", steps={"train_surrogate": 1.0}, doing="3 of 9"
     )
     assert doing(running, PLAIN) == "train gan 3 of 9"
+
+
+def test_a_plan_needs_only_what_comes_before_and_ends_by_closing() -> None:
+    for spec in (PLAIN, WITH_PRERELAXATION):
+        for number in (0, 1):
+            names: list[str] = []
+            for stage in plan(spec, number):
+                assert set(stage.needs) <= set(names), stage
+                names.append(stage.name)
+            assert len(set(names)) == len(names)
+            assert names[-4:] == ["validate", "choose_phonons", "phonons", "close"]
