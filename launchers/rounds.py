@@ -35,7 +35,7 @@ def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
 
     rounds = database.rounds(spec.id)
     campaign = database.create_campaign(spec)
-    unfinished = [record.number for record in rounds if record.state == "open"]
+    unfinished = [record.number for record in rounds if not record.closed]
     if unfinished:
         return unfinished[0], "stopped by the user" if campaign.stop else ""
     seconds = oracle_seconds(database.records(spec.id))
@@ -50,14 +50,14 @@ def end_campaign(database: Database, spec: CampaignSpec, reason: str) -> None:
     import shutil
 
     from niobe.flows.steps.validate import work_of
+    from niobe.loop.documents.rounds import CampaignState
 
     shutil.rmtree(work_of(spec), ignore_errors=True)
-    state = "stopped" if reason == "stopped by the user" else "finished"
+    stopped = database.create_campaign(spec).stop
+    state = CampaignState.STOPPED if stopped else CampaignState.FINISHED
     database.update_campaign(spec.id, state=state, reason=reason)
 
 
 def note(database: Database, spec: CampaignSpec, number: int, errors: Mapping[str, str]) -> None:
     """Add the jobs that failed to the round's notes."""
-    if errors:
-        notes = database.round(spec.id, number).notes + [f"{name}: {error}" for name, error in errors.items()]
-        database.update_round(spec.id, number, notes=notes)
+    database.add_notes(spec.id, number, [f"{name}: {error}" for name, error in errors.items()])

@@ -15,10 +15,10 @@ from niobe.flows.oracles.base import Answer, CalculationDiedError, NoCureError, 
 from niobe.flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
 from niobe.loop.crystals.similarity import spacegroup_number
 from niobe.loop.crystals.validity import collapsed_distance
-from niobe.loop.documents.records import Failure, Validation
+from niobe.loop.documents.records import Failure, PhononVerdict, Stability, Validation
 from niobe.loop.documents.structures import symmetrised
 from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
-from niobe.loop.stability.phonons import Dynamics, dynamics, looked_at_again, unconfirmed, undecided
+from niobe.loop.stability.phonons import Dynamics, dynamics, looked_at_again, unconfirmed
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -31,7 +31,6 @@ _CAUSES = {
     CalculationDiedError: "died",
     NoCureError: "no_cure",
 }
-PHONONS_OPEN = "phonons not run yet"
 _SYMMETRY_COST = 1e-3
 _FINAL = tuple(_CAUSES)
 
@@ -118,7 +117,7 @@ def _relax(
         max_force=answer.max_force,
         steps=relaxed.steps,
         seconds={"relax": round(time.monotonic() - started, 3)},
-        phonon=undecided(spec.phonons.tolerance, PHONONS_OPEN),
+        phonon=PhononVerdict(outcome=Stability.PENDING, tolerance=spec.phonons.tolerance),
     )
 
 

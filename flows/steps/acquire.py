@@ -107,9 +107,9 @@ def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     """
     number = round_record.number
     batch, choices, chosen = _choose(database, spec, number)
-    notes = list(dict.fromkeys([*round_record.notes, *chosen]))
     digest = batch_digest(batch)
-    database.update_round(spec.id, number, batch=batch, batch_digest=digest, notes=notes)
+    database.update_round(spec.id, number, batch=batch, batch_digest=digest)
+    database.add_notes(spec.id, number, chosen)
     for record in _chosen_before(database, spec, number):
         if record.id not in choices:
             database.update_record(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
@@ -229,9 +229,9 @@ def _p_target(
 
 def _observed(spec: CampaignSpec, found: Sequence[StructureRecord]) -> FloatArray:
     """What was found, as acquisition sees it: −e_above_hull (eV/atom), dynamically stable, novelty 0."""
-    dynamics = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0, Stability.UNDECIDED: 0.5}
+    dynamics = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0}
     rows = [
-        (-record.verdict.e_above_hull_now, dynamics[record.validation.phonon.outcome], 0.0)
+        (-record.verdict.e_above_hull_now, dynamics.get(record.validation.phonon.outcome, 0.5), 0.0)
         for record in found
         if record.validation and record.verdict and not is_reference(spec, record)
     ]

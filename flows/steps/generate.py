@@ -45,11 +45,11 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     """
     number, total = round_record.number, spec.generation.candidates
     mix, missing = _without_untrained(spec, number, _shares(database, spec, number))
-    notes = list(dict.fromkeys([*round_record.notes, *missing]))
+    database.add_notes(spec.id, number, missing)
     modes = _sample(database, spec, number, "soft_mode", counts(mix, total).get("soft_mode", 0))
     mix.pop("soft_mode", None)
     wanted = counts(mix, total - len(modes.samples))
-    database.update_round(spec.id, number, wanted=wanted, notes=notes)
+    database.update_round(spec.id, number, wanted=wanted)
     drawn_now = [name for name in wanted if name != "offspring" or not spec.draws_offspring]
     batches = {name: _sample(database, spec, number, name, wanted[name]) for name in drawn_now}
     batches["soft_mode"] = modes
@@ -60,7 +60,7 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
         if reason:
             instead = counts(without(mix, "gan", _UNTRAINED), wanted["gan"])
             note = f"the GAN collapsed ({reason}); {', '.join(sorted(instead))} drew its {wanted['gan']}"
-            database.update_round(spec.id, number, notes=[*notes, note])
+            database.add_notes(spec.id, number, [note])
             batches = _fall_back(database, spec, number, batches, instead)
     _store(database, spec, number, batches)
 

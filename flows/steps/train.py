@@ -67,7 +67,7 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     name: str = chosen.model
     if name == "auto":
         name, why = choose_model(chosen, structures, targets["formation_energy_per_atom"], seed=seed)
-        database.update_round(spec.id, round_record.number, notes=[*round_record.notes, why])
+        database.add_notes(spec.id, round_record.number, [why])
     model = make_surrogate(name, members=chosen.members, epochs=chosen.epochs, options=chosen.options)
     model.fit(structures, targets, seed=seed)
     learned_from = [record.id for record in records] + [entry.id for entry, _ in foreign]
@@ -271,22 +271,22 @@ def _reporter(database: Database, spec: CampaignSpec, number: int, what: str) ->
 
 def gan_weights(records: Sequence[StructureRecord]) -> FloatArray:
     """Weight 1 on the hull, falling by e for every 0.1 eV/atom; unstable ones count half. Shape (n,)."""
-    return np.array([_closeness(record) * (0.5 if _is_unstable(record) else 1.0) for record in records])
+    return np.array(
+        [_closeness(record) * (0.5 if record.dynamically_unstable else 1.0) for record in records]
+    )
 
 
 def gan_targets(records: Sequence[StructureRecord]) -> NDArray[np.bool_]:
     """Which records show the GAN what stable is: near the hull, and phonons did not say otherwise. (n,)."""
-    return np.array([_closeness(record) >= _NEAR and not _is_unstable(record) for record in records], bool)
+    return np.array(
+        [_closeness(record) >= _NEAR and not record.dynamically_unstable for record in records], bool
+    )
 
 
 def _closeness(record: StructureRecord) -> float:
     """1 on the newest hull, falling by e for every 0.1 eV/atom above it."""
     above = record.verdict.e_above_hull_now if record.verdict else 0.0
     return max(float(np.exp(-above / _ENERGY_SCALE)), _LEAST_WEIGHT)
-
-
-def _is_unstable(record: StructureRecord) -> bool:
-    return record.validation is not None and record.validation.phonon.outcome is Stability.UNSTABLE
 
 
 def _finished(database: Database, spec: CampaignSpec) -> list[StructureRecord]:

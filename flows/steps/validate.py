@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from niobe.config.settings import Settings
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Oracle
-from niobe.flows.oracles.calculation import PHONONS_OPEN, phonons, validate_structure
+from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, round_metrics
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.records import Failure, PhononVerdict, Stability, Status, StructureRecord
-from niobe.loop.documents.rounds import PhononRecord, RoundRecord
+from niobe.loop.documents.records import Failure, PhononVerdict, Status, StructureRecord
+from niobe.loop.documents.rounds import PhononRecord, RoundRecord, RoundState
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.generators.soft_mode_families import SAME_ENERGY
 from niobe.loop.stability.hull import build_hull, elemental_energies
@@ -64,17 +64,18 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     into a structure that came before it. Results that came after their own round closed are chosen from too.
     """
     validated = database.records(spec.id, status=Status.VALIDATED.value)
-    if not any(phonons_open(record) for record in validated):
+    if not any(record.phonons_pending for record in validated):
         return
     above = _above_hull(spec, round_record.number, validated)
     chosen, seen = [], SeenStructures()
     for record in in_order(validated):
         others = _unstable_above(record, validated)
-        reason = _why_no_phonons(spec, record, above[record.id], seen, others) if phonons_open(record) else ""
+        pending = record.phonons_pending
+        reason = _why_no_phonons(spec, record, above[record.id], seen, others) if pending else ""
         seen.add(record.id, relaxed_structure(record))
         if reason:
             _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
-        elif phonons_open(record):
+        elif pending:
             chosen.append(record.id)
     database.update_round(spec.id, round_record.number, phonons=chosen)
 
@@ -88,7 +89,7 @@ def _above_hull(spec: CampaignSpec, number: int, validated: Sequence[StructureRe
 def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Phonons of every ``slots``-th structure from ``slot`` on that the round chose, unless stored."""
     chosen = database.round(spec.id, number).phonons[slot::slots]
-    waiting = [record for record in map(database.record, chosen) if phonons_open(record)]
+    waiting = [record for record in map(database.record, chosen) if record.phonons_pending]
     if not waiting:
         return
     judge = make_oracle(spec.phonon_oracle)
@@ -104,15 +105,10 @@ def give_up_on(database: Database, spec: CampaignSpec, identifier: str, step: st
         database.finish_validation(identifier, status=Status.FAILED, failure=failure)
         return
     record = database.record(identifier)
-    if phonons_open(record):
+    if record.phonons_pending:
         reason = f"phonons failed: {failure.cause}"
         database.update_record(identifier, failure=failure)
         _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
-
-
-def phonons_open(record: StructureRecord) -> bool:
-    """Whether the record still waits for its dynamical verdict."""
-    return record.validation is not None and record.validation.phonon.reason == PHONONS_OPEN
 
 
 def _unstable_above(record: StructureRecord, validated: Sequence[StructureRecord]) -> set[str]:
@@ -122,7 +118,7 @@ def _unstable_above(record: StructureRecord, validated: Sequence[StructureRecord
         for other in validated
         if record.validation
         and other.validation
-        and other.validation.phonon.outcome is Stability.UNSTABLE
+        and other.dynamically_unstable
         and other.validation.energy_per_atom > record.validation.energy_per_atom + SAME_ENERGY
     }
 
@@ -231,4 +227,4 @@ def _require_quorum(
 def _store_metrics(database: Database, spec: CampaignSpec, number: int) -> None:
     round_record = database.round(spec.id, number)
     metrics = round_metrics(spec, round_record, database.records(spec.id))
-    database.update_round(spec.id, number, metrics=metrics, state="closed")
+    database.update_round(spec.id, number, metrics=metrics, state=RoundState.CLOSED)

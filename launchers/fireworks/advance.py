@@ -82,9 +82,7 @@ def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecor
 
 
 def _phonons_wait(database: Database, record: RoundRecord) -> bool:
-    from niobe.flows.steps.validate import phonons_open
-
-    return any(phonons_open(database.record(identifier)) for identifier in record.phonons)
+    return any(database.record(identifier).phonons_pending for identifier in record.phonons)
 
 
 def _prerelaxation_waits(launchpad: Any, database: Database, spec: CampaignSpec, number: int) -> bool:
@@ -127,12 +125,12 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
 
 def _late_phonons(database: Database, spec: CampaignSpec, last: RoundRecord) -> list[str]:
     """What came after the last choice of phonons and was chosen for them since; none once all have them."""
-    from niobe.flows.steps.validate import choose_phonons, phonons_open
+    from niobe.flows.steps.validate import choose_phonons
     from niobe.loop.documents.records import Status
 
     def waiting() -> set[str]:
         validated = database.records(spec.id, status=Status.VALIDATED.value)
-        return {record.id for record in validated if phonons_open(record)}
+        return {record.id for record in validated if record.phonons_pending}
 
     if not waiting() <= set(last.phonons):
         choose_phonons(database, spec, last)

@@ -54,7 +54,7 @@ class RocketDisplay:
             (campaign.id, record.number): record
             for campaign in database.campaigns()
             for record in database.rounds(campaign.id)
-            if record.state == "closed"
+            if record.closed
         }
         for key in sorted(closed.keys() - (self._closed if self._closed is not None else closed.keys())):
             self._console.print(f"{key[0]} {round_line(closed[key])}")

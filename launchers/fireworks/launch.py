@@ -17,15 +17,17 @@ def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> s
 
     Raises ConfigError where a campaign of that id has another spec.
     """
+    from niobe.loop.documents.rounds import CampaignState
+
     record = database.create_campaign(spec)
     database.mongo["outputs"].create_index("uuid")
     database.update_campaign(spec.id, **{"spec.launcher": "fireworks"})
-    if record.state != "running" and not record.stop:
-        database.update_campaign(spec.id, state="running", reason="")
+    if record.state is not CampaignState.RUNNING and not record.stop:
+        database.update_campaign(spec.id, state=CampaignState.RUNNING, reason="")
     again = rerun_given_up(launchpad, spec.id)
     submitted = advance(launchpad, database, spec.id)
     ended = database.create_campaign(spec)
-    if ended.state != "running":
+    if ended.state is not CampaignState.RUNNING:
         return f"{ended.state}: {ended.reason}"
     tried = f"; {again} jobs that were given up run again" if again else ""
     return f"submitted {', '.join(submitted) or 'already'}{tried}; `niobe rockets N` runs it"

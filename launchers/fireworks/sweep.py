@@ -47,7 +47,9 @@ def sweep(launchpad: Any, database: Database) -> dict[str, int]:
 
 def running(database: Database) -> list[CampaignRecord]:
     """Campaigns that rockets are to run; what a local launcher runs is its own."""
-    launched = [campaign for campaign in database.campaigns() if campaign.state == "running"]
+    from niobe.loop.documents.rounds import CampaignState
+
+    launched = [campaign for campaign in database.campaigns() if campaign.state is CampaignState.RUNNING]
     return [campaign for campaign in launched if campaign.spec["launcher"] == "fireworks"]
 
 

@@ -44,7 +44,7 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: 
 
 
 def _require_closed(database: Database, spec: CampaignSpec, number: int, errors: dict[str, str]) -> None:
-    if database.round(spec.id, number).state == "closed":
+    if database.round(spec.id, number).closed:
         return
     failed = "; ".join(f"{name}: {error}" for name, error in errors.items()) or "no step reported why"
     raise StepFailedError(f"round {number} could not close: {failed}")

@@ -33,7 +33,7 @@ class CampaignProgress:
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("starting", total=spec.budget.validations, state="")
         self._looked = 0.0
-        self._closed = {r.number for r in database.rounds(spec.id) if r.state == "closed"}
+        self._closed = {r.number for r in database.rounds(spec.id) if r.closed}
         self._known = {r.id for r in self._discoveries()}
 
     def __enter__(self) -> CampaignProgress:
@@ -71,7 +71,7 @@ class CampaignProgress:
         return self._database.count(self._spec.id, status=status.value, **equal)
 
     def _show_closed(self, rounds: list[Any]) -> None:
-        new = [r for r in rounds if r.state == "closed" and r.number not in self._closed]
+        new = [r for r in rounds if r.closed and r.number not in self._closed]
         if not new:
             return
         for record in self._discoveries():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from niobe.config.spec import CampaignSpec
-from niobe.loop.documents.records import Stability, Status, StructureRecord
+from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
 from niobe.loop.store.database import Database
 
@@ -60,7 +60,7 @@ def best_records(database: Database, campaign: str, *, stable: bool) -> list[Str
     """Validated, unique records by e_above_hull now; ``stable``: dynamically stable ones only."""
     found = [r for r in database.records(campaign, status=Status.VALIDATED.value) if r.verdict]
     if stable:
-        found = [r for r in found if r.validation and r.validation.phonon.outcome is Stability.STABLE]
+        found = [r for r in found if r.dynamically_stable]
     unique = [r for r in found if r.verdict and r.verdict.duplicate_of is None]
     return sorted(unique, key=lambda r: (r.verdict.e_above_hull_now if r.verdict else 0.0, r.id))
 

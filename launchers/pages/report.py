@@ -14,7 +14,7 @@ from niobe.launchers.pages.rendering import asset, render
 from niobe.launchers.pages.scenes import structure_scene
 from niobe.launchers.pages.views import lineage_nodes
 from niobe.loop.campaign.closing import acceleration_line
-from niobe.loop.documents.records import Stability, StructureRecord
+from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import HullRecord, PhononRecord, RoundRecord
 
 _MOST_SHOWN = 6
@@ -57,7 +57,7 @@ def _worth_showing(records: Sequence[StructureRecord]) -> list[StructureRecord]:
     unique = [
         r for r in records if r.round > 0 and r.verdict and r.validation and r.verdict.duplicate_of is None
     ]
-    stable = [r for r in unique if r.validation and r.validation.phonon.outcome is Stability.STABLE]
+    stable = [r for r in unique if r.dynamically_stable]
     return sorted(
         stable,
         key=lambda r: (
@@ -68,7 +68,7 @@ def _worth_showing(records: Sequence[StructureRecord]) -> list[StructureRecord]:
 
 
 def _figures(records: Sequence[StructureRecord], rounds: Sequence[RoundRecord]) -> list[tuple[Any, str]]:
-    closed = [r for r in rounds if r.state == "closed" and r.number > 0]
+    closed = [r for r in rounds if r.closed and r.number > 0]
     return [
         (sum(r.verdict is not None and r.verdict.discovery for r in records), "discoveries"),
         (sum(r.metrics.validated for r in closed), "validated"),

@@ -12,7 +12,7 @@ from niobe.launchers.local.progress import doing
 from niobe.launchers.output.tables import descent, lineage_rows
 from niobe.loop.campaign.closing import acceleration_text
 from niobe.loop.documents.records import Status, StructureRecord
-from niobe.loop.documents.rounds import CampaignRecord, HullRecord, RoundMetrics, RoundRecord
+from niobe.loop.documents.rounds import CampaignRecord, CampaignState, HullRecord, RoundMetrics, RoundRecord
 from niobe.loop.store.database import Database
 
 Values = dict[str, Any]
@@ -31,21 +31,21 @@ _DONE = (Status.VALIDATED.value, Status.FAILED.value)
 def snapshot(database: Database, campaign: CampaignRecord, rounds: Sequence[RoundRecord]) -> Values:
     """The state of a campaign as its page shows it live; cheap enough to ask for once a second."""
     spec = CampaignSpec.model_validate(campaign.spec)
-    closed = [r for r in rounds if r.state == "closed" and r.number > 0]
-    current = rounds[-1] if rounds and rounds[-1].state == "open" else None
+    closed = [r for r in rounds if r.closed and r.number > 0]
+    current = rounds[-1] if rounds and not rounds[-1].closed else None
     done = _finished(database, campaign.id, current) if current else Counter[str]()
     counts = _candidates(database, campaign.id, current.number) if current and current.number > 0 else {}
     spent = sum(r.metrics.validated + r.metrics.failed for r in closed)
     return {
         "state": campaign.state,
         "reason": campaign.reason,
-        "stopping": campaign.stop and campaign.state == "running",
+        "stopping": campaign.stop and campaign.state is CampaignState.RUNNING,
         "round": current.number if current else (rounds[-1].number if rounds else 0),
         "doing": doing(current, spec) if current else "between rounds",
         "discoveries": database.count(campaign.id, verdict__discovery=True),
         "records": database.count(campaign.id),
         "spent": spent + (done.total() if current and current.number > 0 else 0),
-        "failed": sum(r.metrics.failed for r in rounds if r.state == "closed") + done[Status.FAILED.value],
+        "failed": sum(r.metrics.failed for r in rounds if r.closed) + done[Status.FAILED.value],
         "budget": spec.budget.validations + campaign.extra_validations,
         "closed": len(closed),
         "rounds": spec.budget.rounds + campaign.extra_rounds,

@@ -10,7 +10,7 @@ import numpy as np
 from niobe.config.spec import CampaignSpec
 from niobe.loop.campaign.acceleration import hit_ratio
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.records import Failure, Stability, Status, StructureRecord, Verdict
+from niobe.loop.documents.records import Failure, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord
 from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.stability.hull import build_hull
@@ -56,10 +56,12 @@ class _Crystals:
     def find(self, record: StructureRecord) -> str | None:
         structure = relaxed_structure(record)
         duplicate = self._others.find(structure)
-        return duplicate if duplicate or _dynamically_stable(record) else self._unstable.find(structure)
+        return duplicate if duplicate or record.dynamically_stable else self._unstable.find(structure)
 
     def add(self, record: StructureRecord) -> None:
-        (self._unstable if _unstable(record) else self._others).add(record.id, relaxed_structure(record))
+        (self._unstable if record.dynamically_unstable else self._others).add(
+            record.id, relaxed_structure(record)
+        )
 
 
 def _verdict(
@@ -103,7 +105,7 @@ def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, dupl
         and not is_reference(spec, record)
         and duplicate_of is None
         and above <= spec.hull_tolerance
-        and (validation.phonon.outcome is Stability.STABLE or not spec.phonons.enabled)
+        and (record.dynamically_stable or not spec.phonons.enabled)
     )
 
 
@@ -131,7 +133,7 @@ def round_metrics(
         validated=len(validated),
         failed=sum(record.status is Status.FAILED for record in batch),
         stable=len(stable),
-        dynamically_stable=sum(_dynamically_stable(record) for record in validated),
+        dynamically_stable=sum(record.dynamically_stable for record in validated),
         discoveries=sum(_discovered_in(record, round_record.number) for record in records),
         displaced=sum(_displaced_in(record, round_record.number) for record in records),
         hit_rate=_hit_rate(batch, "acquired"),
@@ -161,14 +163,6 @@ def _prediction_errors(validated: Sequence[StructureRecord]) -> tuple[FloatArray
         rows.append((predicted.mean - record.verdict.formation_energy_per_atom, predicted.std))
     table = np.array(rows, dtype=float).reshape(-1, 2)
     return table[:, 0], table[:, 1]
-
-
-def _dynamically_stable(record: StructureRecord) -> bool:
-    return record.validation is not None and record.validation.phonon.outcome is Stability.STABLE
-
-
-def _unstable(record: StructureRecord) -> bool:
-    return record.validation is not None and record.validation.phonon.outcome is Stability.UNSTABLE
 
 
 def _discovered_in(record: StructureRecord, number: int) -> bool:

@@ -34,7 +34,7 @@ def why_stop(
     spec: CampaignSpec, campaign: CampaignRecord, rounds: Sequence[RoundRecord], spent: int, seconds: float
 ) -> str:
     """Why no further round is opened, or "" to go on. ``spent``: validations; ``seconds``: of the oracle."""
-    closed = [record for record in rounds if record.state == "closed" and record.number > 0]
+    closed = [record for record in rounds if record.closed and record.number > 0]
     if campaign.stop:
         return "stopped by the user"
     if len(closed) >= spec.budget.rounds + campaign.extra_rounds:

@@ -17,7 +17,8 @@ def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRec
     database.insert(records)
     batch = [record.id for record in records]
     notes = [f"{len(entries)} structures of the sources are recomputed"] if entries else []
-    database.update_round(spec.id, round_record.number, batch=batch, notes=[*broken, *notes])
+    database.add_notes(spec.id, round_record.number, [*broken, *notes])
+    database.update_round(spec.id, round_record.number, batch=batch)
 
 
 def source_entries(database: Database, spec: CampaignSpec) -> list[SourceEntry]:

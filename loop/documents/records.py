@@ -36,8 +36,9 @@ class Status(StrEnum):
 
 
 class Stability(StrEnum):
-    """Outcome of the phonon verdict. NaN, disagreement or no phonons within the window: undecided."""
+    """Outcome of the phonon verdict. Pending: not run yet. NaN, disagreement or never run: undecided."""
 
+    PENDING = "pending"
     STABLE = "stable"
     UNSTABLE = "unstable"
     UNDECIDED = "undecided"
@@ -209,6 +210,25 @@ class StructureRecord(_Part):
     validation: Validation | None = None
     verdict: Verdict | None = None
     failure: Failure | None = None
+
+    @property
+    def dynamically_stable(self) -> bool:
+        """Whether phonons say that it is stable."""
+        return self._dynamics is Stability.STABLE
+
+    @property
+    def dynamically_unstable(self) -> bool:
+        """Whether phonons say that it is unstable."""
+        return self._dynamics is Stability.UNSTABLE
+
+    @property
+    def phonons_pending(self) -> bool:
+        """Whether it waits for its dynamical verdict."""
+        return self._dynamics is Stability.PENDING
+
+    @property
+    def _dynamics(self) -> Stability | None:
+        return self.validation.phonon.outcome if self.validation else None
 
 
 def is_own_folder(record: StructureRecord, files: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -60,8 +61,23 @@ class RoundMetrics(_Part):
     best_e_above_hull: float | None = None
 
 
+class RoundState(StrEnum):
+    """A round is open until its verdicts stand; open -> closed."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class CampaignState(StrEnum):
+    """running -> finished or stopped (by a person) -> running again where it is launched again."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+
+
 class RoundRecord(_Part):
-    """state runs open -> closed; ``batch_digest`` hashes the ids of the validated batch in order.
+    """``batch_digest`` hashes the ids of the validated batch in order.
 
     wanted: candidates asked of each generator, once soft modes have been followed.
     promising: ids of those candidates that the pre-relaxation potential relaxes further in this round.
@@ -72,7 +88,7 @@ class RoundRecord(_Part):
 
     campaign: str
     number: int
-    state: Literal["open", "closed"]
+    state: RoundState = RoundState.OPEN
     batch: list[str] = []
     batch_digest: str = ""
     wanted: dict[str, int] = {}
@@ -82,6 +98,11 @@ class RoundRecord(_Part):
     doing: str = ""
     metrics: RoundMetrics = RoundMetrics()
     notes: list[str] = []
+
+    @property
+    def closed(self) -> bool:
+        """Whether its verdicts stand."""
+        return self.state is RoundState.CLOSED
 
 
 def step_and_batch(name: str) -> tuple[str, str]:
@@ -149,7 +170,7 @@ class CampaignRecord(_Part):
     spec: dict[str, Any]
     spec_digest: str
     schema_version: int
-    state: Literal["running", "finished", "stopped"] = "running"
+    state: CampaignState = CampaignState.RUNNING
     reason: str = ""
     stop: bool = False
     extra_validations: int = 0

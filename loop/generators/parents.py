@@ -9,7 +9,7 @@ import numpy as np
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.records import Stability, Status, StructureRecord
+from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.structures import candidate_structure, phonon_structure, relaxed_structure
 from niobe.loop.generators import Parent, SoftParent
 from niobe.loop.stability.prerelaxed import above_joint_hull, prerelaxed_references
@@ -26,13 +26,7 @@ def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[So
     records = database.records(spec.id)
     children = [r for r in records if r.lineage.generator == "soft_mode" and r.round < number]
     followed = {parent for child in children for parent in child.lineage.parents}
-    unstable = [
-        record
-        for record in records
-        if record.validation
-        and record.validation.phonon.outcome is Stability.UNSTABLE
-        and record.id not in followed
-    ]
+    unstable = [record for record in records if record.dynamically_unstable and record.id not in followed]
     parents = []
     for record in sorted(unstable, key=lambda r: (r.verdict.e_above_hull_now if r.verdict else 9.0, r.id)):
         phonons = database.phonons(record.id)

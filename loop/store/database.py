@@ -323,7 +323,7 @@ class Database:
 
     def open_round(self, campaign: str, number: int) -> RoundRecord:
         """The round of that number, opened if it is not there."""
-        record = RoundRecord(campaign=campaign, number=number, state="open")
+        record = RoundRecord(campaign=campaign, number=number)
         key = {"campaign": campaign, "number": number}
         self._mongo["rounds"].update_one(key, {"$setOnInsert": record.model_dump(mode="json")}, upsert=True)
         return self.round(campaign, number)
@@ -344,6 +344,12 @@ class Database:
         """Set fields of one round; a key with ``__`` reaches into a subdocument."""
         changes = {key.replace("__", "."): value for key, value in plain(fields).items()}
         self._mongo["rounds"].update_one({"campaign": campaign, "number": number}, {"$set": changes})
+
+    def add_notes(self, campaign: str, number: int, notes: Sequence[str]) -> None:
+        """Add notes to a round, each once, whatever other steps of it note at the same time."""
+        if notes:
+            added = {"$addToSet": {"notes": {"$each": list(notes)}}}
+            self._mongo["rounds"].update_one({"campaign": campaign, "number": number}, added)
 
     # hulls and phonons
 

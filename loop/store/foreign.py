@@ -19,6 +19,7 @@ from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.documents.records import Status, StructureRecord, is_own_folder, record_id
 from niobe.loop.documents.rounds import (
     CampaignRecord,
+    CampaignState,
     HullRecord,
     PhononRecord,
     RoundRecord,
@@ -211,8 +212,8 @@ def _check_campaign(known: ForeignCampaign, record: CampaignRecord) -> str:
         raise ValueError(f"campaign {known.spec.id!r}: its id, spec and digest disagree")
     record.spec = spec.model_dump(mode="json")
     record.stop = False
-    if record.state == "running":  # Workers go on by themselves with what runs.
-        record.state, record.reason = "stopped", IMPORTED
+    if record.state is CampaignState.RUNNING:  # Workers go on by themselves with what runs.
+        record.state, record.reason = CampaignState.STOPPED, IMPORTED
     return record.id
 
 

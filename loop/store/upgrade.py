@@ -99,12 +99,19 @@ def _structure_from_1(document: Document) -> Document:
 
 
 def _structure_from_3(document: Document) -> Document:
-    """Version 4 says ``prerelaxed`` for ``prior``, and ``selection`` for the ``arm`` of a choice."""
+    """Version 4 says ``prerelaxed`` for ``prior``, and ``selection`` for the ``arm`` of a choice.
+
+    That phonons are pending was a sentence among the reasons of what is undecided.
+    """
     document = dict(document)
     document["prerelaxed"] = document.pop("prior", None)
     if choice := document.get("choice"):
         renamed = {key: value for key, value in choice.items() if key != "arm"}
         document["choice"] = renamed | {"selection": choice["arm"]}
+    validation = document.get("validation")
+    if validation and validation["phonon"]["reason"] == "phonons not run yet":
+        pending = validation["phonon"] | {"outcome": "pending", "reason": ""}
+        document["validation"] = validation | {"phonon": pending}
     return document
 
 

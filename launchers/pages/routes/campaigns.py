@@ -17,7 +17,7 @@ from niobe.launchers.pages import hull_plots, plots, views
 from niobe.launchers.pages.rendering import render
 from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
 from niobe.loop.documents.records import Status
-from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.documents.rounds import CampaignState, RoundRecord
 from niobe.loop.store.database import Database
 
 router = APIRouter()
@@ -81,7 +81,7 @@ def _progress(database: Database, campaign: str) -> tuple[str, bool]:
     if found is None:
         return "", True
     state = views.snapshot(database, found, database.rounds(campaign))
-    return render("live.html", s=state), state["state"] != "running"
+    return render("live.html", s=state), state["state"] != CampaignState.RUNNING
 
 
 @router.post("/campaigns/{campaign}/stop")

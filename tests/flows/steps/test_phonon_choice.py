@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from niobe.flows.oracles.calculation import PHONONS_OPEN
 from niobe.flows.steps.validate import choose_phonons
-from niobe.loop.documents.records import Choice, Stability, StructureRecord
-from niobe.loop.stability.phonons import undecided
+from niobe.loop.documents.records import Choice, PhononVerdict, Stability, StructureRecord
 from niobe.loop.store.database import Database
 from tests.loop.factory import SPEC, element, nbo, validated
 
@@ -16,7 +14,9 @@ def waiting(a: float, energy: float, index: int) -> StructureRecord:
     """NbO that still waits for its phonons."""
     record = validated(nbo(a), energy, round_number=2, index=index)
     assert record.validation is not None
-    still = record.validation.model_copy(update={"phonon": undecided(0.1, PHONONS_OPEN)})
+    still = record.validation.model_copy(
+        update={"phonon": PhononVerdict(outcome=Stability.PENDING, tolerance=0.1)}
+    )
     choice = Choice(function="greedy", selection="acquired", rank=index)
     return record.model_copy(update={"validation": still, "choice": choice})
 

@@ -14,7 +14,6 @@ import pytest
 from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec, Prerelaxation
-from niobe.flows.oracles.calculation import PHONONS_OPEN
 from niobe.launchers.fireworks import sweep as sweeping
 from niobe.launchers.fireworks.advance import advance
 from niobe.launchers.fireworks.launch import launch_campaign
@@ -23,8 +22,7 @@ from niobe.launchers.fireworks.submission import submit_once
 from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
 from niobe.launchers.fireworks.workflows import category
 from niobe.loop.campaign.seeding import seed_campaign
-from niobe.loop.documents.records import Status
-from niobe.loop.stability.phonons import undecided
+from niobe.loop.documents.records import PhononVerdict, Stability, Status
 from niobe.loop.store.database import Database
 from tests.loop.factory import element, nbo, validated
 
@@ -328,7 +326,7 @@ def test_a_result_later_than_the_last_round_gets_phonons_and_a_verdict(
     late = validated(nbo(), -9.5, round_number=1)
     assert late.validation
     stable = late.validation.phonon
-    open_ = undecided(0.1, PHONONS_OPEN)
+    open_ = PhononVerdict(outcome=Stability.PENDING, tolerance=0.1)
     late = late.model_copy(update={"validation": late.validation.model_copy(update={"phonon": open_})})
     database.insert([*known, late])
     for number in (0, 1):

@@ -40,13 +40,11 @@ BEFORE = ("train_surrogate", "train_gan", "generate", "screen")
 )
 def test_the_step_a_round_is_at_in_words(spec: CampaignSpec, done: tuple[str, ...], words: str) -> None:
     steps = dict.fromkeys(done, 1.0)
-    assert doing(RoundRecord(campaign="t", number=1, state="open", steps=steps), spec) == words
+    assert doing(RoundRecord(campaign="t", number=1, steps=steps), spec) == words
 
 
 def test_how_far_a_step_has_come_follows_it() -> None:
-    running = RoundRecord(
-        campaign="t", number=1, state="open", steps={"train_surrogate": 1.0}, doing="3 of 9"
-    )
+    running = RoundRecord(campaign="t", number=1, steps={"train_surrogate": 1.0}, doing="3 of 9")
     assert doing(running, PLAIN) == "train gan 3 of 9"
 
 

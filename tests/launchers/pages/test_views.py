@@ -14,12 +14,13 @@ from niobe.launchers.pages import hull_plots, plots, views
 from niobe.loop.benchmark.ablation import SIZES, ablation_series
 from niobe.loop.campaign.closing import acceleration_line, close_round
 from niobe.loop.documents.records import Choice, Failure, Status, StructureRecord
-from niobe.loop.documents.rounds import RoundMetrics, RoundRecord
+from niobe.loop.documents.rounds import RoundMetrics, RoundRecord, RoundState
 from niobe.loop.stability.hull import build_hull
 from niobe.loop.store.database import Database
 from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
 
 TERNARY = ("N", "Nb", "O")
+CLOSED = {"state": RoundState.CLOSED}
 NB_O = load_campaign(Path(__file__).parents[3] / "config" / "campaigns" / "nb-o.yaml")
 
 
@@ -56,7 +57,10 @@ def test_what_generators_rejected_is_added_up_over_litters_and_fallbacks() -> No
     lost = [{}, {"random: overlap": 2}, {"offspring/1: overlap": 3, "offspring/4: overlap": 4}]
     rounds = [
         RoundRecord(
-            campaign="t", number=n, state="closed", metrics=RoundMetrics(rejected_by_generator=rejected)
+            campaign="t",
+            number=n,
+            state=RoundState.CLOSED,
+            metrics=RoundMetrics(rejected_by_generator=rejected),
         )
         for n, rejected in enumerate(lost)
     ]
@@ -68,7 +72,7 @@ def test_what_generators_rejected_is_added_up_over_litters_and_fallbacks() -> No
 
 def test_seconds_of_all_litters_stand_together() -> None:
     steps = {"screen": 1.0, "offspring_1": 2.0, "choose_promising_1": 0.5, "offspring_2": 3.0}
-    rounds = [RoundRecord(campaign="t", number=n, state="open", steps=steps if n else {}) for n in range(2)]
+    rounds = [RoundRecord(campaign="t", number=n, steps=steps if n else {}) for n in range(2)]
     bars = {bar.name: list(bar.x) for bar in plots.time_figure(rounds).data}
     assert bars == {"screen": [0, 1.0], "offspring": [0, 5.0], "choose promising": [0, 0.5]}
 
@@ -76,7 +80,10 @@ def test_seconds_of_all_litters_stand_together() -> None:
 def test_a_line_stands_where_each_round_but_the_last_ended() -> None:
     rounds = [
         RoundRecord(
-            campaign="t", number=number, state="closed", batch=[f"{number}{i}" for i in range(number + 1)]
+            campaign="t",
+            number=number,
+            state=RoundState.CLOSED,
+            batch=[f"{number}{i}" for i in range(number + 1)],
         )
         for number in range(4)
     ]

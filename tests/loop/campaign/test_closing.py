@@ -116,7 +116,7 @@ def test_metrics_count_hits_by_setting_and_coverage() -> None:
         update={"choice": Choice(function="random", selection="control", rank=1), "prediction": predicted}
     )
     records = closed([*SEEDS, hit, miss], 1)
-    metrics = round_metrics(SPEC, RoundRecord(campaign="t", number=1, state="open"), records)
+    metrics = round_metrics(SPEC, RoundRecord(campaign="t", number=1), records)
     assert (metrics.hit_rate, metrics.control_hit_rate, metrics.discoveries) == (1.0, 0.0, 1)
     assert metrics.coverage == 0.5
     assert metrics.mae is not None

@@ -2,7 +2,7 @@
 
 from niobe.config.spec import Budget, CampaignSpec, Policy
 from niobe.loop.campaign.policy import seconds_left, validations_left, why_stop
-from niobe.loop.documents.rounds import CampaignRecord, RoundMetrics, RoundRecord
+from niobe.loop.documents.rounds import CampaignRecord, RoundMetrics, RoundRecord, RoundState
 
 SPEC = CampaignSpec(id="t", elements=("Nb",), budget=Budget(rounds=3, validations=10, oracle_seconds=100))
 
@@ -14,7 +14,7 @@ def campaign(**fields: object) -> CampaignRecord:
 
 def rounds(*discoveries: int) -> list[RoundRecord]:
     return [
-        RoundRecord(campaign="t", number=n, state="closed", metrics=RoundMetrics(discoveries=found))
+        RoundRecord(campaign="t", number=n, state=RoundState.CLOSED, metrics=RoundMetrics(discoveries=found))
         for n, found in enumerate(discoveries)
     ]
 

@@ -10,7 +10,7 @@ from bson import json_util
 
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec, Prerelaxation
 from niobe.loop.crystals.formulas import in_optimade_form, optimade_formula
-from niobe.loop.documents.records import Choice, Prerelaxed
+from niobe.loop.documents.records import Choice, PhononVerdict, Prerelaxed, Stability
 from niobe.loop.store.database import Database
 from niobe.loop.store.schema import DOCUMENTS, json_schema, mongo_schema
 from niobe.loop.store.upgrade import upgrade
@@ -89,6 +89,11 @@ def test_the_words_of_version_3_become_those_of_now(database: Database) -> None:
     answer = Prerelaxed(potential="test", structure=nbo().as_dict(), energy_per_atom=-9.5, steps=3)
     choice = Choice(function="p_hull", selection="control", rank=0)
     record = validated(nbo(), -9.0).model_copy(update={"prerelaxed": answer, "choice": choice})
+    validation = record.validation
+    assert validation is not None
+    pending = PhononVerdict(outcome=Stability.PENDING, tolerance=0.1)
+    waiting = validation.model_copy(update={"phonon": pending})
+    record = record.model_copy(update={"validation": waiting})
     stored = database.create_campaign(spec).model_dump(mode="json")
     database.insert([record])
     database.open_round("t", 1)
@@ -98,6 +103,7 @@ def test_the_words_of_version_3_become_those_of_now(database: Database) -> None:
     older = {"schema_version": 3, "spec": as_version_2(stored["spec"], prior)}
     campaigns.update_one({"_id": "t"}, {"$set": older})
     older = {"schema_version": 3, "prior": answer.model_dump(mode="json"), "choice.arm": "control"}
+    older |= {"validation.phonon.outcome": "undecided", "validation.phonon.reason": "phonons not run yet"}
     gone = {"prerelaxed": "", "choice.selection": ""}
     structures.update_one({"_id": record.id}, {"$set": older, "$unset": gone})
     assert upgrade(database).written == {"campaigns": 1, "structures": 1}
