@@ -16,6 +16,7 @@ from optimade.server.create_app import create_app
 from optimade.server.entry_collections.mongo import MongoCollection
 from optimade.server.mappers import StructureMapper
 
+from niobe.loop.crystals.decoding import decoded
 from niobe.loop.documents.records import Status
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ class RecordMapper(StructureMapper):
 
     def map_back(self, doc: dict[str, Any]) -> dict[str, Any]:
         """Facets as stored, positions and species from the relaxed structure, and Niobe's own fields."""
-        from pymatgen.core import Structure
-
-        structure = Structure.from_dict(doc["validation"]["structure"])
+        structure = decoded(doc["validation"]["structure"])
         structure.unset_charge()
         attributes = from_pymatgen(structure.remove_oxidation_states()).model_dump(mode="json")
         attributes |= {facet: doc["facets"][facet] for facet in _FACETS if facet != "id"}

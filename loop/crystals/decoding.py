@@ -20,10 +20,11 @@ from pydantic import (
 )
 
 if TYPE_CHECKING:
-    from pymatgen.core import Element, Lattice, PeriodicSite, Species, Structure
+    from pymatgen.core import Element, Lattice, Species, Structure
 
 MOST_SITES = 10_000
 _LONGEST_TEXT, _MOST_VALUES, _DEEPEST = 200, 10_000, 4
+_ROUNDING = 1e-6  # Of occupancies that add up to one.
 _SMALLEST_CELL = 1e-6  # Å³: what is flatter has no reciprocal lattice in double precision.
 
 _Length = Annotated[float, Field(ge=-1e5, le=1e5)]
@@ -130,13 +131,18 @@ class _Site(_Part):
     label: Annotated[str, Field(max_length=_LONGEST_TEXT)] | None = None
     properties: _Properties | None = None
 
-    def build(self, lattice: Lattice) -> PeriodicSite:
-        from pymatgen.core import PeriodicSite
+    def get(self, name: str) -> Any:
+        """A property of it, None where it has none."""
+        return (self.properties or {}).get(name)
 
+    def build(self) -> dict[Element | Species, float]:
+        """Occupancies by species."""
         species = {part.build(): part.occu for part in self.species}
         if len(species) != len(self.species):
             raise ValueError(f"sites: a site names {self.species[0].element} twice")
-        return PeriodicSite(species, self.abc, lattice, properties=self.properties, label=self.label)
+        if sum(species.values()) > 1 + _ROUNDING:
+            raise ValueError(f"sites: a site is occupied {sum(species.values()):g} times")
+        return species
 
 
 class _Crystal(_Part):
@@ -160,9 +166,18 @@ def decoded(document: object) -> Structure:
         crystal = _Crystal.model_validate(document)
     except (ValidationError, RecursionError) as error:
         raise ValueError(f"no structure: {_first_problem(error)}") from None
-    lattice = crystal.lattice.build()
-    sites = [site.build(lattice) for site in crystal.sites]
-    return Structure.from_sites(sites, charge=crystal.charge, properties=crystal.properties)
+    names = dict.fromkeys(name for site in crystal.sites for name in site.properties or {})
+    return Structure(
+        crystal.lattice.build(),
+        [site.build() for site in crystal.sites],
+        [site.abc for site in crystal.sites],
+        charge=crystal.charge,
+        site_properties={
+            name: [(site.properties or {}).get(name) for site in crystal.sites] for name in names
+        },
+        labels=[site.label for site in crystal.sites],
+        properties=crystal.properties,
+    )
 
 
 def _first_problem(error: ValidationError | RecursionError) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from niobe.loop.crystals.decoding import decoded
 from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
 from niobe.surrogates.representations.elements import atomic_volume
 
@@ -29,11 +30,10 @@ def _library() -> dict[str, Structure]:
 
     Read from its file: importing pymatgen's module parses 288 bibliographies, which takes 7 s.
     """
-    from pymatgen.core import Structure
 
     file = files("pymatgen.analysis") / "prototypes" / "aflow_prototypes.json.gz"
     entries = json.loads(gzip.decompress(file.read_bytes()))
-    found = [(entry["tags"]["aflow"], Structure.from_dict(entry["snl"])) for entry in entries]
+    found = [(entry["tags"]["aflow"], decoded(entry["snl"])) for entry in entries]
     return {label: structure for label, structure in found if structure.is_ordered}
 
 

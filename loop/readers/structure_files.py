@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
+from niobe.loop.crystals.decoding import decoded
 from niobe.loop.readers import cif, poscar
 
 if TYPE_CHECKING:
@@ -120,9 +121,7 @@ def _raiser(error: Exception) -> Callable[[], Structure]:
 
 
 def _json_file(file: Path) -> Structure:
-    from pymatgen.core import Structure
-
-    return Structure.from_file(file)
+    return decoded(json.loads(file.read_bytes()))
 
 
 def _cif_rows(file: Path) -> Iterator[Row]:
@@ -133,9 +132,11 @@ def _cif_rows(file: Path) -> Iterator[Row]:
 
 
 def _ase_rows(file: Path) -> Iterator[Row]:
+    """The suffix is the format: what a file holds must not choose the reader."""
     import ase.io
 
-    for number, atoms in enumerate(ase.io.iread(file, index=":"), start=1):
+    kind = "db" if file.suffix.lower() == ".db" else "extxyz"
+    for number, atoms in enumerate(ase.io.iread(file, index=":", format=kind), start=1):
         yield f"{file}:{number}", dict(atoms.info), lambda atoms=atoms: _from_atoms(atoms)  # type: ignore[misc]
 
 

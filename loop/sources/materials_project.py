@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from niobe.config.errors import ConfigError
+from niobe.loop.crystals.decoding import decoded
 from niobe.loop.documents.entries import Found, label
 from niobe.loop.sources.paging import Document, Page
 
@@ -61,10 +62,7 @@ class SummaryQuery:
 
 def found(document: Document) -> Found:
     """Structure and labels of a summary document. Raises ValueError where there is no structure."""
-    from pymatgen.core import Structure
-
-    if not isinstance(document.get("structure"), dict):
-        raise ValueError("the document has no structure")
+    structure = decoded(document.get("structure"))
     labels = [
         *label("energy_per_atom", document.get("energy_per_atom"), _FINGERPRINT),
         *label("formation_energy_per_atom", document.get("formation_energy_per_atom"), _FINGERPRINT),
@@ -77,7 +75,6 @@ def found(document: Document) -> Found:
     }
     if document.get("theoretical") is not None:
         references["theoretical"] = str(document["theoretical"]).lower()
-    structure = Structure.from_dict(document["structure"])
     return Found(str(document["material_id"]), structure, labels, references)
 
 

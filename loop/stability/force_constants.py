@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 Forces = Callable[[Sequence["Structure"]], list[NDArray[np.float64]]]
+_LARGEST = 256 * 2**20
 _KEPT = {"force_sets": True, "displacements": True, "force_constants": False, "born_effective_charge": False}
 
 
@@ -74,8 +75,18 @@ def packed(phonon: Phonopy) -> str:
 
 
 def unpacked(text: str) -> bytes:
-    """The ``phonopy_params.yaml`` that ``packed`` was given; ``phonopy.load`` reads it."""
-    return zlib.decompress(base64.b64decode(text))
+    """The ``phonopy_params.yaml`` that ``packed`` was given; ``phonopy.load`` reads it.
+
+    Raises ValueError where it is none, larger than 256 MiB, or has a YAML tag, which could name code.
+    """
+    inflater = zlib.decompressobj()
+    try:
+        content = inflater.decompress(base64.b64decode(text, validate=True), _LARGEST)
+    except zlib.error as error:
+        raise ValueError(f"phonopy: not compressed by zlib ({error})") from None
+    if not inflater.eof or b"!" in content:
+        raise ValueError(f"phonopy: more than {_LARGEST} bytes, cut short, or with a YAML tag")
+    return content
 
 
 def loaded(text: str) -> Phonopy:

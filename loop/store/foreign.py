@@ -25,6 +25,7 @@ from niobe.loop.documents.rounds import (
     RoundRecord,
     batch_digest,
 )
+from niobe.loop.stability.force_constants import unpacked
 from niobe.loop.store.mapping import Document, body, derived, from_mongo
 from niobe.loop.store.upgrade import renamed_steps, upgraded
 
@@ -39,7 +40,7 @@ COLLECTIONS: dict[str, type[BaseModel]] = {
 }
 IMPORTED = "imported; `niobe launch` goes on with it"
 _UPGRADED = {"campaigns", "structures"}
-_LONGEST_TEXT, _MOST_VALUES, _DEEPEST = 100_000, 1_000_000, 16
+_LONGEST_TEXT, _MOST_VALUES, _DEEPEST = 8 * 2**20, 1_000_000, 16
 _LARGEST = 2**63
 
 
@@ -289,6 +290,10 @@ def _check_hull(known: ForeignCampaign, record: HullRecord) -> int:
 def _check_phonons(known: ForeignCampaign, record: PhononRecord) -> str:
     _check_own(known, record.campaign)
     known.named.add(record.record_id)
+    if record.structure is not None:
+        decoded(record.structure)
+    if record.phonopy:
+        unpacked(record.phonopy)
     modes = [_SoftMode.model_validate(mode) for mode in record.modes]
     even = (
         len({len(row) for row in record.frequencies}) <= 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +156,10 @@ def without(collection: str, field: str) -> Callable[[Lines], None]:
     return change
 
 
+def _packed(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content)).decode()
+
+
 RUN = {"_fw_name": "ScriptTask", "script": "touch /tmp/niobe-owned"}
 SITE = "structure__sites__0__properties__magmom"
 DEEP = '{"_id": ' * 5000 + "1" + "}" * 5000
@@ -194,7 +200,12 @@ HOSTILE = [
     first("structures", round=2**70),
     first("structures", note="\ud800"),
     first("structures", note="a\0b"),
-    first("structures", note="x" * 200_000),
+    first("structures", note="x" * 9_000_000),
+    first("phonons", structure={"@module": "this"}),
+    first("phonons", phonopy="not base64"),
+    first("phonons", phonopy=base64.b64encode(b"not zlib").decode()),
+    first("phonons", phonopy=_packed(b"a: !!python/object/apply:os.system [ls]")),
+    first("phonons", phonopy=_packed(b"0" * (257 * 2**20))),
     first("structures", seconds=1.0),
     first("structures", note={"$code": "while(1);"}),
     first("structures", lineage__origin={"$where": "1"}),
