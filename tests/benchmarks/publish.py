@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "figures"
 DOCS = Path(__file__).parents[2] / "docs"
+README = DOCS.parent / "README.md"
 PAGES = {
     "campaign": "The worked example",
     "discovery": "Discovery from nothing, part by part",
@@ -87,6 +89,7 @@ def write() -> None:
     folder.mkdir(exist_ok=True)
     for name, text in rendered().items():
         (folder / name).write_text(text, encoding="utf-8")
+    README.write_text(with_figures(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def rendered() -> dict[str, str]:
@@ -99,6 +102,16 @@ def rendered() -> dict[str, str]:
         for page in PAGES
     }
     return pages | {"README.md": _summary(of_page)}
+
+
+def with_figures(text: str) -> str:
+    """A text, with the table of figures ``NAME`` between ``<!-- figures: NAME -->`` and ``<!-- end -->``."""
+
+    def table(mark: re.Match[str]) -> str:
+        content = json.loads((FOLDER / f"{mark[2]}.json").read_text(encoding="utf-8"))
+        return f"{mark[1]}\n{_table(_cells(content))}\n{mark[3]}"
+
+    return re.sub(r"(<!-- figures: ([\w-]+) -->).*?(<!-- end -->)", table, text, flags=re.DOTALL)
 
 
 _LEAD = """Every figure here was measured by the command above its table and written by it; `make figures`
@@ -117,7 +130,7 @@ def _summary(of_page: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def _headline(content: Mapping[str, Any]) -> str:
-    rows = [{column: _cell(value) for column, value in row.items()} for row in content["rows"]]
+    rows = _cells(content)
     if "headline" in content:
         return str(content["headline"]).format(*rows)
     first = rows[0]
@@ -132,9 +145,13 @@ def _section(content: Mapping[str, Any]) -> str:
     seeds = f" Seeds {', '.join(map(str, content['seeds']))}." if content["seeds"] else ""
     about = f"{content['date']}, {content['seconds']:g} s. {content['machine']}.{seeds}"
     notes = "\n".join(f"- {note}" for note in content["notes"])
-    table = _table([{column: _cell(value) for column, value in row.items()} for row in content["rows"]])
+    table = _table(_cells(content))
     parts = [f"## {content['title']}", f"`{content['command']}`", about, table, notes]
     return "\n\n".join(part for part in parts if part)
+
+
+def _cells(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{column: _cell(value) for column, value in row.items()} for row in content["rows"]]
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.benchmarks.publish import PAGES, rendered
+from tests.benchmarks.publish import PAGES, README, rendered, with_figures
 from tests.project.records import DOCS, LEADS, index
 
 ROOT = DOCS.parent
@@ -62,6 +62,12 @@ def test_pages_of_figures_are_made_from_what_was_measured() -> None:
     assert {file.name for file in (DOCS / "benchmarks").glob("*.md")} == pages.keys()
     for page, text in pages.items():
         assert (DOCS / "benchmarks" / page).read_text(encoding="utf-8") == text, "run `make figures`"
+
+
+def test_figures_of_the_readme_are_those_measured() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert "<!-- figures: " in text
+    assert with_figures(text) == text, "run `make figures`"
 
 
 def test_every_subject_has_figures() -> None:
