@@ -236,7 +236,8 @@ def _describe(folder: DatabaseFolder, tcp: list[_UnixServer | _TcpServer], idle_
 
 def _wait(clients: _Clients, idle_minutes: float) -> None:
     """Return when a signal asks to stop, or after ``idle_minutes`` without a client."""
-    while signal.sigtimedwait(_STOPPING, _POLL_SECONDS) is None:
+    while not signal.sigpending() & _STOPPING:  # blocked, so they wait; macOS has no sigtimedwait
+        time.sleep(_POLL_SECONDS)
         if idle_minutes and clients.idle_seconds() > 60 * idle_minutes:
             return
 
