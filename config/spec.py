@@ -9,58 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from niobe.config.elements import ELEMENTS
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, OracleName, PrerelaxPotential, unknown_to
 
 SCHEMA_VERSION = 4
 _MAX_ELEMENTS = 5
 _VASP_WALL_TIME = 86400.0
-
-ELEMENTS: tuple[str, ...] = (
-    *("H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P", "S", "Cl", "Ar"),
-    *(
-        "K",
-        "Ca",
-        "Sc",
-        "Ti",
-        "V",
-        "Cr",
-        "Mn",
-        "Fe",
-        "Co",
-        "Ni",
-        "Cu",
-        "Zn",
-        "Ga",
-        "Ge",
-        "As",
-        "Se",
-        "Br",
-        "Kr",
-    ),
-    *(
-        "Rb",
-        "Sr",
-        "Y",
-        "Zr",
-        "Nb",
-        "Mo",
-        "Tc",
-        "Ru",
-        "Rh",
-        "Pd",
-        "Ag",
-        "Cd",
-        "In",
-        "Sn",
-        "Sb",
-        "Te",
-        "I",
-        "Xe",
-    ),
-    *("Cs", "Ba", "La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu"),
-    *("Hf", "Ta", "W", "Re", "Os", "Ir", "Pt", "Au", "Hg", "Tl", "Pb", "Bi", "Po", "At", "Rn"),
-    *("Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu"),
-)
 
 _FILTERED = ("optimade", "oqmd", "niobe")
 SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]

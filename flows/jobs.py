@@ -8,12 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from jobflow import job
 
-from niobe.config.settings import Settings
 from niobe.config.spec import CampaignSpec
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.database import Database, open_database
@@ -42,11 +40,6 @@ def _run_slot(campaign: Document, number: int, slot: int, slots: int, step: Slot
     with open_database() as database:
         step(database, spec, number, slot, slots)
     return {"campaign": spec.id, "round": number, "slot": slot}
-
-
-def checkpoint_folder(spec: CampaignSpec, number: int, model: str) -> Path:
-    """Where the checkpoint of a model trained in a round lies."""
-    return Settings().home / "checkpoints" / spec.id / f"round-{number}" / model
 
 
 @job

@@ -49,10 +49,10 @@ def end_campaign(database: Database, spec: CampaignSpec, reason: str) -> None:
     """
     import shutil
 
-    from niobe.flows.steps.validate import work_of
+    from niobe.config.home import work
     from niobe.loop.documents.rounds import CampaignState
 
-    shutil.rmtree(work_of(spec), ignore_errors=True)
+    shutil.rmtree(work(spec.id), ignore_errors=True)
     stopped = database.create_campaign(spec).stop
     state = CampaignState.STOPPED if stopped else CampaignState.FINISHED
     database.update_campaign(spec.id, state=state, reason=reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
-from niobe.config.settings import Settings
+from niobe.config.home import source_pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def ingest_with_progress(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(source.name, total=source.most)
         options = ReadOptions(
-            Settings().home / "sources",
+            source_pages(),
             refresh=refresh,
             tick=lambda count, total: bar.update(task, completed=count, total=total or source.most),
             say=lambda line: bar.console.print(f"{source.name}: {line}"),

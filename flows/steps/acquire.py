@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec
-from niobe.flows.jobs import checkpoint_folder
 from niobe.flows.steps.generate import mark_duplicates
 from niobe.loop.acquisition import (
     Batch,
@@ -58,7 +58,7 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
 def _predict(
     database: Database, spec: CampaignSpec, number: int, pool: Sequence[StructureRecord]
 ) -> dict[str, Prediction]:
-    model = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
+    model = load_surrogate(checkpoint(spec.id, number, "surrogate"))
     predictions = model.predict([candidate_structure(record) for record in pool])
     if spec.prerelax is not None:
         predictions = _on_prerelaxed(database, spec, pool, predictions)
@@ -166,7 +166,7 @@ def _choose_from(
     rest: Sequence[StructureRecord],
     count: int,
 ) -> Batch:
-    model = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
+    model = load_surrogate(checkpoint(spec.id, number, "surrogate"))
     features = model.features([candidate_structure(record) for record in rest])
     found = database.records(spec.id, status=Status.VALIDATED.value)
     known = model.features([candidate_structure(record) for record in found])

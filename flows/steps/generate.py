@@ -8,13 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from niobe.config.home import checkpoint, work
 from niobe.config.spec import CampaignSpec
-from niobe.flows.jobs import checkpoint_folder
 from niobe.flows.oracles.base import Oracle
 from niobe.flows.oracles.potentials import UnphysicalAnswerError
 from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.prerelax import prerelax_oracle
-from niobe.flows.steps.validate import work_of
 from niobe.loop.campaign.seeds import excluded_structures, new_record
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.crystals.validity import why_invalid
@@ -69,7 +68,7 @@ def _without_untrained(
     spec: CampaignSpec, number: int, mix: dict[str, float]
 ) -> tuple[dict[str, float], list[str]]:
     """The mix without a GAN that had nothing to learn from, and the note that says so."""
-    if "gan" not in mix or checkpoint_folder(spec, number, "gan").is_dir():
+    if "gan" not in mix or checkpoint(spec.id, number, "gan").is_dir():
         return mix, []
     left = without(mix, "gan", [name for name in mix if name != "gan"] or _UNTRAINED)
     return left, [f"no prototype that the GAN could learn from; {', '.join(sorted(left))} drew its part"]
@@ -150,7 +149,7 @@ def _diversity(
         [sample.structure for sample in batch.samples],
         [relaxed_structure(record) for record in earlier],
         asked=asked,
-        critic_gap=CrystalGAN.load(checkpoint_folder(spec, number, "gan")).critic_gap,
+        critic_gap=CrystalGAN.load(checkpoint(spec.id, number, "gan")).critic_gap,
     )
 
 
@@ -201,7 +200,7 @@ def _generator(database: Database, spec: CampaignSpec, number: int, name: str) -
     if name == "gan":
         from niobe.surrogates.gan import CrystalGAN
 
-        return _guided(spec, number, CrystalGAN.load(checkpoint_folder(spec, number, "gan")))
+        return _guided(spec, number, CrystalGAN.load(checkpoint(spec.id, number, "gan")))
     from niobe.loop import generators
 
     if name == "random":
@@ -220,7 +219,7 @@ def _guided(spec: CampaignSpec, number: int, gan: Generator) -> Generator:
     from niobe.loop.generators import Guided
     from niobe.surrogates.models import load_surrogate
 
-    surrogate = load_surrogate(checkpoint_folder(spec, number, "surrogate"))
+    surrogate = load_surrogate(checkpoint(spec.id, number, "surrogate"))
     return Guided(gan, surrogate, draws=spec.generation.critic_draws)
 
 
@@ -231,15 +230,15 @@ def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
     Infinite where the potential leaves physics.
     """
     oracle: Oracle = prerelax_oracle(spec) if spec.prerelax else make_oracle(spec.oracle)
-    work = work_of(spec) / f"soft_modes-{os.getpid()}"
+    folder = work(spec.id) / f"soft_modes-{os.getpid()}"
 
     def energy(structure: Structure) -> float:
         try:
-            (answer,) = oracle.static([structure], work)
+            (answer,) = oracle.static([structure], folder)
         except UnphysicalAnswerError:
             return float("inf")
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         return answer.energy_per_atom
 
     return energy

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.errors import ConfigError
+from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec, SurrogateChoice
 from niobe.config.version import file_digest, origin
-from niobe.flows.jobs import checkpoint_folder
 from niobe.loop.campaign.seeding import source_entries
 from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.crystals.similarity import SeenStructures
@@ -55,7 +55,7 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     """
     from niobe.surrogates.models import make_surrogate
 
-    before = checkpoint_folder(spec, round_record.number - 1, "surrogate")
+    before = checkpoint(spec.id, round_record.number - 1, "surrogate")
     if before.is_dir() and not spec.surrogate.retrain:
         _pass_on(spec, round_record.number, "surrogate")
         return
@@ -71,7 +71,7 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     model = make_surrogate(name, members=chosen.members, epochs=chosen.epochs, options=chosen.options)
     model.fit(structures, targets, seed=seed)
     learned_from = [record.id for record in records] + [entry.id for entry, _ in foreign]
-    write_checkpoint(checkpoint_folder(spec, round_record.number, "surrogate"), model.save, learned_from)
+    write_checkpoint(checkpoint(spec.id, round_record.number, "surrogate"), model.save, learned_from)
 
 
 def choose_model(
@@ -110,7 +110,7 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
     from niobe.surrogates.gan import NothingToLearnError
 
     number = round_record.number
-    before = checkpoint_folder(spec, number - 1, "gan")
+    before = checkpoint(spec.id, number - 1, "gan")
     if before.is_dir() and not spec.generation.finetune:
         _pass_on(spec, number, "gan")
         return
@@ -131,7 +131,7 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
         )
     database.update_round(spec.id, number, doing="")
     learned_from = _corpus_of(spec) + [record.id for record in records]
-    write_checkpoint(checkpoint_folder(spec, number, "gan"), gan.save, learned_from)
+    write_checkpoint(checkpoint(spec.id, number, "gan"), gan.save, learned_from)
 
 
 def _gan_of(folder: Path) -> CrystalGAN:
@@ -335,9 +335,9 @@ def corpus_without(file: Path, elements: Sequence[str]) -> list[Structure]:
 
 def _pass_on(spec: CampaignSpec, number: int, model: str) -> None:
     """The checkpoint of the round before becomes this round's, as it is."""
-    before = checkpoint_folder(spec, number - 1, model)
+    before = checkpoint(spec.id, number - 1, model)
     copy = partial(shutil.copytree, before, dirs_exist_ok=True)
-    write_checkpoint(checkpoint_folder(spec, number, model), copy)
+    write_checkpoint(checkpoint(spec.id, number, model), copy)
 
 
 def write_checkpoint(

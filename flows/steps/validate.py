@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from niobe.config.settings import Settings
+from niobe.config.home import home, kept_files, work
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Oracle
 from niobe.flows.oracles.calculation import phonons, validate_structure
@@ -167,11 +167,6 @@ def _store_verdict(
     database.update_record(record.id, **fields)
 
 
-def work_of(spec: CampaignSpec) -> Path:
-    """Where all files of a campaign's running calculations lie."""
-    return Settings().home.resolve() / "work" / spec.id
-
-
 @contextmanager
 def work_folder(spec: CampaignSpec, record: StructureRecord, step: str) -> Iterator[Path]:
     """Where the files of one calculation lie while it runs, no other's.
@@ -179,7 +174,7 @@ def work_folder(spec: CampaignSpec, record: StructureRecord, step: str) -> Itera
     Prerelaxation and oracle may ask about a seed at once, and a worker may outlive a launcher that was
     killed.
     """
-    folder = work_of(spec) / f"{record.id}-{step}-{os.getpid()}"
+    folder = work(spec.id) / f"{record.id}-{step}-{os.getpid()}"
     try:
         yield folder
     finally:
@@ -190,8 +185,8 @@ def _with_files(failure: Failure, spec: CampaignSpec, record: StructureRecord, f
     """The failure, what the oracle had written moved to where it stays; as it is where that is nothing."""
     if not any(path.is_file() for path in folder.rglob("*")):
         return failure
-    kept = Path("failed") / spec.id / record.id / failure.step
-    place = Settings().home.resolve() / kept
+    kept = kept_files(spec.id, record.id, failure.step)
+    place = home() / kept
     shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(place)

@@ -155,7 +155,7 @@ def _plain_name(text: str) -> str:
 
 
 def _check_elements(symbols: list[str]) -> None:
-    from niobe.config.spec import ELEMENTS
+    from niobe.config.elements import ELEMENTS
 
     unknown = [symbol for symbol in symbols if symbol not in ELEMENTS]
     if unknown:

@@ -155,9 +155,9 @@ def migrate(
 
 
 def _folder() -> Path:
-    from niobe.config.settings import Settings
+    from niobe.config.home import database_folder
 
-    return Settings().home.expanduser().resolve() / "db"
+    return database_folder()
 
 
 def _folder_in_use() -> Path:

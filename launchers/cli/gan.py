@@ -47,7 +47,7 @@ def train_gan(
 
 
 def _elements(without: str) -> list[str]:
-    from niobe.config.spec import ELEMENTS
+    from niobe.config.elements import ELEMENTS
 
     symbols = without.split("-") if without else []
     unknown = [symbol for symbol in symbols if symbol not in ELEMENTS]

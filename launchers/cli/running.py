@@ -87,7 +87,7 @@ def _submit(spec: CampaignSpec) -> None:
 
 
 def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
-    from niobe.config.settings import Settings
+    from niobe.config.home import results
     from niobe.launchers.output.exports import export as write
     from niobe.launchers.output.tables import record_row, rediscovery_rows
     from niobe.loop.campaign.closing import acceleration_line
@@ -98,9 +98,9 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     print_rows([record_row(record) for record in discoveries], False, title="Discoveries")
     if spec.seeds.exclude:
         again = rediscovery_rows(spec, database.records(spec.id))
-        print_rows(again, False, title="Kept out of the seeds, and found again")
+        print_rows(again, False, title="Held-out phases rediscovered")
     screen.print(acceleration_line(database.records(spec.id)))
-    folder = Settings().home / "results" / spec.id
+    folder = results(spec.id)
     folder.mkdir(parents=True, exist_ok=True)
     screen.print(f"report: {report_of(database, spec.id, folder / 'report.html')}", soft_wrap=True)
     if discoveries:

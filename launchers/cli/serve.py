@@ -10,7 +10,6 @@ import typer
 from niobe.config.errors import ConfigError
 
 app = typer.Typer()
-_TOKEN_FILE = "serve.token"
 
 
 @app.command()
@@ -24,18 +23,18 @@ def serve(
     ),
 ) -> None:
     """Open the database as web pages and as an OPTIMADE server, live while campaigns run."""
-    from niobe.config.settings import Settings
+    from niobe.config.home import page_token
     from niobe.launchers.pages.access import LOOPBACK, Access
     from niobe.launchers.pages.serving import run_pages
     from niobe.launchers.services import campaign_database, ensure_database
 
     with campaign_database() as database:
         guarded = host not in LOOPBACK
-        token = _new_token(Settings().home / _TOKEN_FILE) if guarded or steer else None
+        token = _new_token(page_token()) if guarded or steer else None
         access = Access(hosts=(*LOOPBACK, host), token=token, steering=steer, guarded=guarded)
         print(f"pages: http://{host}:{port}/   OPTIMADE: http://{host}:{port}/optimade/v1   Ctrl-C ends it")
         if token is not None:
-            print(f"token: in {Settings().home / _TOKEN_FILE}, to be given at http://{host}:{port}/login")
+            print(f"token: in {page_token()}, to be given at http://{host}:{port}/login")
         try:
             database.complete()
             run_pages(database, access, ensure_database(), host, port)

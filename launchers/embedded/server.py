@@ -19,6 +19,7 @@ from typing import cast
 
 from niobe.launchers.embedded.commands.engine import Engine
 from niobe.launchers.embedded.commands.errors import CommandError, StorageError, as_answer
+from niobe.launchers.embedded.commands.table import COMMANDS
 from niobe.launchers.embedded.folder import DatabaseFolder, ServerInfo
 from niobe.launchers.embedded.scram import MECHANISM, Credentials, Login
 from niobe.launchers.embedded.storage.file import DatabaseFile
@@ -177,7 +178,7 @@ def serve(folder: DatabaseFolder, port: int | None, idle_minutes: float) -> int:
         return LOST_THE_RACE
     try:
         require_file(folder)
-        engine = Engine(DatabaseFile(folder.file))
+        engine = Engine(DatabaseFile(folder.file), COMMANDS)
     except StorageError as error:
         print(error, file=sys.stderr)
         return DAMAGED

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.errors import ConfigError
-from niobe.config.settings import Settings
+from niobe.config.home import rockets
 from niobe.launchers.fireworks.files import write_own_settings
 from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
@@ -34,7 +34,7 @@ class Rockets:
     module = "niobe.launchers.fireworks.worker"
 
     def __init__(self, count: int) -> None:
-        self._base = Settings().home.expanduser().resolve() / "rockets"
+        self._base = rockets()
         self._folders = [self._base / f"{os.getpid()}-{slot + 1}" for slot in range(count)]
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
         self._crashes: deque[float] = deque(maxlen=_MAX_CRASHES)
@@ -178,7 +178,7 @@ def _configure() -> None:
     own = [Path.cwd() / "FW_config.yaml", Path("~/.fireworks/FW_config.yaml").expanduser()]
     found = next((file for file in own if file.exists()), None)
     if found is None and "FW_CONFIG_FILE" not in os.environ:
-        found = Settings().home.expanduser().resolve() / "rockets" / "FW_config.yaml"
+        found = rockets() / "FW_config.yaml"
         write_own_settings(found, Path.cwd())
     if found is not None:
         os.environ["FW_CONFIG_FILE"] = str(found)

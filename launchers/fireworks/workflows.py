@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jobflow import Flow
 
 GIVEN_UP = "spec.given_up"
+ADVANCE_TASK = "{{niobe.launchers.fireworks.tasks.AdvanceTask}}"
 CATEGORIES = ("learning", "force-field", "vasp")
 
 
@@ -21,8 +22,6 @@ def workflow_of(flow: Flow, spec: CampaignSpec, number: int, key: str) -> Workfl
     """
     from jobflow.managers.fireworks import flow_to_workflow
 
-    from niobe.launchers.fireworks.tasks import AdvanceTask
-
     names = {"campaign": spec.id, "round": number, "submission": key}
     candidate = next((job.metadata["candidate"] for job in flow.jobs if "candidate" in job.metadata), None)
     metadata = names | ({"candidate": candidate} if candidate else {})
@@ -32,8 +31,15 @@ def workflow_of(flow: Flow, spec: CampaignSpec, number: int, key: str) -> Workfl
         firework.spec["goes_on_without"] = firework.spec.pop("_allow_fizzled_parents", False)
         firework.spec["_category"] = category(firework.spec["kind"], spec.oracle.name)
         if firework.fw_id in leaves:
-            firework.tasks = [*firework.tasks, AdvanceTask(campaign=spec.id)]
+            firework.tasks = [*firework.tasks, _going_on(spec)]
     return workflow
+
+
+def _going_on(spec: CampaignSpec) -> Any:
+    """The task that submits what is due next, by the name under which FireWorks stores it."""
+    from fireworks.utilities.fw_serializers import load_object
+
+    return load_object({"_fw_name": ADVANCE_TASK, "campaign": spec.id})
 
 
 def category(kind: str, oracle: str) -> str:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from niobe.config.home import worker_log
 from niobe.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def start_worker(parent: int) -> None:
         os.environ[variable] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-    _write_output_to(Settings().home / "worker.log")
+    _write_output_to(worker_log())
 
 
 def _write_output_to(log: Path) -> None:

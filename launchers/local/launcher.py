@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
+from niobe.config.home import campaign_lock
 from niobe.config.settings import Settings
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.local.executor import FlowRun, Tick, Workers
@@ -55,9 +56,9 @@ def _only_one(spec: CampaignSpec) -> Iterator[None]:
     """Hold the campaign's lock. Raises ConfigError where another process runs the same campaign here."""
     from filelock import FileLock, Timeout
 
-    folder = Settings().home
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{spec.id}.lock")
+    file = campaign_lock(spec.id)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
     except Timeout:

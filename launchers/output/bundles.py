@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.errors import ConfigError
-from niobe.config.settings import Settings
+from niobe.config.home import checkpoints
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.config.version import code_version, file_digest
 from niobe.loop.documents.entries import SourceEntry
@@ -53,10 +53,10 @@ def _write_content(database: Database, spec: CampaignSpec, folder: Path) -> None
     _write_text(folder / "campaigns" / f"{spec.id}.yaml", _yaml(spec.model_dump(mode="json")))
     for collection in DOCUMENTS:
         _write_text(folder / "schema" / f"{collection}.json", json.dumps(json_schema(collection), indent=1))
-    checkpoints = Settings().home / "checkpoints" / spec.id
-    if checkpoints.is_dir():
+    trained = checkpoints(spec.id)
+    if trained.is_dir():
         unfinished = shutil.ignore_patterns(".*")
-        shutil.copytree(checkpoints, folder / "checkpoints" / spec.id, ignore=unfinished)
+        shutil.copytree(trained, folder / "checkpoints" / spec.id, ignore=unfinished)
     _write_text(folder / "LICENCES.md", _licences(entries))
     _write_text(folder / "CITATION.cff", _yaml(_citation(spec)))
     manifest = {

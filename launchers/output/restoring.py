@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from niobe.config.errors import ConfigError
-from niobe.config.settings import Settings
+from niobe.config.home import checkpoints
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.config.version import file_digest
 from niobe.launchers.output.bundles import NOT_SUMMED, SUMS
@@ -195,7 +195,7 @@ def _checkpoints(folder: Path, files: Iterable[str], campaign: str, name: str) -
             _, owner, rest = file.split("/", 2)
             if owner != campaign:
                 raise ConfigError(f"{folder / file}: belongs to another campaign than {campaign!r}")
-            target = Settings().home / "checkpoints" / name / rest
+            target = checkpoints(name) / rest
             if target.exists() and file_digest(target) != file_digest(folder / file):
                 raise ConfigError(f"{target}: another checkpoint stands there")
             pairs.append((folder / file, target))

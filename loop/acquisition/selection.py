@@ -50,11 +50,7 @@ def choose_batch(
     With ``seconds_left`` finite, expected oracle seconds never exceed it, and logarithmic functions are
     taken per second. Permuting the pool changes nothing. Raises ValueError for an unknown function.
     """
-    if function in HULL_AWARE and pool.p_target is None:
-        raise ValueError(f"acquisition function {function!r} needs the pool's p_target")
-    if function not in FUNCTIONS and function != RANDOM:
-        allowed = ", ".join(sorted([*FUNCTIONS, RANDOM]))
-        raise ValueError(f"acquisition function {function!r} is unknown; allowed: {allowed}")
+    _require_known(function, pool)
     size = min(batch, len(pool.ids))
     known = pool.known()
     rankable = np.flatnonzero(known | (function == RANDOM))
@@ -71,6 +67,14 @@ def choose_batch(
     picks = [Pick(i, pool.ids[i], score, "acquired", rank) for rank, (i, score) in enumerate(ranked)]
     picks += [Pick(i, pool.ids[i], None, "control", len(ranked) + n) for n, i in enumerate(controls)]
     return Batch(tuple(picks), excluded=int((~known).sum()), cold_start=not known.any())
+
+
+def _require_known(function: str, pool: Pool) -> None:
+    if function in HULL_AWARE and pool.p_target is None:
+        raise ValueError(f"acquisition function {function!r} needs the pool's p_target")
+    if function not in FUNCTIONS and function != RANDOM:
+        allowed = ", ".join(sorted([*FUNCTIONS, RANDOM]))
+        raise ValueError(f"acquisition function {function!r} is unknown; allowed: {allowed}")
 
 
 def _controls(pool: Pool, size: int, share: float, seed: int) -> list[int]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.crystals.formulas import optimade_formula
+from niobe.loop.readers.disorder import AS_GIVEN
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -28,7 +29,6 @@ UNITS: dict[str, str] = {
     "e_above_hull": "eV/atom",
     "band_gap": "eV",
 }
-AS_GIVEN = "as given"
 
 
 class _Part(BaseModel):

@@ -7,11 +7,10 @@ from fractions import Fraction
 from math import lcm
 from typing import TYPE_CHECKING, cast
 
-from niobe.loop.documents.entries import AS_GIVEN
-
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+AS_GIVEN = "as given"
 MAX_ATOMS = 48
 _MAX_DENOMINATOR = 12
 _TOLERANCE = 0.005

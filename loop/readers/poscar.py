@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from niobe.config.spec import ELEMENTS
+from niobe.config.elements import ELEMENTS
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.config.spec import ELEMENTS
+from niobe.config.elements import ELEMENTS
 from niobe.loop.readers.blocks import Block
 from niobe.loop.readers.symmetry import Group
 

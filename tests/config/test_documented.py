@@ -8,10 +8,11 @@ from typing import Any, NamedTuple, get_args
 import pytest
 from pydantic import BaseModel
 
+from niobe.config.elements import ELEMENTS
 from niobe.config.loading import load_campaign
 from niobe.config.potentials import OracleName, unknown_to
 from niobe.config.settings import Settings
-from niobe.config.spec import ELEMENTS, CampaignSpec
+from niobe.config.spec import CampaignSpec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "campaign.md").read_text(encoding="utf-8")
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")

@@ -7,10 +7,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from niobe.config.elements import ELEMENTS
 from niobe.config.errors import ConfigError
 from niobe.config.feasibility import why_not
 from niobe.config.loading import load_campaign
-from niobe.config.spec import ELEMENTS, CampaignSpec
+from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.generate import sample_request
 
 SHARES = st.integers(0, 24).map(lambda n: n / 24) | st.floats(0, 1)

@@ -39,8 +39,8 @@ def placeholder(inputs: Inputs) -> Electrons:
     excess = max(0.0, inputs.tag("NUPDOWN", 0.0)) if spins == 2 else 0.0
     filled = [math.ceil((total + excess) / 2), math.floor((total - excess) / 2)][:spins]
     bands = max(inputs.tag("NBANDS", 0), max(filled) + _EMPTY)
-    levels = np.array([_ladder(count, bands) for count in filled])
-    return Electrons(spins, levels, np.array([_dos(ladder) for ladder in levels]))
+    levels = np.array([_levels(count, bands) for count in filled])
+    return Electrons(spins, levels, np.array([_dos(row) for row in levels]))
 
 
 def moments(inputs: Inputs) -> Array:
@@ -63,7 +63,7 @@ def dielectric_tensor() -> Array:
     return 5.0 * np.eye(3)
 
 
-def _ladder(filled: int, bands: int) -> Array:
+def _levels(filled: int, bands: int) -> Array:
     index = np.arange(bands)
     below = -GAP / 2 - _SPACING * (filled - 1 - index)
     above = GAP / 2 + _SPACING * (index - filled)
@@ -71,8 +71,8 @@ def _ladder(filled: int, bands: int) -> Array:
     return np.stack([np.where(full, below, above), full.astype(float)], axis=1)
 
 
-def _dos(ladder: Array) -> Array:
+def _dos(levels: Array) -> Array:
     """Energy, states per eV, integrated states. Shape (n, 3)."""
-    edges = np.linspace(ladder[0, 0] - 1, ladder[-1, 0] + 1, _DOS_POINTS)
-    counts = np.concatenate([[0], np.histogram(ladder[:, 0], edges)[0]])
+    edges = np.linspace(levels[0, 0] - 1, levels[-1, 0] + 1, _DOS_POINTS)
+    counts = np.concatenate([[0], np.histogram(levels[:, 0], edges)[0]])
     return np.stack([edges, counts / (edges[1] - edges[0]), np.cumsum(counts)], axis=1)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from niobe.config.spec import ELEMENTS
+from niobe.config.elements import ELEMENTS
 
 FUNCTIONALS = ("POT_GGA_PAW_PBE", "POT_GGA_PAW_PBE_54", "POT_PAW_PBE_64")
 TITLE_MARK = "MOCK-NO-PSEUDOPOTENTIAL"

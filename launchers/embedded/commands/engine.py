@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mongomock_ng import MongoClient
 
-from niobe.launchers.embedded.commands import catalog, reads, writes
 from niobe.launchers.embedded.commands.cursors import Cursors
 from niobe.launchers.embedded.commands.errors import CommandError, as_answer
 from niobe.launchers.embedded.commands.refusals import refuse_operators, refuse_options
@@ -18,17 +17,35 @@ from niobe.launchers.embedded.query.patterns import linear
 from niobe.launchers.embedded.storage.collection import IndexedCollection
 from niobe.launchers.embedded.storage.documents import StoredServer
 from niobe.launchers.embedded.storage.file import DatabaseFile, storage_errors
-from niobe.launchers.embedded.wire import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES
 
 Document = dict[str, Any]
+Handler = Callable[["Engine", Document], Document]
 _WRITING_STAGES = {"$out", "$merge"}
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Commands by name. at_once: of the handshake; clients give up a server that leaves them waiting."""
+
+    at_once: Mapping[str, Handler]
+    reads: Mapping[str, Handler]
+    writes: Mapping[str, Handler]
+
+    def named(self, given: str) -> tuple[str, Handler]:
+        """A command's own name and what answers it. Raises CommandError for one that there is not."""
+        every = {**self.at_once, **self.reads, **self.writes}
+        name = next((name for name in every if name.lower() == given.lower()), None)
+        if name is None:
+            raise CommandError(59, f"no such command: '{given}'")
+        return name, every[name]
 
 
 class Engine:
     """Runs commands one at a time."""
 
-    def __init__(self, file: DatabaseFile) -> None:
+    def __init__(self, file: DatabaseFile, commands: Commands) -> None:
         self.file = file
+        self._commands = commands
         self.lock = threading.Lock()
         with storage_errors(str(file.path)):
             self.store = StoredServer(file.connection, file.ledger)
@@ -50,18 +67,14 @@ class Engine:
             return as_answer(error)
 
     def _run(self, command: Document) -> Document:
-        given = next(iter(command))
-        name = _CASE_FREE.get(given.lower(), given)
-        handler = _HANDLERS.get(name)
-        if handler is None:
-            raise CommandError(59, f"no such command: '{given}'")
+        name, handler = self._commands.named(next(iter(command)))
         refuse_options(command)
         if name != "insert":
             refuse_operators(command)
             command = linear(command)
-        if name in _HANDSHAKE:
+        if name in self._commands.at_once:
             return handler(self, command)
-        is_write = _is_write(name, command)
+        is_write = self._is_write(name, command)
         with self.lock:
             if self._is_closed:
                 raise CommandError(11600, "the database is stopping")
@@ -71,11 +84,11 @@ class Engine:
             self.file.settle()
         return answer
 
-    def _read(self, handler: _Handler, command: Document) -> Document:
+    def _read(self, handler: Handler, command: Document) -> Document:
         with storage_errors(str(self.file.path)):
             return handler(self, command)
 
-    def _write(self, handler: _Handler, command: Document) -> Document:
+    def _write(self, handler: Handler, command: Document) -> Document:
         try:
             with self.file.transaction():
                 answer = handler(self, command)
@@ -105,59 +118,7 @@ class Engine:
             database._collection_accesses[name] = self._collections[key]
         return self._collections[key]
 
-
-def hello(engine: Engine, command: Document) -> Document:
-    """The handshake: what this server can do (no sessions, so no transactions)."""
-    return {
-        "helloOk": True,
-        "ismaster": True,
-        "isWritablePrimary": True,
-        "maxBsonObjectSize": MAX_DOCUMENT_BYTES,
-        "maxMessageSizeBytes": MAX_MESSAGE_BYTES,
-        "maxWriteBatchSize": 100_000,
-        "localTime": datetime.now(UTC),
-        "minWireVersion": 0,
-        "maxWireVersion": 21,
-        "readOnly": False,
-    }
-
-
-def build_info(engine: Engine, command: Document) -> Document:
-    """Says plainly what this is."""
-    return {"version": "7.0.0", "versionArray": [7, 0, 0, 0], "modules": ["niobe-embedded"], "bits": 64}
-
-
-def compact(engine: Engine, command: Document) -> Document:
-    """Give back the room of deleted documents, of all collections; other commands wait meanwhile."""
-    engine.file.compact()
-    return {}
-
-
-def nothing(engine: Engine, command: Document) -> Document:
-    """Commands that need no answer but ok."""
-    return {}
-
-
-_Handler = Callable[[Engine, Document], Document]
-_WRITES = writes.WRITES | catalog.WRITES
-_HANDSHAKE: dict[str, _Handler] = {  # answered at once: clients give up a server that leaves them waiting
-    "hello": hello,
-    "isMaster": hello,
-    "buildInfo": build_info,
-    "ping": nothing,
-    "endSessions": nothing,
-}
-_HANDLERS: dict[str, _Handler] = {
-    **_HANDSHAKE,
-    **reads.READS,
-    **catalog.READS,
-    **_WRITES,
-    "compact": compact,
-}
-_CASE_FREE = {name.lower(): name for name in _HANDLERS}
-
-
-def _is_write(name: str, command: Document) -> bool:
-    if name == "aggregate":
-        return any(_WRITING_STAGES & set(stage) for stage in command["pipeline"])
-    return name in _WRITES
+    def _is_write(self, name: str, command: Document) -> bool:
+        if name == "aggregate":
+            return any(_WRITING_STAGES & set(stage) for stage in command["pipeline"])
+        return name in self._commands.writes

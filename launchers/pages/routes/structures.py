@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from pydantic import BaseModel, Field, ValidationError
 
 from niobe.config.errors import ConfigError
-from niobe.config.settings import Settings
+from niobe.config.home import home
 from niobe.launchers.output.exports import as_text
 from niobe.launchers.pages import plots, views
 from niobe.launchers.pages.routes.shared import Allowed, Db, Form, Record, page
@@ -100,7 +100,7 @@ def _folder(record: StructureRecord) -> Path | None:
     kept = (record.failure and record.failure.files) or (record.validation and record.validation.files)
     if not kept or not is_own_folder(record, kept):
         return None
-    folder = Settings().home.resolve() / kept
+    folder = home() / kept
     return folder if folder == folder.resolve() and folder.is_dir() else None
 
 

@@ -7,8 +7,9 @@ from ase import Atoms
 from ase.calculators.emt import parameters
 from ase.data import atomic_numbers
 
+from niobe.config.elements import ELEMENTS
 from niobe.config.feasibility import why_not
-from niobe.config.spec import ELEMENTS, CampaignSpec
+from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.potentials import potential
 
 

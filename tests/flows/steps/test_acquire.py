@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
+from niobe.config.home import checkpoint
 from niobe.config.spec import Acquisition, Budget, CampaignSpec
-from niobe.flows.jobs import checkpoint_folder
 from niobe.flows.steps.acquire import acquire, predict_pool, spent
 from niobe.flows.steps.validate import QuorumError, close_round
 from niobe.loop.campaign.closing import close_round as judge
@@ -38,7 +38,7 @@ def pool(database: Database) -> list[StructureRecord]:
         warnings.simplefilter("ignore")
         labels = {"formation_energy_per_atom": np.linspace(-1.0, 1.0, 12)}
         surrogate.fit(structures, labels, seed=1)
-    folder = checkpoint_folder(SPEC, 1, "surrogate")
+    folder = checkpoint(SPEC.id, 1, "surrogate")
     folder.mkdir(parents=True)
     surrogate.save(folder)
     known = [element("Nb"), element("O", 3.0), nbo(), rutile()]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec, Generation, GeneratorShare, Oracle
-from niobe.flows.jobs import checkpoint_folder
 from niobe.flows.steps.generate import generate, mark_duplicates
 from niobe.flows.steps.train import train_gan
 from niobe.loop.campaign.seeds import new_record
@@ -39,7 +39,7 @@ def round_with(database: Database, gan: CrystalGAN, **generation: bool) -> tuple
         elements=("Nb", "O"),
         generation=Generation(candidates=16, mix=MIX, **generation),
     )
-    folder = checkpoint_folder(spec, 1, "gan")
+    folder = checkpoint(spec.id, 1, "gan")
     folder.mkdir(parents=True)
     gan.save(folder)
     database.create_campaign(spec)
@@ -81,7 +81,7 @@ def test_without_anything_that_the_gan_could_learn_from_others_draw_its_part(dat
     spec = CampaignSpec(id="g", elements=elements, generation=Generation(candidates=8, mix=MIX))
     database.create_campaign(spec)
     train_gan(database, spec, database.open_round("g", 1))
-    assert not checkpoint_folder(spec, 1, "gan").exists()
+    assert not checkpoint(spec.id, 1, "gan").exists()
     generate(database, spec, database.round("g", 1))
     assert database.round("g", 1).notes == [
         "no prototype that the GAN could learn from; random drew its part"
@@ -97,7 +97,7 @@ def test_the_phonon_critic_writes_its_opinion_into_the_lineage(database: Databas
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         surrogate.fit(structures, {"p_stable": labels.astype(float)}, seed=1)
-    folder = checkpoint_folder(spec, 1, "surrogate")
+    folder = checkpoint(spec.id, 1, "surrogate")
     folder.mkdir(parents=True)
     surrogate.save(folder)
     generate(database, spec, database.round("g", 1))

@@ -80,9 +80,9 @@ def test_without_a_prior_offspring_are_drawn_with_all_else() -> None:
     assert not alone.draws_offspring
     names = [[stage.job for stage in plan(spec, 1)] for spec in (alone, SPEC)]
     assert "draw_offspring" not in names[0]
-    bred = [place for place, name in enumerate(names[1]) if name == "draw_offspring"]
-    assert len(bred) == OFFSPRING_BATCHES
-    for start, end in pairwise([0, *bred, len(names[1])]):
+    drawn = [place for place, name in enumerate(names[1]) if name == "draw_offspring"]
+    assert len(drawn) == OFFSPRING_BATCHES
+    for start, end in pairwise([0, *drawn, len(names[1])]):
         part = names[1][start:end]
         assert part.count("prerelax") == part.count("relax_promising") == 1
         assert part.count("choose_promising") == 1

@@ -13,9 +13,9 @@ from pymatgen.core import Structure
 from typer.testing import CliRunner
 
 from niobe.config.errors import ConfigError
+from niobe.config.home import checkpoint
 from niobe.config.loading import load_campaign
 from niobe.config.version import code_version
-from niobe.flows.jobs import checkpoint_folder
 from niobe.flows.steps.train import corpus_without, train_gan
 from niobe.launchers.cli import app
 from niobe.loop.generators.prototypes import decorated_prototypes
@@ -79,7 +79,7 @@ def test_a_campaign_begins_with_the_trained_gan(
     database.create_campaign(spec)
     train_gan(database, spec, database.open_round(spec.id, 1))
     request = SampleRequest(elements=("Nb", "O"), max_atoms=6)
-    own = CrystalGAN.load(checkpoint_folder(spec, 1, "gan")).sample(request, 3, seed=4)
+    own = CrystalGAN.load(checkpoint(spec.id, 1, "gan")).sample(request, 3, seed=4)
     first = CrystalGAN.load(trained).sample(request, 3, seed=4)
     assert [s.structure for s in own.samples] == [s.structure for s in first.samples]
 

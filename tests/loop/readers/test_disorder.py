@@ -10,8 +10,7 @@ from pymatgen.io.cif import CifWriter
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import Source
-from niobe.loop.documents.entries import AS_GIVEN
-from niobe.loop.readers.disorder import ordered
+from niobe.loop.readers.disorder import AS_GIVEN, ordered
 from niobe.loop.sources.ingest import ingest
 from niobe.loop.sources.reading import ReadOptions
 from niobe.loop.store.database import Database

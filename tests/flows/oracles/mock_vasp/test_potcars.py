@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pymatgen.io.vasp.inputs import PotcarSingle, UnknownPotcarWarning
 
-from niobe.config.spec import ELEMENTS
+from niobe.config.elements import ELEMENTS
 from niobe.flows.oracles.mock_vasp.potcars import FUNCTIONALS, potcar, valence, write_potcars
 
 

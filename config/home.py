@@ -1,0 +1,67 @@
+"""Every path below NIOBE_HOME, in one place. All are absolute: workers change their folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from niobe.config.settings import Settings
+
+
+def home() -> Path:
+    """The folder that everything Niobe writes lies in."""
+    return Settings().home.expanduser().resolve()
+
+
+def database_folder() -> Path:
+    """The embedded database."""
+    return home() / "db"
+
+
+def checkpoints(campaign: str) -> Path:
+    """The checkpoints of a campaign's models, a folder a round."""
+    return home() / "checkpoints" / campaign
+
+
+def checkpoint(campaign: str, number: int, model: str) -> Path:
+    """Where a round keeps the checkpoint of a model: ``surrogate`` or ``gan``."""
+    return checkpoints(campaign) / f"round-{number}" / model
+
+
+def work(campaign: str) -> Path:
+    """All files of a campaign's running calculations."""
+    return home() / "work" / campaign
+
+
+def kept_files(campaign: str, record: str, step: str) -> Path:
+    """What an oracle left of a failed calculation, relative to ``home()``, as records name it."""
+    return Path("failed") / campaign / record / step
+
+
+def results(campaign: str) -> Path:
+    """Report, structures and table that a campaign writes at its end."""
+    return home() / "results" / campaign
+
+
+def source_pages() -> Path:
+    """Pages of open databases as they were answered, a folder a source."""
+    return home() / "sources"
+
+
+def rockets() -> Path:
+    """The folders that FireWorks workers launch in."""
+    return home() / "rockets"
+
+
+def page_token() -> Path:
+    """The token of the pages that run now."""
+    return home() / "serve.token"
+
+
+def worker_log() -> Path:
+    """What worker processes of the local launcher print."""
+    return home() / "worker.log"
+
+
+def campaign_lock(campaign: str) -> Path:
+    """Held by the process that runs a campaign here."""
+    return home() / f"{campaign}.lock"

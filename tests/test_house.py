@@ -1,0 +1,113 @@
+"""The house: no import circle, no heap of modules, nothing too long to read at once, no private words."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("niobe", "config", "surrogates", "loop", "flows", "launchers")
+FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+MOST_MODULES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 12, 400, 40
+
+LONG_FILES = {
+    "loop/store/database.py": "one class whose methods share a connection; each collection is a few methods",
+}
+LONG_FUNCTIONS = {
+    "launchers/cli/bench.py:generative": "its options are the command's, the body is a call",
+    "launchers/cli/models.py:learning_curve": "its options are the command's, the body is a call",
+}
+
+PRIVATE_WORDS = {
+    r"\bat rest\b": "relaxed",
+    r"\bfirst looks?\b|\bglanc\w+": "short pre-relaxation",
+    r"\bpriors?_(slot|oracle|references|answer)|\bPriorAnswer\b|\bspec\.prior\b": "prerelax",
+    r"\blitters?\b|\bbreeds?\b|\bbred\b": "offspring batch",
+    r"\bkin\b|\btwins?\b|_twins?\b": "soft-mode family, duplicate",
+    r"\bholes?\b": "unphysical minimum",
+    r"\busual correction": "kernel-weighted mean correction",
+    r"\bwitness(es)?\b": "neighbour",
+    r"\bladders?\b": "ablation series",
+    r"\bclass Judged\b|\bManner\b|\bPatience\b": "ScoredRun, ReadOptions, RetryPolicy",
+    r"\blucky\b|\bfallen\b|\bthrown\b": "control hits, collapsed, rejected",
+    r"\bbut=": "exclude=",
+    r"wherever it lies": "never a discovery",
+    r"\brow a structure\b": "one row per structure",
+    r"kept out of the seeds,? and found again": "held-out phases rediscovered",
+}
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    names = parts if parts[0] == "niobe" else ("niobe", *parts)
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+def imported(file: Path, known: set[str]) -> set[str]:
+    """Modules of Niobe that a file imports anywhere, in functions and for types too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("niobe"):
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (inside & known) or {str(node.module)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return (found & known) - {module_of(file)}
+
+
+def test_no_module_is_imported_by_what_it_imports() -> None:
+    known = {module_of(file) for file in FILES}
+    graph = {module_of(file): imported(file, known) for file in FILES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"circle: {' → '.join(error.args[1])}")
+
+
+def test_no_folder_is_a_heap() -> None:
+    folders = {file.parent for file in FILES}
+    counts = {
+        str(folder.relative_to(ROOT)): len([f for f in folder.glob("*.py") if f.name != "__init__.py"])
+        for folder in folders
+    }
+    assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}
+
+
+def test_no_file_is_too_long() -> None:
+    lines = {str(f.relative_to(ROOT)): len(f.read_text(encoding="utf-8").splitlines()) for f in FILES}
+    assert {file for file, count in lines.items() if count > MOST_LINES} <= set(LONG_FILES)
+
+
+def test_no_function_is_too_long() -> None:
+    long = {}
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                count = (node.end_lineno or node.lineno) - node.lineno + 1
+                if count > MOST_LINES_OF_A_FUNCTION:
+                    long[f"{file.relative_to(ROOT)}:{node.name}"] = count
+    assert set(long) <= set(LONG_FUNCTIONS), long
+
+
+def written() -> list[Path]:
+    """Code, templates, documents and tests that git tracks; other people's files aside."""
+    answer = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    endings = (".py", ".md", ".html", ".yaml", ".js", ".css")
+    own = {"tests/test_house.py"}
+    names = [name for name in answer.stdout.splitlines() if name.endswith(endings) and name not in own]
+    return [ROOT / name for name in names if "/assets/" not in name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("pattern", list(PRIVATE_WORDS))
+def test_the_field_s_words_are_used(pattern: str) -> None:
+    found = [
+        f"{file.relative_to(ROOT)}: {match[0]!r}; say {PRIVATE_WORDS[pattern]}"
+        for file in written()
+        for match in re.finditer(pattern, file.read_text(encoding="utf-8"))
+    ]
+    assert found == []
