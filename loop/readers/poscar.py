@@ -1,19 +1,31 @@
-"""POSCAR files: every line is checked before pymatgen reads it, so what is wrong is named by its line."""
+"""POSCAR and CONTCAR files of VASP, and what AFLOW, ASE, pymatgen and phonopy write for it.
+
+Every line is checked, so what is wrong is named by its line. What follows the sites (velocities, those of the
+lattice, predictor-corrector) is left.
+"""
 
 from __future__ import annotations
 
 import math
-import warnings
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from niobe.config.elements import ELEMENTS
+from niobe.loop.readers.rows import Fields, one_line, text_of
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _MAX_SITES = 5000
 _MAX_LENGTH = 1000.0
+# An element and what programs add: Nb_pv, Nb/8a3f, Nb2+, O2-, Fe3+,spin=5, Nb1.
+_NAME = re.compile(r"([A-Z][a-z]?)[\d.]*[+-]?[\d.]*(?:,spin=\S+)?(?:_\S+)?(?:/\S+)?")
+_KIND = re.compile(r"(d|direct|c|cart|cartesian|k)(?![a-z])", re.IGNORECASE)
 
 
 class _LineError(ValueError):
@@ -23,93 +35,150 @@ class _LineError(ValueError):
 
 
 def read(file: Path) -> Structure:
-    """The structure of a POSCAR of VASP 5 or later. Raises ValueError that names file and line."""
-    from pymatgen.io.vasp import Poscar
-
-    content = file.read_bytes()
+    """The structure of a POSCAR. Raises ValueError that names file and line."""
+    lines = _lines(file)
     try:
-        text = content.decode("utf-8")
-        _check(text.splitlines())
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return Poscar.from_str(text).structure
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file}:{content[: error.start].count(b'%c' % 10) + 1}: not UTF-8") from None
+        return _read(lines)
     except _LineError as error:
         raise ValueError(f"{file}:{error.line}: {error}") from None
-    except Exception as error:  # noqa: BLE001 - the parser raises anything; it is reported, never lost
-        raise ValueError(f"{file}:1: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from None
+    except ValueError as error:
+        raise ValueError(f"{file}:1: {one_line(error)}") from None
 
 
-def _check(lines: list[str]) -> None:
-    if not lines or not lines[0].strip():
-        raise _LineError(1, "the comment line is empty")
-    scale = _floats(lines, 2, 1)
-    if len(lines[1].split()) != 1 or scale[0] == 0:
-        raise _LineError(2, f"{lines[1].strip()!r} is no scale; allowed: one number other than 0")
-    for number in (3, 4, 5):
-        if max(map(abs, _floats(lines, number, 3))) > _MAX_LENGTH or len(lines[number - 1].split()) != 3:
-            raise _LineError(number, f"{lines[number - 1].strip()!r} is no lattice vector")
-    symbols = _symbols(lines)
-    counts = _counts(lines, len(symbols))
-    selective = int(_line(lines, 8).lstrip()[:1] in {"s", "S"})
-    kind = _line(lines, 8 + selective).strip()
-    if kind.lower() not in {"d", "direct", "c", "cartesian", "k"}:
-        raise _LineError(8 + selective, f"{kind!r} is neither Direct nor Cartesian")
-    expected = [symbol for symbol, count in zip(symbols, counts, strict=True) for _ in range(count)]
-    _check_sites(lines, 9 + selective, expected, bool(selective), direct=kind[0] in "dD")
+def fields(file: Path) -> Fields:
+    """What ``niobe export poscar`` wrote in the first line as ``name=value``."""
+    first = next(iter(_lines(file)), "")
+    try:
+        words = shlex.split(first)
+    except ValueError:
+        return {}
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
-def _symbols(lines: list[str]) -> list[str]:
-    symbols = [word.split("_")[0].split("/")[0] for word in _line(lines, 6).split()]
-    wrong = [symbol for symbol in symbols if symbol not in ELEMENTS]
-    if wrong or not symbols:
-        raise _LineError(
-            6, f"{(wrong or [''])[0]!r} is no element; VASP 4 files without symbols are not read"
-        )
-    return symbols
+def _lines(file: Path) -> list[str]:
+    return text_of(file.read_bytes()).splitlines()
 
 
-def _counts(lines: list[str], wanted: int) -> list[int]:
-    words = _line(lines, 7).split()
+def _read(lines: list[str]) -> Structure:
+    from pymatgen.core import Structure
+
+    matrix = np.array([_vector(lines, number) for number in (3, 4, 5)])
+    scale = _scale(lines, matrix)
+    counted = 6 if all(word.isdecimal() for word in _words(lines, 6)) else 7
+    counts = _counts(lines, counted)
+    selective = int(_line(lines, counted + 1).lstrip()[:1] in {"s", "S"})
+    first = counted + 2 + selective
+    kind = _KIND.match(_line(lines, first - 1).strip())
+    if kind is None:
+        raise _LineError(first - 1, f"{lines[first - 2].strip()!r} is neither Direct nor Cartesian")
+    direct = kind[0][0] in "dD"
+    if counted == 7:
+        symbols = _symbols(lines, counts)
+    else:
+        symbols = [_name_of_site(lines, number) for number in range(first, first + sum(counts))]
+    coords = [
+        _site(lines, number, symbol, selective=bool(selective), direct=direct)
+        for number, symbol in enumerate(symbols, start=first)
+    ]
+    _check_end(lines, first + len(symbols))
+    points = np.array(coords) if direct else np.array(coords) * scale
+    return Structure(matrix * scale, symbols, points, coords_are_cartesian=not direct)
+
+
+def _scale(lines: list[str], matrix: NDArray[np.float64]) -> float | list[float]:
+    """One factor, the cell's volume in Å³ as a negative number, or a factor each for x, y and z."""
+    words = _words(lines, 2)
+    scale = _floats(lines, 2, len(words))
+    if len(scale) == 3 and min(scale) > 0:
+        return scale
+    if len(scale) != 1 or scale[0] == 0:
+        allowed = "one number other than 0, or three above it"
+        raise _LineError(2, f"{lines[1].strip()!r} is no scale; allowed: {allowed}")
+    volume = abs(float(np.linalg.det(matrix)))
+    if scale[0] < 0 and volume == 0:
+        raise _LineError(3, "the lattice vectors lie in a plane")
+    return scale[0] if scale[0] > 0 else (-scale[0] / volume) ** (1 / 3)
+
+
+def _vector(lines: list[str], number: int) -> list[float]:
+    vector = _floats(lines, number, 3)
+    if max(map(abs, vector)) > _MAX_LENGTH or len(_words(lines, number)) != 3:
+        raise _LineError(number, f"{lines[number - 1].strip()!r} is no lattice vector")
+    return vector
+
+
+def _counts(lines: list[str], number: int) -> list[int]:
+    words = _words(lines, number)
+    wanted = len(words) if number == 6 else len(_words(lines, 6))
     if len(words) != wanted or not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise _LineError(7, f"{' '.join(words)!r} is no list of {wanted} counts")
+        raise _LineError(number, f"{' '.join(words)!r} is no list of {wanted} counts")
     counts = [int(word) for word in words]
     if sum(counts) > _MAX_SITES:
-        raise _LineError(7, f"{sum(counts)} sites; allowed: {_MAX_SITES}")
+        raise _LineError(number, f"{sum(counts)} sites; allowed: {_MAX_SITES}")
     return counts
 
 
-def _check_sites(lines: list[str], first: int, expected: list[str], selective: bool, *, direct: bool) -> None:
-    for number, symbol in enumerate(expected, start=first):
-        values = _floats(lines, number, 3)
-        if max(map(abs, values)) > (100 if direct else _MAX_LENGTH):
-            raise _LineError(number, f"{lines[number - 1].strip()!r} lies far outside the cell")
-        rest = lines[number - 1].split()[3:]
-        flags, named = (rest[:3], rest[3:]) if selective else ([], rest)
-        if selective and (
-            len(flags) != 3 or not all(flag.strip(".")[:1].upper() in {"T", "F"} for flag in flags)
-        ):
-            raise _LineError(number, "three flags T or F are missing")
-        if named and named[0].split("_")[0].split("/")[0] != symbol:
-            raise _LineError(number, f"{named[0]!r} where line 6 and 7 say {symbol}")
-    after = first + len(expected)
-    if after <= len(lines) and lines[after - 1].strip() and not lines[after - 1].lstrip()[0].isalpha():
-        raise _LineError(after, "more sites than line 7 counts")
+def _symbols(lines: list[str], counts: list[int]) -> list[str]:
+    symbols = [_element(word) for word in _words(lines, 6)]
+    for word, symbol in zip(_words(lines, 6), symbols, strict=True):
+        if not symbol:
+            raise _LineError(6, f"{word!r} is no element")
+    return [symbol for symbol, count in zip(symbols, counts, strict=True) for _ in range(count)]
+
+
+def _name_of_site(lines: list[str], number: int) -> str:
+    """The element a site of a VASP 4 file names itself."""
+    words = _words(lines, number)[3:]
+    symbol = _element(words[-1]) if words else ""
+    if not symbol:
+        raise _LineError(6, "a VASP 4 file names no elements; give them in a line before the counts")
+    return symbol
+
+
+def _element(word: str) -> str:
+    """The element in a name, "" where there is none."""
+    found = _NAME.fullmatch(word)
+    return found[1] if found and found[1] in ELEMENTS else ""
+
+
+def _site(lines: list[str], number: int, symbol: str, *, selective: bool, direct: bool) -> list[float]:
+    values = _floats(lines, number, 3)
+    if max(map(abs, values)) > (100 if direct else _MAX_LENGTH):
+        raise _LineError(number, f"{lines[number - 1].strip()!r} lies far outside the cell")
+    rest = _words(lines, number)[3:]
+    flags, named = (rest[:3], rest[3:]) if selective else ([], rest)
+    if selective and (
+        len(flags) != 3 or not all(flag.strip(".")[:1].upper() in {"T", "F"} for flag in flags)
+    ):
+        raise _LineError(number, "three flags T or F are missing")
+    if named and _element(named[0]) != symbol:
+        raise _LineError(number, f"{named[0]!r} where {symbol} is counted")
+    return values
+
+
+def _check_end(lines: list[str], after: int) -> None:
+    line = lines[after - 1].strip() if after <= len(lines) else ""
+    if line and not line[0].isalpha():
+        raise _LineError(after, "more sites than are counted")
 
 
 def _line(lines: list[str], number: int) -> str:
     if number > len(lines) or not lines[number - 1].strip():
-        raise _LineError(min(number, len(lines)), f"line {number} is missing")
+        raise _LineError(max(min(number, len(lines)), 1), f"line {number} is missing")
     return lines[number - 1]
 
 
+def _words(lines: list[str], number: int) -> list[str]:
+    """The words of a line, without a remark after ``!`` or ``#``. Raises where it is missing."""
+    return re.split(r"[!#]", _line(lines, number))[0].split()
+
+
 def _floats(lines: list[str], number: int, wanted: int) -> list[float]:
-    words = _line(lines, number).split()[:wanted]
+    words = _words(lines, number)[:wanted]
     try:
-        values = [float(word) for word in words]
+        values = [float(re.sub("[dD]", "e", word)) for word in words]
     except ValueError:
         values = []
-    if len(values) != wanted or not all(map(math.isfinite, values)):
-        raise _LineError(number, f"{' '.join(words)!r} is no list of {wanted} numbers")
+    if len(values) != max(wanted, 1) or not all(map(math.isfinite, values)):
+        raise _LineError(number, f"{' '.join(words)!r} is no list of {max(wanted, 1)} numbers")
     return values

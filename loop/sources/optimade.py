@@ -6,18 +6,15 @@ ignores Retry-After and cannot resume (decision 50), so the requests are made he
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode, urljoin
 
 from niobe.config.errors import ConfigError
 from niobe.loop.documents.entries import Found, Label, Quantity, label
+from niobe.loop.readers.documents import optimade_structure
 from niobe.loop.sources.paging import Document, Page
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
 
 PAGE_LIMIT = 100
 # Attribute (a dot reaches inside), what it says, and what is behind it; from the providers' own pages.
@@ -85,26 +82,19 @@ def found(entry: Document) -> Found:
         for key in ("immutable_id", "last_modified", "_oqmd_entry_id", "_oqmd_icsd_id", "_niobe_record")
         if attributes.get(key) is not None
     }
-    return Found(str(entry["id"]), _structure(entry), _labels(attributes), references)
+    return Found(str(entry["id"]), optimade_structure(entry), labels(attributes), references)
 
 
-def _structure(entry: Document) -> Structure:
-    from optimade.adapters import Structure as Adapter
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Adapter({"type": "structures", **entry}).as_pymatgen
-
-
-def _labels(attributes: Document) -> list[Label]:
-    labels: list[Label] = []
+def labels(attributes: Document) -> list[Label]:
+    """What the attributes of an entry say, by the providers' own names."""
+    found: list[Label] = []
     oracle = attributes.get("_niobe_oracle")
     for path, quantity, fingerprint in _LABELS:
         value: Any = attributes
         for key in path.split("."):
             value = value.get(key) if isinstance(value, dict) else None
-        labels += label(quantity, value, fingerprint.format(oracle))
-    return labels
+        found += label(quantity, value, fingerprint.format(oracle))
+    return found
 
 
 def _next(url: str, answer: Document) -> str | None:

@@ -10,9 +10,9 @@ import pytest
 from pymatgen.core import Structure
 
 from niobe.loop.crystals.similarity import spacegroup_number
+from niobe.loop.readers.cif.symmetry import named
 from niobe.loop.readers.disorder import ordered
 from niobe.loop.readers.structure_files import iterate_structures
-from niobe.loop.readers.symmetry import named
 
 Cell = Sequence[object]
 MOS2: Cell = (3.16, 3.16, 12.3, 90, 90, 120)

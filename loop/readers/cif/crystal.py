@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.loop.readers.blocks import Block, blocks, only_block
-from niobe.loop.readers.sites import (
+from niobe.loop.crystals.validity import nearest_contact
+from niobe.loop.readers.cif.blocks import Block
+from niobe.loop.readers.cif.sites import (
     FRACTIONS,
     MAX_SITES,
     MOST_OCCUPIED,
@@ -20,19 +21,17 @@ from niobe.loop.readers.sites import (
     rows,
     structure,
 )
-from niobe.loop.readers.symmetry import Group, groups
+from niobe.loop.readers.cif.symmetry import Group, groups
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
-
-__all__ = ["Block", "blocks", "only_block", "structure_of"]
 
 _LENGTHS = tuple(f"_cell_length_{axis}" for axis in "abc")
 _ANGLES = tuple(f"_cell_angle_{name}" for name in ("alpha", "beta", "gamma"))
 _FORMULA, _UNITS = "_chemical_formula_sum", "_cell_formula_units_Z"
 _MAX_LENGTH = 1000.0
 # No two atoms of a crystal come nearer than this share of the sum of their covalent radii (uranyl: 0.68).
-_NEAREST = 0.55
+NEAREST = 0.55
 # How far rounded occupancies take shares of elements from the formula's, and the count of atoms from Z's.
 _FORMULA_TOLERANCE, _COUNT_TOLERANCE = 0.03, 0.02
 
@@ -153,17 +152,8 @@ def _check_formula(block: Block, found: Structure) -> None:
 
 def _check_distances(block: Block, found: Structure, group: Group) -> None:
     """Raises ValueError where atoms that are there at the same time are nearer than in any crystal."""
-    from ase.data import atomic_numbers, covalent_radii
-
-    radii = np.array(
-        [min(covalent_radii[atomic_numbers[kind.symbol]] for kind in site.species) for site in found]
-    )
-    filled = np.array([sum(site.species.values()) for site in found])
-    first, second, _, distances = found.get_neighbor_list(2 * _NEAREST * radii.max())
-    wrong = distances < _NEAREST * (radii[first] + radii[second])
-    wrong &= filled[first] + filled[second] > MOST_OCCUPIED
-    if wrong.any():
-        nearest = np.flatnonzero(wrong)[distances[wrong].argmin()]
-        one, other = (found[int(index[nearest])].species_string for index in (first, second))
-        where, apart = block.at(FRACTIONS[0]), f"{distances[nearest]:.3f} Å"
-        raise ValueError(f"{where}: {one} and {other} are {apart} apart with {group.name}")
+    contact = nearest_contact(found)
+    if contact.share < NEAREST:
+        one, other = (found[index].species_string for index in contact.sites)
+        apart = f"{contact.distance:.3f} Å apart with {group.name}"
+        raise ValueError(f"{block.at(FRACTIONS[0])}: {one} and {other} are {apart}")

@@ -1,7 +1,7 @@
 """The space group of a CIF block: operations as listed, or those of a Hall symbol, a name or a number.
 
 A name may leave the setting open: an origin, axes, a unique axis. What the cell rules out is left out here;
-the sites decide between the rest (``niobe.loop.readers.cif``).
+the sites decide between the rest (``crystal``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from niobe.loop.readers.blocks import Block
+    from niobe.loop.readers.cif.blocks import Block
 
 OPERATIONS = (
     "_space_group_symop_operation_xyz",

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from niobe.loop.readers.rows import text_of
+
 # Letters that copying from a page leaves in place of ASCII ones; any other becomes "~", which no value has.
 _COPIED = str.maketrans(
     {"−": "-", "–": "-", "\xad": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "\xa0": " "}
 )
 # CIF 2 and DDLm write _atom_site.fract_x for _atom_site_fract_x.
 _DOTTED = re.compile(r"(?<!\S)(_[A-Za-z_]+)\.(?=[A-Za-z])")
-_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class Block:
             return found
         return [single]
 
+    def own(self) -> dict[str, str]:
+        """What ``niobe export cif`` wrote beside the crystal: ``_niobe_e_above_hull`` under its name."""
+        from gemmi import cif
+
+        tags = [item.pair[0] for item in self.content if item.pair is not None]
+        named = {tag.removeprefix("_niobe_"): tag for tag in tags if tag.startswith("_niobe_")}
+        return {name: str(cif.as_string(self.content.find_value(tag))) for name, tag in named.items()}
+
     def at(self, tag: str) -> str:
         """``file:line`` of a tag, or of the block where it has no such tag."""
         item = self.content.find_pair_item(tag) or self.content.find_loop_item(tag)
@@ -59,17 +68,6 @@ def only_block(text: str) -> Block:
     if len(found) != 1:
         raise ValueError(f"{len(found)} data blocks; allowed: 1")
     return found[0]
-
-
-def text_of(content: bytes) -> str:
-    """Text of a file: by its byte-order mark, else UTF-8, else Latin-1 as older programs write names."""
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return content.decode(encoding, errors="replace")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
 
 
 def _blocks(text: str, file: Path) -> list[Block]:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.elements import ELEMENTS
-from niobe.loop.readers.blocks import Block
-from niobe.loop.readers.symmetry import Group
+from niobe.loop.readers.cif.blocks import Block
+from niobe.loop.readers.cif.symmetry import Group
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure

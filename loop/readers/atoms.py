@@ -1,0 +1,73 @@
+"""Extended XYZ and ASE databases, frame by frame, by ASE."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from niobe.loop.readers.rows import Row, text_of
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+def xyz_rows(file: Path) -> Iterator[Row]:
+    """Frames of an extended XYZ file; one that is broken is named, and the others are read."""
+    import ase.io
+
+    for number, frame in enumerate(_frames(text_of(file.read_bytes()).splitlines()), start=1):
+        label = f"{file}:{number}"
+        try:
+            _check_count(frame)
+            atoms = ase.io.read(io.StringIO("\n".join(frame) + "\n"), format="extxyz")
+        except Exception as error:  # noqa: BLE001 - ASE raises anything; the frame is named
+            yield Row.broken(label, ValueError(f"frame {number}: {error}"))
+        else:
+            yield Row(label, dict(atoms.info), lambda atoms=atoms: _crystal(atoms))  # type: ignore[misc]
+
+
+def _frames(lines: list[str]) -> Iterator[list[str]]:
+    """Lines of each frame: it starts before a line that names a lattice or columns, or where one ended."""
+    starts = [n - 1 for n, line in enumerate(lines) if n and ("Lattice=" in line or "Properties=" in line)]
+    bounds = [*(starts if starts[:1] == [0] else [0, *starts]), len(lines)]
+    for first, last in zip(bounds, bounds[1:], strict=False):
+        while first < last:
+            head = lines[first].strip()
+            after = first + 2 + int(head) if head.isdecimal() else last
+            end = after if after < last and lines[after].strip().isdecimal() else last
+            frame = lines[first:end]
+            while frame and not frame[-1].strip():
+                frame.pop()
+            if frame:
+                yield frame
+            first = end
+
+
+def _check_count(frame: list[str]) -> None:
+    head = frame[0].strip()
+    if not head.isdecimal():
+        raise ValueError(f"{head!r} is no number of atoms")
+    if len(frame) != int(head) + 2:
+        raise ValueError(f"{head} atoms are announced and {max(len(frame) - 2, 0)} lines follow")
+
+
+def database_rows(file: Path) -> Iterator[Row]:
+    """Rows of an ASE database, with their key-value pairs."""
+    from ase.db import connect
+
+    with connect(str(file)) as database:
+        for row in database.select():
+            kept = {key: value for key, value in row.data.items() if isinstance(value, str | int | float)}
+            fields = {**row.key_value_pairs, **kept}
+            yield Row(f"{file}:{row.id}", fields, lambda row=row: _crystal(row.toatoms()))  # type: ignore[misc]
+
+
+def _crystal(atoms: Any) -> Structure:
+    from pymatgen.core import Structure
+
+    if not all(atoms.pbc):
+        shown = " ".join("FT"[bool(axis)] for axis in atoms.pbc)
+        raise ValueError(f"pbc {shown}: is not periodic in three directions")
+    return Structure(atoms.cell[:], atoms.get_chemical_symbols(), atoms.get_scaled_positions())

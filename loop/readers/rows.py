@@ -1,0 +1,47 @@
+"""What a file holds, row by row, before a structure is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+Fields = dict[str, Any]
+_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One structure of a file: its label, the other columns of its row, and what makes or refuses it."""
+
+    label: str
+    fields: Fields
+    build: Callable[[], Structure]
+
+    @classmethod
+    def broken(cls, label: str, error: Exception) -> Row:
+        """A row that raises ``error`` when it is built."""
+
+        def build() -> Structure:
+            raise error
+
+        return cls(label, {}, build)
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line of at most 200 letters."""
+    return " ".join(str(error).split())[:200]
+
+
+def text_of(content: bytes) -> str:
+    """Text of a file: by its byte-order mark, else UTF-8, else Latin-1 as older programs write names."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
