@@ -60,7 +60,7 @@ def nearest_contact(structure: Structure) -> Contact:
     if shortest < SHORTEST_VECTOR or structure.volume < LEAST_VOLUME * len(structure):
         return Contact((0, 0), shortest, 0.0)
     species, points = structure.species_and_occu, structure.cart_coords
-    compact = type(structure)(lattice, species, points, coords_are_cartesian=True)
+    compact = type(structure)(lattice, species, points, to_unit_cell=True, coords_are_cartesian=True)
     first, second, _, distances = compact.get_neighbor_list(1.5 * radii.max())
     shares = distances / (radii[first] + radii[second])
     shares[filled[first] + filled[second] <= 1.02] = np.inf
