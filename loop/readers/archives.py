@@ -11,18 +11,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any
 
 from niobe.config.errors import ConfigError
 
 # What an archive may hold, as a bound on what a small file can unpack to.
 _MOST_BYTES, _MOST_MEMBERS, _DEEPEST = 2 * 1024**3, 100_000, 3
 _CHUNK = 1 << 20
-_OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
-    ".gz": lambda file: cast("IO[bytes]", gzip.open(file)),
-    ".bz2": lambda file: bz2.open(file),
-    ".xz": lambda file: lzma.open(file),
-}
+_OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _TARS = (".tar", ".tgz", ".tbz2", ".txz", *(f".tar{suffix}" for suffix in _OPENERS))
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
 """What an archive that is damaged, locked or too large raises."""

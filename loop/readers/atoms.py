@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def _frames(lines: list[str]) -> Iterator[list[str]]:
     """Lines of each frame: it starts before a line that names a lattice or columns, or where one ended."""
     starts = [n - 1 for n, line in enumerate(lines) if n and ("Lattice=" in line or "Properties=" in line)]
     bounds = [*(starts if starts[:1] == [0] else [0, *starts]), len(lines)]
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         while first < last:
             head = lines[first].strip()
             after = first + 2 + int(head) if head.isdecimal() else last
@@ -57,7 +58,7 @@ def database_rows(file: Path) -> Iterator[Row]:
     """Rows of an ASE database, with their key-value pairs."""
     from ase.db import connect
 
-    with connect(str(file)) as database:
+    with connect(str(file), type="db") as database:
         for row in database.select():
             kept = {key: value for key, value in row.data.items() if isinstance(value, str | int | float)}
             fields = {**row.key_value_pairs, **kept}
