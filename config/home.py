@@ -47,7 +47,7 @@ def source_pages() -> Path:
     return home() / "sources"
 
 
-def rockets() -> Path:
+def rocket_folders() -> Path:
     """The folders that FireWorks workers launch in."""
     return home() / "rockets"
 

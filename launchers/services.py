@@ -43,12 +43,25 @@ def ensure_database() -> str:
 
 @contextmanager
 def campaign_database() -> Iterator[Database]:
-    """The campaign database, its server started when needed."""
+    """The campaign database, its server started when needed, its documents of the present schema."""
     database = _connect()
     try:
+        _bring_up_to_date(database)
         yield database
     finally:
         database.close()
+
+
+def _bring_up_to_date(database: Database) -> None:
+    if not database.is_older():
+        return
+    from niobe.loop.store.upgrade import upgrade
+
+    done = upgrade(database)
+    count = sum(done.written.values())
+    print(f"brought {count} documents of an older Niobe to the present schema", file=sys.stderr)
+    for line in done.broken:
+        print(f"left as it was: {line}", file=sys.stderr)
 
 
 def _connect() -> Database:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from niobe.config.settings import Settings
-from niobe.launchers.services import ensure_database
+from niobe.launchers.services import campaign_database, ensure_database
 
 _SELECTION_MS = 20_000
 
@@ -28,6 +28,7 @@ def open_launchpad(quiet: bool = True) -> Any:
     else:
         launchpad = launchpad_class(**connection(uri), strm_lvl="WARNING" if quiet else "INFO")
     _prepare(launchpad)
+    _renew(launchpad)
     return launchpad
 
 
@@ -53,6 +54,15 @@ def _patient_class() -> Any:
             return cls(**d)
 
     return PatientLaunchPad
+
+
+def _renew(launchpad: Any) -> None:
+    """Let workflows that an older Niobe submitted go on."""
+    from niobe.launchers.fireworks.renewal import has_former, renew
+
+    if has_former(launchpad):
+        with campaign_database() as database:
+            renew(launchpad, {campaign.id: campaign.spec for campaign in database.campaigns()})
 
 
 def _prepare(launchpad: Any) -> None:

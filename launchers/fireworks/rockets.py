@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import rockets
+from niobe.config.home import rocket_folders
 from niobe.launchers.fireworks.files import write_own_settings
 from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
@@ -34,7 +34,7 @@ class Rockets:
     module = "niobe.launchers.fireworks.worker"
 
     def __init__(self, count: int) -> None:
-        self._base = rockets()
+        self._base = rocket_folders()
         self._folders = [self._base / f"{os.getpid()}-{slot + 1}" for slot in range(count)]
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
         self._crashes: deque[float] = deque(maxlen=_MAX_CRASHES)
@@ -135,7 +135,10 @@ def _retrying() -> Iterator[None]:
 
     try:
         yield
-    except PyMongoError as error:
+    except (PyMongoError, RuntimeError) as error:
+        # FireWorks hides a lost connection in a RuntimeError that quotes its trace.
+        if not isinstance(error, PyMongoError) and "pymongo.errors." not in str(error):
+            raise
         print(f"niobe: database lost ({type(error).__name__}); trying again", file=sys.stderr)
 
 
@@ -178,7 +181,7 @@ def _configure() -> None:
     own = [Path.cwd() / "FW_config.yaml", Path("~/.fireworks/FW_config.yaml").expanduser()]
     found = next((file for file in own if file.exists()), None)
     if found is None and "FW_CONFIG_FILE" not in os.environ:
-        found = rockets() / "FW_config.yaml"
+        found = rocket_folders() / "FW_config.yaml"
         write_own_settings(found, Path.cwd())
     if found is not None:
         os.environ["FW_CONFIG_FILE"] = str(found)

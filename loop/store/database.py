@@ -375,6 +375,11 @@ class Database:
 
     # whole documents: upgrade, bundles
 
+    def is_older(self) -> bool:
+        """Whether a campaign is of an older schema version; its records are brought up to date before it."""
+        older = {"schema_version": {"$lt": SCHEMA_VERSION}}
+        return self._mongo["campaigns"].find_one(older, {"_id": 1}) is not None
+
     def older_documents(self, collection: str, version: int) -> list[Document]:
         """Documents of a schema version below ``version``, as their models take them."""
         older = {"schema_version": {"$lt": version}}

@@ -115,7 +115,7 @@ def _structure_from_3(document: Document) -> Document:
     return document
 
 
-_STEPS: dict[str, dict[int, Step]] = {
-    "campaigns": {1: _as_it_was, 2: _campaign_from_2, 3: _campaign_from_3},
+_STEPS: dict[str, dict[int, Step]] = {  # campaigns last: by them one sees that all is done
     "structures": {1: _structure_from_1, 2: _as_it_was, 3: _structure_from_3},
+    "campaigns": {1: _as_it_was, 2: _campaign_from_2, 3: _campaign_from_3},
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from niobe.launchers.fireworks.rockets import Interrupts
+from niobe.launchers.fireworks.rockets import Interrupts, _retrying
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -40,3 +40,11 @@ def test_an_interrupt_leaves_the_exit_code_alone(tmp_path: Path) -> None:
     path = os.pathsep.join([str(Path(__file__).parents[3]), str(tmp_path)])
     command = [sys.executable, "-m", "interrupted"]
     assert subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode == 130
+
+
+def test_a_lost_connection_that_fireworks_wraps_is_waited_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with _retrying():
+        raise RuntimeError("Error refreshing workflow: pymongo.errors.AutoReconnect: mongo.sock: Broken pipe")
+    assert "database lost" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="another"), _retrying():
+        raise RuntimeError("another")
