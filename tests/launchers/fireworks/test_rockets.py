@@ -42,9 +42,13 @@ def test_an_interrupt_leaves_the_exit_code_alone(tmp_path: Path) -> None:
     assert subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode == 130
 
 
+def lose(message: str) -> None:
+    raise RuntimeError(message)
+
+
 def test_a_lost_connection_that_fireworks_wraps_is_waited_out(capsys: pytest.CaptureFixture[str]) -> None:
     with _retrying():
-        raise RuntimeError("Error refreshing workflow: pymongo.errors.AutoReconnect: mongo.sock: Broken pipe")
+        lose("Error refreshing workflow: pymongo.errors.AutoReconnect: mongo.sock: Broken pipe")
     assert "database lost" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="another"), _retrying():
-        raise RuntimeError("another")
+        lose("another")
