@@ -6,10 +6,11 @@ import csv
 import json
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
 from niobe.launchers.output.open_formats import write_benchmark_table, write_jsonl
@@ -96,16 +97,26 @@ def _folder_of(suffix: str, write: Callable[[StructureRecord, Path], None]) -> C
 
 
 def _cif(record: StructureRecord, file: Path) -> None:
+    from gemmi import cif
     from pymatgen.io.cif import CifWriter
 
-    file.write_text(str(CifWriter(relaxed_structure(record), symprec=0.01)), encoding="utf-8")
+    text = str(CifWriter(relaxed_structure(record), symprec=0.01))
+    own = "".join(f"_niobe_{name} {cif.quote(str(value))}\n" for name, value in _known(record).items())
+    text = re.sub(r"(?m)^(data_.*\n)", lambda found: found[1] + own, text, count=1)
+    file.write_text(text, encoding="utf-8")
 
 
 def _poscar(record: StructureRecord, file: Path) -> None:
     from pymatgen.io.vasp import Poscar
 
     structure = relaxed_structure(record).get_sorted_structure()
-    Poscar(structure, comment=f"{record.formula} {record.id}").write_file(str(file))
+    own = " ".join(f"{name}={shlex.quote(str(value))}" for name, value in _known(record).items())
+    Poscar(structure, comment=f"{record.formula} {own}").write_file(str(file))
+
+
+def _known(record: StructureRecord) -> dict[str, Any]:
+    """The figures of a record that are there, by name."""
+    return {name: value for name, value in summary(record).items() if value is not None}
 
 
 def _phonopy(records: Sequence[StructureRecord], folder: Path, forces: Mapping[str, str]) -> None:
@@ -125,11 +136,21 @@ def _json(records: Sequence[StructureRecord], file: Path) -> None:
 
 
 def _csv(records: Sequence[StructureRecord], file: Path) -> None:
-    rows = [summary(record) for record in records]
+    rows = [summary(record) | _columns(record) for record in records]
     with file.open("w", newline="", encoding="utf-8") as output:
         writer = csv.DictWriter(output, fieldnames=list(rows[0]) if rows else ["id"])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _columns(record: StructureRecord) -> dict[str, str]:
+    """The structure in columns: lattice vectors (Å), elements, fractional coordinates."""
+    structure = relaxed_structure(record)
+    return {
+        "lattice": json.dumps(structure.lattice.matrix.tolist()),
+        "species": json.dumps([species.symbol for species in structure.species]),
+        "frac_coords": json.dumps(structure.frac_coords.tolist()),
+    }
 
 
 def _atoms(record: StructureRecord) -> Atoms:
@@ -150,7 +171,7 @@ def _extxyz(records: Sequence[StructureRecord], file: Path) -> None:
     images = []
     for record in records:
         atoms = _atoms(record)
-        atoms.info = {key: value for key, value in summary(record).items() if value is not None}
+        atoms.info = _known(record)
         images.append(atoms)
     ase.io.write(file, images, format="extxyz")
 
@@ -160,8 +181,19 @@ def _asedb(records: Sequence[StructureRecord], file: Path) -> None:
 
     with connect(str(file), type="db") as database:
         for record in records:
-            known = {k: v for k, v in summary(record).items() if v is not None and k not in {"id", "formula"}}
-            database.write(_atoms(record), record=record.id, reduced=record.formula, **known)
+            known = {k: v for k, v in _known(record).items() if k not in {"id", "formula"}}
+            known |= {"record": record.id, "reduced": record.formula}
+            # ASE refuses texts that are numbers (an id, NaN, InF) as pairs; as data it takes them.
+            pairs = {k: v for k, v in known.items() if not (isinstance(v, str) and _is_number(v))}
+            database.write(_atoms(record), pairs, data={k: v for k, v in known.items() if k not in pairs})
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 _SUFFIXES = {"cif": ".cif", "poscar": ".vasp", "phonopy": ".yaml"}

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from niobe.loop.readers.rows import Row, text_of
+from niobe.loop.readers.rows import Row, named_words, text_of
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -26,7 +26,7 @@ def xyz_rows(file: Path) -> Iterator[Row]:
         except Exception as error:  # noqa: BLE001 - ASE raises anything; the frame is named
             yield Row.broken(label, ValueError(f"frame {number}: {error}"))
         else:
-            yield Row(label, dict(atoms.info), lambda atoms=atoms: _crystal(atoms))  # type: ignore[misc]
+            yield Row(label, named_words(frame[1]), lambda atoms=atoms: _crystal(atoms))  # type: ignore[misc]
 
 
 def _frames(lines: list[str]) -> Iterator[list[str]]:

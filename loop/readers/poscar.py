@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.elements import ELEMENTS
-from niobe.loop.readers.rows import Fields, one_line, text_of
+from niobe.loop.readers.rows import Fields, named_words, one_line, text_of
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -47,12 +46,7 @@ def read(file: Path) -> Structure:
 
 def fields(file: Path) -> Fields:
     """What ``niobe export poscar`` wrote in the first line as ``name=value``."""
-    first = next(iter(_lines(file)), "")
-    try:
-        words = shlex.split(first)
-    except ValueError:
-        return {}
-    return dict(word.split("=", 1) for word in words if "=" in word)
+    return named_words(next(iter(_lines(file)), ""))
 
 
 def _lines(file: Path) -> list[str]:

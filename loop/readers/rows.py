@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,3 +46,12 @@ def text_of(content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return content.decode("latin-1")
+
+
+def named_words(line: str) -> Fields:
+    """The words ``name=value`` and ``name="two words"`` of a line, each value as it is written."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return {}
+    return dict(word.split("=", 1) for word in words if "=" in word)

@@ -385,7 +385,7 @@ def test_a_broken_frame_is_named_and_the_others_are_read(
     assert [row.structure is None for row in found] == [False, True, False]
     assert [row.label.rsplit(":", 1)[1] for row in found] == ["1", "2", "3"]
     assert reason in found[1].problem and "frame 2" in found[1].problem
-    assert found[2].fields["id"] == 3
+    assert found[2].fields["id"] == "3"
 
 
 def test_xyz_without_a_lattice_is_no_crystal(tmp_path: Path) -> None:
