@@ -71,9 +71,10 @@ def dynamics(structure: Structure, forces: Forces, settings: Phonons) -> Dynamic
 def looked_at_again(first: Dynamics, forces: Forces, settings: Phonons, find: bool) -> Dynamics:
     """A stable verdict after a second supercell, where that is needed; any other verdict as it is.
 
-    It is needed for a ``find``, in a cell of ``confirm_length``, and where the first cell's force constants
-    interpolate an imaginary mode at a third or a quarter of reciprocal vectors: then the cell holds that
-    q-point. A verdict that another cell overturns at q-points that both hold is undecided.
+    It is needed for a ``find``, in a cell of ``confirm_length`` unless the first was that, and where the
+    first cell's force constants interpolate an imaginary mode at a third or a quarter of reciprocal vectors:
+    then the cell holds that q-point. A verdict that another cell overturns at q-points that both hold is
+    undecided.
     """
     if first.verdict.outcome is not Stability.STABLE or first.primitive is None:
         return first
@@ -88,6 +89,8 @@ def looked_at_again(first: Dynamics, forces: Forces, settings: Phonons, find: bo
         except supercells.NoSupercellError as error:
             reason = str(error)
             continue
+        if matrix.tolist() == first.verdict.supercell_matrix:
+            return first
         return _together(first, _judged(first.primitive, matrix, forces, settings), settings)
     return unconfirmed(first, reason, settings)
 

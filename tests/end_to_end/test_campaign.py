@@ -32,7 +32,7 @@ CAMPAIGN: dict[str, Any] = {
     "surrogate": {"members": 2, "epochs": 5},
     "acquisition": {"batch": 4, "control_share": 0.25},
     "oracle": {"name": "emt", "fmax": 0.05},
-    "phonons": {"min_length": 5.0},
+    "phonons": {"min_length": 5.0, "confirm_length": 6.0},
 }
 
 

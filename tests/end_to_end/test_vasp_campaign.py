@@ -30,7 +30,7 @@ CAMPAIGN = {
     "surrogate": {"members": 2, "epochs": 2},
     "acquisition": {"batch": 1},
     "oracle": {"name": "vasp", "fmax": 0.05, "wall_time": 200},
-    "phonons": {"min_length": 2.5},
+    "phonons": {"min_length": 2.5, "confirm_length": 2.5},
 }
 
 

@@ -145,6 +145,8 @@ def test_a_find_is_looked_at_again_in_a_larger_cell() -> None:
     assert second.verdict.image_distance >= 9
     assert second.verdict.other_cell is not None
     assert second.verdict.other_cell.frequency == first.verdict.lowest_frequency
+    as_wide = settings.model_copy(update={"confirm_length": SETTINGS.min_length})
+    assert looked_at_again(first, emt_forces, as_wide, find=True) is first  # type: ignore[arg-type]
     few = settings.model_copy(update={"max_supercell_atoms": 10})
     alone = looked_at_again(first, emt_forces, few, find=True)  # type: ignore[arg-type]
     assert alone.verdict.outcome is Stability.STABLE

@@ -1,0 +1,1 @@
+"""Phonon verdicts against literature and PhononDB, per potential."""

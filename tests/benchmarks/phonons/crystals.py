@@ -1,0 +1,81 @@
+"""Whose phonons are judged: textbook crystals, PhononDB's labels, skewed cells; smallest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Lattice, Structure
+
+from niobe.loop.documents.structures import symmetrised
+from tests.benchmarks.materials import table
+from tests.benchmarks.phonons.textbook import TEXTBOOK
+
+UNSTABLE_BELOW = -0.5  # THz; milder ones of PhononDB are mostly noise (shared/data/README.md)
+SEED = 29
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A crystal and what is known of it: ``stable``, ``unstable``, ``marginal`` or nothing."""
+
+    name: str
+    structure: Structure
+    label: str
+
+
+def textbook() -> list[Labelled]:
+    """All of the textbook list, smallest first."""
+    return _smallest_first([Labelled(entry.name, entry.structure(), entry.label) for entry in TEXTBOOK])
+
+
+def phonondb(drawn: int) -> list[Labelled]:
+    """``drawn`` rows of dev_phonon_labels.parquet, by chance, smallest first."""
+    labels = table("dev_phonon_labels.parquet").drop_duplicates("material_id")
+    structures = {row.material_id: row for row in _structures().itertuples()}
+    rows = [row for row in labels.itertuples() if row.material_id in structures]
+    order = np.random.default_rng(SEED).permutation(len(rows))[:drawn]
+    found = []
+    for row in (rows[index] for index in order):
+        label = "unstable" if row.min_freq_thz < UNSTABLE_BELOW else "stable"
+        found.append(Labelled(row.material_id, _crystal(structures[row.material_id]), label))
+    return _smallest_first(found)
+
+
+def skewed(drawn: int) -> list[Labelled]:
+    """Compounds whose primitive cell has an image nearer than 7.5 Å when repeated by its edges."""
+    rows = _structures()
+    order = np.random.default_rng(SEED).permutation(len(rows))
+    found: list[Labelled] = []
+    for index in order:
+        row = rows.iloc[int(index)]
+        structure = symmetrised(_crystal(row))
+        if 2 <= len(structure) <= 12 and len(structure.composition) > 1 and _skewed(structure):
+            found.append(Labelled(row.material_id, structure, ""))
+        if len(found) == drawn:
+            break
+    return _smallest_first(found)
+
+
+def by_edges(structure: Structure, min_length: float) -> Any:
+    """The diagonal supercell with all edges at least ``min_length`` (Å), as Niobe chose it before."""
+    return np.diag(np.ceil(min_length / np.array(structure.lattice.abc) - 1e-6).astype(int))
+
+
+def _skewed(structure: Structure) -> bool:
+    repeated = Lattice(by_edges(structure, 7.5) @ structure.lattice.matrix)
+    return min(repeated.get_niggli_reduced_lattice().abc) < 7.5
+
+
+def _structures() -> Any:
+    return table("dev_mp_structures.parquet").drop_duplicates("material_id")
+
+
+def _crystal(row: Any) -> Structure:
+    places = np.reshape(row.frac_coords, (-1, 3))
+    return Structure(Lattice(np.reshape(row.lattice, (3, 3))), list(row.numbers), places)
+
+
+def _smallest_first(found: list[Labelled]) -> list[Labelled]:
+    return sorted(found, key=lambda crystal: (len(symmetrised(crystal.structure)), crystal.name))

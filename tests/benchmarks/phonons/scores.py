@@ -1,0 +1,108 @@
+"""What stored verdicts are worth: right of decided, undecided, balanced accuracy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.publish import publish
+
+Verdicts = Sequence[dict[str, Any]]
+
+
+def score(verdicts: Verdicts) -> dict[str, Any]:
+    """Figures of one potential; marginal crystals are counted and not scored."""
+    clear = [v for v in verdicts if v["label"] in {"stable", "unstable"}]
+    decided = [v for v in clear if v["outcome"] != "undecided"]
+    right = [v for v in decided if v["outcome"] == v["label"]]
+    rates = {label: _rate(decided, label) for label in ("stable", "unstable")}
+    both = [rate for rate in rates.values() if rate is not None]
+    return {
+        "crystals": len(clear),
+        "undecided": len(clear) - len(decided),
+        "decided right": len(right) / len(decided) if decided else None,
+        "stable right": rates["stable"],
+        "unstable right": rates["unstable"],
+        "balanced accuracy": sum(both) / 2 if len(both) == 2 else None,
+        "wrong": ", ".join(v["name"] for v in decided if v["outcome"] != v["label"]),
+        "seconds": sum(v["seconds"] for v in verdicts),
+    }
+
+
+def _rate(decided: Verdicts, label: str) -> float | None:
+    of_label = [v for v in decided if v["label"] == label]
+    return sum(v["outcome"] == label for v in of_label) / len(of_label) if of_label else None
+
+
+def stored(folder: Path, which: str) -> dict[str, list[dict[str, Any]]]:
+    """Verdicts by potential (and setting)."""
+    return {
+        place.name: [json.loads(file.read_text(encoding="utf-8")) for file in sorted(place.glob("*.json"))]
+        for place in sorted((folder / which).iterdir())
+    }
+
+
+def publish_scores(folder: Path, which: str) -> None:
+    """Write the figures of a set."""
+    found = stored(folder, which)
+    rows = _agreement(found) if which == "skewed" else [{"potential": n} | score(v) for n, v in found.items()]
+    publish(
+        f"phonons-{which}",
+        page="potentials",
+        title=_TITLES[which],
+        command=f"python -m tests.benchmarks.phonons {which} --oracle NAME --publish",
+        rows=rows,
+        seconds=sum(v["seconds"] for verdicts in found.values() for v in verdicts),
+        notes=_NOTES[which],
+        headline=_HEADLINES[which],
+    )
+
+
+def _agreement(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Default settings beside images at least 12 Å apart, for each potential."""
+    rows = []
+    for name, verdicts in found.items():
+        wide = {v["name"]: v for v in found.get(f"{name}, 12 Å", [])}
+        pairs = [(v, wide[v["name"]]) for v in verdicts if v["name"] in wide]
+        if not pairs:
+            continue
+        same = [v["outcome"] == w["outcome"] for v, w in pairs]
+        undecided = ["undecided" in (v["outcome"], w["outcome"]) for v, w in pairs]
+        opposed = [a["name"] for (a, _), s, u in zip(pairs, same, undecided, strict=True) if not s and not u]
+        rows.append(
+            {
+                "potential": name,
+                "crystals": len(pairs),
+                "same": sum(same) / len(same),
+                "one undecided": sum(u and not s for s, u in zip(same, undecided, strict=True)),
+                "opposed": ", ".join(opposed),
+            }
+        )
+    return rows
+
+
+_TITLES = {
+    "textbook": "Phonon verdicts of textbook crystals",
+    "phonondb": "Phonon verdicts against PhononDB",
+    "skewed": "Phonon verdicts of skewed cells: default settings and images 12 Å apart",
+}
+_HEADLINES = {
+    "textbook": "of decided textbook crystals {0[potential]} has {0[decided right]:.2f} right",
+    "phonondb": "balanced accuracy against PhononDB of {0[potential]}: {0[balanced accuracy]:.2f}",
+    "skewed": "{0[same]:.2f} of skewed cells have the same verdict as with images 12 Å apart",
+}
+_NOTES = {
+    "textbook": [
+        "labels and their sources: tests/benchmarks/phonons/textbook.py; marginal crystals are not scored",
+        "each potential relaxes the crystal first; a second cell only where interpolation asks for it",
+    ],
+    "phonondb": [
+        "300 drawn of dev_phonon_labels.parquet, the smallest first as far as the time went; unstable: below "
+        "−0.5 THz in PhononDB (PBEsol)",
+    ],
+    "skewed": [
+        "drawn of dev_mp_structures.parquet: primitive cells whose images by edges are nearer than 7.5 Å"
+    ],
+}
