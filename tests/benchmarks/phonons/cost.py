@@ -39,8 +39,8 @@ def main() -> None:
         seconds=time.monotonic() - started,
         headline=f"a phonon verdict takes {ratio:.2f} times phonopy alone with the same cells",
         notes=[
-            f"processor seconds with {NAME}; the verdict relaxes first, which phonopy alone does not; both have "
-            "forces, force constants, bands and density of states; the verdict keeps them",
+            f"processor seconds with {NAME}; the verdict relaxes first, which phonopy alone does not; "
+            "both have forces, force constants, bands and density of states; the verdict keeps them",
         ],
     )
 
