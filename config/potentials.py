@@ -7,6 +7,19 @@ from typing import Literal
 
 OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 PrerelaxPotential = Literal["chgnet", "7net-0", "emt", "lj"]
+Labels = Literal["GGA/GGA+U", "MP2020", "toy"]
+
+LABELS: dict[OracleName, Labels] = {
+    "7net-0": "GGA/GGA+U",
+    "7net-l3i5": "GGA/GGA+U",
+    "chgnet": "MP2020",
+    "emt": "toy",
+    "lj": "toy",
+    "vasp": "GGA/GGA+U",
+}
+"""The scale of the energies as they come: raw totals of Materials Project's PBE and PBE+U runs, the same with
+its corrections of 2020, or a toy's own. CHGNet and SevenNet say so of what they were trained on
+(`python -m tests.benchmarks.formation_energies` measures it)."""
 
 DEFAULT_PRERELAX_POTENTIALS: dict[OracleName, PrerelaxPotential] = {
     "7net-0": "chgnet",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from niobe.config.elements import ELEMENTS
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, OracleName, PrerelaxPotential, unknown_to
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _MAX_ELEMENTS = 5
 _VASP_WALL_TIME = 86400.0
 
@@ -150,9 +150,14 @@ class Phonons(_Part):
 
 
 class Oracle(_Part):
-    """What answers for a structure. fmax in eV/Å; wall_time in seconds for one validation (vasp: a day)."""
+    """What answers for a structure. fmax in eV/Å; wall_time in seconds for one validation (vasp: a day).
+
+    corrections: ``mp2020`` puts raw GGA and GGA+U energies on Materials Project's scale; ``legacy`` takes
+    energies as Niobe took them before schema version 5, and is for campaigns begun then.
+    """
 
     name: OracleName = "7net-0"
+    corrections: Literal["mp2020", "legacy"] = "mp2020"
     fmax: Annotated[float, Field(gt=0, le=1)] = 0.03
     max_steps: Annotated[int, Field(ge=1)] = 200
     wall_time: Annotated[float, Field(gt=0)] = 120.0

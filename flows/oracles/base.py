@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from niobe.loop.stability.corrections import mp2020_correction
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -30,12 +32,16 @@ class NoCureError(RuntimeError):
 
 @dataclass(frozen=True)
 class Answer:
-    """energy: eV for the cell; forces: eV/Å, shape (n_atoms, 3); steps: ionic steps taken."""
+    """energy: eV for the cell, uncorrected; forces: eV/Å, shape (n_atoms, 3); steps: ionic steps taken.
+
+    parameters: of the DFT run, as pymatgen's entries have them; None for a potential's answer.
+    """
 
     structure: Structure
     energy: float
     forces: NDArray[np.float64]
     steps: int
+    parameters: Mapping[str, Any] | None = None
 
     @property
     def energy_per_atom(self) -> float:
@@ -54,6 +60,10 @@ class Oracle(Protocol):
     def fingerprint(self) -> str:
         """Two energies may meet in one hull only where this is equal."""
 
+    @property
+    def corrected(self) -> bool:
+        """Whether its energies are raw and get MP2020 corrections before they meet others."""
+
     def relax(self, structure: Structure, folder: Path) -> Answer:
         """Relax cell and sites. Raises NotConvergedError, or what the backend raises."""
 
@@ -62,6 +72,16 @@ class Oracle(Protocol):
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Stop what runs inside once ``seconds`` of wall time are used."""
+
+
+def correction_of(oracle: Oracle, answer: Answer) -> float:
+    """What an answer's energy lacks of the campaign's scale, eV/atom.
+
+    Raises CorrectionError where it cannot be brought there.
+    """
+    if not oracle.corrected:
+        return 0.0
+    return mp2020_correction(answer.structure, answer.parameters) / len(answer.structure)
 
 
 def run_job(job: Any, folder: Path) -> Any:

@@ -11,12 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, Oracle
+from niobe.flows.oracles.base import (
+    Answer,
+    CalculationDiedError,
+    NoCureError,
+    NotConvergedError,
+    Oracle,
+    correction_of,
+)
 from niobe.flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
 from niobe.loop.crystals.similarity import spacegroup_number
 from niobe.loop.crystals.validity import collapsed_distance
 from niobe.loop.documents.records import Failure, PhononVerdict, Stability, Validation
 from niobe.loop.documents.structures import symmetrised
+from niobe.loop.stability.corrections import CorrectionError
 from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
 from niobe.loop.stability.phonons import Dynamics, dynamics, looked_at_again, unconfirmed
 
@@ -30,6 +38,7 @@ _CAUSES = {
     NotConvergedError: "not_converged",
     CalculationDiedError: "died",
     NoCureError: "no_cure",
+    CorrectionError: "uncorrected",
 }
 _SYMMETRY_COST = 1e-3
 _FINAL = tuple(_CAUSES)
@@ -107,12 +116,15 @@ def _relax(
     relaxed = oracle.relax(structure, folder)
     check_physics(relaxed)
     answer = _symmetric(oracle, relaxed, folder)
-    check_depth(answer, references)
+    correction = correction_of(oracle, answer)
+    energy = answer.energy_per_atom + correction
+    check_depth(answer.structure, energy, references)
     return Validation(
         oracle=oracle.fingerprint,
         structure=answer.structure.as_dict(),
         spacegroup=spacegroup_number(answer.structure),
-        energy_per_atom=answer.energy_per_atom,
+        energy_per_atom=energy,
+        correction=correction,
         volume_per_atom=float(answer.structure.volume / len(answer.structure)),
         max_force=answer.max_force,
         steps=relaxed.steps,
@@ -136,11 +148,11 @@ def check_physics(answer: Answer) -> None:
         raise UnphysicalAnswerError("sites collapsed during relaxation")
 
 
-def check_depth(answer: Answer, references: Mapping[str, float]) -> None:
+def check_depth(structure: Structure, energy_per_atom: float, references: Mapping[str, float]) -> None:
     """Raises UnphysicalAnswerError for a formation energy that no solid has: an unphysical minimum of the
     potential."""
-    composition = answer.structure.composition.get_el_amt_dict()
-    formation = formation_energy(composition, answer.energy_per_atom, references)
+    composition = structure.composition.get_el_amt_dict()
+    formation = formation_energy(composition, energy_per_atom, references)
     if formation < LOWEST_FORMATION_ENERGY:
         raise UnphysicalAnswerError(
             f"formation energy {formation:.2f} eV/atom; no solid is known below {LOWEST_FORMATION_ENERGY:g}"

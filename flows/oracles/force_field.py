@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from niobe.config.potentials import LABELS
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import Answer, NotConvergedError, run_job
 from niobe.flows.oracles.potentials import potential, wall_time, weights_digest
+from niobe.loop.stability.corrections import scheme
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -60,7 +62,12 @@ class ForceFieldOracle:
 
     @property
     def fingerprint(self) -> str:
-        return f"force-field {self.spec.name} {weights_digest(self.spec.name)}"
+        raw = f"force-field {self.spec.name} {weights_digest(self.spec.name)}"
+        return f"{raw}, {scheme()}" if self.corrected else raw
+
+    @property
+    def corrected(self) -> bool:
+        return self.spec.corrections == "mp2020" and LABELS[self.spec.name] == "GGA/GGA+U"
 
     def relax(self, structure: Structure, folder: Path) -> Answer:
         """Relax cell and sites, twice where the first ends above fmax: the cell filter scales its forces."""

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.errors import ConfigError
+from niobe.config.potentials import LABELS, Labels, OracleName
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, run_job
@@ -30,6 +31,7 @@ from niobe.flows.oracles.potentials import (
     UnphysicalAnswerError,
     WallTimeError,
 )
+from niobe.loop.stability.corrections import scheme
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -59,9 +61,18 @@ class VaspOracle:
         """
         if not self._version:
             raise RuntimeError("VASP has not answered yet, so its version is not known")
+        by = scheme() if self.spec.corrections == "mp2020" else "corrected by MP2020"
         if is_mock(self._version):
-            return f"mock-vasp {self._version}, uncorrected"
-        return f"VASP {self._version} MP PBE/PBE+U, corrected by MP2020"
+            return f"mock-vasp {self._version}, {by if self.corrected else 'uncorrected'}"
+        return f"VASP {self._version} MP PBE/PBE+U, {by}"
+
+    @property
+    def corrected(self) -> bool:
+        """Of the mock as of the potential it answers with."""
+        if not is_mock(self._version):
+            return True
+        raw = mock_labels(self._version) == "GGA/GGA+U"
+        return raw and self.spec.corrections == "mp2020"
 
     def relax(self, structure: Structure, folder: Path) -> Answer:
         """Relax cell and sites twice, as plane waves are chosen for the first cell."""
@@ -116,14 +127,14 @@ class VaspOracle:
 
         back = np.argsort(order)
         relaxed = document.output.structure
-        energy = float(document.output.energy)
         return Answer(
             structure=Structure(
                 relaxed.lattice, [relaxed[i].specie for i in back], relaxed.frac_coords[back]
             ),
-            energy=energy if is_mock(document.vasp_version) else corrected_energy(document),
+            energy=float(document.output.energy),
             forces=np.asarray(document.output.forces, dtype=float)[back],
             steps=len(document.calcs_reversed[0].output.ionic_steps),
+            parameters=run_parameters(document),
         )
 
 
@@ -167,23 +178,17 @@ def is_mock(version: str) -> bool:
     return _MOCK in version
 
 
-def corrected_energy(document: Any) -> float:
-    """Energy (eV for the cell) on the scale of Materials Project hulls: anion and GGA/GGA+U corrections.
+def mock_labels(version: str) -> Labels:
+    """The scale of the potential in the version that mock-vasp gives, such as ``6.0.0-mock 7net-0-…``."""
+    name = version.split()[-1].rpartition("-")[0]
+    return LABELS[cast("OracleName", name)]
 
-    Wang et al., Sci. Rep. 11, 15496 (2021). Raises UnphysicalAnswerError for an entry that MP2020 rejects.
-    """
-    from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2020Compatibility
 
-    uncorrected = document.structure_entry
-    run_type = uncorrected.parameters["run_type"]
-    uncorrected.parameters["run_type"] = _RUN_TYPES.get(run_type, run_type)
-    try:
-        entry = MaterialsProject2020Compatibility().process_entry(uncorrected, clean=True, on_error="raise")
-    except CompatibilityError as error:
-        raise UnphysicalAnswerError(f"energy: not compatible with MP2020 corrections: {error}") from None
-    if entry is None:
-        raise UnphysicalAnswerError("energy: not compatible with MP2020 corrections")
-    return float(entry.energy)
+def run_parameters(document: Any) -> dict[str, Any]:
+    """Run type, U and POTCARs of a task document in pymatgen's words."""
+    parameters = dict(document.structure_entry.parameters)
+    run_type = parameters["run_type"]
+    return parameters | {"run_type": _RUN_TYPES.get(run_type, run_type)}
 
 
 def check_answer(document: Any) -> None:

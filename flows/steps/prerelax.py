@@ -12,6 +12,7 @@ import numpy as np
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.config.spec import Oracle as OracleSpec
+from niobe.flows.oracles.base import correction_of
 from niobe.flows.oracles.calculation import check_physics
 from niobe.flows.steps.validate import work_folder
 from niobe.loop.crystals.similarity import SeenStructures
@@ -105,7 +106,13 @@ def prerelax_oracle(spec: CampaignSpec, *, steps: int | None = None) -> ForceFie
 
     prerelax = _prerelaxation(spec)
     most = max(prerelax.steps if steps is None else steps, 1)
-    return ForceFieldOracle(OracleSpec(name=prerelax.potential, fmax=prerelax.fmax, max_steps=most), _FAR)
+    asked = OracleSpec(
+        name=prerelax.potential,
+        corrections=spec.oracle.corrections,
+        fmax=prerelax.fmax,
+        max_steps=most,
+    )
+    return ForceFieldOracle(asked, _FAR)
 
 
 def _further(records: Sequence[StructureRecord]) -> Iterator[tuple[str, Structure]]:
@@ -138,6 +145,7 @@ def _ask(
         with work_folder(spec, record, "prerelax") as folder, potential.within(_WALL_SECONDS):
             answer = potential.relax_briefly(candidate_structure(record), folder)
             check_physics(answer)
+            correction = correction_of(potential, answer)
     except (OSError, ImportError, ConfigError):
         raise  # the machine's fault, not the candidate's: the job says so
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
@@ -146,7 +154,8 @@ def _ask(
     prerelaxed = Prerelaxed(
         potential=potential.fingerprint,
         structure=symmetrised(answer.structure).as_dict(),
-        energy_per_atom=answer.energy_per_atom,
+        energy_per_atom=answer.energy_per_atom + correction,
+        correction=correction,
         steps=answer.steps + (record.prerelaxed.steps if record.prerelaxed else 0),
         brief=brief,
     )

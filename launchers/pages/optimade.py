@@ -35,7 +35,12 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
     "round": ("round", "integer", None, "The round in which it was generated; 0 for seeds."),
     "generator": ("lineage.generator", "string", None, "What drew it: gan, random, prototype, offspring, …"),
     "oracle": ("validation.oracle", "string", None, "Fingerprint of what answered for energies and forces."),
-    "energy_per_atom": ("validation.energy_per_atom", "float", "eV", "Energy of the oracle, per atom."),
+    "energy_per_atom": (
+        "validation.energy_per_atom",
+        "float",
+        "eV",
+        "Energy of the oracle, per atom, corrections included.",
+    ),
     "formation_energy_per_atom": (
         "verdict.formation_energy_per_atom",
         "float",

@@ -121,25 +121,31 @@ class PhononVerdict(_Part):
 
 
 class Prerelaxed(_Part):
-    """What the campaign's cheap potential answered after a short relaxation. Energy in eV/atom.
+    """What the campaign's cheap potential answered after a short relaxation. Energies in eV/atom.
 
+    energy_per_atom: on the campaign's scale, ``correction`` included.
     brief: a short pre-relaxation, not followed by the pre-relaxation potential's full number of steps.
     """
 
     potential: str
     structure: dict[str, Any]
     energy_per_atom: float
+    correction: float = 0.0
     steps: int
     brief: bool = False
 
 
 class Validation(_Part):
-    """What the oracle answered. Energies in eV/atom, volume in Å³/atom, force in eV/Å, seconds per step."""
+    """What the oracle answered. Energies in eV/atom, volume in Å³/atom, force in eV/Å, seconds per step.
+
+    energy_per_atom: on the campaign's scale, ``correction`` included.
+    """
 
     oracle: str
     structure: dict[str, Any]
     spacegroup: int
     energy_per_atom: float
+    correction: float = 0.0
     volume_per_atom: float
     max_force: float
     steps: int

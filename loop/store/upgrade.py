@@ -90,6 +90,14 @@ def _campaign_from_3(document: Document) -> Document:
     return document | {"spec": spec.model_dump(mode="json"), "spec_digest": spec.digest()}
 
 
+def _campaign_from_4(document: Document) -> Document:
+    """Version 5 corrects raw energies; what was begun before goes on with its own, and their fingerprint."""
+    content = dict(document["spec"])
+    content["oracle"] = content["oracle"] | {"corrections": "legacy"}
+    spec = CampaignSpec.model_validate(content)
+    return document | {"spec": spec.model_dump(mode="json"), "spec_digest": spec.digest()}
+
+
 def _structure_from_1(document: Document) -> Document:
     """Version 2 adds OPTIMADE's formula and the number of elements."""
     return document | {
@@ -116,6 +124,6 @@ def _structure_from_3(document: Document) -> Document:
 
 
 _STEPS: dict[str, dict[int, Step]] = {  # campaigns last: by them one sees that all is done
-    "structures": {1: _structure_from_1, 2: _as_it_was, 3: _structure_from_3},
-    "campaigns": {1: _as_it_was, 2: _campaign_from_2, 3: _campaign_from_3},
+    "structures": {1: _structure_from_1, 2: _as_it_was, 3: _structure_from_3, 4: _as_it_was},
+    "campaigns": {1: _as_it_was, 2: _campaign_from_2, 3: _campaign_from_3, 4: _campaign_from_4},
 }

@@ -26,6 +26,7 @@ class StandInOracle:
     """Answers with the structure as it is, after ``seconds``."""
 
     fingerprint = "stand-in"
+    corrected = False
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

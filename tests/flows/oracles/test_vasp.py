@@ -11,12 +11,13 @@ from pymatgen.core import SETTINGS, Lattice, Structure
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, Oracle
-from niobe.flows.oracles.base import NotConvergedError
+from niobe.flows.oracles.base import NotConvergedError, correction_of
 from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.force_field import ForceFieldOracle
 from niobe.flows.oracles.registry import check_machine, make_oracle
-from niobe.flows.oracles.vasp import VaspOracle, corrected_energy, require_converged
+from niobe.flows.oracles.vasp import VaspOracle, require_converged, run_parameters
 from niobe.loop.documents.records import Validation
+from niobe.loop.stability.corrections import mp2020_correction, scheme
 from tests.flows.oracles.mock_vasp.fixtures import UseMock
 from tests.flows.oracles.mock_vasp.machine import RELAX, cuau, prepare, run_here
 
@@ -41,6 +42,8 @@ SPEC = CampaignSpec(
     phonons={"min_length": 4.0},  # type: ignore[arg-type]
 )
 
+MIDDLE = np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
+
 
 def swapped() -> Structure:
     """CuAu with the sites in the order in which no input set writes them, one moved."""
@@ -62,6 +65,22 @@ def test_it_equals_the_force_field_oracle_of_the_same_potential(use_mock: UseMoc
     assert our_verdict.outcome is their_verdict.outcome
     assert our_verdict.lowest_frequency == pytest.approx(their_verdict.lowest_frequency, abs=0.1)
     assert ours.oracle.startswith("mock-vasp 6.0.0-mock lj-")
+
+
+def test_the_mock_of_a_raw_potential_is_corrected_by_what_its_run_says(
+    use_mock: UseMock, tmp_path: Path
+) -> None:
+    use_mock("7net-0")
+    oracle, force_field = VaspOracle(Oracle(name="vasp")), ForceFieldOracle(Oracle(name="7net-0"))
+    structure = Structure(np.array([[0, 2.2, 2.2], [2.2, 0, 2.2], [2.2, 2.2, 0]]), ["Mn", "O"], MIDDLE)
+    (answer,) = oracle.static([structure], tmp_path / "mock")
+    (expected,) = force_field.static([structure], tmp_path / "field")
+    assert answer.parameters is not None and answer.parameters["run_type"] == "GGA+U"
+    # MP2020Compatibility.yaml: -1.668 eV for each Mn with U, -0.687 for each oxide ion
+    assert correction_of(oracle, answer) == pytest.approx((-1.668 - 0.687) / 2)
+    assert correction_of(oracle, answer) == pytest.approx(correction_of(force_field, expected))
+    assert answer.energy == pytest.approx(expected.energy, abs=1e-4)
+    assert oracle.fingerprint.startswith("mock-vasp") and oracle.fingerprint.endswith(scheme())
 
 
 def test_answers_keep_the_order_of_sites(use_mock: UseMock, tmp_path: Path) -> None:
@@ -103,7 +122,7 @@ def test_real_energies_get_mp2020_corrections(tmp_path: Path) -> None:
     oxide = Structure.from_spacegroup(225, Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     answer = document(tmp_path / "MgO", oxide, {"NSW": 0, "LASPH": True}, Mg="Mg_pv")
     # MP2020Compatibility.yaml: -0.687 eV for each oxide ion
-    assert corrected_energy(answer) - answer.output.energy == pytest.approx(-0.687 * 4, abs=1e-6)
+    assert mp2020_correction(answer.output.structure, run_parameters(answer)) == pytest.approx(-0.687 * 4)
 
 
 def test_a_machine_that_cannot_run_vasp_is_told_what_is_missing(

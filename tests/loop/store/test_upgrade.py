@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from bson import json_util
 
-from niobe.config.spec import SCHEMA_VERSION, CampaignSpec, Prerelaxation
+from niobe.config.errors import ConfigError
+from niobe.config.spec import SCHEMA_VERSION, CampaignSpec, Oracle, Prerelaxation
 from niobe.loop.crystals.formulas import in_optimade_form, optimade_formula
 from niobe.loop.documents.records import Choice, PhononVerdict, Prerelaxed, Stability
 from niobe.loop.store.database import Database
@@ -16,6 +17,7 @@ from niobe.loop.store.schema import DOCUMENTS, json_schema, mongo_schema
 from niobe.loop.store.upgrade import upgrade
 from tests.loop.factory import nbo, rutile, validated
 
+LEGACY = Oracle(corrections="legacy")
 DUMP = Path(__file__).parents[2] / "data" / "database_v1.jsonl"
 
 
@@ -62,7 +64,7 @@ def as_version_2(spec: dict[str, Any], prior: dict[str, Any] | None) -> dict[str
 
 
 def test_a_pre_relaxation_of_version_2_loses_what_later_versions_do_not_know(database: Database) -> None:
-    spec = CampaignSpec(id="old", elements=("Nb", "O"), prerelax=Prerelaxation(steps=7))
+    spec = CampaignSpec(id="old", elements=("Nb", "O"), oracle=LEGACY, prerelax=Prerelaxation(steps=7))
     stored = database.create_campaign(spec).model_dump(mode="json")
     prior = stored["spec"]["prerelax"] | {"rattle": 0.1}
     older = {"schema_version": 2, "spec": as_version_2(stored["spec"], prior), "spec_digest": "another"}
@@ -85,7 +87,7 @@ def test_a_campaign_from_before_there_was_pre_relaxation_has_none(database: Data
 
 
 def test_the_words_of_version_3_become_those_of_now(database: Database) -> None:
-    spec = CampaignSpec(id="t", elements=("Nb", "O"))
+    spec = CampaignSpec(id="t", elements=("Nb", "O"), oracle=LEGACY)
     answer = Prerelaxed(potential="test", structure=nbo().as_dict(), energy_per_atom=-9.5, steps=3)
     choice = Choice(function="p_hull", selection="control", rank=0)
     record = validated(nbo(), -9.0).model_copy(update={"prerelaxed": answer, "choice": choice})
@@ -111,6 +113,27 @@ def test_the_words_of_version_3_become_those_of_now(database: Database) -> None:
     assert database.create_campaign(spec).spec_digest == spec.digest()
     assert database.round("t", 1).steps == {"screen": 1.0, "offspring_2": 2.0}
     assert "prior" not in (structures.find_one({"_id": record.id}) or {})
+
+
+def test_a_campaign_of_version_4_keeps_its_scale_and_a_new_one_is_corrected(database: Database) -> None:
+    new = CampaignSpec(id="t", elements=("Nb", "O"))
+    assert new.oracle.corrections == "mp2020"
+    stored = database.create_campaign(new).model_dump(mode="json")
+    oracle = {key: value for key, value in stored["spec"]["oracle"].items() if key != "corrections"}
+    older = {"schema_version": 4, "spec.oracle": oracle, "spec_digest": "another"}
+    database.mongo["campaigns"].update_one({"_id": "t"}, {"$set": older})
+    database.insert([validated(nbo(), -9.0)])
+    database.mongo["structures"].update_many(
+        {}, {"$set": {"schema_version": 4}, "$unset": {"validation.correction": ""}}
+    )
+    assert upgrade(database).written == {"campaigns": 1, "structures": 1}
+    (record,) = database.records("t")
+    assert record.validation is not None
+    assert (record.validation.energy_per_atom, record.validation.correction) == (-9.0, 0.0)
+    legacy = CampaignSpec(id="t", elements=("Nb", "O"), oracle=LEGACY)
+    assert database.create_campaign(legacy).spec_digest == legacy.digest()
+    with pytest.raises(ConfigError, match="corrections"):
+        database.create_campaign(new)
 
 
 def test_what_does_not_fit_is_named_and_left_as_it_was(database: Database) -> None:
