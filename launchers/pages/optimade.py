@@ -39,7 +39,7 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
         "validation.energy_per_atom",
         "float",
         "eV",
-        "Energy of the oracle, per atom, corrections included.",
+        "Energy by the oracle, corrected, per atom.",
     ),
     "formation_energy_per_atom": (
         "verdict.formation_energy_per_atom",

@@ -19,14 +19,15 @@ def wo3(a: float = 3.8) -> Structure:
 
 
 def rocksalt(cation: str, anion: str, a: float) -> Structure:
-    sites = [[0, 0, 0], [0.5, 0.5, 0.5]]
-    return Structure.from_spacegroup(225, Lattice.cubic(a), [cation, anion], sites).get_primitive_structure()
+    return Structure.from_spacegroup(
+        225, Lattice.cubic(a), [cation, anion], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    ).get_primitive_structure()
 
 
 def with_pairs(cation: str, a: float, c: float, z: float) -> Structure:
     """The type of CaC2: O2 dumb-bells along c, as in BaO2 (Kovba, 1973) and KO2 (Abrahams, 1955)."""
     lattice = Lattice.tetragonal(a, c)
-    return Structure.from_spacegroup(139, lattice, [cation, "O"], np.array([[0, 0, 0], [0, 0, z]]))
+    return Structure.from_spacegroup(139, lattice, [cation, "O"], [[0, 0, 0], [0, 0, z]])
 
 
 def antifluorite(cation: str, anion: str, a: float) -> Structure:
