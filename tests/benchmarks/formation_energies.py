@@ -121,7 +121,7 @@ def _publish(potentials: list[dict[str, Any]], systems: list[dict[str, Any]], se
         f"compounds of at most {_ATOMS} atoms in ../shared/data/dev_mp_structures.parquet, subsystems' too; "
         f"none of {', '.join(without)}",
         "references: the lowest of the few candidates of each element that a campaign asks its oracle for",
-        "e_above_hull: in the hull of these compounds and the elements, beside Materials Project's in its own, "
+        "e_above_hull: in the hull of these compounds and the elements, beside that of Materials Project, "
         "which also has what the data lacks",
     ]
     publish(
