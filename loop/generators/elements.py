@@ -78,7 +78,8 @@ def lowest_few(
     answers: Mapping[str, tuple[float, Structure]], most: int = MOST_ASKED, window: float = WINDOW
 ) -> list[str]:
     """Labels of the lowest structures (eV/atom, structure), no two alike, within ``window`` of the lowest."""
-    seen, chosen = SeenStructures(), []
+    seen = SeenStructures()
+    chosen: list[str] = []
     order = sorted(answers, key=lambda label: answers[label][0])
     for label in order:
         energy, structure = answers[label]
