@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from niobe.config.errors import ConfigError
 from niobe.config.loading import with_changes
 from niobe.config.spec import CampaignSpec
+from niobe.launchers.terminal import styled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,7 +101,7 @@ def _runs(benchmark: Benchmark, settings: Sequence[Setting], console: Console) -
             raise ConfigError(f"--finished: {benchmark.folder} holds no finished run of {settings[0].name!r}")
     runs = []
     for number, (seed, setting) in enumerate(pairs, start=1):
-        console.print(f"[bold]{setting.adds}[/bold], seed {seed} ({number} of {len(pairs)})")
+        console.print(styled(setting.adds, "bold"), f"seed {seed} ({number} of {len(pairs)})")
         runs.append(run_setting(setting, seed, benchmark.folder, console))
     return runs
 
@@ -158,7 +159,7 @@ def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
     longer = longer_setting(benchmark.spec, benchmark.preset, benchmark.random_calls)
     if benchmark.finished and not kept_at(longer, LONGER_SEED, benchmark.folder).is_file():
         return []
-    console.print(f"[bold]{longer.adds}[/bold]")
+    console.print(styled(longer.adds, "bold"))
     return [run_setting(longer, LONGER_SEED, benchmark.folder, console)]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
 from niobe.config.home import source_pages
+from niobe.launchers.terminal import console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +26,12 @@ def ingest_with_progress(
     database: Database, source: Source, elements: Sequence[str], *, refresh: bool = False
 ) -> Ingested:
     """Ingest one source under a progress bar on stderr. Raises ConfigError as ingest does."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from niobe.loop.sources.ingest import ingest
     from niobe.loop.sources.reading import ReadOptions
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(source.name, total=source.most)
         options = ReadOptions(
             source_pages(),

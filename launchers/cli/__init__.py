@@ -12,6 +12,7 @@ import typer
 
 from niobe.config.errors import ConfigError
 from niobe.launchers.cli import bench, data, db, fireworks, gan, models, reading, running, serve, steering
+from niobe.launchers.terminal import shown
 
 app = typer.Typer(
     help="Niobe finds new crystals: generate, screen, acquire, validate with phonons, learn, repeat.",
@@ -50,10 +51,10 @@ def main() -> None:
     try:
         app()
     except ConfigError as error:
-        print(f"niobe: {error}", file=sys.stderr)
+        print(f"niobe: {shown(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        print(f"niobe: {_path_and_reason(error)}", file=sys.stderr)
+        print(f"niobe: {shown(_path_and_reason(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("\nniobe: interrupted; the same command goes on where it was", file=sys.stderr)

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from niobe.launchers.cli.shared import CampaignFile, console, print_rows
+from niobe.launchers.cli.shared import CampaignFile, print_rows
+from niobe.launchers.terminal import console, shown, styled
 
 bench = typer.Typer(help="Measure how much faster the loop finds crystals.", no_args_is_help=True)
 app = typer.Typer()
@@ -57,7 +58,7 @@ def acceleration(
     with console().status("reading") as status:
 
         def tick(doing: str) -> None:
-            status.update(f"{doing} · {time.monotonic() - started:.0f} s")
+            status.update(styled(f"{doing} · {time.monotonic() - started:.0f} s", ""))
 
         for file in files:
             for table, plan, settings in tables_of(
@@ -130,7 +131,7 @@ def generative(
     try:
         measured = measure(asked, tolerance or [0.1, 0.01], console())
     except (StepFailedError, PartialSourceError) as error:
-        print(f"niobe: {error}", file=sys.stderr)
+        print(f"niobe: {shown(error)}", file=sys.stderr)
         raise typer.Exit(1) from None
     write_json(to / "generative.json", measured | {"seconds": round(time.monotonic() - started, 1)})
     page = write_page(to / "generative.html", measured["hits"], measured["rows"], about=_GENERATIVE)

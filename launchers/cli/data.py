@@ -9,6 +9,7 @@ import typer
 
 from niobe.config.errors import ConfigError
 from niobe.launchers.cli.shared import AsJson, print_rows
+from niobe.launchers.terminal import shown
 
 if TYPE_CHECKING:
     from niobe.config.spec import Source
@@ -42,12 +43,12 @@ def ingest(
     with campaign_database() as database:
         done = ingest_with_progress(database, chosen, symbols, refresh=refresh)
     for line in done.broken:
-        typer.echo(f"not read: {line}", err=True)
+        typer.echo(f"not read: {shown(line)}", err=True)
     problem = f"{done.partial}; the same command goes on" if done.partial else why_nothing(done)
     row = _row(chosen.name, done, complete=not problem)
     print_rows([row], as_json, title=f"{chosen.name}: {chosen.at or chosen.kind}")
     if problem:
-        typer.echo(f"niobe: {chosen.name} is PARTIAL: {problem}", err=True)
+        typer.echo(f"niobe: {chosen.name} is PARTIAL: {shown(problem)}", err=True)
         raise typer.Exit(1)
 
 
@@ -86,7 +87,7 @@ def upgrade(as_json: AsJson = False) -> None:
         done = run(database)
         checked = database.enforce({name: mongo_schema(name) for name in DOCUMENTS})
     for line in done.broken:
-        typer.echo(f"left as it was: {line}", err=True)
+        typer.echo(f"left as it was: {shown(line)}", err=True)
     print_rows([{"collection": name, "upgraded": count} for name, count in done.written.items()], as_json)
     typer.echo(f"documents are checked by {'MongoDB and pydantic' if checked else 'pydantic'}", err=True)
     if done.broken:

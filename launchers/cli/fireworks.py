@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from niobe.launchers.cli.shared import AsJson, console, print_rows
+from niobe.launchers.cli.shared import AsJson, print_rows
+from niobe.launchers.terminal import console
 
 app = typer.Typer()
 

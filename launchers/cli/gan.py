@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from niobe.config.errors import ConfigError
-from niobe.launchers.cli.shared import console
+from niobe.launchers.terminal import console
 
 app = typer.Typer()
 

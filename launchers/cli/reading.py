@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +13,12 @@ from niobe.launchers.cli.shared import (
     AsJson,
     CampaignId,
     chosen_records,
-    console,
     one_campaign,
     packed_forces,
     print_rows,
     report_of,
 )
+from niobe.launchers.terminal import console
 
 app = typer.Typer()
 _FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench, phonopy; or bundle: the campaign."
@@ -50,14 +51,12 @@ def rounds(campaign: CampaignId = "", as_json: AsJson = False) -> None:
 
 def _print_side_by_side(rounds: list[dict[str, Any]]) -> None:
     """A column a round, without what none has anything to say of; then their notes."""
-    from rich.markup import escape
-
     said = [key for key in rounds[0] if any(row[key] for row in rounds)] if rounds else []
     shown = [key for key in said if key not in {"round", "notes"}]
     print_rows([{"round": key} | {str(row["round"]): row[key] for row in rounds} for key in shown], False)
     for row in rounds:
         for note in row["notes"]:
-            console().print(f"round {row['round']}: {escape(note)}")
+            console().print(f"round {row['round']}: {note}")
 
 
 @app.command()
@@ -101,7 +100,7 @@ def show(
     with campaign_database() as database:
         found = database.record(record)
         if as_json:
-            print(found.model_dump_json(indent=2))
+            print(json.dumps(found.model_dump(mode="json"), indent=2))
             return
         print_rows(lineage_rows(database.record, found), False, title=f"{found.formula} {found.id}")
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from niobe.launchers.cli.shared import AsJson, CampaignFile, chosen_records, console, print_rows, report_of
+from niobe.launchers.cli.shared import AsJson, CampaignFile, chosen_records, print_rows, report_of
+from niobe.launchers.terminal import console, shown, styled
 
 if TYPE_CHECKING:
     from niobe.config.spec import CampaignSpec
@@ -68,7 +69,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (PartialSourceError, StepFailedError) as error:
-        print(f"niobe: {error}", file=sys.stderr)
+        print(f"niobe: {shown(error)}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 
@@ -83,7 +84,7 @@ def _submit(spec: CampaignSpec) -> None:
         with _told():
             begin_campaign(database, spec)
         said = launch_campaign(launchpad, database, spec)
-    console().print(f"campaign [bold]{spec.id}[/bold]: {said}", soft_wrap=True)
+    console().print("campaign", styled(f"{spec.id}:", "bold"), said, soft_wrap=True)
 
 
 def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
@@ -93,7 +94,7 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     from niobe.loop.campaign.closing import acceleration_line
 
     screen = console()
-    screen.print(f"campaign [bold]{spec.id}[/bold] ended: {reason}")
+    screen.print("campaign", styled(spec.id, "bold"), f"ended: {reason}")
     discoveries = chosen_records(database, spec.id, every=False)
     print_rows([record_row(record) for record in discoveries], False, title="Discoveries")
     if spec.seeds.exclude:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from niobe.config.errors import ConfigError
+from niobe.launchers.terminal import console
 
 if TYPE_CHECKING:
     from niobe.loop.documents.records import StructureRecord
     from niobe.loop.store.database import Database
 
-_PIPED_WIDTH = 160
 CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML).")]
 CampaignId = Annotated[str, typer.Option("--campaign", "-c", help="Campaign id; the only one if left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -81,13 +81,6 @@ def check_no_folder(to: Path) -> None:
     """Raises ConfigError where a folder stands in a file's place."""
     if to.is_dir():
         raise ConfigError(f"{to}: is a folder; name a file in it")
-
-
-def console() -> Any:
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPED_WIDTH)
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool, title: str | None = None) -> None:

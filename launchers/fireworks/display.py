@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.launchers.local.progress import round_line
 from niobe.launchers.services import campaign_database
+from niobe.launchers.terminal import styled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +80,7 @@ def _table(jobs: dict[str, str], campaigns: list[tuple[str, str]], deaths: int) 
     for worker, job in jobs.items():
         table.add_row(f"rocket {worker}", job)
     for campaign, state in campaigns:
-        table.add_row(f"[bold]{campaign}[/bold]", state)
+        table.add_row(styled(campaign, "bold"), state)
     if deaths:
         table.add_row("workers replaced", str(deaths))
     return table

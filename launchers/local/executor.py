@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Tick = Callable[[], None]
 _MAX_DEATHS = 2
 _TICK_SECONDS = 0.5
+_SAFE_PATH, _STARTING = "PYTHONSAFEPATH", "niobe starts a worker"
 
 
 class Workers:
@@ -48,7 +49,7 @@ class Workers:
 
         if self._pool is None:
             self._pool = _new_pool(self.count)
-        with _no_main_module():
+        with _no_main_module(), _no_working_folder():
             return self._pool.submit(_work, json.dumps(job.as_dict(), cls=MontyEncoder))
 
     def stop(self) -> None:
@@ -128,7 +129,25 @@ def _new_pool(count: int) -> ProcessPoolExecutor:
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=start_worker, initargs=(os.getpid(),))
+    with _no_working_folder():
+        return ProcessPoolExecutor(
+            count, mp_context=context, initializer=start_worker, initargs=(os.getpid(),)
+        )
+
+
+@contextmanager
+def _no_working_folder() -> Iterator[None]:
+    """Processes that are started now, multiprocessing's own too, import nothing that lies where they start.
+
+    They begin as ``python -c``, which looks for modules in the working folder first.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = before or _STARTING
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
 
 
 @contextmanager
@@ -153,6 +172,8 @@ def start_worker(parent: int) -> None:
     """One thread a worker (torch reads the variables too), Ctrl-C left to the parent, no life without it."""
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"
+    if os.environ.get(_SAFE_PATH) == _STARTING:  # Not for the programs that an oracle starts.
+        del os.environ[_SAFE_PATH]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     _write_output_to(worker_log())

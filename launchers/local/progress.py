@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
+from niobe.launchers.terminal import shown, styled
 from niobe.loop.documents.records import Status
 from niobe.loop.documents.rounds import RoundRecord
 
@@ -25,9 +26,9 @@ class CampaignProgress:
 
         self._database, self._spec, self._console = database, spec, console
         columns: list[Any] = [
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(24),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", markup=False),
             TimeElapsedColumn(),
         ]
         self._progress = Progress(*columns, console=console)
@@ -54,13 +55,13 @@ class CampaignProgress:
         if not rounds:
             return
         self._show_closed(rounds)
-        current = rounds[-1]
-        done = self._finished()
+        current, done = rounds[-1], self._finished()
+        at = shown(doing(current, self._spec))
         self._progress.update(
             self._task,
             description=f"round {current.number}",
             completed=done,
-            state=f"{doing(current, self._spec)} · {done} validations · {len(self._known)} discoveries",
+            state=f"{at} · {done} validations · {len(self._known)} discoveries",
         )
 
     def _finished(self) -> int:
@@ -77,12 +78,12 @@ class CampaignProgress:
         for record in self._discoveries():
             if record.id not in self._known:
                 self._known.add(record.id)
-                self._console.print(f"[green]discovery[/green] {discovery_line(record)}")
+                self._console.print(styled("discovery", "green"), discovery_line(record))
         for closed in new:
             self._closed.add(closed.number)
             self._console.print(round_line(closed))
             for note in closed.notes:
-                self._console.print(f"[yellow]round {closed.number}[/yellow] {note}")
+                self._console.print(styled(f"round {closed.number}", "yellow"), note)
 
     def _discoveries(self) -> list[Any]:
         return self._database.records(self._spec.id, verdict__discovery=True)

@@ -1,0 +1,50 @@
+"""What goes to a terminal: words of a database or a file are shown as they are, and never obeyed.
+
+rich reads ``[/x]`` as markup and ``:warning:`` as a picture; a terminal obeys what follows an escape.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_PIPED_WIDTH = 160
+
+
+def shown(text: object) -> str:
+    """The text with all that no terminal prints, but line ends, as ``\\x1b`` or the like."""
+    return "".join(
+        letter if letter == "\n" or letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in str(text)
+    )
+
+
+def styled(text: object, style: str) -> Text:
+    """A word in a style, such as bold."""
+    from rich.text import Text
+
+    return Text(shown(text), style)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes any text literally; wide where it is no terminal."""
+    made: Console = _literal_console()(stderr=stderr, markup=False, emoji=False, highlight=True)
+    if not made.is_terminal:
+        made.width = _PIPED_WIDTH
+    return made
+
+
+@functools.cache
+def _literal_console() -> type[Console]:
+    """Made when first needed: importing rich takes a while."""
+    from rich.console import Console
+
+    class LiteralConsole(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(shown(text), **(options | {"markup": False, "emoji": False}))
+
+    return LiteralConsole

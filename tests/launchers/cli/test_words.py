@@ -1,0 +1,127 @@
+"""Words of the database are shown as they are: they end no command, and no terminal obeys them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from typer.testing import CliRunner
+
+from niobe.launchers.cli import app
+from niobe.launchers.fireworks.display import _table, campaign_row
+from niobe.launchers.local.progress import CampaignProgress
+from niobe.launchers.terminal import console, shown, styled
+from niobe.loop.documents.records import Choice, Failure, Lineage, PredictedValue, Status
+from niobe.loop.store.database import Database
+from tests.launchers.pages.serving import fill
+from tests.loop.factory import SPEC
+
+HOSTILE = (
+    *("[/x]", "[/]", "[", "]", "[bold]", "[/bold][/bold]", "[link=file:///etc/passwd]x[/link]", "\\[/x]"),
+    *("[@click=app.quit]x[/]", "[#]", "[red on", "[[/x]]", ":bomb:", "{task.x}", "{", "%s", "[x" * 50),
+    *(
+        "\x1b]0;owned\x07",
+        "\x1b[2J",
+        "\x1b[31m",
+        "\x9b31m",
+        "\r\x1b[A",
+        "\x07",
+        "\x08" * 9,
+        "\u202egnp",
+        "\x7f",
+    ),
+    *("line\nline", "tab\t", "\u2028", "é" * 20, "漢字", "🧨", "\x00".replace("\x00", "\x01"), "", " " * 50),
+)
+WORDS = st.sampled_from(HOSTILE) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40
+)
+COMMANDS = (
+    *(["status"], ["rounds"], ["best"], ["rediscoveries"], ["sources"], ["status", "--json"]),
+    *(["rounds", "--json"], ["best", "--json"], ["best", "--stable"]),
+)
+OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2028]")
+
+
+@pytest.fixture(scope="module")
+def filled(mongo_uri: str) -> Iterator[tuple[Database, list[str]]]:
+    """A database whose words each example changes, and the ids of its structures."""
+    database = Database.connect(mongo_uri, "words")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NIOBE_MONGO_URI", mongo_uri)
+        patch.setenv("NIOBE_DATABASE", "words")
+        yield database, [record.id for record in fill(database).values()]
+    database.mongo.client.drop_database("words")
+    database.close()
+
+
+def put(database: Database, ids: list[str], word: str) -> None:
+    """The word wherever a document of the database has room for one."""
+    failure = Failure(step=word, cause=word, exception=word, message=word, files=word)
+    choice = Choice(function=word, selection="acquired", rank=1)
+    lineage = Lineage(generator=word, checkpoint=word, origin={word: word})
+    value = PredictedValue(mean=0.0, std=1.0, in_domain=True)
+    fields: dict[str, Any] = {"note": word, "reason": word, "choice": choice, "lineage": lineage}
+    for identifier in ids:
+        database.update_record(identifier, **fields, prediction={"x" + word.replace(".", ""): value})
+    database.update_record(ids[3], failure=failure, status=Status.FAILED)
+    database.update_campaign("t", reason=word)
+    metrics = database.round("t", 1).metrics.model_copy(update={"failures_by_cause": {word: 1}})
+    database.update_round("t", 1, metrics=metrics)
+    steps = {f"step {word}": 1.0}
+    database.mongo["rounds"].update_many({}, {"$set": {"notes": [word, f"[{word}]"], "doing": word}})
+    database.mongo["rounds"].update_one({"number": 2}, {"$set": {"steps": steps}})
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(word=WORDS)
+@example(word="[/x]")
+@example(word="\x1b]0;owned\x07[/")
+def test_no_word_ends_a_command_or_steers_the_terminal(filled: tuple[Database, list[str]], word: str) -> None:
+    database, ids = filled
+    put(database, ids, word)
+    runner = CliRunner()
+    for command in (*COMMANDS, *(["show", identifier] for identifier in ids)):
+        answer = runner.invoke(app, [*command])
+        assert answer.exit_code == 0, (command, answer.exception)
+        assert not OBEYED.search(answer.output), command
+    for arguments in (["show", word], ["best", "-c", word], ["pin", ids[0], "--note", word]):
+        if not word.startswith("-"):
+            runner.invoke(app, arguments)
+    watched(database)
+
+
+def watched(database: Database) -> None:
+    """What a launch and rockets show, on a terminal."""
+    output = io.StringIO()
+    screen = console()
+    screen.file, screen._force_terminal = output, True
+    with CampaignProgress(database, SPEC, screen) as progress:
+        progress._closed.clear()
+        progress._known.clear()
+        progress.tick()
+    screen.print(_table({"1": "job"}, [campaign_row(database, "t")], 1))
+    assert not re.search(r"\x1b\]|\x07|\x9b|\x1b\[2J", output.getvalue())
+
+
+@given(st.text())
+def test_what_is_shown_is_printable_and_what_is_printable_stays(text: str) -> None:
+    assert all(letter == "\n" or letter.isprintable() for letter in shown(text))
+    if all(letter.isprintable() for letter in text):
+        assert shown(text) == text
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_a_console_prints_words_literally(word: str) -> None:
+    screen = console()
+    screen.file = output = io.StringIO()
+    screen.print(word, soft_wrap=True)
+    screen.print(styled(word, "bold"), soft_wrap=True)
+    lines = output.getvalue().replace("\n", "")
+    assert lines == 2 * shown(word).replace("\n", "")
+    assert isinstance(screen, Console)
