@@ -1,32 +1,33 @@
-"""``niobe.Campaign``: one campaign run by a script, read here and by the command line."""
+"""``niobe.Campaign``: one campaign run by the example notebook, read here and by the command line."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from nbclient import NotebookClient
 from pymatgen.core import Structure
 
 import niobe
 from niobe.launchers.embedded import stop_server
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SECONDS = 280
 SPEC = {
-    "id": "cu-au",
-    "elements": ["Cu", "Au"],
+    "id": "au",
+    "elements": ["Au"],
     "oracle": {"name": "emt"},
-    "limits": {"max_atoms": 4},
-    "budget": {"rounds": 2, "validations": 4},
-    "seeds": {"max_prototypes": 2},
-    "generation": {"candidates": 8, "mix": [{"name": "random"}]},
-    "acquisition": {"batch": 2},
+    "budget": {"rounds": 1, "validations": 1},
+    "seeds": {"max_prototypes": 0},
     "phonons": {"enabled": False},
 }
 SCRIPT = f"""
@@ -34,45 +35,68 @@ import niobe
 print("imported")
 campaign = niobe.Campaign({SPEC!r})
 print(repr(campaign.run_round(progress=False)), len(campaign.rounds()))
-print(repr(campaign.run(progress=False)), len(campaign.rounds()))
 """
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """The folder of a finished campaign, and what the script that ran it printed.
+def run(notebook: str, place: Path) -> list[dict[str, Any]]:
+    """What the cells of an example put out, run in a folder. Raises CellExecutionError where one fails."""
+    cells = nbformat.read(EXAMPLES / notebook, as_version=4)
+    NotebookClient(cells, timeout=SECONDS, resources={"metadata": {"path": str(place)}}).execute()
+    return [output for cell in cells.cells for output in cell.get("outputs", [])]
 
-    The script does not ask for its name, as a newcomer's would not, and a file ``config.py`` lies beside it.
-    """
-    place = tmp_path_factory.mktemp("script")
-    (place / "run.py").write_text(SCRIPT, encoding="utf-8")
-    (place / "config.py").write_text(
-        "raise RuntimeError('a file of the user was imported')", encoding="utf-8"
-    )
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("NIOBE_")}
-    answer = subprocess.run(
-        [sys.executable, "run.py"],
-        cwd=place,
-        env=inherited | {"NIOBE_HOME": "home", "NIOBE_WORKERS": "2"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    yield place, answer.stdout
-    stop_server(place / "home" / "db")
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[pytest.MonkeyPatch]:
+    """As a newcomer has it, but for one worker, which saves the start of others."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI", "NIOBE_HOME", "NIOBE_DATABASE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("NIOBE_WORKERS", "1")
+        patch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def place(environment: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder in which the example notebook has run its campaign."""
+    folder = tmp_path_factory.mktemp("notebook")
+    texts = [output["data"]["text/plain"] for output in run("campaign.ipynb", folder) if "data" in output]
+    assert "'all rounds done'" in texts
+    yield folder
+    stop_server(folder / ".niobe" / "db")
 
 
 @pytest.fixture
-def campaign(said: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> niobe.Campaign:
-    for name in ("NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI", "NIOBE_DATABASE"):
+def campaign(place: Path, monkeypatch: pytest.MonkeyPatch) -> niobe.Campaign:
+    monkeypatch.setenv("NIOBE_HOME", str(place / ".niobe"))
+    for name in ("NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI"):
         monkeypatch.setenv(name, "")
-    monkeypatch.setenv("NIOBE_DATABASE", "niobe")
-    monkeypatch.setenv("NIOBE_HOME", str(said[0] / "home"))
     return niobe.Campaign.stored("cu-au")
 
 
-def test_a_script_runs_a_round_and_then_the_rest_and_no_worker_runs_it(said: tuple[Path, str]) -> None:
-    assert said[1].splitlines() == ["imported", "'' 1", "'all rounds done' 3"]
+def test_a_script_runs_a_round_and_no_worker_runs_the_script(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The script does not ask for its name, as a newcomer's would not; a ``config.py`` lies beside it."""
+    (tmp_path / "run.py").write_text(SCRIPT, encoding="utf-8")
+    (tmp_path / "config.py").write_text("raise RuntimeError('a file of the user')", encoding="utf-8")
+    command = [sys.executable, "run.py"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    stop_server(tmp_path / ".niobe" / "db")
+    assert answer.stdout.splitlines() == ["imported", "'' 1"]
+
+
+def test_the_analysis_of_the_campaign_draws_it(place: Path, environment: pytest.MonkeyPatch) -> None:
+    outputs = run("analysis.ipynb", place)
+    assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 3
+
+
+def test_every_notebook_is_stored_without_output() -> None:
+    files = sorted(EXAMPLES.glob("*.ipynb"))
+    assert [file.name for file in files] == ["analysis.ipynb", "campaign.ipynb"]
+    for file in files:
+        cells = nbformat.read(file, as_version=4).cells
+        assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
 
 
 def test_records_are_a_table(campaign: niobe.Campaign) -> None:
@@ -113,13 +137,13 @@ def test_a_structure_is_as_its_oracle_relaxed_it(campaign: niobe.Campaign) -> No
 
 def test_a_finished_campaign_runs_no_more(campaign: niobe.Campaign) -> None:
     before = campaign.records()
-    assert niobe.Campaign(SPEC).run_round(progress=False) == campaign.run(progress=False)
+    assert niobe.Campaign(campaign.spec).run_round(progress=False) == campaign.run(progress=False)
     pd.testing.assert_frame_equal(campaign.records(), before)
 
 
-def test_the_command_line_sees_the_same(said: tuple[Path, str], campaign: niobe.Campaign) -> None:
+def test_the_command_line_sees_the_same(place: Path, campaign: niobe.Campaign) -> None:
     command = [sys.executable, "-c", "from niobe.launchers.cli import main; main()", "best", "--json"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=said[0])
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=place)
     assert [row["id"] for row in json.loads(answer.stdout)] == list(campaign.best().index)
 
 
@@ -134,7 +158,7 @@ def test_file_mapping_and_spec_are_one_campaign(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"elements": ["Cu", "Xx"]}, "campaign: elements: unknown element 'Xx'"),
+        ({"elements": ["Au", "Xx"]}, "campaign: elements: unknown element 'Xx'"),
         ({"elements": ["Nb", "O"]}, "campaign: oracle"),
         ({"budgets": {}}, "campaign: budgets: unknown key; did you mean 'budget'"),
         ({"seeds": {"files": ["none.cif"]}}, "seeds.files: .*none.cif: no such file"),
