@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from niobe.config.potentials import OracleName, unknown_to
+from niobe.config.potentials import unknown_to
 from niobe.config.spec import CampaignSpec, Limits
 
 _ROUNDING = 1e-6
@@ -20,7 +20,7 @@ def why_not(spec: CampaignSpec) -> str:
 
 
 def _reasons(spec: CampaignSpec) -> Iterator[str]:
-    potentials: dict[str, OracleName] = {"oracle.name": spec.oracle.name}
+    potentials: dict[str, str] = {"oracle.name": spec.oracle.name}
     if spec.prerelax is not None:
         potentials["prerelax.potential"] = spec.prerelax.potential
     if spec.phonons.enabled and spec.phonons.oracle is not None:

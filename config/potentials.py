@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-OracleName = Literal["7net-0", "7net-l3i5", "chgnet", "emt", "lj", "vasp"]
 PrerelaxPotential = Literal["chgnet", "7net-0", "emt", "lj"]
 Labels = Literal["GGA/GGA+U", "MP2020", "toy"]
 
@@ -21,7 +20,7 @@ LABELS: dict[OracleName, Labels] = {
 its corrections of 2020, or a toy's own. CHGNet and SevenNet say so of what they were trained on
 (`python -m tests.benchmarks.formation_energies` measures it)."""
 
-DEFAULT_PRERELAX_POTENTIALS: dict[OracleName, PrerelaxPotential] = {
+DEFAULT_PRERELAX_POTENTIALS: dict[str, PrerelaxPotential] = {
     "7net-0": "chgnet",
     "7net-l3i5": "chgnet",
     "chgnet": "7net-0",
@@ -31,7 +30,7 @@ _NOT_IN_7NET = ("Po", "At", "Rn", "Fr", "Ra")
 _IN_EMT = ("H", "C", "N", "O", "Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
 
 
-def unknown_to(potential: OracleName, elements: Iterable[str]) -> list[str]:
+def unknown_to(potential: str, elements: Iterable[str]) -> list[str]:
     """Which of the elements the potential has no parameters for."""
     if potential == "emt":
         return [symbol for symbol in elements if symbol not in _IN_EMT]

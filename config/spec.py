@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from niobe.config.elements import ELEMENTS
-from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, OracleName, PrerelaxPotential, unknown_to
+from niobe.config.plugins import GeneratorName, OracleName, SurrogateName
+from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, PrerelaxPotential, unknown_to
 
 SCHEMA_VERSION = 5
 _MAX_ELEMENTS = 5
@@ -18,20 +19,6 @@ _VASP_WALL_TIME = 86400.0
 
 _FILTERED = ("optimade", "oqmd", "niobe")
 SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
-GeneratorName = Literal["gan", "random", "prototype", "offspring", "soft_mode"]
-SurrogateName = Literal[
-    "auto",
-    "gbt",
-    "gbt_magpie",
-    "elemnet",
-    "ptable_cnn",
-    "wyckoff_rnn",
-    "cgcnn",
-    "schnet",
-    "physnet",
-    "moments",
-    "mlip_prior",
-]
 AcquisitionName = Literal[
     "p_target",
     "p_hull",

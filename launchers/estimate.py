@@ -22,6 +22,8 @@ _SECONDS_PER_STEP: dict[PrerelaxPotential, float] = {
     "emt": 0.001,
     "lj": 0.001,
 }
+_SECONDS_UNKNOWN = 30.0
+"""Of an oracle of another package, which nobody has timed here."""
 _SECONDS_OF_LEARNING = 20.0
 """Of one round: training, drawing, screening and ranking some hundred candidates."""
 
@@ -35,7 +37,7 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
     recomputed = spec.recompute.budget if spec.sources else 0
     prototypes = spec.seeds.max_prototypes * spec.seeds.prototypes
     seeds = 3 * len(spec.elements) + prototypes + own + recomputed
-    oracle = (validations + seeds) * _SECONDS_PER_VALIDATION[spec.oracle.name]
+    oracle = (validations + seeds) * _SECONDS_PER_VALIDATION.get(spec.oracle.name, _SECONDS_UNKNOWN)
     candidates = spec.budget.rounds * spec.generation.candidates
     prerelax = candidates * _seconds_of_prerelaxation(spec.prerelax) if spec.prerelax else 0.0
     wall = (oracle + prerelax) / Settings().workers + spec.budget.rounds * _SECONDS_OF_LEARNING

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,30 @@ class Surrogate(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint (safetensors and JSON) into ``folder``."""
+
+
+class SurrogateKind(Protocol):
+    """What is registered under ``niobe.surrogates``: a class whose objects are surrogates.
+
+    Its checkpoints are a ``surrogate.json`` whose ``model`` is the registered name, and what else it needs.
+    """
+
+    def make(
+        self, name: str, *, members: int, epochs: int, options: Mapping[str, Any], work: Path | None
+    ) -> Surrogate:
+        """An untrained one. options: of its own; work: where an interrupted training goes on, if anywhere.
+
+        Raises ValueError for an option that it does not have.
+        """
+
+    def load(self, folder: Path) -> Surrogate:
+        """The one that a checkpoint folder holds. Raises ValueError where it holds none."""
+
+
+def refuse_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raises ValueError where a surrogate that has no options is given some."""
+    if options:
+        raise ValueError(f"option {min(options)!r} is unknown; {name} has none")
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,28 @@
-"""Oracles by the name a campaign file gives them."""
+"""Oracles by the name a campaign file gives them: the entry points ``niobe.oracles``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from niobe.config.plugins import ORACLES, load
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import Oracle
 
 
 def make_oracle(spec: OracleSpec) -> Oracle:
-    """The oracle of that name. Raises ConfigError where its optional package is missing."""
-    if spec.name == "vasp":
-        from niobe.flows.oracles.vasp import VaspOracle
+    """The oracle registered under that name: a callable that takes the spec of an oracle.
 
-        return VaspOracle(spec)
-    from niobe.flows.oracles.force_field import ForceFieldOracle
-
-    return ForceFieldOracle(spec)
+    Raises ConfigError where none is, or where a package that it needs is missing.
+    """
+    make: Callable[[OracleSpec], Oracle] = load(ORACLES, spec.name)
+    return make(spec)
 
 
 def check_machine(spec: CampaignSpec) -> None:
     """Raises ConfigError where this machine cannot ask the campaign's oracles (VASP command, POTCARs)."""
-    if "vasp" in (spec.oracle.name, spec.phonons.enabled and spec.phonon_oracle.name):
-        from niobe.flows.oracles import vasp
-
-        vasp.check_machine(spec)
+    names = {spec.oracle.name} | ({spec.phonon_oracle.name} if spec.phonons.enabled else set())
+    for name in sorted(names):
+        check = getattr(load(ORACLES, name), "check_machine", None)
+        if check is not None:
+            check(spec)

@@ -53,6 +53,12 @@ class VaspOracle:
     _deadline: float = field(default=float("inf"), init=False)
     _version: str = field(default="", init=False)
 
+    @staticmethod
+    def check_machine(spec: CampaignSpec) -> None:
+        """Raises ConfigError where this machine has no VASP command or lacks a POTCAR the campaign needs."""
+        _check_commands()
+        _check_potcars(spec)
+
     @property
     def fingerprint(self) -> str:
         """Known once something was answered, as only the program itself says what it is.
@@ -224,8 +230,7 @@ def require_converged(document: Any, spec: OracleSpec) -> None:
             raise NotConvergedError("the OUTCAR does not say that the relaxation converged")
 
 
-def check_machine(spec: CampaignSpec) -> None:
-    """Raises ConfigError where this machine has no VASP command or lacks a POTCAR the campaign needs."""
+def _check_commands() -> None:
     from atomate2.settings import Atomate2Settings
 
     settings = Atomate2Settings()
@@ -236,7 +241,6 @@ def check_machine(spec: CampaignSpec) -> None:
         words = shlex.split(os.path.expandvars(command))
         if not words or shutil.which(words[0]) is None:
             raise ConfigError(f"oracle vasp: {variable}={command!r}: no such program; see docs/vasp.md")
-    _check_potcars(spec)
 
 
 def _check_potcars(spec: CampaignSpec) -> None:

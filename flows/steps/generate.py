@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from niobe.config.home import checkpoint, work
+from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec
-from niobe.flows.oracles.base import Oracle
-from niobe.flows.oracles.potentials import UnphysicalAnswerError
-from niobe.flows.oracles.registry import make_oracle
-from niobe.flows.steps.prerelax import prerelax_oracle
+from niobe.flows.steps.generators import RoundContext, make_generator
 from niobe.loop.campaign.seeds import excluded_structures, new_record
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.crystals.validity import why_invalid
@@ -22,11 +17,11 @@ from niobe.loop.documents.rounds import Diversity, RoundRecord
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.generators.mix import bandit_shares, counts, without
 from niobe.loop.generators.mode_collapse import diversity, why_collapsed
-from niobe.loop.generators.parents import at_rest, offspring_parents, soft_parents
+from niobe.loop.generators.parents import at_rest
 from niobe.loop.generators.soft_mode_families import higher_relatives
 from niobe.loop.stability.prerelaxed import briefly_prerelaxed
 from niobe.loop.store.database import Database
-from niobe.surrogates.protocols import Generator, Sample, SampleBatch, SampleRequest
+from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -174,7 +169,7 @@ def _sample(database: Database, spec: CampaignSpec, number: int, key: str, count
     request = sample_request(spec)
     if name == "gan":
         request = replace(request, known=_known(database.records(spec.id), number))
-    generator = _generator(database, spec, number, name)
+    generator = make_generator(RoundContext(spec, number, database), name)
     return generator.sample(request, count, seed=spec.derived_seed(number, f"generate/{key}"))
 
 
@@ -194,54 +189,6 @@ def sample_request(spec: CampaignSpec) -> SampleRequest:
         all_elements=spec.limits.all_elements,
         fractions=spec.limits.fractions,
     )
-
-
-def _generator(database: Database, spec: CampaignSpec, number: int, name: str) -> Generator:
-    if name == "gan":
-        from niobe.surrogates.gan import CrystalGAN
-
-        return _guided(spec, number, CrystalGAN.load(checkpoint(spec.id, number, "gan")))
-    from niobe.loop import generators
-
-    if name == "random":
-        return generators.RandomSymmetric()
-    if name == "prototype":
-        return generators.PrototypeSubstitution()
-    if name == "offspring":
-        return generators.Offspring(offspring_parents(database.records(spec.id), spec))
-    return generators.SoftModes(soft_parents(database, spec, number), _energy(spec))
-
-
-def _guided(spec: CampaignSpec, number: int, gan: Generator) -> Generator:
-    """The GAN as it is, or with the round's surrogate as its phonon critic."""
-    if not spec.generation.phonon_critic:
-        return gan
-    from niobe.loop.generators import Guided
-    from niobe.surrogates.models import load_surrogate
-
-    surrogate = load_surrogate(checkpoint(spec.id, number, "surrogate"))
-    return Guided(gan, surrogate, draws=spec.generation.critic_draws)
-
-
-def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
-    """eV/atom of a structure as it stands by the campaign's pre-relaxation potential, or its oracle where it
-    has none.
-
-    Infinite where the potential leaves physics.
-    """
-    oracle: Oracle = prerelax_oracle(spec) if spec.prerelax else make_oracle(spec.oracle)
-    folder = work(spec.id) / f"soft_modes-{os.getpid()}"
-
-    def energy(structure: Structure) -> float:
-        try:
-            (answer,) = oracle.static([structure], folder)
-        except UnphysicalAnswerError:
-            return float("inf")
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return answer.energy_per_atom
-
-    return energy
 
 
 def _checkpoint_name(spec: CampaignSpec, number: int, name: str) -> str | None:

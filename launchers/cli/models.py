@@ -43,10 +43,10 @@ _ENERGY = "formation_energy_per_atom"
 @models.command("list")
 def names(as_json: AsJson = False) -> None:
     """Registered models, and which options each takes."""
-    from niobe.surrogates.models import MODELS
+    from niobe.surrogates.models import models
     from niobe.surrogates.tuning import SPACES
 
-    print_rows([{"model": m, "options": ", ".join(SPACES.get(m, {})) or None} for m in MODELS], as_json)
+    print_rows([{"model": m, "options": ", ".join(SPACES.get(m, {})) or None} for m in models()], as_json)
 
 
 @models.command()
@@ -86,10 +86,10 @@ def compare(
 ) -> None:
     """Cross-validated error, calibration, training seconds and structures a second of models, best first."""
     from niobe.surrogates.evaluation import compared
-    from niobe.surrogates.models import MODELS
+    from niobe.surrogates.models import models
 
     structures, labels = _labelled(file, target, rows, seed)
-    makers = {name: _maker(name, members, epochs) for name in model or MODELS}
+    makers = {name: _maker(name, members, epochs) for name in model or models()}
     with _bad_input():
         scores = compared(makers, structures, _ENERGY, labels, folds=folds, seed=seed)
     print_rows([dataclasses.asdict(score) for score in scores], as_json)

@@ -1,4 +1,4 @@
-"""The registry of surrogates."""
+"""Surrogates by name, each registered under the entry points ``niobe.surrogates``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.extras import require
-from niobe.surrogates.models.boosting import ROWS, BoostedTrees
-from niobe.surrogates.models.neural import NeuralSurrogate
-from niobe.surrogates.models.prior import PRIOR, PriorSurrogate
-from niobe.surrogates.models.recipes import RECIPES
-from niobe.surrogates.protocols import Surrogate
+from niobe.config.plugins import SURROGATES, load, registered
+from niobe.surrogates.protocols import Surrogate, SurrogateKind
 
-MODELS = (*ROWS, *RECIPES, PRIOR)
-ON_MATMINER = frozenset({"gbt_magpie", "cgcnn", "moments", PRIOR})
+ON_MATMINER = frozenset({"gbt_magpie", "cgcnn", "moments", "mlip_prior"})
 """Those that read element properties, which matminer carries."""
+
+
+def models() -> tuple[str, ...]:
+    """The names of all surrogates."""
+    return tuple(registered(SURROGATES))
 
 
 def make_surrogate(
@@ -29,19 +30,14 @@ def make_surrogate(
 ) -> Surrogate:
     """An untrained surrogate.
 
+    name: as it is registered. members: of its ensemble. epochs: passes over the data, or trees a member.
     options: of a network and its encoder, such as width, layers or cutoff, and the training's rate.
     work: where a network's interrupted training goes on.
 
     Raises ValueError for an unknown name or option, ConfigError where a package that it needs is missing.
     """
-    check_surrogate(name)
-    if name in RECIPES:
-        return NeuralSurrogate(name, members=members, epochs=epochs, options=options, work=work)
-    if options:
-        raise ValueError(f"option {min(options)!r} is unknown; {name} has none")
-    if name == PRIOR:
-        return PriorSurrogate(members=members, epochs=epochs)
-    return BoostedTrees(name, members=members, epochs=epochs)
+    kind = _kind(name)
+    return kind.make(name, members=members, epochs=epochs, options=options or {}, work=work)
 
 
 def load_surrogate(folder: Path) -> Surrogate:
@@ -50,15 +46,18 @@ def load_surrogate(folder: Path) -> Surrogate:
         name = json.loads((folder / "surrogate.json").read_text())["model"]
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder}: no surrogate checkpoint ({error})") from error
-    check_surrogate(name)
-    if name in RECIPES:
-        return NeuralSurrogate.load(folder)
-    return PriorSurrogate.load(folder) if name == PRIOR else BoostedTrees.load(folder)
+    return _kind(name).load(folder)
 
 
 def check_surrogate(name: str) -> None:
     """Raises ValueError for an unknown name, ConfigError where a package that the model needs is missing."""
-    if name not in MODELS:
-        raise ValueError(f"surrogate model {name!r} is unknown; allowed: {', '.join(sorted(MODELS))}")
+    if name not in models():
+        raise ValueError(f"surrogate model {name!r} is unknown; allowed: {', '.join(models())}")
     if name in ON_MATMINER:
         require("matminer", f"surrogate model {name}")
+
+
+def _kind(name: str) -> SurrogateKind:
+    check_surrogate(name)
+    kind: SurrogateKind = load(SURROGATES, name)
+    return kind

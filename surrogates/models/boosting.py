@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from niobe.surrogates.calibration import Scaling, Sharpness, conformal_scaling, platt_scaling
 from niobe.surrogates.domain import Domain, elements_of
 from niobe.surrogates.models.targets import PROBABILITIES, Constant, checked, constant
-from niobe.surrogates.protocols import FloatArray, Prediction
+from niobe.surrogates.protocols import FloatArray, Prediction, refuse_options
 from niobe.surrogates.representations.composition import magpie
 from niobe.surrogates.representations.descriptor import descriptor
 
@@ -51,6 +51,14 @@ class BoostedTrees:
         self._seed = 0
         self._domain: Domain | None = None
         self._ensembles: dict[str, _Ensemble | Constant] = {}
+
+    @classmethod
+    def make(
+        cls, name: str, *, members: int, epochs: int, options: Mapping[str, Any], work: Path | None
+    ) -> BoostedTrees:
+        """See SurrogateKind.make."""
+        refuse_options(name, options)
+        return cls(name, members=members, epochs=epochs)
 
     def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
         """See Surrogate.fit."""

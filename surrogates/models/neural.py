@@ -72,6 +72,13 @@ class NeuralSurrogate:
         self._domain: Domain | None = None
         self.histories: list[History] = []
 
+    @classmethod
+    def make(
+        cls, name: str, *, members: int, epochs: int, options: Mapping[str, Any], work: Path | None
+    ) -> NeuralSurrogate:
+        """See SurrogateKind.make."""
+        return cls(name, members=members, epochs=epochs, options=options, work=work)
+
     def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
         """See Surrogate.fit. A tenth of the rows is held back for calibration."""
         known = checked(structures, targets)

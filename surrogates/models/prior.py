@@ -18,7 +18,7 @@ import numpy as np
 
 from niobe.surrogates.models.boosting import BoostedTrees
 from niobe.surrogates.models.targets import Baseline, checked
-from niobe.surrogates.protocols import FloatArray, Prediction
+from niobe.surrogates.protocols import FloatArray, Prediction, refuse_options
 from niobe.surrogates.representations.composition import fractions, magpie
 
 if TYPE_CHECKING:
@@ -39,6 +39,14 @@ class PriorSurrogate:
     def __init__(self, *, members: int, epochs: int) -> None:
         self._correction = BoostedTrees(PRIOR, members=members, epochs=epochs, rows=potential_rows)
         self._references: Baseline | None = None
+
+    @classmethod
+    def make(
+        cls, name: str, *, members: int, epochs: int, options: Mapping[str, Any], work: Path | None
+    ) -> PriorSurrogate:
+        """See SurrogateKind.make."""
+        refuse_options(name, options)
+        return cls(members=members, epochs=epochs)
 
     def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
         """See Surrogate.fit."""

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from niobe.config.potentials import OracleName
 from niobe.config.spec import CampaignSpec, Oracle
 from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.force_field import ForceFieldOracle
@@ -33,7 +32,7 @@ from tests.flows.oracles.mock_vasp.machine import COMMAND
 from tests.loop.factory import nbo
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3000)]
-NAME: OracleName = "7net-0"
+NAME: str = "7net-0"
 SPEC = CampaignSpec(id="cost", elements=("Nb", "O"), oracle=Oracle(name="vasp", wall_time=3000))
 REPEATS = 2
 

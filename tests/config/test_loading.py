@@ -42,7 +42,7 @@ def test_shipped_examples_are_valid(file: Path) -> None:
         ("elements: [Nb]", "id: missing"),
         ("id: a\nelements: [Nb]\nseeds: {files: [nowhere]}", "no such file or folder"),
         ("id: a\nelements: [Nb]\nlimits: {min_atoms: 9, max_atoms: 4}", "min_atoms 9 is above max_atoms 4"),
-        ("id: a\nelements: [Nb]\noracle: {name: magic}", "oracle.name: Input should be '7net-0'"),
+        ("id: a\nelements: [Nb]\noracle: {name: magic}", "oracle.name: unknown; allowed: 7net-0"),
         (
             "id: a\nelements: [Nb]\nlimits: {fractions: {O: [0, 1]}}",
             "'O' is not in the campaign",

@@ -2,15 +2,16 @@
 
 import functools
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from niobe.config.spec import SurrogateName
 from niobe.loop.generators import RandomSymmetric
-from niobe.surrogates.models import MODELS, load_surrogate, make_surrogate
+from niobe.surrogates.models import load_surrogate, make_surrogate, models
+from niobe.surrogates.models.boosting import ROWS
+from niobe.surrogates.models.prior import PRIOR
+from niobe.surrogates.models.recipes import RECIPES
 from niobe.surrogates.protocols import SampleRequest, Surrogate
 from tests.loop.factory import nbo
 
@@ -40,7 +41,7 @@ LABELS = {
 }
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=models())
 def fitted(request: pytest.FixtureRequest) -> Surrogate:
     return trained(request.param)
 
@@ -135,7 +136,7 @@ def test_an_unknown_label_is_left_out_and_an_infinite_one_refused() -> None:
 
 
 def test_a_campaign_may_name_every_registered_model() -> None:
-    assert set(get_args(SurrogateName)) == {"auto", *MODELS}
+    assert set(RECIPES) | set(ROWS) | {PRIOR} == set(models())
 
 
 def test_an_unknown_option_is_refused() -> None:

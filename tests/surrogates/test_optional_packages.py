@@ -15,12 +15,12 @@ sys.modules["matminer"] = sys.modules["dscribe"] = None
 import numpy as np
 from niobe.config.errors import ConfigError
 from niobe.loop.generators.prototypes import decorated_prototypes
-from niobe.surrogates.models import MODELS, make_surrogate
+from niobe.surrogates.models import make_surrogate, models
 
 structures = [s for _, s in decorated_prototypes(("Cu", "Au"), 8)][:20]
 labels = {"formation_energy_per_atom": np.linspace(-1, 1, len(structures))}
 missing = []
-for name in MODELS:
+for name in models():
     try:
         make_surrogate(name, members=2, epochs=1).fit(structures, labels, seed=0)
     except ConfigError:

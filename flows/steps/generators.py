@@ -1,0 +1,111 @@
+"""Niobe's own generators, each made for a round of a campaign.
+
+A generator of another package is registered under ``niobe.generators`` as a callable like these: it takes a
+``RoundContext`` and returns what draws.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from niobe.config.home import checkpoint, work
+from niobe.config.plugins import GENERATORS, load
+from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.base import Oracle
+from niobe.flows.oracles.potentials import UnphysicalAnswerError
+from niobe.flows.oracles.registry import make_oracle
+from niobe.flows.steps.prerelax import prerelax_oracle
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.generators.parents import offspring_parents, soft_parents
+from niobe.loop.store.database import Database
+from niobe.surrogates.protocols import Generator
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+
+@dataclass(frozen=True)
+class RoundContext:
+    """What a generator may draw from: the campaign, the round it draws for, and all records before."""
+
+    spec: CampaignSpec
+    number: int
+    database: Database
+
+    def records(self) -> list[StructureRecord]:
+        """All records of the campaign, by round and index."""
+        return self.database.records(self.spec.id)
+
+
+def make_generator(context: RoundContext, name: str) -> Generator:
+    """The generator of that name. Raises ConfigError where none is registered or it cannot be imported."""
+    make: Callable[[RoundContext], Generator] = load(GENERATORS, name)
+    return make(context)
+
+
+def gan(context: RoundContext) -> Generator:
+    """The round's GAN as it is, or with the round's surrogate as its phonon critic."""
+    from niobe.surrogates.gan import CrystalGAN
+
+    spec, number = context.spec, context.number
+    trained = CrystalGAN.load(checkpoint(spec.id, number, "gan"))
+    if not spec.generation.phonon_critic:
+        return trained
+    from niobe.loop.generators import Guided
+    from niobe.surrogates.models import load_surrogate
+
+    surrogate = load_surrogate(checkpoint(spec.id, number, "surrogate"))
+    return Guided(trained, surrogate, draws=spec.generation.critic_draws)
+
+
+def random(context: RoundContext) -> Generator:
+    """Random symmetric structures."""
+    from niobe.loop.generators import RandomSymmetric
+
+    return RandomSymmetric()
+
+
+def prototype(context: RoundContext) -> Generator:
+    """Decorated prototypes."""
+    from niobe.loop.generators import PrototypeSubstitution
+
+    return PrototypeSubstitution()
+
+
+def offspring(context: RoundContext) -> Generator:
+    """Children of the lowest crystals known."""
+    from niobe.loop.generators import Offspring
+
+    return Offspring(offspring_parents(context.records(), context.spec))
+
+
+def soft_mode(context: RoundContext) -> Generator:
+    """Children along the imaginary modes of what phonons call unstable."""
+    from niobe.loop.generators import SoftModes
+
+    parents = soft_parents(context.database, context.spec, context.number)
+    return SoftModes(parents, _energy(context.spec))
+
+
+def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
+    """eV/atom of a structure as it stands by the pre-relaxation potential, else by the oracle.
+
+    Infinite where the potential leaves physics.
+    """
+    oracle: Oracle = prerelax_oracle(spec) if spec.prerelax else make_oracle(spec.oracle)
+    folder = work(spec.id) / f"soft_modes-{os.getpid()}"
+
+    def energy(structure: Structure) -> float:
+        try:
+            (answer,) = oracle.static([structure], folder)
+        except UnphysicalAnswerError:
+            return float("inf")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return answer.energy_per_atom
+
+    return energy
