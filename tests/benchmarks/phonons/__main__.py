@@ -65,7 +65,7 @@ def judged(crystal: Labelled, oracle: str, settings: Phonons, work: Path) -> dic
     spec = CampaignSpec(
         id="phonons",
         elements=elements[:5],
-        oracle=Oracle(name=oracle, wall_time=_WALL_TIME),  # type: ignore[arg-type]
+        oracle=Oracle(name=oracle, wall_time=_WALL_TIME),
         prerelax=None,
         phonons=settings,
     )
