@@ -8,7 +8,7 @@ from typing import Literal
 PrerelaxPotential = Literal["chgnet", "7net-0", "emt", "lj"]
 Labels = Literal["GGA/GGA+U", "MP2020", "toy"]
 
-LABELS: dict[OracleName, Labels] = {
+LABELS: dict[str, Labels] = {
     "7net-0": "GGA/GGA+U",
     "7net-l3i5": "GGA/GGA+U",
     "chgnet": "MP2020",

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.errors import ConfigError
-from niobe.config.potentials import LABELS, Labels, OracleName
+from niobe.config.potentials import LABELS, Labels
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, run_job
@@ -187,7 +187,7 @@ def is_mock(version: str) -> bool:
 def mock_labels(version: str) -> Labels:
     """The scale of the potential in the version that mock-vasp gives, such as ``6.0.0-mock 7net-0-…``."""
     name = version.split()[-1].rpartition("-")[0]
-    return LABELS[cast("OracleName", name)]
+    return LABELS[name]
 
 
 def run_parameters(document: Any) -> dict[str, Any]:

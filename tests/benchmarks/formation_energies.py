@@ -12,13 +12,13 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition, Structure
 
-from niobe.config.potentials import LABELS, OracleName
+from niobe.config.potentials import LABELS
 from niobe.loop.stability.hull import formation_energy
 from tests.benchmarks.publish import publish
 from tests.benchmarks.relaxations import known_phases, reference, relaxed, unrelaxed
@@ -28,7 +28,7 @@ SYSTEMS = (
     *("In-Li", "Se-Ta", "S-Zn", "Hf-Pd", "Pd-Ti", "C-Si", "Au-Be", "Cd-Mg", "Ca-Si", "B-Ti", "In-P"),
     *("Cu-O-Sr", "Ni-Sc-Sn", "Al-Fe-Y", "La-Ni-Si", "Ag-Cs-F", "Li-Si", "Mg-O-Si"),
 )
-POTENTIALS = [name for name in get_args(OracleName) if name != "vasp" and LABELS[name] != "toy"]
+POTENTIALS = [name for name in LABELS if name != "vasp" and LABELS[name] != "toy"]
 _ATOMS = 12
 _WAYS = ("as on Materials Project", "relaxed")
 Phase = tuple[dict[str, Any], Structure]
@@ -65,7 +65,7 @@ def _phases() -> Iterator[tuple[str, list[Phase]]]:
     yield from ((system, found[system]) for system in SYSTEMS)
 
 
-def _errors(potential: OracleName, way: str, phases: list[Phase]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _errors(potential: str, way: str, phases: list[Phase]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Errors of formation energy and of e_above_hull, eV/atom, shape (answered, 2)."""
     energies = {row["material_id"]: _energy(potential, way, row, structure) for row, structure in phases}
     answered = [row for row, _ in phases if energies[row["material_id"]] < 100]
@@ -84,7 +84,7 @@ def _errors(potential: OracleName, way: str, phases: list[Phase]) -> np.ndarray[
     return np.array(errors).reshape(-1, 2)
 
 
-def _energy(potential: OracleName, way: str, row: dict[str, Any], structure: Structure) -> float:
+def _energy(potential: str, way: str, row: dict[str, Any], structure: Structure) -> float:
     if way == "relaxed":
         return float(relaxed(potential, row["material_id"], structure)["energy"])
     return unrelaxed(potential, row["material_id"], structure)

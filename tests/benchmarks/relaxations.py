@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow.parquet as pq
 from pymatgen.core import Composition, Structure
 
-from niobe.config.potentials import OracleName
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import correction_of
 from niobe.flows.oracles.calculation import validate_structure
@@ -31,7 +30,7 @@ Answers = dict[str, tuple[float, Structure]]
 
 
 @functools.cache
-def spec_of(potential: OracleName) -> CampaignSpec:
+def spec_of(potential: str) -> CampaignSpec:
     """A campaign with that oracle and everything else by default, but time."""
     return CampaignSpec.model_validate(
         {"id": "relaxations", "elements": ["H"], "oracle": {"name": potential, "wall_time": 900}}
@@ -70,7 +69,7 @@ def as_answer(answer: Answer) -> tuple[float, Structure]:
     return answer["energy"], Structure.from_dict(answer["structure"])
 
 
-def reference(potential: OracleName, element: str) -> tuple[str, float]:
+def reference(potential: str, element: str) -> tuple[str, float]:
     """What a campaign with that oracle measures against: the lowest of the few that it asks for, eV/atom."""
     answers = prerelaxed(element)
     chosen = lowest_few(answers)
@@ -79,7 +78,7 @@ def reference(potential: OracleName, element: str) -> tuple[str, float]:
     return best, energies[best]
 
 
-def relaxed(potential: OracleName, key: str, structure: Structure) -> Answer:
+def relaxed(potential: str, key: str, structure: Structure) -> Answer:
     """Validated by an oracle: energy in eV/atom and structure, or a very high energy and the failure."""
 
     def ask() -> Answer:
@@ -94,7 +93,7 @@ def relaxed(potential: OracleName, key: str, structure: Structure) -> Answer:
     return kept(f"relaxed-{potential}", key, ask)
 
 
-def unrelaxed(potential: OracleName, key: str, structure: Structure) -> float:
+def unrelaxed(potential: str, key: str, structure: Structure) -> float:
     """Energy as it stands, corrected, eV/atom."""
 
     def ask() -> Answer:
