@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from niobe.config.atomic import write_whole
+from niobe.surrogates.identity import arrays_digest, code_version, require_same
 from niobe.surrogates.representations.batches import Batch, Encoder, Item
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class _Run:
 
         self.network, self.encoder = network.to(settings.device), encoder
         self.rows, self.valid, self.settings, self.seed, self.binary = rows, valid, settings, seed, binary
+        self._digest = _digest_of(rows, valid)
         self.averaged = copy.deepcopy(network)
         self.best = copy.deepcopy(network.state_dict())
         self.history = History()
@@ -200,9 +203,9 @@ class _Run:
         return loss_of(network(batch), labels, self.settings.loss, self.binary)
 
     def resume(self, folder: Path) -> None:
-        """Go on from the state in a folder, if any. Raises ValueError where it is of other settings or seed.
+        """Go on from the state in a folder, if any. Raises ValueError where it is of another identity.
 
-        The device and the number of epochs may differ: a training can be moved, lengthened or cut short.
+        The device may differ: a training can be moved. The epochs may not: the rate follows from them.
         """
         from safetensors.torch import load_file
 
@@ -210,8 +213,7 @@ class _Run:
         if not note.is_file():
             return
         stored = json.loads(note.read_text())
-        if stored["settings"] != self._identity():
-            raise ValueError(f"{folder}: holds a training of other settings; name another folder")
+        require_same(stored.get("identity", {}), self._identity(), folder)
         tensors = load_file(str(folder / f"training-{stored['epoch']}.safetensors"), self.settings.device)
         self.history = History(**stored["history"])
         self.network.load_state_dict(_part(tensors, "network"))
@@ -244,15 +246,18 @@ class _Run:
         }
         tensors = {f"{part}.{k}": t.clone() for part, held in parts.items() for k, t in held.items()}
         save_file(tensors, str(folder / f"training-{epoch}.safetensors"))
-        note = {"epoch": epoch, "settings": self._identity(), "history": asdict(self.history)}
-        scratch = folder / "training.json.new"
-        scratch.write_text(json.dumps(note))
-        scratch.replace(folder / "training.json")
+        note = {"epoch": epoch, "identity": self._identity(), "history": asdict(self.history)}
+        write_whole(folder / "training.json", json.dumps(note))
         (folder / f"training-{epoch - 1}.safetensors").unlink(missing_ok=True)
 
     def _identity(self) -> dict[str, object]:
-        settings = asdict(self.settings) | {"seed": self.seed, "rows": len(self.rows.items)}
-        return {name: value for name, value in settings.items() if name not in {"device", "epochs"}}
+        settings = {name: value for name, value in asdict(self.settings).items() if name != "device"}
+        return settings | {"seed": self.seed, "rows": self._digest, "code": code_version()}
+
+
+def _digest_of(*parts: Rows) -> str:
+    arrays = [item[name] for rows in parts for item in rows.items for name in sorted(item)]
+    return arrays_digest([*arrays, *(rows.labels for rows in parts)])
 
 
 def one_cycle(progress: float, warm: float) -> float:

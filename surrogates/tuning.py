@@ -1,11 +1,15 @@
 """Tuning a network: grid, random or architecture search with pruning, by Optuna; interrupted studies go on.
 
+A grid is gone through in order, a random search draws from it without replacement.
+
 Pruning by successive medians (Golovin et al., KDD 2017); architecture search by a tree-structured Parzen
 estimator (Bergstra et al., NeurIPS 2011).
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from niobe.config.extras import require
+from niobe.surrogates.identity import claim, origin_of
 from niobe.surrogates.models.neural import held_rows
 from niobe.surrogates.models.recipes import RECIPES
 from niobe.surrogates.models.targets import Baseline, checked
@@ -49,7 +53,7 @@ _RATES = [5e-4, 1e-3, 2e-3, 4e-3]
 class Trial:
     """One architecture: its options, training rate, error (the target's unit) and epochs it was given.
 
-    state: complete, pruned or failed.
+    state: complete or pruned.
     """
 
     number: int
@@ -70,41 +74,43 @@ def tune(
     trials: int,
     epochs: int,
     seed: int,
-    storage: Path,
+    folder: Path,
     tick: Callable[[Trial], None] | None = None,
 ) -> list[Trial]:
-    """Run the study in ``storage`` (a journal file) up to ``trials`` trials; all of them, best first.
+    """Run the study in a folder up to ``trials`` trials; all of them, best first.
 
-    Raises ValueError for a model without a search space or a study of another kind, ConfigError where Optuna
-    is not installed.
+    model: a network by name. structures, labels: n each, labels finite, in the target's unit; target: a
+    surrogate's target by name. search: which options are tried next. trials: how many, those done before
+    included; no options are tried twice, so at most all there are. epochs: of each trial. seed: of rows held
+    out, weights and search; an interrupted study ends where an uninterrupted one does. folder: holds the
+    journal ``study.log`` and what it is of, ``study.json``. tick: told of each trial.
+    Raises ValueError for a model without a search space, or where the folder holds a study of other rows,
+    settings or code.
     """
     if model not in SPACES:
         raise ValueError(f"{model!r} has nothing to tune; allowed: {', '.join(sorted(SPACES))}")
-    require("optuna", "tuning")
-    study = _study(storage, f"{model}/{target}/{search}", search, SPACES[model], seed)
+    space = SPACES[model] | {"rate": _RATES}
+    asked = {"model": model, "target": target, "search": search, "epochs": epochs}
+    claim(folder / "study.json", asked | origin_of(structures, {target: labels}, seed))
+    study = _study(folder / "study.log", _sampler(search, space, seed))
     objective = _objective(model, structures, target, labels, epochs, seed)
-    while len(study.trials) < trials and not _exhausted(study, search):
+    while len(_done(study)) < min(trials, math.prod(map(len, space.values()))):
         study.optimize(objective, n_trials=1, catch=())
         if tick is not None:
             tick(_trial(study.trials[-1]))
-    found = [_trial(trial) for trial in study.trials if trial.state.is_finished()]
+    found = [_trial(trial) for trial in _done(study)]
     return sorted(found, key=lambda trial: (trial.state != "complete", trial.error))
 
 
-def _study(storage: Path, name: str, search: Search, space: dict[str, list[Any]], seed: int) -> optuna.Study:
+def _study(storage: Path, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    samplers: dict[Search, Callable[[], Any]] = {
-        "grid": lambda: optuna.samplers.GridSampler(space | {"rate": _RATES}, seed=seed),
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        "nas": lambda: optuna.samplers.TPESampler(seed=seed),
-    }
     journal = optuna.storages.journal.JournalFileBackend(str(storage))
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(journal),
-        study_name=name,
-        sampler=samplers[search](),
+        study_name="study",
+        sampler=sampler,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
         load_if_exists=True,
     )
@@ -114,8 +120,45 @@ def _study(storage: Path, name: str, search: Search, space: dict[str, list[Any]]
     return study
 
 
-def _exhausted(study: optuna.Study, search: Search) -> bool:
-    return search == "grid" and study.sampler.is_exhausted(study)
+def _done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials that came to an end; not those that were interrupted, which are tried again."""
+    return [trial for trial in study.trials if trial.state.name in {"COMPLETE", "PRUNED"}]
+
+
+def _sampler(search: Search, space: dict[str, list[Any]], seed: int) -> optuna.samplers.BaseSampler:
+    """Options in an order that follows from the seed and the trials done, none of them twice."""
+    import optuna
+    from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+    every = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+    if search != "grid":
+        every = [every[i] for i in np.random.default_rng(seed).permutation(len(every))]
+
+    class Unrepeated(optuna.samplers.BaseSampler):
+        def infer_relative_search_space(
+            self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+        ) -> dict[str, BaseDistribution]:
+            return {name: CategoricalDistribution(values) for name, values in space.items()}
+
+        def sample_relative(
+            self,
+            study: optuna.Study,
+            trial: optuna.trial.FrozenTrial,
+            search_space: dict[str, BaseDistribution],
+        ) -> dict[str, Any]:
+            tried = [done.params for done in _done(study)]
+            if search == "nas":
+                state = int(np.random.default_rng([seed, len(tried)]).integers(2**31))
+                parzen = optuna.samplers.TPESampler(seed=state)
+                found = {n: parzen.sample_independent(study, trial, n, d) for n, d in search_space.items()}
+                if found not in tried:
+                    return found
+            return next(options for options in every if options not in tried)
+
+        def sample_independent(self, *_: Any) -> Any:
+            raise NotImplementedError("every option is sampled with the others")
+
+    return Unrepeated()
 
 
 def _objective(

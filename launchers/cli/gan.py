@@ -32,7 +32,7 @@ def train_gan(
         raise ConfigError(f"{to}: is there already; allowed: a new or an empty folder")
     structures = corpus_without(file, _elements(without))
     with Progress(console=console()) as progress:
-        task = progress.add_task(f"training on {len(structures)} structures")
+        task = progress.add_task(f"training on what can be written of {len(structures)} structures")
         try:
             gan = gan_trained_on(
                 structures,
@@ -43,7 +43,8 @@ def train_gan(
         except ValueError as error:
             raise ConfigError(f"{file}: {error}") from None
     write_checkpoint(to, gan.save, corpus_digests(file))
-    console().print(f"trained on {len(structures)} structures: {to}", soft_wrap=True)
+    told = f"trained on {gan.learned_from} of {len(structures)} structures; the others it cannot write: {to}"
+    console().print(told, soft_wrap=True)
 
 
 def _elements(without: str) -> list[str]:

@@ -37,6 +37,7 @@ Seed = Annotated[int, typer.Option(min=0)]
 Rows = Annotated[
     int | None, typer.Option(min=12, help="Use so many rows, drawn by the seed; all if left out.")
 ]
+EPOCHS = 60  # as a campaign's surrogate
 _ENERGY = "formation_energy_per_atom"
 
 
@@ -56,18 +57,28 @@ def fit(
     target: Column,
     model: Model = "moments",
     members: Members = 3,
-    epochs: Epochs = 60,
+    epochs: Epochs = EPOCHS,
     seed: Seed = 0,
     rows: Rows = None,
 ) -> None:
-    """Train a surrogate on a table and write its checkpoint."""
+    """Train a surrogate on a table and write its checkpoint.
+
+    A folder that holds a training of another table, target, model, settings or code is refused.
+    """
+    from niobe.surrogates.identity import claim, origin_of
+
     structures, labels = _labelled(file, target, rows, seed)
+    asked = {"target": target, "model": model, "members": members, "epochs": epochs}
     with _bad_input():
+        begun = claim(to / "fit.json", asked | origin_of(structures, {target: labels}, seed))
+        if begun and (to / "surrogate.json").is_file():
+            console().print(f"{model} was trained on these {len(labels)} rows before: {to}", soft_wrap=True)
+            return
         surrogate = _maker(model, members, epochs, to / "training")()
         surrogate.fit(structures, {_ENERGY: labels}, seed=seed)
-    to.mkdir(parents=True, exist_ok=True)
     surrogate.save(to)
-    console().print(f"{model} trained on {len(labels)} rows: {to}", soft_wrap=True)
+    how = "went on and was trained" if begun else "trained"
+    console().print(f"{model} {how} on {len(labels)} rows: {to}", soft_wrap=True)
 
 
 @models.command()
@@ -78,7 +89,7 @@ def compare(
         list[str] | None, typer.Option("--model", "-m", help="Again for each; all if none.")
     ] = None,
     members: Members = 2,
-    epochs: Epochs = 30,
+    epochs: Epochs = EPOCHS,
     folds: Annotated[int, typer.Option(min=2)] = 3,
     seed: Seed = 0,
     rows: Rows = None,
@@ -101,7 +112,7 @@ def learning_curve(
     target: Column,
     model: Model = "gbt",
     members: Members = 2,
-    epochs: Epochs = 30,
+    epochs: Epochs = EPOCHS,
     repeats: Annotated[int, typer.Option(min=2)] = 3,
     points: Annotated[int, typer.Option(min=3, help="Numbers of records, doubling up to all.")] = 4,
     aim: Annotated[float, typer.Option(min=0, help="Error to reach, in the target's unit.")] = 0.02,
@@ -176,7 +187,6 @@ def tune(
     if kind is None:
         raise ConfigError(f"--search {search!r} is unknown; allowed: {', '.join(SEARCHES)}")
     structures, labels = _labelled(file, target, rows, seed)
-    to.mkdir(parents=True, exist_ok=True)
     with _bad_input():
         found = run(
             model,
@@ -187,10 +197,10 @@ def tune(
             trials=trials,
             epochs=epochs,
             seed=seed,
-            storage=to / "study.log",
+            folder=to,
             tick=None if as_json else _tell,
         )
-    write_study(to, model, found, epochs)
+    write_study(to, model, found)
     print_rows([_trial_row(trial) for trial in found], as_json)
 
 
@@ -251,7 +261,7 @@ def _trial_row(trial: Trial) -> dict[str, Any]:
         "error": trial.error,
         "state": trial.state,
         "epochs": trial.epochs,
-        "rate": trial.rate,
+        "rate": f"{trial.rate:g}",
         "options": options,
     }
 

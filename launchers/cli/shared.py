@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from niobe.loop.documents.records import StructureRecord
     from niobe.loop.store.database import Database
 
+_SMALL = 0.01  # shown with two digits instead of three decimals
 CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML).")]
 CampaignId = Annotated[str, typer.Option("--campaign", "-c", help="Campaign id; the only one if left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -106,7 +107,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:.3f}" if value == 0 or not abs(value) < _SMALL else f"{value:.2g}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {count}" for key, count in value.items())
     if isinstance(value, list):

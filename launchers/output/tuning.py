@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from niobe.surrogates.tuning import Trial
 
 
-def write_study(folder: Path, model: str, trials: Sequence[Trial], epochs: int) -> None:
+def write_study(folder: Path, model: str, trials: Sequence[Trial]) -> None:
     """Write trials.csv, trials.html and winner.yaml (a campaign's ``surrogate``, options included).
 
+    folder: of the study. model: what was tuned. trials: all, best first.
     Raises ConfigError where no trial was completed.
     """
     from niobe.config.errors import ConfigError
@@ -23,7 +24,7 @@ def write_study(folder: Path, model: str, trials: Sequence[Trial], epochs: int) 
         raise ConfigError(f"{folder}: no trial was completed")
     _write_table(folder / "trials.csv", trials)
     _write_plot(folder / "trials.html", trials)
-    _write_winner(folder / "winner.yaml", model, done[0], epochs)
+    _write_winner(folder / "winner.yaml", model, done[0])
 
 
 def _write_table(file: Path, trials: Sequence[Trial]) -> None:
@@ -55,9 +56,9 @@ def _write_plot(file: Path, trials: Sequence[Trial]) -> None:
     figure.write_html(file, include_plotlyjs=True)
 
 
-def _write_winner(file: Path, model: str, winner: Trial, epochs: int) -> None:
+def _write_winner(file: Path, model: str, winner: Trial) -> None:
     import yaml
 
     options = winner.options | {"rate": winner.rate}
-    surrogate = {"model": model, "epochs": epochs, "options": options}
+    surrogate = {"model": model, "epochs": winner.epochs, "options": options}
     file.write_text(yaml.safe_dump({"surrogate": surrogate}, sort_keys=False), encoding="utf-8")

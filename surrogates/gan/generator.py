@@ -6,15 +6,17 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from niobe.config.atomic import write_whole
 from niobe.surrogates.gan.closeness import SeenCrystals, closest_contacts
 from niobe.surrogates.gan.conditions import MAX_ROLES, by_role, condition, without_composition
 from niobe.surrogates.gan.point_cloud import PointCloud
 from niobe.surrogates.gan.representation import BoolArray, Crystal, IntArray, Representation
 from niobe.surrogates.gan.symmetric import SymmetricCrystals
+from niobe.surrogates.identity import origin_of
 from niobe.surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
@@ -52,12 +54,17 @@ class CrystalGAN:
         self._representation = _REPRESENTATIONS[representation]
         self.name = "gan" if representation == "symmetric" else representation
         self._networks: Networks | None = None
-        self._history: list[dict[str, float]] = []
+        self._history: list[dict[str, Any]] = []
 
     @property
     def critic_gap(self) -> float:
         """How far apart the critic held real and made crystals when training ended. NaN before training."""
-        return self._history[-1]["critic_gap"] if self._history else float("nan")
+        return float(self._history[-1]["critic_gap"]) if self._history else float("nan")
+
+    @property
+    def learned_from(self) -> int:
+        """How many structures the last training could write and so learned from; 0 before training."""
+        return int(self._history[-1]["examples"]) if self._history else 0
 
     def fit(
         self,
@@ -92,7 +99,8 @@ class CrystalGAN:
             found = trainer.run(examples, steps=steps, batch=batch, report=report)
             networks.skeleton.eval()
         self._networks = networks
-        self._history.append({"examples": n, "steps": steps, "seed": seed, **found})
+        origin = origin_of(structures, {"weights": weights}, seed)
+        self._history.append({**origin, "examples": n, "steps": steps, **found})
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
         """At most n structures inside the request, none much like another or a known one; others are counted.
@@ -151,7 +159,7 @@ class CrystalGAN:
             "epochs": self._epochs,
             "history": self._history,
         }
-        (folder / "gan.json").write_text(json.dumps(settings, indent=1))
+        write_whole(folder / "gan.json", json.dumps(settings, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> CrystalGAN:

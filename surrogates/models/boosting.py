@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from niobe.config.atomic import write_whole
 from niobe.surrogates.calibration import Scaling, Sharpness, conformal_scaling, platt_scaling
 from niobe.surrogates.domain import Domain, elements_of
+from niobe.surrogates.identity import origin_of
 from niobe.surrogates.models.targets import PROBABILITIES, Constant, checked, constant
 from niobe.surrogates.protocols import FloatArray, Prediction, refuse_options
 from niobe.surrogates.representations.composition import magpie
@@ -49,6 +51,7 @@ class BoostedTrees:
         self._rows_of = rows or ROWS[name]
         self._targets: dict[str, FloatArray] = {}
         self._seed = 0
+        self._learned_from: dict[str, Any] = {}
         self._domain: Domain | None = None
         self._ensembles: dict[str, _Ensemble | Constant] = {}
 
@@ -75,6 +78,7 @@ class BoostedTrees:
         """``fit`` for structures whose rows (n, d) are known, with checked targets."""
         self._domain = Domain(rows, elements_of(structures))
         self._targets, self._seed, self._ensembles = dict(targets), seed, {}
+        self._learned_from = origin_of(structures, targets, seed)
         self._fitted()
 
     def _fitted(self) -> dict[str, _Ensemble | Constant]:
@@ -142,8 +146,9 @@ class BoostedTrees:
             "epochs": self._epochs,
             "seed": self._seed,
             "elements": sorted(domain.elements),
+            "learned_from": self._learned_from,
         }
-        (folder / "surrogate.json").write_text(json.dumps(settings, indent=1))
+        write_whole(folder / "surrogate.json", json.dumps(settings, indent=1))
 
     @classmethod
     def load(cls, folder: Path, *, rows: RowsOf | None = None) -> BoostedTrees:
@@ -155,7 +160,7 @@ class BoostedTrees:
         model = cls(settings["model"], members=settings["members"], epochs=settings["epochs"], rows=rows)
         model._domain = Domain(tensors.pop("rows"), frozenset(settings["elements"]))
         model._targets = {key.removeprefix("target."): tensors[key] for key in sorted(tensors)}
-        model._seed = settings["seed"]
+        model._seed, model._learned_from = settings["seed"], settings.get("learned_from", {})
         return model
 
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from niobe.config.atomic import write_whole
 from niobe.surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
 from niobe.surrogates.domain import Domain, elements_of
+from niobe.surrogates.identity import origin_of
 from niobe.surrogates.models.recipes import RECIPES, Recipe
 from niobe.surrogates.models.targets import PROBABILITIES, Baseline, Constant, checked, constant
 from niobe.surrogates.protocols import FloatArray, Prediction
@@ -70,6 +72,7 @@ class NeuralSurrogate:
         self._heads: dict[str, _Head] = {}
         self._constants: dict[str, Constant] = {}
         self._domain: Domain | None = None
+        self._learned_from: dict[str, Any] = {}
         self.histories: list[History] = []
 
     @classmethod
@@ -82,6 +85,7 @@ class NeuralSurrogate:
     def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
         """See Surrogate.fit. A tenth of the rows is held back for calibration."""
         known = checked(structures, targets)
+        self._learned_from = origin_of(structures, known, seed)
         constants = {name: constant(name, labels) for name, labels in known.items()}
         self._constants = {name: answer for name, answer in constants.items() if answer is not None}
         learned = {name: labels for name, labels in known.items() if constants[name] is None}
@@ -237,8 +241,9 @@ class NeuralSurrogate:
             "constants": {name: asdict(answer) for name, answer in self._constants.items()},
             "heads": {name: _head_note(head) for name, head in self._heads.items()},
             "level": LEVEL,
+            "learned_from": self._learned_from,
         }
-        (folder / "surrogate.json").write_text(json.dumps(settings, indent=1))
+        write_whole(folder / "surrogate.json", json.dumps(settings, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> NeuralSurrogate:
@@ -262,6 +267,7 @@ class NeuralSurrogate:
             options=settings["options"],
             training=training,
         )
+        model._learned_from = settings.get("learned_from", {})
         model._constants = {name: Constant(**answer) for name, answer in settings["constants"].items()}
         model._heads = {
             name: _head(note, arrays[f"weights.{name}"]) for name, note in settings["heads"].items()

@@ -75,13 +75,13 @@ class PriorSurrogate:
         """The correction's checkpoint, and the references beside it."""
         from safetensors.numpy import save_file
 
-        self._correction.save(folder)
         if self._references is not None:
             tensors = {
                 "weights": self._references.weights,
                 "offset": np.array([self._references.offset, self._references.scale]),
             }
             save_file(tensors, str(folder / "references.safetensors"))
+        self._correction.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> PriorSurrogate:

@@ -1,7 +1,8 @@
 """Cross-validation, learning curves and tuning."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pymatgen.core import Structure
 from niobe.surrogates.evaluation import LearningCurve, compared, learning_curve, power_law
 from niobe.surrogates.models import make_surrogate
 from niobe.surrogates.protocols import FloatArray
-from niobe.surrogates.tuning import Trial, tune
+from niobe.surrogates.tuning import SEARCHES, Search, Trial, tune
 from tests.contract.test_surrogates import OXYGEN, TRAIN
 
 TARGET = "formation_energy_per_atom"
@@ -72,29 +73,77 @@ def curve(structures: Sequence[Structure], sizes: list[int]) -> LearningCurve:
     )
 
 
-def study(folder: Path, trials: int, labels: FloatArray = LABELS) -> list[Trial]:
+def study(
+    folder: Path,
+    trials: int,
+    labels: FloatArray = LABELS,
+    *,
+    search: Search = "random",
+    epochs: int = 3,
+    seed: int = 1,
+    tick: Callable[[Trial], None] | None = None,
+) -> list[Trial]:
     return tune(
         "wyckoff_rnn",
         TRAIN,
         TARGET,
         labels,
-        search="random",
+        search=search,
         trials=trials,
-        epochs=3,
-        seed=1,
-        storage=folder / "study.log",
+        epochs=epochs,
+        seed=seed,
+        folder=folder,
+        tick=tick,
     )
 
 
-def test_a_study_goes_on_where_it_was_and_the_best_is_first(tmp_path: Path) -> None:
-    first = study(tmp_path, 2)
-    both = study(tmp_path, 5)
-    assert len(first) == 2 and len(both) == 5
-    assert {trial.number: trial.error for trial in first}.items() <= {t.number: t.error for t in both}.items()
-    done = [trial.error for trial in both if trial.state == "complete"]
-    assert done == sorted(done) and both[0].error == min(done)
+def by_number(trials: list[Trial]) -> list[tuple[dict[str, Any], float, float]]:
+    return [(t.options, t.rate, t.error) for t in sorted(trials, key=lambda trial: trial.number)]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_an_interrupted_study_ends_as_an_uninterrupted_one(tmp_path: Path, search: Search) -> None:
+    def interrupt(trial: Trial) -> None:
+        raise KeyboardInterrupt
+
+    whole = by_number(study(tmp_path / "whole", 12, search=search))
+    with pytest.raises(KeyboardInterrupt):
+        study(tmp_path / "parts", 12, search=search, tick=interrupt)
+    study(tmp_path / "parts", 3, search=search)
+    assert by_number(study(tmp_path / "parts", 12, search=search)) == whole
+    assert len({(str(options), rate) for options, rate, _ in whole}) == 12
+
+
+def test_no_option_is_tried_twice_and_none_is_left_out(tmp_path: Path) -> None:
+    every = study(tmp_path, 100, search="nas", epochs=1)
+    assert len({(str(trial.options), trial.rate) for trial in every}) == len(every) == 3 * 2 * 4
+    done = [trial.error for trial in every if trial.state == "complete"]
+    assert done == sorted(done) and every[0].error == min(done)
+
+
+def test_a_trial_that_was_killed_is_tried_again(tmp_path: Path) -> None:
+    whole = by_number(study(tmp_path / "whole", 3))
+    study(tmp_path / "killed", 1)
+    lines = (tmp_path / "whole" / "study.log").read_text().splitlines(keepends=True)
+    (tmp_path / "killed" / "study.log").write_text("".join(lines[: int(0.6 * len(lines))]))
+    assert by_number(study(tmp_path / "killed", 3)) == whole
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        ({"labels": LABELS + 1}, "data"),
+        ({"epochs": 2}, "epochs"),
+        ({"seed": 2}, "seed"),
+        ({"search": "nas"}, "search"),
+    ],
+)
+def test_a_study_of_another_identity_is_refused(tmp_path: Path, other: dict[str, Any], differs: str) -> None:
+    study(tmp_path, 1)
+    with pytest.raises(ValueError, match=rf"another identity: {differs} \("):
+        study(tmp_path, 2, **other)
 
 
 def test_what_cannot_be_tuned_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to tune; allowed: cgcnn"):
-        tune("gbt", TRAIN, TARGET, LABELS, search="nas", trials=1, epochs=1, seed=1, storage=tmp_path / "s")
+        tune("gbt", TRAIN, TARGET, LABELS, search="nas", trials=1, epochs=1, seed=1, folder=tmp_path)

@@ -40,10 +40,15 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path: 
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_a_folder_of_another_training_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_another_training_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(network(), Training(epochs=1), tmp_path)
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(ValueError, match=r"another identity: rate \(0.002, not 0.0001\)"):
         run(network(), Training(epochs=1, rate=1e-4), tmp_path)
+    with pytest.raises(ValueError, match=r"another identity: epochs \(1, not 2\)"):
+        run(network(), Training(epochs=2), tmp_path)
+    monkeypatch.setattr("tests.surrogates.test_training.LABELS", LABELS + 1)
+    with pytest.raises(ValueError, match=r"another identity: rows \("):
+        run(network(), Training(epochs=1), tmp_path)
 
 
 def test_training_stops_when_it_gets_no_better_and_keeps_the_best() -> None:

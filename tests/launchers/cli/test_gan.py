@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def trained(corpus: Path) -> Path:
     arguments = ["train-gan", str(corpus), str(folder), "--without", "Nb-O", "--epochs", "1"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0
-    assert "trained on 20 structures" in result.output
+    told = re.search(r"trained on (\d+) of 20 structures", result.output)
+    assert told and 0 < int(told.group(1)) == CrystalGAN.load(folder).learned_from <= 20
     return folder
 
 

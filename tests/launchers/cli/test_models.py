@@ -1,6 +1,7 @@
 """The commands about surrogates, run as a user runs them."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from niobe.config.errors import ConfigError
 from niobe.config.spec import SurrogateChoice
 from niobe.launchers.cli import app
+from niobe.surrogates.identity import code_version
 from niobe.surrogates.models import load_surrogate
 from tests.contract.test_surrogates import OXYGEN, TRAIN
 
@@ -48,6 +50,61 @@ def test_fit_writes_a_checkpoint_that_predicts(table: Path, tmp_path: Path) -> N
     assert np.isfinite(answer.mean[answer.in_domain]).all() and answer.in_domain.any()
 
 
+@pytest.mark.parametrize("model", ["wyckoff_rnn", "gbt"])
+def test_a_used_folder_keeps_its_training_or_is_refused(table: Path, tmp_path: Path, model: str) -> None:
+    other = tmp_path / "other.parquet"
+    rows(OXYGEN + 1).to_parquet(other)
+    fit = ["models", "fit", str(table), str(tmp_path / "m"), *TARGET, "-m", model]
+    run(*fit, "--epochs", "2")
+    before = (tmp_path / "m" / "surrogate.json").read_bytes()
+    assert "was trained on these 30 rows before" in run(*fit, "--epochs", "2")
+    for change, named in (
+        (["--epochs", "3"], "epochs"),
+        (["--epochs", "2", "--seed", "4"], "seed"),
+        (["--epochs", "2", "--rows", "20"], "data"),
+    ):
+        with pytest.raises(ConfigError, match=rf"another identity: .*{named} \("):
+            run(*fit, *change)
+    with pytest.raises(ConfigError, match="another identity: data"):
+        run("models", "fit", str(other), *fit[3:], "--epochs", "2")
+    assert (tmp_path / "m" / "surrogate.json").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_refused(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="is used already and holds no fit.json"):
+        run("models", "fit", str(table), str(tmp_path), *TARGET, "-m", "gbt")
+    with pytest.raises(ConfigError, match="is used already and holds no study.json"):
+        run("tune", str(table), str(tmp_path), *TARGET, "-m", "wyckoff_rnn")
+
+
+def test_a_checkpoint_names_its_rows_and_its_code(table: Path, tmp_path: Path) -> None:
+    said = []
+    for name, extra in (("one", []), ("same", []), ("fewer", ["--rows", "20"])):
+        run("models", "fit", str(table), str(tmp_path / name), *TARGET, "-m", "gbt", "--epochs", "2", *extra)
+        said.append(json.loads((tmp_path / name / "surrogate.json").read_text())["learned_from"])
+    one, same, fewer = said
+    assert one == same and one["rows"] == 30 and fewer["rows"] == 20
+    assert one["data"] != fewer["data"] and one["code"] == fewer["code"] == code_version()
+
+
+def test_small_rates_are_shown_as_they_are(table: Path, tmp_path: Path) -> None:
+    shown = run(
+        "tune",
+        str(table),
+        str(tmp_path / "s"),
+        *TARGET,
+        "-m",
+        "wyckoff_rnn",
+        "--trials",
+        "6",
+        "--epochs",
+        "1",
+    )
+    rates = {line.split()[4] for line in shown.splitlines() if re.match(r"\s+\d+\s", line)}
+    assert rates <= {"0.0005", "0.001", "0.002", "0.004"} and "0.0005" in rates
+
+
 def test_compare_lists_each_model_once_best_first(table: Path) -> None:
     options = ["-m", "gbt", "-m", "gbt_magpie", "--epochs", "5", "--json"]
     scores = json.loads(run("models", "compare", str(table), *TARGET, *options))
@@ -65,11 +122,12 @@ def test_the_learning_curve_says_how_many_more_records_an_error_takes(table: Pat
 
 def test_tune_writes_a_winner_that_a_campaign_can_name(table: Path, tmp_path: Path) -> None:
     options = ["-m", "wyckoff_rnn", "--trials", "2", "--epochs", "2", "--json"]
+    tmp_path = tmp_path / "study"
     run("tune", str(table), str(tmp_path), *TARGET, *options)
     winner = SurrogateChoice.model_validate(
         yaml.safe_load((tmp_path / "winner.yaml").read_text())["surrogate"]
     )
-    assert winner.model == "wyckoff_rnn" and "width" in winner.options
+    assert winner.model == "wyckoff_rnn" and "width" in winner.options and winner.epochs == 2
     assert (tmp_path / "trials.csv").is_file() and (tmp_path / "trials.html").is_file()
 
 

@@ -1,0 +1,93 @@
+"""What a training is: a digest of its rows and of the code that trains. Work of another is refused."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from niobe.config.atomic import write_whole
+from niobe.surrogates.protocols import FloatArray
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_LENGTH = 16
+
+
+@functools.cache
+def code_version() -> str:
+    """Digest of every source file that makes, trains and calibrates a surrogate: 16 hex digits."""
+    folder = Path(__file__).parent
+    files = sorted(folder.rglob("*.py"), key=lambda file: file.relative_to(folder).parts)
+    return _digest(part for file in files for part in (file.name.encode(), file.read_bytes()))
+
+
+def rows_digest(structures: Sequence[Structure], labels: Mapping[str, FloatArray]) -> str:
+    """Digest of structures in their order and of their labels by name: 16 hex digits.
+
+    labels: shape (n,) each, NaN unknown.
+    """
+    held = [
+        array
+        for structure in structures
+        for array in (structure.lattice.matrix, np.array(structure.atomic_numbers), structure.frac_coords)
+    ]
+    named = [part for name in sorted(labels) for part in (name.encode(), _bytes(np.asarray(labels[name])))]
+    return _digest([*map(_bytes, held), *named])
+
+
+def arrays_digest(arrays: Iterable[Any]) -> str:
+    """Digest of arrays in their order, shapes and kinds of number included: 16 hex digits."""
+    return _digest(map(_bytes, arrays))
+
+
+def origin_of(structures: Sequence[Structure], labels: Mapping[str, FloatArray], seed: int) -> dict[str, Any]:
+    """What a checkpoint says of where it comes from: number and digest of its rows, seed and code.
+
+    labels: shape (n,) each, by target, NaN unknown.
+    """
+    digest = rows_digest(structures, labels)
+    return {"rows": len(structures), "data": digest, "seed": seed, "code": code_version()}
+
+
+def claim(file: Path, identity: Mapping[str, Any]) -> bool:
+    """Write the identity of the work in ``file``'s folder; True where it is there already, as it is.
+
+    file: holds the identity as JSON. identity: settings by name, and digests.
+    Raises ValueError, naming what differs, where the folder holds work of another identity, or anything
+    that says nothing of its own.
+    """
+    wanted = json.loads(json.dumps(dict(identity)))
+    if not file.is_file():
+        if file.parent.is_dir() and any(file.parent.iterdir()):
+            raise ValueError(f"{file.parent}: is used already and holds no {file.name}; name another folder")
+        write_whole(file, json.dumps(wanted, indent=1))
+        return False
+    require_same(json.loads(file.read_text(encoding="utf-8")), wanted, file.parent)
+    return True
+
+
+def require_same(held: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
+    """Raises ValueError, naming what differs, where work held in a folder is not that which is wanted."""
+    other = sorted(name for name in {*held, *wanted} if held.get(name) != wanted.get(name))
+    if other:
+        told = ", ".join(f"{name} ({held.get(name)}, not {wanted.get(name)})" for name in other)
+        raise ValueError(f"{folder}: holds work of another identity: {told}; name another folder")
+
+
+def _bytes(array: Any) -> bytes:
+    kept = np.ascontiguousarray(array)
+    return f"{kept.dtype.str}{kept.shape}".encode() + kept.tobytes()
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(len(part).to_bytes(8, "little") + part)
+    return whole.hexdigest()[:_LENGTH]
