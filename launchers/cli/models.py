@@ -211,21 +211,25 @@ def check(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Invariance, degeneracy, smoothness and the way back, measured for every representation."""
-    from niobe.config.extras import require
-    from niobe.loop.readers.structure_files import read_structures
+    """Invariance, degeneracy, smoothness and the way back, measured for every representation.
+
+    Rows that cannot be read, or that a representation cannot hold, are named; the figures are of the others.
+    """
+    from niobe.loop.readers.structure_files import read_some
     from niobe.surrogates.representations.report import REPRESENTATIONS
     from niobe.surrogates.representations.report import check as measure
 
-    for package in ("matminer", "dscribe"):
-        require(package, "niobe representations check")
-    imported = read_structures(file)
-    if imported.broken:
-        raise ConfigError(f"{imported.broken[0]} ({len(imported.broken)} such rows)")
-    structures = [structure for _, structure in imported.structures[:most]]
-    with _bad_input():
-        found = [measure(name, structures, seed=seed) for name in REPRESENTATIONS]
-    print_rows([dataclasses.asdict(properties) for properties in found], as_json)
+    imported = read_some(file, "structures")
+    chosen = imported.structures[:most]
+    found = [measure(name, [structure for _, structure in chosen], seed=seed) for name in REPRESENTATIONS]
+    refused = {p.name: [f"{chosen[row][0]}: {why}" for row, why in p.refused.items()] for p in found}
+    if as_json:
+        print_rows([dataclasses.asdict(p) | {"refused": refused[p.name]} for p in found], True)
+        return
+    print_rows([dataclasses.asdict(p) | {"refused": len(p.refused)} for p in found], False)
+    lines = [f"{name}: {line}" for name, lines in refused.items() for line in lines]
+    for line in [*(f"not read: {broken}" for broken in imported.broken), *lines]:
+        console().print(line, soft_wrap=True)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def read_frame(path: Path, *columns: str) -> pd.DataFrame:
     if not path.is_file():
         raise ConfigError(f"{path}: no such table")
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path).reset_index(drop=True)
     except (ValueError, OSError) as error:
         raise ConfigError(f"{path}: no parquet table ({' '.join(str(error).split())})") from None
     missing = [name for name in (*_STRUCTURE, *columns) if name not in frame]
@@ -74,21 +74,24 @@ def phase_diagram_table(
         name=name,
         ids=_ids(frame, "entry_id"),
         features=_features(found),
-        energies=_formation(energies, shares),
+        energies=_formation(name, energies, shares),
         level=Hull(shares, elements).level,
         tolerance=tolerance,
         start=tuple(index for index, share in enumerate(shares) if len(share) == 1),
-        prior=None if prior is None else np.nan_to_num(_formation(prior, shares), nan=_UNKNOWN),
+        prior=None if prior is None else np.nan_to_num(_formation(name, prior, shares), nan=_UNKNOWN),
     )
 
 
-def _formation(energies: FloatArray, shares: Sequence[Mapping[str, float]]) -> FloatArray:
+def _formation(name: str, energies: FloatArray, shares: Sequence[Mapping[str, float]]) -> FloatArray:
     """Formation energies (n,) from total energies (n,), eV/atom, against the lowest row of each element."""
     lowest: dict[str, float] = {}
     for energy, share in zip(energies, shares, strict=True):
         if len(share) == 1 and np.isfinite(energy):
             (symbol,) = share
             lowest[symbol] = min(lowest.get(symbol, np.inf), float(energy))
+    missing = sorted({symbol for share in shares for symbol in share} - set(lowest))
+    if missing:
+        raise ConfigError(f"{name}: no energy of elemental {missing[0]}; a hull needs every element's")
     elements = [sum(x * lowest[symbol] for symbol, x in share.items()) for share in shares]
     return np.asarray(energies - np.array(elements))
 

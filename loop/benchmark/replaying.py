@@ -22,7 +22,6 @@ from niobe.loop.benchmark.replay import (
 )
 from niobe.loop.benchmark.replay_tables import phase_diagram_table, property_table, read_frame, structures
 from niobe.loop.campaign.acceleration import (
-    Interval,
     acceleration_factor,
     area_under_curve,
     bootstrap,
@@ -38,6 +37,7 @@ Tick = Callable[[str], None]
 Runs = dict[str, dict[str, list[bool]]]
 _SAMPLE = 2000
 _STRUCTURES_AT_ONCE = 16
+_FEWEST = 4
 _SHARES = (0.25, 0.5, 0.75)
 
 
@@ -75,6 +75,8 @@ def _phase_diagrams(
             name = f"{_chemsys(chosen)} ε {tolerance:g}"
             table = phase_diagram_table(name, chosen, tolerance=max(tolerance, 1e-6), prior=energies[rows])
             hidden = len(table.hidden())
+            if hidden < _FEWEST:
+                raise ConfigError(f"{path}: {_chemsys(chosen)}: {hidden} compounds; a replay needs {_FEWEST}")
             plan = Plan(initial=5, batch=max(2, hidden // 30), calls=hidden // 2)
             yield table, plan, _settings(table) if tolerance == min(tolerances) else ABLATION
 
@@ -171,9 +173,9 @@ def figures(table: Table, runs: Mapping[str, Mapping[str, Sequence[bool]]]) -> l
                 "table": table.name,
                 "targets": f"{targets} of {hidden}",
                 "setting": setting,
-                **{f"AF {share:.0%}": _shown(bootstrap(factors[share])) for share in _SHARES},
-                "EF": _shown(bootstrap([enhancement_factor(c, baseline, len(c)) for c in found])),
-                "AUDC": _shown(bootstrap([_area(c, targets) for c in found])),
+                **{f"AF {share:.0%}": _shown(factors[share]) for share in _SHARES},
+                "EF": _shown([enhancement_factor(c, baseline, len(c)) for c in found]),
+                "AUDC": _shown([_area(c, targets) for c in found]),
                 "hits per call": float(np.mean([c[-1] / len(c) for c in found])),
                 "censored": sum(bool(c[-1] < 0.5 * baseline[-1]) for c in found),
             }
@@ -182,12 +184,18 @@ def figures(table: Table, runs: Mapping[str, Mapping[str, Sequence[bool]]]) -> l
 
 
 def _area(curve: FloatArray, targets: int) -> float:
-    """AUDC against a search whose every call is a hit until nothing is left to find."""
+    """AUDC against a search whose every call is a hit until nothing is left to find; NaN for no targets."""
+    if not targets:
+        return float("nan")
     best = discovery_curve([t < targets for t in range(len(curve))])
     return area_under_curve(curve) / area_under_curve(best)
 
 
-def _shown(interval: Interval) -> str:
+def _shown(values: Sequence[float]) -> str:
+    """The median of runs and its interval; a dash where no run has a value, as without a hit at random."""
+    if np.isnan(values).all():
+        return "–"
+    interval = bootstrap(values)
     return f"{interval.value:.2f} ({interval.low:.2f}–{interval.high:.2f})"
 
 
@@ -200,4 +208,4 @@ def overall(replays: Sequence[Mapping[str, Mapping[str, Sequence[bool]]]]) -> di
             factors.setdefault(setting, []).extend(
                 acceleration_factor(discovery_curve(hits), baseline, 0.5) for hits in by_seed.values()
             )
-    return {setting: _shown(bootstrap(values)) for setting, values in factors.items()}
+    return {setting: _shown(values) for setting, values in factors.items()}

@@ -49,7 +49,8 @@ class Properties:
     degenerate: pairs of distinct structures with one code, of all pairs. jump: the largest change of the
     code in one step of 0.001 Å over the median one, as an atom moves; about 1 is smooth, 0 says that
     nothing changes and infinity that it stays and then jumps. back: largest error of the way back (Å, or of
-    a fraction for codes of composition); None where there is none.
+    a fraction for codes of composition); None where there is none. refused: the reason, by the index of the
+    structure, where one cannot be written or not be led back to; figures are of the others, NaN without any.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Properties:
     pairs: int
     jump: float
     back: float | None
+    refused: dict[int, str]
 
 
 def _graph_row(structure: Structure) -> FloatArray:
@@ -104,24 +106,55 @@ REPRESENTATIONS = {
 
 
 def check(name: str, structures: Sequence[Structure], *, seed: int) -> Properties:
-    """Measure one representation. Raises KeyError for an unknown name, ValueError for no structures."""
+    """Measure one representation.
+
+    name: a key of REPRESENTATIONS. structures: what it is measured on. seed: of rotations, shifts and moves.
+    Raises KeyError for an unknown name, ValueError for no structures.
+    """
     if not structures:
         raise ValueError("no structure to measure on")
     kind, rng = REPRESENTATIONS[name], np.random.default_rng(seed)
-    rows = [kind.row(structure) for structure in structures]
-    changes = {
-        change: max(_far(row, kind.row(make(s, rng))) for row, s in zip(rows, structures, strict=True))
-        for change, make in CHANGES.items()
-    }
-    pairs = [(i, j) for i in range(len(rows)) for j in range(i)]
+    measured: list[_Measured] = []
+    refused: dict[int, str] = {}
+    for index, structure in enumerate(structures):
+        try:
+            measured.append(_measured(kind, structure, rng))
+        except ValueError as error:
+            refused[index] = str(error)
+    pairs = list(itertools.combinations([one.row for one in measured], 2))
     return Properties(
         name,
-        **changes,
-        degenerate=sum(_far(rows[i], rows[j]) < _SAME for i, j in pairs),
+        **{change: _largest([one.changes[change] for one in measured]) for change in CHANGES},
+        degenerate=sum(_far(one, other) < _SAME for one, other in pairs),
         pairs=len(pairs),
-        jump=max(_jump(kind, structure, rng) for structure in structures),
-        back=max(kind.back(structure) for structure in structures) if kind.back else None,
+        jump=_largest([one.jump for one in measured]),
+        back=_largest([one.back for one in measured]) if kind.back else None,
+        refused=refused,
     )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Of one structure: its code, how far that changes by change of description, its jump and way back."""
+
+    row: FloatArray
+    changes: dict[str, float]
+    jump: float
+    back: float
+
+
+def _measured(kind: Representation, structure: Structure, rng: np.random.Generator) -> _Measured:
+    row = kind.row(structure)
+    return _Measured(
+        row,
+        {change: _far(row, kind.row(make(structure, rng))) for change, make in CHANGES.items()},
+        _jump(kind, structure, rng),
+        kind.back(structure) if kind.back else 0.0,
+    )
+
+
+def _largest(values: Sequence[float]) -> float:
+    return max(values, default=float("nan"))
 
 
 def _far(one: FloatArray, other: FloatArray) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from pymatgen.core import Lattice, Structure
 from typer.testing import CliRunner
 
 from niobe.config.errors import ConfigError
@@ -72,9 +73,9 @@ def test_a_used_folder_keeps_its_training_or_is_refused(table: Path, tmp_path: P
 
 def test_a_folder_of_something_else_is_refused(table: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="is used already and holds no fit.json"):
+    with pytest.raises(ConfigError, match=r"is used already and holds no fit\.json"):
         run("models", "fit", str(table), str(tmp_path), *TARGET, "-m", "gbt")
-    with pytest.raises(ConfigError, match="is used already and holds no study.json"):
+    with pytest.raises(ConfigError, match=r"is used already and holds no study\.json"):
         run("tune", str(table), str(tmp_path), *TARGET, "-m", "wyckoff_rnn")
 
 
@@ -136,6 +137,23 @@ def test_representations_are_checked_in_a_table(table: Path) -> None:
     graph = next(row for row in found if row["name"] == "crystal graph")
     assert max(graph[c] for c in ("rotation", "translation", "permutation", "cell", "supercell")) < 1e-9
     assert graph["back"] < 1e-9
+
+
+def test_rows_that_a_representation_cannot_hold_are_named(tmp_path: Path) -> None:
+    lonely = Structure(Lattice.cubic(20.0), ["He"], [[0, 0, 0]])
+    table = rows(OXYGEN)
+    table.at[2, "lattice"] = lonely.lattice.matrix.ravel()
+    table.at[2, "numbers"], table.at[2, "frac_coords"] = [2], lonely.frac_coords.ravel()
+    table.at[4, "lattice"] = np.zeros(9)
+    file = tmp_path / "rows.parquet"
+    table.to_parquet(file)
+    shown = run("representations", "check", str(file), "--most", "4")
+    assert "crystal graph: " in shown and "rows.parquet:3: the graph's edges do not hold the crystal" in shown
+    assert "not read: " in shown and "rows.parquet:5: " in shown
+    found = json.loads(run("representations", "check", str(file), "--most", "4", "--json"))
+    refused = {row["name"]: len(row["refused"]) for row in found}
+    assert refused["crystal graph"] == 1 and refused["magpie"] == 0
+    assert next(row for row in found if row["name"] == "crystal graph")["pairs"] == 3
 
 
 def test_a_row_without_a_label_is_named(tmp_path: Path) -> None:

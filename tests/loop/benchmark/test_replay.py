@@ -1,5 +1,8 @@
 """Replay against tables small enough to know the answer."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,9 +11,11 @@ from hypothesis import strategies as st
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
+from niobe.config.errors import ConfigError
 from niobe.loop.acquisition import near_hull, target_probability
 from niobe.loop.benchmark.replay import ABLATION, FUNCTIONS_COMPARED, RANDOM, Plan, Table, run_setting
 from niobe.loop.benchmark.replay_tables import chemical_class, phase_diagram_table, property_table
+from niobe.loop.benchmark.replaying import figures, replay, tables_of
 from niobe.loop.stability.convex_hull import Hull
 from tests.loop.factory import element, nbo, rocksalt, rutile
 
@@ -133,3 +138,31 @@ def test_a_prior_that_is_not_there_is_refused() -> None:
     table = property_table("sample", frame())
     with pytest.raises(ValueError, match="has none"):
         run_setting(table, ABLATION[-1], Plan(1, 1, 3), seed=0)
+
+
+def replayed(table: pd.DataFrame, folder: Path) -> list[dict[str, Any]]:
+    """Figures of a phase diagram's replay; the cheap potential's energies are those of the table."""
+    folder.mkdir(exist_ok=True)
+    table.to_parquet(folder / "table.parquet")
+    np.save(folder / "table-prior.npy", table["energy"].to_numpy() / table["numbers"].map(len))
+    rows = []
+    for held, plan, _ in tables_of(
+        folder / "table.parquet", folder, tolerances=[0.0], references=None, tick=lambda _: None
+    ):
+        rows += figures(held, replay(held, plan, ABLATION[:2], range(2), folder, lambda _: None))
+    return rows
+
+
+def test_without_a_hit_at_random_factors_are_dashes(tmp_path: Path) -> None:
+    table = pd.concat([frame(), *[frame().iloc[3:]] * 4], ignore_index=True)
+    table["energy"] = np.where(table.index < 2, table["energy"], 50.0)
+    rows = replayed(table, tmp_path)
+    assert [row["targets"] for row in rows] == ["0 of 11"] * 2
+    assert {row[name] for row in rows for name in ("AF 25%", "AF 50%", "EF", "AUDC")} == {"–"}
+
+
+def test_a_table_of_elements_and_one_without_them_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Nb-O: 0 compounds; a replay needs 4"):
+        replayed(frame().iloc[:2], tmp_path)
+    with pytest.raises(ConfigError, match="no energy of elemental Nb"):
+        replayed(frame().iloc[1:], tmp_path / "second")
