@@ -1,8 +1,7 @@
-"""What a training is: a digest of its rows and of the code that trains. Work of another is refused."""
+"""What a training is: a digest of its rows, its settings and the code. Work of another identity is refused."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,20 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from niobe.config.atomic import write_whole
+from niobe.config.version import code_version
 from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _LENGTH = 16
-
-
-@functools.cache
-def code_version() -> str:
-    """Digest of every source file that makes, trains and calibrates a surrogate: 16 hex digits."""
-    folder = Path(__file__).parent
-    files = sorted(folder.rglob("*.py"), key=lambda file: file.relative_to(folder).parts)
-    return _digest(part for file in files for part in (file.name.encode(), file.read_bytes()))
 
 
 def rows_digest(structures: Sequence[Structure], labels: Mapping[str, FloatArray]) -> str:

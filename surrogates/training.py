@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
-from niobe.surrogates.identity import arrays_digest, code_version, require_same
+from niobe.config.version import code_version
+from niobe.surrogates.identity import arrays_digest, require_same
 from niobe.surrogates.representations.batches import Batch, Encoder, Item
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import SurrogateChoice
+from niobe.config.version import code_version
 from niobe.launchers.cli import app
-from niobe.surrogates.identity import code_version
 from niobe.surrogates.models import load_surrogate
 from tests.contract.test_surrogates import OXYGEN, TRAIN
 
