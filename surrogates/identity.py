@@ -1,4 +1,4 @@
-"""What a training is: a digest of its rows, its settings and the code. Work of another identity is refused."""
+"""What a training is: a digest of rows, its settings and the code. Work of another identity is refused."""
 
 from __future__ import annotations
 
