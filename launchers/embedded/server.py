@@ -11,7 +11,6 @@ import socketserver
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import cast
 
 from niobe.launchers.embedded.commands.engine import Engine
 from niobe.launchers.embedded.commands.errors import CommandError, StorageError, as_answer
-from niobe.launchers.embedded.commands.table import COMMANDS
 from niobe.launchers.embedded.folder import DatabaseFolder, ServerInfo
 from niobe.launchers.embedded.scram import MECHANISM, Credentials, Login
 from niobe.launchers.embedded.storage.file import DatabaseFile
@@ -169,7 +167,6 @@ def serve(folder: DatabaseFolder, port: int | None, idle_minutes: float) -> int:
     port: also on 127.0.0.1, with a login; 0 for any free one. idle_minutes: stop after so long without a
     client; 0 for never.
     """
-    warnings.simplefilter("ignore")  # mongomock-ng warns about each option it does not know
     sys.setswitchinterval(_SWITCH_SECONDS)
     lock = folder.lock()
     if lock is None:
@@ -178,7 +175,7 @@ def serve(folder: DatabaseFolder, port: int | None, idle_minutes: float) -> int:
         return LOST_THE_RACE
     try:
         require_file(folder)
-        engine = Engine(DatabaseFile(folder.file), COMMANDS)
+        engine = Engine(DatabaseFile(folder.file))
     except StorageError as error:
         print(error, file=sys.stderr)
         return DAMAGED

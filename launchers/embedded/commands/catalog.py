@@ -2,125 +2,159 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from bson import Int64
 
+from niobe.launchers.embedded.commands.access import Access, named
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
-from niobe.launchers.embedded.commands.refusals import refuse_options
-
-if TYPE_CHECKING:
-    from niobe.launchers.embedded.commands.engine import Engine
+from niobe.launchers.embedded.query.matching import matcher
+from niobe.launchers.embedded.storage.collection import Collection
 
 Document = dict[str, Any]
 _ID_INDEX = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
-_CREATE_OPTIONS = ("validator", "capped", "timeseries", "viewOn", "encryptedFields", "clusteredIndex")
 
 
-def list_collections(engine: Engine, command: Document) -> Document:
+def list_collections(access: Access, command: Document) -> Document:
     """Collections of a database."""
-    filter = command.get("filter") or {}
-    if set(filter) - {"name", "type"}:
-        raise not_supported(f"listCollections by {sorted(filter)}")
-    names = engine.store[command["$db"]].list_created_collection_names()
+    matches = matcher(command.get("filter") or {})
+    with access.reading(command) as view:
+        names = view.names(command["$db"])
     listed = [
         {"name": name, "type": "collection", "options": {}, "info": {"readOnly": False}, "idIndex": _ID_INDEX}
-        for name in sorted(names)
-        if _is_wanted(name, filter.get("name"))
+        for name in names
     ]
-    return _one_batch(f"{command['$db']}.$cmd.listCollections", listed)
-
-
-def _is_wanted(name: str, wanted: Any) -> bool:
-    if isinstance(wanted, dict):
-        if list(wanted) != ["$in"]:
-            raise not_supported(f"listCollections by name {wanted}")
-        return name in wanted["$in"]
-    return wanted is None or name == wanted
+    return _one_batch(f"{command['$db']}.$cmd.listCollections", [found for found in listed if matches(found)])
 
 
 def _one_batch(namespace: str, documents: list[Document]) -> Document:
     return {"cursor": {"firstBatch": documents, "id": Int64(0), "ns": namespace}}
 
 
-def list_databases(engine: Engine, command: Document) -> Document:
+def list_databases(access: Access, command: Document) -> Document:
     """Databases that hold something."""
-    names = sorted(engine.store.list_created_database_names())
-    return {"databases": [{"name": n, "sizeOnDisk": 0, "empty": False} for n in names], "totalSize": 0}
+    matches = matcher(command.get("filter") or {})
+    with access.reading(command) as view:
+        listed = [{"name": name, "sizeOnDisk": Int64(0), "empty": False} for name in view.databases()]
+    return {"databases": [found for found in listed if matches(found)], "totalSize": Int64(0)}
 
 
-def list_indexes(engine: Engine, command: Document) -> Document:
+def list_indexes(access: Access, command: Document) -> Document:
     """Indexes of a collection."""
-    collection = engine.collection(command)
-    if not collection.stored.is_created:
+    with access.reading(command) as view:
+        collection = named(view, command)
+    if not collection.is_created:
         raise CommandError(26, f"ns does not exist: {collection.full_name}")
     indexes = [
         {"v": 2, "name": name} | index | {"key": dict(index["key"])}
-        for name, index in collection.stored.indexes.items()
+        for name, index in collection.indexes.items()
     ]
     return _one_batch(collection.full_name, [_ID_INDEX, *indexes])
 
 
-def create_indexes(engine: Engine, command: Document) -> Document:
+def create_indexes(access: Access, command: Document) -> Document:
     """Create indexes; unique ones hold, all of them narrow equality look-ups."""
-    collection = engine.collection(command)
-    before = len(collection.stored.indexes)
-    for index in command["indexes"]:
-        refuse_options(index)
-        if any(kind not in (1, -1) for kind in index["key"].values()):
-            raise not_supported(f"an index of kind {index['key']}")
-        if list(index["key"]) != ["_id"]:
-            options = {k: v for k, v in index.items() if k not in {"key", "v", "background"}}
-            collection.create_index([(field, int(kind)) for field, kind in index["key"].items()], **options)
-    return {"numIndexesBefore": before + 1, "numIndexesAfter": len(collection.stored.indexes) + 1}
+    with access.writing() as view:
+        collection = named(view, command)
+        before = len(collection.indexes)
+        kept = dict(collection.indexes)
+        for given in command["indexes"]:
+            key = _key(given)
+            if [field for field, _ in key] != ["_id"]:
+                name = given.get("name") or "_".join(f"{field}_{order}" for field, order in key)
+                options = {k: v for k, v in given.items() if k not in {"key", "v", "background", "name"}}
+                _add_index(kept, name, {"key": key, **options}, collection)
+        collection.change_indexes(kept)
+        for name in kept.keys() - {*list(kept)[:before]}:
+            _require_unique(collection, name)
+    return {"numIndexesBefore": before + 1, "numIndexesAfter": len(kept) + 1}
 
 
-def drop_indexes(engine: Engine, command: Document) -> Document:
+def _key(given: Document) -> list[list[Any]]:
+    key = given.get("key")
+    if not isinstance(key, dict) or not key:
+        raise CommandError(67, "an index needs keys")
+    if any(isinstance(kind, bool) or kind not in (1, -1) for kind in key.values()):
+        raise not_supported(f"an index of kind {key}")
+    if "partialFilterExpression" in given:
+        matcher(given["partialFilterExpression"])
+    return [[field, int(kind)] for field, kind in key.items()]
+
+
+def _add_index(kept: dict[str, Document], name: str, index: Document, collection: Collection) -> None:
+    for known, other in kept.items():
+        if (known == name) != (other["key"] == index["key"]) or (known == name and other != index):
+            raise CommandError(86, f"{collection.full_name}: index {known} exists with other keys or options")
+    kept[name] = index
+
+
+def _require_unique(collection: Collection, name: str) -> None:
+    index = collection.indexes[name]
+    if index.get("unique"):
+        for seq, document in collection.meeting([]):
+            collection.ensure_unique(name, index, document, seq)
+
+
+def drop_indexes(access: Access, command: Document) -> Document:
     """Drop one index by name or keys, or all of them."""
-    collection, index = engine.collection(command), command["index"]
-    if index == "*":
-        collection.drop_indexes()
-        return {}
-    name = index if isinstance(index, str) else "_".join(f"{k}_{v}" for k, v in index.items())
-    if name not in collection.stored.indexes:
-        raise CommandError(27, f"index not found with name [{name}]")
-    collection.drop_index(name)
+    given = command["index"]
+    with access.writing() as view:
+        collection = named(view, command)
+        if not collection.is_created:
+            raise CommandError(26, f"ns not found {collection.full_name}")
+        key = [[field, kind] for field, kind in given.items()] if isinstance(given, dict) else None
+        gone = {n for n, index in collection.indexes.items() if given in ("*", n) or index["key"] == key}
+        if not gone and given != "*":
+            raise CommandError(27, f"index not found with name [{given}]")
+        collection.change_indexes({n: i for n, i in collection.indexes.items() if n not in gone})
     return {}
 
 
-def create(engine: Engine, command: Document) -> Document:
+def create(access: Access, command: Document) -> Document:
     """Create an empty collection."""
-    collection = engine.collection(command)
-    if collection.stored.is_created:
-        raise CommandError(48, f"Collection {collection.full_name} already exists.")
-    for option in _CREATE_OPTIONS:
-        if option in command:
-            raise not_supported(f"create with {option}")
-    collection.stored.create()
+    with access.writing() as view:
+        collection = named(view, command)
+        if collection.is_created:
+            raise CommandError(48, f"Collection {collection.full_name} already exists.")
+        collection.create()
     return {}
 
 
-def drop(engine: Engine, command: Document) -> Document:
+def drop(access: Access, command: Document) -> Document:
     """Drop a collection."""
-    collection = engine.collection(command)
-    if not collection.stored.is_created:
-        raise CommandError(26, "ns not found")
-    collection.stored.drop()
+    with access.writing() as view:
+        collection = named(view, command)
+        if not collection.is_created:
+            raise CommandError(26, "ns not found")
+        collection.drop()
     return {"ns": collection.full_name}
 
 
-def drop_database(engine: Engine, command: Document) -> Document:
+def drop_database(access: Access, command: Document) -> Document:
     """Drop every collection of a database."""
-    for collection in engine.store[command["$db"]].opened():
-        collection.drop()
+    with access.writing() as view:
+        for name in view.names(command["$db"]):
+            Collection(view, command["$db"], name).drop()
     return {"dropped": command["$db"]}
 
 
-READS = {"listCollections": list_collections, "listDatabases": list_databases, "listIndexes": list_indexes}
-WRITES = {
+def compact(access: Access, command: Document) -> Document:
+    """Give back the room of deleted documents, of all collections; other writes wait meanwhile."""
+    access.compact()
+    return {}
+
+
+READS: dict[str, Callable[[Access, Document], Document]] = {
+    "listCollections": list_collections,
+    "listDatabases": list_databases,
+    "listIndexes": list_indexes,
+}
+WRITES: dict[str, Callable[[Access, Document], Document]] = {
     "createIndexes": create_indexes,
     "dropIndexes": drop_indexes,
     "create": create,
     "drop": drop,
     "dropDatabase": drop_database,
+    "compact": compact,
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import bson
@@ -12,6 +14,8 @@ from bson import Int64
 from bson.raw_bson import RawBSONDocument
 
 from niobe.launchers.embedded.commands.errors import CommandError
+from niobe.launchers.embedded.storage.documents import Documents, View
+from niobe.launchers.embedded.wire import MAX_DOCUMENT_BYTES
 
 Document = dict[str, Any]
 _BATCH_BYTES = 12_000_000
@@ -19,23 +23,42 @@ _MOST_OPEN = 1_000
 _IDLE_SECONDS = 600.0
 
 
-class _OpenCursor:
-    def __init__(self, namespace: str, documents: Iterator[Document]) -> None:
-        self.namespace = namespace
-        self._documents = documents
-        self._ahead: RawBSONDocument | None = None
-        self.used = time.monotonic()
+@dataclass
+class Cursor:
+    """Documents still to come from a collection, and the view that they are read through."""
+
+    source: Documents
+    documents: Iterator[Document]
+    used: float = field(default_factory=time.monotonic)
+    _ahead: RawBSONDocument | None = None
+
+    def __post_init__(self) -> None:
+        """Look at the first."""
         self._advance()
 
+    @property
+    def view(self) -> View:
+        """To be lent a connection for each batch."""
+        return self.source.view
+
     def _advance(self) -> None:
-        document = next(self._documents, None)
-        self._ahead = None if document is None else RawBSONDocument(bson.encode(document))
+        document = next(self.documents, None)
+        body = None if document is None else bson.encode(document)
+        if body is not None and len(body) > MAX_DOCUMENT_BYTES:
+            raise CommandError(
+                10334, f"a result of {len(body)} bytes; at most {MAX_DOCUMENT_BYTES} are allowed"
+            )
+        self._ahead = None if body is None else RawBSONDocument(body)
 
     @property
     def is_done(self) -> bool:
+        """Whether nothing is left."""
         return self._ahead is None
 
     def batch(self, count: int | None) -> list[RawBSONDocument]:
+        """The next documents, as many as asked for and a reply can hold."""
+        if not self.source.is_still_there():
+            raise CommandError(175, f"collection dropped: {self.source.full_name}")
         self.used = time.monotonic()
         taken: list[RawBSONDocument] = []
         size = 0
@@ -52,36 +75,33 @@ class Cursors:
     """The cursors clients left open. Those not asked for in ten minutes are forgotten, as MongoDB does."""
 
     def __init__(self) -> None:
-        self._open: dict[int, _OpenCursor] = {}
+        self._open: dict[int, Cursor] = {}
+        self._lock = threading.Lock()
 
-    def first(self, namespace: str, documents: Iterator[Document], count: int, *, only: bool) -> Document:
-        """The answer to find and aggregate. only: what does not fit in the first batch is not wanted."""
-        cursor = _OpenCursor(namespace, documents)
-        batch = cursor.batch(count)
-        identifier = 0 if cursor.is_done or only else self._keep(cursor)
-        return {"cursor": {"firstBatch": batch, "id": Int64(identifier), "ns": namespace}}
-
-    def _keep(self, cursor: _OpenCursor) -> int:
-        oldest = time.monotonic() - _IDLE_SECONDS
-        self._open = {key: kept for key, kept in self._open.items() if kept.used > oldest}
-        if len(self._open) >= _MOST_OPEN:
-            self._open.pop(next(iter(self._open)))
-        identifier = secrets.randbits(62) + 1  # so that none of an earlier server is found here
-        self._open[identifier] = cursor
+    def keep(self, cursor: Cursor, identifier: int = 0) -> int:
+        """Keep a cursor that is not done; its number is one that no cursor had, of this server or another."""
+        with self._lock:
+            oldest = time.monotonic() - _IDLE_SECONDS
+            self._open = {key: kept for key, kept in self._open.items() if kept.used > oldest}
+            if len(self._open) >= _MOST_OPEN:
+                self._open.pop(next(iter(self._open)))
+            identifier = identifier or secrets.randbits(62) + 1
+            self._open[identifier] = cursor
         return identifier
 
-    def more(self, identifier: int, count: int | None) -> Document:
-        """The answer to getMore. Raises CommandError where the cursor is not open."""
-        cursor = self._open.get(identifier)
+    def take(self, identifier: int) -> Cursor:
+        """A cursor, for one client at a time. Raises CommandError where it is not open."""
+        with self._lock:
+            cursor = self._open.pop(identifier, None)
         if cursor is None:
             raise CommandError(43, f"cursor id {identifier} not found")
-        batch = cursor.batch(count)
-        if cursor.is_done:
-            del self._open[identifier]
-            identifier = 0
-        return {"cursor": {"nextBatch": batch, "id": Int64(identifier), "ns": cursor.namespace}}
+        return cursor
 
     def close(self, identifiers: list[int]) -> Document:
         """The answer to killCursors."""
-        killed = [i for i in identifiers if self._open.pop(i, None) is not None]
-        return {"cursorsKilled": killed, "cursorsNotFound": [i for i in identifiers if i not in killed]}
+        with self._lock:
+            killed = [i for i in identifiers if self._open.pop(i, None) is not None]
+        return {
+            "cursorsKilled": [Int64(i) for i in killed],
+            "cursorsNotFound": [Int64(i) for i in identifiers if i not in killed],
+        }

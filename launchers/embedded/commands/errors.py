@@ -63,11 +63,9 @@ def not_supported(what: str) -> CommandError:
 
 
 def code_of(error: Exception) -> int:
-    """MongoDB's code for an exception of mongomock-ng, of the storage or of a command."""
+    """MongoDB's code for an exception of a unique index, of the storage or of a command."""
     if isinstance(error, DuplicateKeyError):
         return 11000
-    if isinstance(error, NotImplementedError):
-        return 238
     if isinstance(error, CommandError | StorageError | OperationFailure):
         return error.code or 2
     return 2
@@ -86,8 +84,6 @@ def as_answer(error: Exception) -> Document:
 
 def message_of(error: Exception) -> str:
     """One line a user understands."""
-    if isinstance(error, NotImplementedError):
-        return f"not supported by the embedded database: {error}"
     if isinstance(error, CommandError | StorageError | OperationFailure):
         return str(error)
     return f"{type(error).__name__}: {error}"

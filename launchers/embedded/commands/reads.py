@@ -2,122 +2,138 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from mongomock_ng.aggregate import process_pipeline
+import bson
+from bson import Int64
 
+from niobe.launchers.embedded.aggregation.stages import run_stages
+from niobe.launchers.embedded.commands.access import Access, named
+from niobe.launchers.embedded.commands.cursors import Cursor
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
-from niobe.launchers.embedded.query.pace import apart
-from niobe.launchers.embedded.storage.collection import IndexedCollection
+from niobe.launchers.embedded.query.matching import matcher
+from niobe.launchers.embedded.query.projecting import projection
+from niobe.launchers.embedded.query.sorting import sort_of
+from niobe.launchers.embedded.storage.collection import Collection
+from niobe.launchers.embedded.storage.documents import Document
+from niobe.launchers.embedded.wire import MAX_DOCUMENT_BYTES
 
-if TYPE_CHECKING:
-    from niobe.launchers.embedded.commands.engine import Engine
-
-Document = dict[str, Any]
 _FIRST_BATCH = 101
-_READING_STAGES = {"$lookup", "$unionWith", "$out", "$merge"}  # they need the file
 _COUNT_STAGE = {"$group": {"_id": 1, "n": {"$sum": 1}}}
 
 
-def find(engine: Engine, command: Document) -> Document:
+def whole(given: Document, name: str, default: int = 0) -> int:
+    """An option that is a whole number, not negative. Raises CommandError."""
+    value = given.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+        raise CommandError(2, f"{name} must be a whole number, not negative")
+    return int(value)
+
+
+def _filter(given: Any) -> Document:
+    if given is None:
+        return {}
+    matcher(given)
+    return dict(given)
+
+
+def find(access: Access, command: Document) -> Document:
     """find with filter, projection, sort, skip, limit and batches."""
-    collection, filter = engine.collection(command), command.get("filter") or {}
-    sort, skip = list((command.get("sort") or {}).items()), command.get("skip") or 0
-    limit, projection = abs(command.get("limit") or 0), command.get("projection") or None
-    found = None
-    if "hint" in command and not projection:
-        found = collection.hinted(filter, sort, skip, limit)
-    if found is None:
-        found = collection.select(filter, projection=projection, sort=sort, skip=skip, limit=limit or None)
-    size, only = command.get("batchSize", _FIRST_BATCH), command.get("singleBatch", False)
-    return engine.cursors.first(
-        f"{command['$db']}.{command['find']}", found, limit if only else size, only=only
-    )
+    filter, sort = _filter(command.get("filter")), sort_of(command.get("sort") or {})
+    limit, only = command.get("limit") or 0, bool(command.get("singleBatch"))
+    only, command = (True, {**command, "limit": -limit}) if limit < 0 else (only, command)
+    skip, limit = whole(command, "skip"), whole(command, "limit")
+    with access.reading(command) as view:
+        collection = named(view, command)
+        found = collection.hinted(filter, sort, skip, limit) if "hint" in command else None
+        if found is None:
+            found = collection.select(filter, sort=sort, skip=skip, limit=limit or None)
+        documents: Iterator[Document] = (document for _, document in found)
+        if command.get("projection"):
+            documents = map(projection(command["projection"]), documents)
+        size = whole(command, "batchSize", _FIRST_BATCH)
+        return _first(access, Cursor(collection, documents), size, only=only)
 
 
-def aggregate(engine: Engine, command: Document) -> Document:
-    """aggregate as mongomock-ng runs it; $out and $merge are written like any other write."""
+def _first(access: Access, cursor: Cursor, size: int, *, only: bool) -> Document:
+    batch = cursor.batch(size)
+    identifier = 0 if cursor.is_done or only else access.cursors.keep(cursor)
+    return {"cursor": {"firstBatch": batch, "id": Int64(identifier), "ns": cursor.source.full_name}}
+
+
+def aggregate(access: Access, command: Document) -> Document:
+    """aggregate with the stages that are known here."""
     if not isinstance(command["aggregate"], str):
         raise not_supported("aggregate on a whole database")
-    if any("$changeStream" in stage for stage in command["pipeline"]):
+    pipeline = command.get("pipeline")
+    if not isinstance(pipeline, list) or not all(isinstance(stage, dict) for stage in pipeline):
+        raise CommandError(14, "pipeline must be an array of objects")
+    if any("$changeStream" in stage for stage in pipeline):
         raise CommandError(40573, "change streams need a replica set; use a real MongoDB")
-    collection, pipeline = engine.collection(command), command["pipeline"]
-    size = (command.get("cursor") or {}).get("batchSize", _FIRST_BATCH)
-    found = _run_pipeline(collection, pipeline, hinted="hint" in command)
-    return engine.cursors.first(f"{command['$db']}.{collection.name}", found, size, only=False)
+    with access.reading(command) as view:
+        collection = named(view, command)
+        found = _run_pipeline(collection, pipeline, hinted="hint" in command)
+        size = whole(command.get("cursor") or {}, "batchSize", _FIRST_BATCH)
+        return _first(access, Cursor(collection, found), size, only=False)
 
 
-def _run_pipeline(
-    collection: IndexedCollection, pipeline: list[Document], *, hinted: bool
-) -> Iterator[Document]:
+def _run_pipeline(collection: Collection, pipeline: list[Document], *, hinted: bool) -> Iterator[Document]:
     filter, rest = {}, pipeline
     if pipeline and list(pipeline[0]) == ["$match"]:
-        filter, rest = pipeline[0]["$match"], pipeline[1:]
+        filter, rest = _filter(pipeline[0]["$match"]), pipeline[1:]
     if rest == [_COUNT_STAGE]:
         number = collection.count_matching(filter, hinted=hinted)
         return iter([{"_id": 1, "n": number}] if number else [])
-    fields = _fields_needed(rest[0]) if rest else None
-    documents = (_trimmed(document, fields) for document in collection.select(filter))
-    found = list(documents)
-    with contextlib.nullcontext() if _names(rest) & _READING_STAGES else apart():
-        return iter(process_pipeline(found, collection.database, rest, None))
+
+    def elsewhere(name: str, filter: Document) -> Iterator[Document]:
+        other = Collection(collection.view, collection.database, name)
+        return (document for _, document in other.rows(filter))
+
+    return run_stages((document for _, document in collection.rows(filter)), rest, elsewhere)
 
 
-def _names(value: Any) -> set[str]:
-    """Keys anywhere in a pipeline."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return set(value if isinstance(value, dict) else ()).union(*map(_names, inner))
+def get_more(access: Access, command: Document) -> Document:
+    """The next batch of an open cursor; one that fails or runs out of time is closed."""
+    identifier = int(command["getMore"])
+    cursor = access.cursors.take(identifier)
+    with access.reading(command, cursor.view):
+        batch = cursor.batch(whole(command, "batchSize") or None)
+    if cursor.is_done:
+        identifier = 0
+    else:
+        access.cursors.keep(cursor, identifier)
+    return {"cursor": {"nextBatch": batch, "id": Int64(identifier), "ns": cursor.source.full_name}}
 
 
-def _fields_needed(stage: Document) -> set[str] | None:
-    """Top-level fields a stage looks at, or None where it passes documents on."""
-    if list(stage) == ["$count"]:
-        return set()
-    if list(stage) != ["$group"]:
-        return None
-    paths = list(_expressions(stage["$group"]))
-    return None if any(path.startswith("$$") for path in paths) else {p[1:].split(".")[0] for p in paths}
-
-
-def _expressions(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and value.startswith("$"):
-        yield value
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for item in inner:
-        yield from _expressions(item)
-
-
-def _trimmed(document: Document, fields: set[str] | None) -> Document:
-    if fields is None:
-        return document
-    return {field: document[field] for field in fields if field in document}
-
-
-def get_more(engine: Engine, command: Document) -> Document:
-    """The next batch of an open cursor."""
-    return engine.cursors.more(int(command["getMore"]), command.get("batchSize") or None)
-
-
-def kill_cursors(engine: Engine, command: Document) -> Document:
+def kill_cursors(access: Access, command: Document) -> Document:
     """Forget open cursors."""
-    return engine.cursors.close([int(cursor) for cursor in command["cursors"]])
+    return access.cursors.close([int(cursor) for cursor in command["cursors"]])
 
 
-def count(engine: Engine, command: Document) -> Document:
+def count(access: Access, command: Document) -> Document:
     """The count command."""
-    number = engine.collection(command).count_matching(command.get("query") or {})
-    number = max(0, number - command.get("skip", 0))
-    return {"n": min(number, command["limit"]) if command.get("limit") else number}
+    with access.reading(command) as view:
+        number = named(view, command).count_matching(_filter(command.get("query")), hinted="hint" in command)
+    number = max(0, number - whole(command, "skip"))
+    limit = abs(command.get("limit") or 0)
+    return {"n": min(number, limit) if limit else number}
 
 
-def distinct(engine: Engine, command: Document) -> Document:
+def distinct(access: Access, command: Document) -> Document:
     """Distinct values of a field."""
-    return {"values": engine.collection(command).distinct(command["key"], command.get("query") or {})}
+    if not isinstance(command.get("key"), str):
+        raise CommandError(14, "key must be a string")
+    with access.reading(command) as view:
+        values = named(view, command).distinct(command["key"], _filter(command.get("query")))
+    if len(bson.encode({"values": values})) > MAX_DOCUMENT_BYTES:
+        raise CommandError(17217, "distinct too big, 16mb cap")
+    return {"values": values}
 
 
-READS = {
+COMMANDS: dict[str, Callable[[Access, Document], Document]] = {
     "find": find,
     "aggregate": aggregate,
     "getMore": get_more,

@@ -91,29 +91,8 @@ def compiled(source: str, flags: int) -> Pattern:
     return Pattern(source, flags)
 
 
-class LinearRegex(Regex[str]):
-    """BSON's regular expression, which mongomock-ng compiles by RE2."""
-
-    def try_compile(self) -> Any:
-        """The compiled pattern. Raises CommandError."""
-        return compiled(self.pattern, self.flags)
-
-
-def linear(value: Any) -> Any:
-    """The same query with every regular expression in it a linear one. Raises CommandError."""
-    if isinstance(value, Regex):
-        return LinearRegex(value.pattern, value.flags)
-    if isinstance(value, list):
-        return [linear(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "$regex" not in value:
-        return {key: linear(inner) for key, inner in value.items()}
-    rest = {key: linear(inner) for key, inner in value.items() if key not in {"$regex", "$options"}}
-    return {**rest, "$regex": _with_options(value["$regex"], value.get("$options", ""))}
-
-
-def _with_options(pattern: Any, options: Any) -> LinearRegex:
+def regex_of(pattern: Any, options: Any) -> Regex[str]:
+    """The regular expression of ``$regex`` and ``$options``. Raises CommandError."""
     if not isinstance(options, str) or not isinstance(pattern, str | Regex):
         raise CommandError(2, "$regex has to be a string or a regular expression, $options a string")
     unknown = sorted(set(options) - set(_FLAGS))
@@ -122,4 +101,4 @@ def _with_options(pattern: Any, options: Any) -> LinearRegex:
     flags = pattern.flags if isinstance(pattern, Regex) and not options else 0
     for option in options:
         flags |= _FLAGS[option]
-    return LinearRegex(pattern.pattern if isinstance(pattern, Regex) else pattern, int(flags))
+    return Regex(pattern.pattern if isinstance(pattern, Regex) else pattern, int(flags))

@@ -1,184 +1,167 @@
-"""mongomock-ng's collection, its scans narrowed by the equality indexes."""
+"""What clients ask of a collection: scans narrowed by the indexes, writes that keep unique ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
 import bson
 from bson import ObjectId
-from mongomock_ng import helpers
-from mongomock_ng.collection import Collection
-from mongomock_ng.filtering import filter_applies, resolve_sort_key
-from pymongo.errors import DuplicateKeyError, WriteError
+from pymongo.errors import DuplicateKeyError
 
-from niobe.launchers.embedded.query.pace import apart, tick
-from niobe.launchers.embedded.storage.documents import StoredCollection
-from niobe.launchers.embedded.storage.indexing import Condition, conditions, exact_conditions, index_key
-from niobe.launchers.embedded.wire import CODEC
+from niobe.launchers.embedded.commands.errors import CommandError
+from niobe.launchers.embedded.query.keys import key_of
+from niobe.launchers.embedded.query.matching import matcher
+from niobe.launchers.embedded.query.pace import tick
+from niobe.launchers.embedded.query.paths import MISSING, candidates
+from niobe.launchers.embedded.query.sorting import Sort, ordered, sort_key
+from niobe.launchers.embedded.storage.documents import Document, Documents, Row
+from niobe.launchers.embedded.storage.indexing import Condition, conditions, exact_conditions, is_kept
 
-Document = dict[str, Any]
-Sort = Sequence[tuple[str, int]]
+_NULL = key_of(None)
 
 
-class IndexedCollection(Collection):
-    """Narrows an equality filter to candidates by index; mongomock-ng decides which of them match."""
+class Collection(Documents):
+    """Narrows a filter to candidates by index; the filter decides which of them match."""
 
-    @property
-    def stored(self) -> StoredCollection:
-        """The collection in SQLite."""
-        return self._store
+    def rows(self, filter: Document) -> Iterator[Row]:
+        """Documents that match, in insertion order, with their numbers."""
+        matches = matcher(filter)
+        for row in self.meeting(self.useful(filter)):
+            tick()
+            if matches(row[1]):
+                yield row
+
+    def useful(self, filter: Document) -> list[Condition]:
+        """The conditions of a filter that an index answers."""
+        return [c for c in conditions(filter) if c.field == "_id" or c.field in self.indexed]
 
     def select(
-        self,
-        filter: Document,
-        *,
-        projection: Document | None = None,
-        sort: Sort = (),
-        skip: int = 0,
-        limit: int | None = None,
-    ) -> Iterator[Document]:
-        """What matches, one document at a time; a sort holds what matches as BSON, not as Python objects."""
-        spec = helpers.patch_datetime_awareness_in_document(filter)
-        found = self._get_dataset(spec, None, None, dict)
-        if sort:
-            found = _sorted(found, sort)
-        for document in islice(found, skip, None if limit is None else skip + limit):
-            kept = self._copy_only_fields(document, projection, dict, filter=spec)
-            if kept is not None:
-                yield kept
+        self, filter: Document, *, sort: Sort | None = None, skip: int = 0, limit: int | None = None
+    ) -> Iterator[Row]:
+        """One page of what matches; a sort holds keys and numbers, and reads the documents again in order."""
+        if sort == [("$natural", -1)]:
+            found = iter(list(self.rows(filter))[::-1])
+        elif sort and sort[0][0] != "$natural":
+            key = sort_key(sort)
+            keyed = ((key(document), seq) for seq, document in self.rows(filter))
+            found = self.numbered(list(ordered(keyed, None if limit is None else skip + limit)))
+        else:
+            found = self.rows(filter)
+        return islice(found, skip, None if limit is None else skip + limit)
 
-    def first(self, filter: Document, sort: Sort = ()) -> Document | None:
-        """The first document that matches, or None."""
+    def first(self, filter: Document, sort: Sort | None = None) -> Row | None:
+        """The first that matches, or None."""
         return next(self.select(filter, sort=sort, limit=1), None)
 
-    def hinted(self, filter: Document, sort: Sort, skip: int, limit: int) -> Iterator[Document] | None:
+    def hinted(self, filter: Document, sort: Sort, skip: int, limit: int) -> Iterator[Row] | None:
         """One page of a query that the indexes answer alone, or None where they cannot."""
-        seqs = self.stored.index.page(filter, list(sort), skip, limit)
-        return None if seqs is None else iter(self.stored.in_order(seqs))
+        seqs = self.index.page(filter, sort, skip, limit)
+        return None if seqs is None else self.numbered(seqs)
 
     def count_matching(self, filter: Document, *, hinted: bool = False) -> int:
         """How many documents match; from the indexes alone where the filter allows it."""
-        known = self.stored.index.count(filter, hinted=hinted)
+        matcher(filter)
+        known = self.index.count(filter, hinted=hinted)
         if known is not None:
             return known
         exact = exact_conditions(filter)
-        if exact is not None and all(self._is_indexed(condition) for condition in exact):
-            return self.stored.count(exact)
-        return sum(1 for _ in self.select(filter))
+        if exact is not None and all(c.field == "_id" or c.field in self.indexed for c in exact):
+            return self.count(exact)
+        return sum(1 for _ in self.rows(filter))
 
-    def _copy_only_fields(
-        self, doc: Document, fields: Any, container: type[Document], filter: Document | None = None
-    ) -> Any:
-        if not fields:
-            return doc  # decoded for this call alone
-        return super()._copy_only_fields(doc, fields, container, filter)
+    def distinct(self, field: str, filter: Document) -> list[Any]:
+        """The different values of a field, elements of arrays rather than arrays, in their order."""
+        path = field.split(".")
+        found: dict[bytes, Any] = {}
+        for _, document in self.rows(filter):
+            for value in _values(document, path):
+                found.setdefault(key_of(value), value)
+        return [found[key] for key in sorted(found)]
 
-    def _iter_documents(self, filter: Document) -> Iterator[Document]:
-        useful = [condition for condition in conditions(filter) if self._is_indexed(condition)]
-        is_known = False
-        for document in self.stored.meeting(useful):
-            is_known = True
-            tick()
-            if filter_applies(filter, document):
-                yield document
-        if not is_known:
-            filter_applies(filter, {})  # a filter that is no filter is an error all the same
-
-    def _is_indexed(self, condition: Condition) -> bool:
-        return condition.field == "_id" or condition.field in self.stored.indexed
-
-    def add(self, document: Document) -> None:
-        """Store a document as it was decoded. Raises DuplicateKeyError."""
+    def add(self, document: Document) -> Document:
+        """Store a new document, with an ``_id`` where it has none. Raises DuplicateKeyError, CommandError."""
         for field in document:
             if field.startswith("$"):
-                raise WriteError(f"The dollar ($) prefixed field '{field}' is not valid for storage.", 52)
-        if "_id" not in document:
-            document = {"_id": ObjectId(), **document}
-        self._ensure_uniques(document)
-        if not self.stored.insert(document):
-            raise _duplicate(self.full_name, "_id_", [("_id", 1)], document)
+                raise CommandError(52, f"The dollar ($) prefixed field '{field}' is not valid for storage.")
+        document = {"_id": document["_id"] if "_id" in document else ObjectId(), **document}
+        if isinstance(document["_id"], list | bson.Regex):
+            raise CommandError(53, "The '_id' value cannot be an array or a regular expression")
+        self._ensure_unique(document)
+        if not self.insert(document):
+            raise _duplicate(self.full_name, "_id_", {"_id": document["_id"]})
+        return document
 
-    def _update_documents(
-        self,
-        spec: Document,
-        document: Any,
-        upsert: bool,
-        multi: bool,
-        sort: Any,
-        session: Any = None,
-        validate: bool = True,
-    ) -> Document:
-        """mongomock-ng's own reads and copies a document several times; it still makes what is upserted."""
-        found = list(islice(self._iter_documents(spec), None if multi else 1))
-        if upsert and not found:
-            return super()._update_documents(spec, document, upsert, multi, sort, session, validate)
-        modified = sum(self._change(before, spec, document) for before in found)
-        return {"n": len(found), "nModified": modified, "upserted": None, "updatedExisting": bool(found)}
+    def change(self, row: Row, update: Callable[[Document], Document]) -> Document | None:
+        """Store what a document becomes; None where it stays as it is. Raises DuplicateKeyError."""
+        seq, before = row
+        after = update(before)
+        if bson.encode(after) == bson.encode(before):
+            return None
+        self._ensure_unique(after, seq)
+        self.replace(seq, before, after)
+        return after
 
-    def _change(self, before: Document, spec: Document, change: Any) -> bool:
-        """Apply update operators, a replacement or a pipeline to one document; whether that changed it."""
-        body = bson.encode(before)
-        after = bson.decode(body, codec_options=CODEC)
-        if isinstance(change, list):
-            self._apply_update_pipeline(after, change, None)
-        else:
-            self._apply_update_document(after, spec, change, False)
-        if bson.encode(after) == body:
-            return False
-        if after.get("_id") != before["_id"]:
-            raise WriteError(
-                "Performing an update on the path '_id' would modify the immutable field '_id'", 66
-            )
-        self._ensure_uniques(after)
-        self.stored.replace(before, after)
-        return True
-
-    def _ensure_uniques(self, new_data: Document) -> None:
-        for name, index in self.stored.indexes.items():
+    def _ensure_unique(self, document: Document, own: int | None = None) -> None:
+        for name, index in self.indexes.items():
             if index.get("unique"):
-                self._ensure_unique(name, index, new_data)
+                self.ensure_unique(name, index, document, own)
 
-    def _ensure_unique(self, name: str, index: Document, new_data: Document) -> None:
-        sparse, partial = index.get("sparse"), index.get("partialFilterExpression")
-        entries = self._compute_index_entries(new_data, index["key"], sparse)
-        if entries is None or (partial is not None and not filter_applies(partial, new_data)):
+    def ensure_unique(self, name: str, index: Document, document: Document, own: int | None = None) -> None:
+        """Raise DuplicateKeyError where another document has one of the entries of a unique index."""
+        fields = [field for field, _ in index["key"]]
+        if not _is_indexed(index, document):
             return
-        for document in self._may_collide(index, new_data):
-            if document["_id"] == new_data.get("_id"):
-                continue
-            if partial is not None and not filter_applies(partial, document):
-                continue
-            others = self._compute_index_entries(document, index["key"], sparse)
-            if others is not None and self._entries_overlap(entries, others):
-                raise _duplicate(self.full_name, name, index["key"], new_data)
-
-    def _may_collide(self, index: Document, new_data: Document) -> Iterator[Document]:
-        known = []
-        for field, _ in index["key"]:
-            key = index_key(helpers.get_value_by_dot(new_data, field))
-            if key is not None:
-                known.append(Condition(field, [key], exact=False))
-        return self.stored.meeting(known)
+        entries = _entries(document, fields)
+        for seq, other in self.meeting(_shared(entries, fields)):
+            tick()
+            if seq != own and _is_indexed(index, other) and not entries.isdisjoint(_entries(other, fields)):
+                raise _duplicate(self.full_name, name, {f: document.get(f) for f in fields})
 
 
-def _duplicate(namespace: str, name: str, key: Sort, document: Document) -> DuplicateKeyError:
-    values = {field: helpers.get_value_by_dot(document, field) for field, _ in key}
+def _values(document: Document, path: list[str]) -> Iterator[Any]:
+    """Values at a path, the elements of an array in its place."""
+    for value in candidates(document, path, expand=False):
+        if isinstance(value, list):
+            yield from value
+        elif value is not MISSING:
+            yield value
+
+
+def _is_indexed(index: Document, document: Document) -> bool:
+    """Whether an index has entries for a document at all: sparse and partial ones may not."""
+    partial = index.get("partialFilterExpression")
+    if partial is not None and not matcher(partial)(document):
+        return False
+    fields = [field.split(".") for field, _ in index["key"]]
+    is_there = (v is not MISSING for path in fields for v in candidates(document, path, expand=False))
+    return not index.get("sparse") or any(is_there)
+
+
+def _entries(document: Document, fields: list[str]) -> set[tuple[bytes, ...]]:
+    """The entries of a document in an index: one for each element of an array. What is missing is null."""
+    found: set[tuple[bytes, ...]] = {()}
+    for field in fields:
+        values = list(candidates(document, field.split(".")))
+        arrays = [value for value in values if isinstance(value, list)]
+        plain = [v for v in values if not any(v is array for array in arrays)] or [MISSING]
+        keys = {_NULL if value is MISSING else key_of(value) for value in plain}
+        found = {(*entry, key) for entry in found for key in keys}
+    return found
+
+
+def _shared(entries: set[tuple[bytes, ...]], fields: list[str]) -> list[Condition]:
+    """Conditions that whatever collides must meet, of the fields whose entries are all in the index."""
+    found = []
+    for place, field in enumerate(fields):
+        keys = sorted({entry[place] for entry in entries})
+        if all(is_kept(key) for key in keys) and not any(p.isdigit() for p in field.split(".")):
+            found.append(Condition(field, keys, exact=False))
+    return found
+
+
+def _duplicate(namespace: str, name: str, key: Document) -> DuplicateKeyError:
     return DuplicateKeyError(
-        f"E11000 duplicate key error collection: {namespace} index: {name} dup key: {values}", 11000
+        f"E11000 duplicate key error collection: {namespace} index: {name} dup key: {key}", 11000
     )
-
-
-def _sorted(documents: Iterator[Document], sort: Sort) -> Iterator[Document]:
-    rows = [
-        ([resolve_sort_key(field, document) for field, _ in sort], bson.encode(document))
-        for document in documents
-    ]
-    with apart():
-        for position, (field, direction) in reversed(list(enumerate(sort))):
-            if field == "$natural":
-                rows = rows[::-1] if direction < 0 else rows
-            else:
-                rows.sort(key=lambda row: row[0][position], reverse=direction < 0)
-    return (bson.decode(body, codec_options=CODEC) for _, body in rows)

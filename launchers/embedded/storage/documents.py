@@ -1,4 +1,4 @@
-"""mongomock-ng's store with documents as rows of SQLite: memory and restart do not grow with them."""
+"""Collections as rows of SQLite: memory and restart do not grow with them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from itertools import islice
 from typing import Any
 
 import bson
-from mongomock_ng.store import CollectionStore, DatabaseStore, ServerStore
 
 from niobe.launchers.embedded.commands.errors import CommandError
-from niobe.launchers.embedded.storage.indexing import Condition, Entry, document_key, entries_of
+from niobe.launchers.embedded.query.keys import key_of
+from niobe.launchers.embedded.storage.indexing import Condition, Entry, entries_of
 from niobe.launchers.embedded.storage.ledger import Ledger, seal, unseal
 from niobe.launchers.embedded.storage.ordering import Index
 from niobe.launchers.embedded.wire import CODEC, MAX_DOCUMENT_BYTES
 
 Document = dict[str, Any]
+Row = tuple[int, Document]
 _FIRST_PAGE, _PAGE = 4, 256
 _NOWHERE = -1
 _COUNTED = 256
+_FEW_BYTES = 20_000_000
 
 
 def _encode(document: Document) -> bytes:
@@ -33,129 +35,130 @@ def _decode(sealed: bytes) -> Document:
     return bson.decode(unseal(sealed), codec_options=CODEC)
 
 
-class StoredCollection(CollectionStore):
-    """One collection. Documents are decoded anew each time, so that a caller may change what it was given."""
+class View:
+    """The database file as one command sees it. A cursor keeps its view; the next command lends it another
+    connection.
 
-    def __init__(self, connection: sqlite3.Connection, ledger: Ledger, database: str, name: str) -> None:
-        super().__init__(name)
-        self._connection, self._ledger, self._database = connection, ledger, database
-        row = connection.execute(
+    ledger: of the connection that writes; None where nothing may be written.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, ledger: Ledger | None = None) -> None:
+        self.connection, self.ledger = connection, ledger
+
+    def databases(self) -> list[str]:
+        """Names of the databases that hold something."""
+        found = self.connection.execute("SELECT DISTINCT database FROM collections ORDER BY database")
+        return [name for (name,) in found]
+
+    def names(self, database: str) -> list[str]:
+        """Names of the collections of a database."""
+        found = self.connection.execute(
+            "SELECT name FROM collections WHERE database = ? ORDER BY name", (database,)
+        )
+        return [name for (name,) in found]
+
+
+class Documents:
+    """The documents and indexes of one collection. Each document is decoded anew each time."""
+
+    def __init__(self, view: View, database: str, name: str) -> None:
+        self.view, self.database, self.name = view, database, name
+        row = view.connection.execute(
             "SELECT id, meta FROM collections WHERE database = ? AND name = ?", (database, name)
         ).fetchone()
-        self._id = _NOWHERE if row is None else row[0]
-        self._meta: Document | None = None
-        if row is not None:
-            self._load_meta(_decode(row[1]))
-
-    def _load_meta(self, meta: Document) -> None:
-        self._is_force_created = True
-        self.indexes = {
-            name: index | {"key": [(field, order) for field, order in index["key"]]}
-            for name, index in meta["indexes"].items()
-        }
-        self._meta = self._describe()
-
-    def _describe(self) -> Document:
-        return {
-            "indexes": {
-                name: index | {"key": [list(pair) for pair in index["key"]]}
-                for name, index in self.indexes.items()
-            }
-        }
+        self._id: int = row[0] if row else _NOWHERE
+        self.indexes: dict[str, Document] = _decode(row[1])["indexes"] if row else {}
 
     @property
-    def identity(self) -> int:
-        """The collection's row, made when first written to."""
-        if self._id == _NOWHERE:
-            self._meta = self._describe()
+    def full_name(self) -> str:
+        """Database and collection."""
+        return f"{self.database}.{self.name}"
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self.view.connection
+
+    @property
+    def _ledger(self) -> Ledger:
+        if self.view.ledger is None:
+            raise CommandError(20, f"{self.full_name}: this command must not write")
+        return self.view.ledger
+
+    @property
+    def is_created(self) -> bool:
+        """Whether the collection is there, empty or not."""
+        return self._id != _NOWHERE
+
+    def is_still_there(self) -> bool:
+        """Whether it has not been dropped meanwhile."""
+        found = self._connection.execute("SELECT 1 FROM collections WHERE id = ?", (self._id,)).fetchone()
+        return not self.is_created or found is not None
+
+    def create(self) -> int:
+        """The number of the collection, made when first written to."""
+        if not self.is_created:
             cursor = self._connection.execute(
                 "INSERT INTO collections (database, name, meta) VALUES (?, ?, ?)",
-                (self._database, self.name, seal(bson.encode(self._meta))),
+                (self.database, self.name, seal(bson.encode({"indexes": {}}))),
             )
             self._id = cursor.lastrowid or _NOWHERE
-            self._ledger.add([(self._id, self._database, self.name)])
+            self._ledger.add([(self._id, self.database, self.name)])
         return self._id
 
-    def save_meta(self) -> None:
-        """Store the indexes where the running command changed them; index what is there already."""
-        if not self.is_created or self._meta == self._describe():
-            return
-        before = _fields_of(self._meta["indexes"]) if self._meta and self._id != _NOWHERE else set()
-        identity, self._meta = self.identity, self._describe()
+    def drop(self) -> None:
+        """Remove the collection and all in it."""
+        self._delete_entries("collection = ?", (self._id,))
+        self._delete_documents("collection = ?", (self._id,))
+        self._connection.execute("DELETE FROM collections WHERE id = ?", (self._id,))
+        self._ledger.remove([(self._id, self.database, self.name)])
+        self._id, self.indexes = _NOWHERE, {}
+
+    def change_indexes(self, indexes: dict[str, Document]) -> None:
+        """Keep other indexes than before, over what is there already too."""
+        self.create()
+        before, self.indexes = self.indexed, indexes
         self._connection.execute(
-            "UPDATE collections SET meta = ? WHERE id = ?", (seal(bson.encode(self._meta)), identity)
+            "UPDATE collections SET meta = ? WHERE id = ?",
+            (seal(bson.encode({"indexes": indexes})), self._id),
         )
         for field in before - self.indexed:
-            self._delete_entries("collection = ? AND field = ?", (identity, field))
-        self._index_existing(self.indexed - before)
-
-    def _index_existing(self, fields: set[str]) -> None:
-        if fields:
-            for seq, sealed in self._rows():
-                self._index(seq, _decode(sealed), fields)
+            self._delete_entries("collection = ? AND field = ?", (self._id, field))
+        if self.indexed - before:
+            for seq, document in self.meeting([]):
+                self._index(seq, document, self.indexed - before)
 
     @property
     def indexed(self) -> set[str]:
         """Fields with an equality index."""
-        return _fields_of(self.indexes)
+        return {field for index in self.indexes.values() for field, _ in index["key"]}
 
     @property
-    def is_created(self) -> bool:
-        return self._id != _NOWHERE or bool(self.indexes) or self._is_force_created
+    def index(self) -> Index:
+        """The equality index, for queries that it answers alone."""
+        return Index(self._connection, self._id, self.indexed)
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM documents WHERE collection = ?)", (self._id,)
-        ).fetchone()[0]
-
-    def drop(self) -> None:
-        self._delete_entries("collection = ?", (self._id,))
-        self._delete_documents("collection = ?", (self._id,))
-        if self._id != _NOWHERE:
-            self._connection.execute("DELETE FROM collections WHERE id = ?", (self._id,))
-            self._ledger.remove([(self._id, self._database, self.name)])
-        self._id, self._meta = _NOWHERE, None
-        super().drop()
-
-    def __contains__(self, key: Any) -> bool:
-        return self._row(document_key(key)) is not None
-
-    def __getitem__(self, key: Any) -> Document:
-        row = self._row(document_key(key))
-        if row is None:
-            raise KeyError(key)
-        return _decode(row[1])
-
-    def _row(self, key: bytes) -> Any:
-        return self._connection.execute(
-            "SELECT seq, body FROM documents WHERE collection = ? AND key = ?", (self._id, key)
+    def read(self, seq: int) -> Document | None:
+        """The document of a number, or None where it is gone."""
+        row = self._connection.execute(
+            "SELECT body FROM documents WHERE seq = ? AND collection = ?", (seq, self._id)
         ).fetchone()
-
-    def __setitem__(self, key: Any, document: Document) -> None:
-        row = self._row(document_key(key))
-        if row is None:
-            self.insert(document)
-        else:
-            self.replace(_decode(row[1]), document)
+        return _decode(row[0]) if row else None
 
     def insert(self, document: Document) -> bool:
         """Store a new document; False where its ``_id`` is there already."""
+        identity, key = self.create(), key_of(document["_id"])
         cursor = self._connection.execute(
             "INSERT OR IGNORE INTO documents (collection, key, body) VALUES (?, ?, ?)",
-            (self.identity, key := document_key(document["_id"]), _encode(document)),
+            (identity, key, _encode(document)),
         )
         if cursor.rowcount:
-            self._ledger.add([(cursor.lastrowid, self.identity, key)])
+            self._ledger.add([(cursor.lastrowid, identity, key)])
             self._index(cursor.lastrowid or 0, document, self.indexed)
         return bool(cursor.rowcount)
 
-    def replace(self, before: Document, after: Document) -> None:
+    def replace(self, seq: int, before: Document, after: Document) -> None:
         """Store ``after`` in the place of ``before``, which has the same ``_id``."""
-        (seq,) = self._connection.execute(
-            "UPDATE documents SET body = ? WHERE collection = ? AND key = ? RETURNING seq",
-            (_encode(after), self._id, document_key(before["_id"])),
-        ).fetchone()
+        self._connection.execute("UPDATE documents SET body = ? WHERE seq = ?", (_encode(after), seq))
         changed = {field for field in self.indexed if before.get(_top(field)) != after.get(_top(field))}
         gone = entries_of(self._id, seq, before, changed)
         self._connection.executemany(
@@ -164,8 +167,13 @@ class StoredCollection(CollectionStore):
         self._ledger.remove(gone)
         self._index(seq, after, changed)
 
+    def delete(self, seq: int) -> None:
+        """Remove a document."""
+        self._delete_documents("seq = ?", (seq,))
+        self._delete_entries("seq = ?", (seq,))
+
     def _index(self, seq: int, document: Document, fields: set[str]) -> None:
-        entries: set[Entry] = entries_of(self.identity, seq, document, fields)
+        entries: set[Entry] = entries_of(self._id, seq, document, fields)
         self._connection.executemany("INSERT INTO fields VALUES (?, ?, ?, ?)", entries)
         self._ledger.add(entries)
 
@@ -177,34 +185,26 @@ class StoredCollection(CollectionStore):
         sql = f"DELETE FROM documents WHERE {where} RETURNING seq, collection, key"
         self._ledger.remove(self._connection.execute(sql, values).fetchall())
 
-    def __delitem__(self, key: Any) -> None:
-        row = self._row(document_key(key))
-        if row is None:
-            raise KeyError(key)
-        self._delete_documents("seq = ?", (row[0],))
-        self._delete_entries("seq = ?", (row[0],))
-
-    def __len__(self) -> int:
-        return self.count([])
-
     def count(self, exact: Sequence[Condition]) -> int:
         """How many documents meet exact conditions on indexed fields, from the indexes alone."""
         where, values = self._where(exact)
         found = self._connection.execute(f"SELECT COUNT(*) FROM documents WHERE {where}", values)
         return int(found.fetchone()[0])
 
-    @property
-    def documents(self) -> Iterator[Document]:
-        """All documents in insertion order, decoded one at a time."""
-        return self.meeting([])
+    def are_few(self, conditions: Sequence[Condition]) -> bool:
+        """Whether so few and small documents meet conditions that looking at them takes no time."""
+        where, values = self._where(conditions)
+        sql = f"SELECT LENGTH(body) AS size FROM documents WHERE {where} LIMIT {_COUNTED}"
+        found = self._connection.execute(f"SELECT COUNT(*), TOTAL(size) FROM ({sql})", values).fetchone()
+        return bool(found[0] < _COUNTED and found[1] < _FEW_BYTES)
 
-    def meeting(self, conditions: Sequence[Condition]) -> Iterator[Document]:
-        """Documents that meet conditions on indexed fields or ``_id``, in insertion order."""
+    def meeting(self, conditions: Sequence[Condition]) -> Iterator[Row]:
+        """Documents that meet conditions on indexed fields or ``_id``, in insertion order, by number."""
         if not conditions:
-            return (_decode(sealed) for _, sealed in self._rows())
+            return self._all()
         where, values = self._where(conditions)
         found = self._connection.execute(f"SELECT seq FROM documents WHERE {where} ORDER BY seq", values)
-        return self._with_seqs([seq for (seq,) in found])
+        return self.numbered([seq for (seq,) in found])
 
     def _where(self, conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
         """SQL for all conditions: the narrowest gives the rows, the others are looked up for each of them."""
@@ -239,93 +239,33 @@ class StoredCollection(CollectionStore):
             ).fetchone()[0]
         )
 
-    def _with_seqs(self, seqs: list[int]) -> Iterator[Document]:
-        """Documents that are still there, in pages that grow: often the first is all that is asked for.
+    def numbered(self, seqs: Sequence[int]) -> Iterator[Row]:
+        """Documents by number, in the order given, without those that are gone by then.
 
-        Other commands may run between pages.
+        They are read in pages that grow: often the first is all that is asked for.
         """
         remaining, size = iter(seqs), _FIRST_PAGE
         while page := list(islice(remaining, size)):
             size = min(4 * size, _PAGE)
             marks = ",".join("?" * len(page))
-            found = self._connection.execute(
-                f"SELECT body FROM documents WHERE seq IN ({marks}) ORDER BY seq", page
-            ).fetchall()
-            for (sealed,) in found:
-                yield _decode(sealed)
+            found = dict(
+                self._connection.execute(f"SELECT seq, body FROM documents WHERE seq IN ({marks})", page)
+            )
+            for seq in page:
+                if seq in found:
+                    yield seq, _decode(found[seq])
 
-    def in_order(self, seqs: Sequence[int]) -> list[Document]:
-        """Documents by sequence number, in the order given."""
-        marks = ",".join("?" * len(seqs))
-        found = dict(
-            self._connection.execute(f"SELECT seq, body FROM documents WHERE seq IN ({marks})", list(seqs))
-        )
-        return [_decode(found[seq]) for seq in seqs]
-
-    @property
-    def index(self) -> Index:
-        """The equality index, for queries that it answers alone."""
-        return Index(self._connection, self._id, self.indexed)
-
-    def _rows(self) -> Iterator[tuple[int, bytes]]:
+    def _all(self) -> Iterator[Row]:
         last = 0
         while page := self._connection.execute(
             "SELECT seq, body FROM documents INDEXED BY by_collection "
             "WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?",
             (self._id, last, _PAGE),
         ).fetchall():
-            yield from page
+            for seq, sealed in page:
+                yield seq, _decode(sealed)
             last = page[-1][0]
-
-
-def _fields_of(indexes: Document) -> set[str]:
-    return {field for index in indexes.values() for field, _ in index["key"]}
 
 
 def _top(field: str) -> str:
     return field.split(".")[0]
-
-
-class StoredDatabase(DatabaseStore):
-    """Collections of one database, opened when first named."""
-
-    def __init__(self, connection: sqlite3.Connection, ledger: Ledger, name: str) -> None:
-        super().__init__()
-        self._connection, self._ledger, self._name = connection, ledger, name
-        for (collection,) in connection.execute("SELECT name FROM collections WHERE database = ?", (name,)):
-            self[collection]
-
-    def __getitem__(self, name: str) -> StoredCollection:
-        if name not in self._collections:
-            self._collections[name] = StoredCollection(self._connection, self._ledger, self._name, name)
-        return self._collections[name]
-
-    def opened(self) -> list[StoredCollection]:
-        """Collections that were named so far."""
-        return list(self._collections.values())
-
-
-class StoredServer(ServerStore):
-    """All databases of one SQLite file."""
-
-    def __init__(self, connection: sqlite3.Connection, ledger: Ledger) -> None:
-        super().__init__()
-        self._connection, self._ledger = connection, ledger
-        self.forget()
-
-    def __getitem__(self, name: str) -> StoredDatabase:
-        if name not in self._databases:
-            self._databases[name] = StoredDatabase(self._connection, self._ledger, name)
-        return self._databases[name]
-
-    def save_meta(self) -> None:
-        """Store what the running command changed of indexes."""
-        for database in list(self._databases.values()):
-            for collection in database.opened():
-                collection.save_meta()
-
-    def forget(self) -> None:
-        """Read everything anew, after a command was rolled back."""
-        self._databases.clear()
-        for (name,) in self._connection.execute("SELECT DISTINCT database FROM collections"):
-            self[name]

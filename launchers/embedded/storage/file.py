@@ -50,10 +50,11 @@ def storage_errors(what: str) -> Iterator[None]:
 
 
 class DatabaseFile:
-    """One connection, used by one command at a time; ``settle`` makes what it committed durable.
+    """One connection that writes, used by one command at a time, and others that read beside it.
 
-    SQLite would fsync inside each commit. Here commits go to the log unsynced, and whoever waits for the
-    disk waits for everyone's commits up to then: writers share an fsync and readers never wait for one.
+    SQLite would fsync inside each commit. Here commits go to the log unsynced, ``settle`` makes them durable,
+    and whoever waits for the disk waits for everyone's commits up to then: writers share an fsync and readers
+    never wait for one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,6 +71,7 @@ class DatabaseFile:
             self.connection.close()
             raise
         self._log = os.open(f"{path}-wal", os.O_RDWR | os.O_CREAT, 0o600)
+        self._readers: list[sqlite3.Connection] = []
         self._settling = threading.Lock()
         self._committed = self._settled = self.ledger.commits
         self._failure = ""
@@ -136,6 +138,22 @@ class DatabaseFile:
                 raise StorageError(self._failure) from error
             self._settled = upto
 
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees the database as it is at this instant, whatever is written meanwhile."""
+        with storage_errors(str(self.path)):
+            try:
+                connection = self._readers.pop()
+            except IndexError:
+                connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+                connection.execute("PRAGMA query_only = 1")
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+                self._readers.append(connection)
+
     def compact(self) -> None:
         """Give back the room that deleted documents took."""
         with storage_errors(str(self.path)):
@@ -144,6 +162,8 @@ class DatabaseFile:
 
     def close(self) -> None:
         """Close the file; SQLite folds the log into it."""
+        for reader in self._readers:
+            reader.close()
         self.connection.close()
         os.close(self._log)
         self._acknowledged.close()

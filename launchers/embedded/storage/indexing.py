@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bson import Regex
+
 from niobe.launchers.embedded.query.keys import BOOLEAN, DATE, NUMBER, OBJECT_ID, STRING, key_of
 
 _MOST_KEYS = 10_000
@@ -23,15 +25,15 @@ class Condition:
     exact: bool
 
 
-def document_key(identity: Any) -> bytes:
-    """The key of a document by its ``_id``."""
-    return key_of(identity)
-
-
 def index_key(value: Any) -> bytes | None:
     """The key of a value in an index; None for one that only a scan can find (null, objects, arrays, …)."""
     key = key_of(value)
-    return key if key[0] in _INDEXED else None
+    return key if is_kept(key) else None
+
+
+def is_kept(key: bytes) -> bool:
+    """Whether values of a key are in an index."""
+    return key[0] in _INDEXED
 
 
 def entries_of(collection: int, seq: int, document: Document, fields: set[str]) -> set[Entry]:
@@ -73,14 +75,21 @@ def conditions(filter: Document) -> Iterator[Condition]:
 
 def _condition(field: str, wanted: Any) -> Condition | None:
     values: Any = [wanted]
-    if isinstance(wanted, dict):
-        values = wanted.get("$in") if "$in" in wanted else [wanted.get("$eq")]
+    has_operators = isinstance(wanted, dict) and next(iter(wanted), "").startswith("$")
+    if has_operators:
+        values = [wanted["$eq"]] if "$eq" in wanted else wanted.get("$in")
     if not isinstance(values, list) or len(values) > _MOST_KEYS:
         return None
-    keys = {key for value in values if (key := index_key(value)) is not None}
-    if len(keys) < len(values) and None in map(index_key, values):
+    keys = {_identity_key(value) if field == "_id" else index_key(value) for value in values}
+    known = sorted(key for key in keys if key is not None)
+    if len(known) < len(keys):
         return None
-    return Condition(field, sorted(keys), exact=not isinstance(wanted, dict) or len(wanted) == 1)
+    return Condition(field, known, exact=not has_operators or len(wanted) == 1)
+
+
+def _identity_key(value: Any) -> bytes | None:
+    """Documents have a key for an ``_id`` of any type; a pattern is none."""
+    return None if isinstance(value, Regex) else key_of(value)
 
 
 def exact_conditions(filter: Document) -> list[Condition] | None:

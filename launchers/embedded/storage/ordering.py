@@ -132,7 +132,7 @@ class Index:
         """A filter as bounds on indexed fields, or None where it is more than that."""
         found: list[Bound] = []
         for field, condition in _conjuncts(filter):
-            if field not in self.fields:
+            if field not in self.fields or any(part.isdigit() for part in field.split(".")):
                 return None
             part = _bound(field, condition)
             if part is None:

@@ -6,7 +6,8 @@ import sqlite3
 
 import bson
 
-from niobe.launchers.embedded.storage.indexing import document_key, entries_of
+from niobe.launchers.embedded.query.keys import key_of
+from niobe.launchers.embedded.storage.indexing import entries_of
 from niobe.launchers.embedded.storage.ledger import Ledger, unseal
 from niobe.launchers.embedded.wire import CODEC
 
@@ -29,7 +30,7 @@ def _rebuild_collection(
     rows = connection.execute("SELECT seq, body FROM documents WHERE collection = ?", (identity,))
     for seq, body in rows.fetchall():
         document = bson.decode(unseal(body), CODEC)
-        key = document_key(document["_id"])
+        key = key_of(document["_id"])
         connection.execute("UPDATE documents SET key = ? WHERE seq = ?", (key, seq))
         entries = entries_of(identity, seq, document, fields)
         connection.executemany("INSERT INTO fields VALUES (?, ?, ?, ?)", entries)

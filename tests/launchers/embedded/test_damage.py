@@ -16,7 +16,6 @@ import pytest
 from niobe.launchers.embedded import stop_server
 from niobe.launchers.embedded.commands.engine import Engine
 from niobe.launchers.embedded.commands.errors import StorageError
-from niobe.launchers.embedded.commands.table import COMMANDS
 from niobe.launchers.embedded.folder import DatabaseFolder
 from niobe.launchers.embedded.storage.file import DatabaseFile
 from niobe.launchers.services import ensure_database
@@ -31,7 +30,7 @@ FLIPS = 100
 def opened(place: DatabaseFolder) -> list[dict[str, Any]] | str:
     """All documents, and that the index finds each that is there; or what is said instead."""
     try:
-        with contextlib.closing(Engine(DatabaseFile(place.file), COMMANDS)) as engine:
+        with contextlib.closing(Engine(DatabaseFile(place.file))) as engine:
             answer = engine.run({"find": "y", "$db": "x", "batchSize": 1000})
             found = [dict(bson.decode(document.raw)) for document in answer["cursor"]["firstBatch"]]
             for document in found[::7]:
@@ -48,7 +47,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place.make()
     left = place.path.with_name("killed")
     left.mkdir()
-    with contextlib.closing(Engine(DatabaseFile(place.file), COMMANDS)) as engine:
+    with contextlib.closing(Engine(DatabaseFile(place.file))) as engine:
         assert engine.run({"createIndexes": "y", "$db": "x", "indexes": [INDEX]})["ok"]
         assert engine.run({"insert": "y", "$db": "x", "documents": DOCUMENTS[:200]})["n"] == 200
         engine.file.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

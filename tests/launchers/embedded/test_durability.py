@@ -23,7 +23,6 @@ from niobe.config.errors import ConfigError
 from niobe.launchers.embedded import ensure_server, held, stop_server
 from niobe.launchers.embedded.commands.engine import Engine
 from niobe.launchers.embedded.commands.errors import DamagedError, StorageError
-from niobe.launchers.embedded.commands.table import COMMANDS
 from niobe.launchers.embedded.folder import DatabaseFolder
 from niobe.launchers.embedded.storage.file import DatabaseFile
 from niobe.launchers.embedded.storage.snapshots import (
@@ -124,7 +123,7 @@ def stopped(folder: Path) -> DatabaseFolder:
     """A database of 300 documents that nobody serves, and a snapshot of it."""
     place = DatabaseFolder(folder)
     place.make()
-    with contextlib.closing(Engine(DatabaseFile(place.file), COMMANDS)) as engine:
+    with contextlib.closing(Engine(DatabaseFile(place.file))) as engine:
         assert engine.run({"createIndexes": "y", "$db": "x", "indexes": [INDEX]})["ok"]
         assert engine.run({"insert": "y", "$db": "x", "documents": DOCUMENTS})["n"] == 300
     take_snapshot(place)
@@ -133,7 +132,7 @@ def stopped(folder: Path) -> DatabaseFolder:
 
 def everything(place: DatabaseFolder) -> dict[str, Any]:
     """The answers to a find of everything and to a count that decodes everything, or the first error."""
-    with contextlib.closing(Engine(DatabaseFile(place.file), COMMANDS)) as engine:
+    with contextlib.closing(Engine(DatabaseFile(place.file))) as engine:
         found = engine.run({"find": "y", "$db": "x", "batchSize": 1000})
         counted = engine.run({"count": "y", "$db": "x", "query": {"i": {"$gte": 0}}})
     return found if not found["ok"] else {"n": counted["n"], "documents": found["cursor"]["firstBatch"]}
@@ -218,7 +217,7 @@ def test_a_snapshot_can_be_taken_while_others_write(folder: Path) -> None:
 
 def test_a_long_command_does_not_make_the_server_look_dead(stopped: DatabaseFolder) -> None:
     """A client's monitor gives up a server, and what runs on it, where hello is not answered."""
-    with contextlib.closing(Engine(DatabaseFile(stopped.file), COMMANDS)) as engine, engine.lock:
+    with contextlib.closing(Engine(DatabaseFile(stopped.file))) as engine, engine.writing():
         thread = threading.Thread(target=engine.run, args=({"hello": 1, "$db": "admin"},))
         thread.start()
         thread.join(10)
@@ -228,7 +227,7 @@ def test_a_long_command_does_not_make_the_server_look_dead(stopped: DatabaseFold
 def test_no_room_is_a_clear_error_and_keeps_what_was_there(tmp_path: Path) -> None:
     file = DatabaseFile(tmp_path / "small.sqlite")
     file.connection.execute("PRAGMA max_page_count = 60")
-    engine = Engine(file, COMMANDS)
+    engine = Engine(file)
     stored = 0
     for i in itertools.count():
         answer = engine.run({"insert": "y", "$db": "x", "documents": [{"_id": i, "s": "x" * 20_000}]})

@@ -17,9 +17,9 @@ NESTED = ["((((.+)+)+)+)+!", "(a*)*b", "(a|a)+$", "(x+x+)+y", "(.*a){20}", "^(([
 
 @pytest.mark.parametrize("source", NESTED)
 def test_nested_repetitions_take_linear_time(source: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     Pattern(source, 0).search("a" * 200_000)
-    assert time.monotonic() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 @pytest.mark.parametrize(
