@@ -14,7 +14,7 @@ test: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	cd $(VIEW) && ../bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not benchmark"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not benchmark"
 
 test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest -m slow

@@ -43,7 +43,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 
 def niobe(
-    place: Path, *arguments: str, check: bool = True, timeout: float = 280
+    place: Path, *arguments: str, check: bool = True, timeout: float = 280, workers: int = 2
 ) -> subprocess.CompletedProcess[str]:
     """Run the command as a user would, in a folder of its own."""
     return subprocess.run(
@@ -53,7 +53,7 @@ def niobe(
         check=check,
         timeout=timeout,
         cwd=place,
-        env=environment(place),
+        env=environment(place) | {"NIOBE_WORKERS": str(workers)},
     )
 
 
@@ -163,10 +163,12 @@ def batches(place: Path) -> list[str]:
     return [row["batch"] for row in json.loads(niobe(place, "rounds", "--json").stdout)]
 
 
-def test_without_phonons_the_same_candidates_are_chosen(place: Path, finished: Path) -> None:
-    """They judge what was found, and by default do not choose."""
+def test_without_phonons_and_by_one_worker_the_same_candidates_are_chosen(
+    place: Path, finished: Path
+) -> None:
+    """Phonons judge what was found, and by default do not choose."""
     file = campaign_file(place, phonons=CAMPAIGN["phonons"] | {"enabled": False})
-    niobe(place, "launch", file)
+    niobe(place, "launch", file, workers=1)
     assert batches(place) == batches(finished)
     assert all(batches(place)[1:])
 
@@ -192,7 +194,7 @@ def assert_resume_is_exact(tmp_path: Path, kills: int) -> None:
     for folder in (whole, killed):
         folder.mkdir()
         campaign_file(folder, **BREEDING)
-    niobe(whole, "launch", "c.yaml")
+    niobe(whole, "launch", "c.yaml", workers=1)
     wanted = [content(record) for record in records(whole)]
     stop_server(whole / "home" / "db")
     kill_and_resume(killed, kills, random.Random(kills))

@@ -51,7 +51,7 @@ class Local:
         if key not in self._found:
             place = self._folder / str(len(self._found))
             place.mkdir()
-            niobe(place, "launch", campaign_file(place, **changes), timeout=1500)
+            niobe(place, "launch", campaign_file(place, **changes), timeout=1500, workers=1)
             self._found[key] = [content(record) for record in records(place)]
             stop_server(place / "home" / "db")
         return self._found[key]
