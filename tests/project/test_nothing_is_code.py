@@ -18,6 +18,7 @@ LOOKS_UP = {
 OWN = {
     ("launchers/local/executor.py", "MontyDecoder"): "a job that its own parent process has just written",
     ("flows/oracles/mock_vasp/potcars.py", "loadfn"): "pymatgen's file of input sets, from its wheel",
+    ("launchers/fireworks/workflows.py", "load_object"): "Niobe's own task, by a constant name",
     ("launchers/fireworks/pad.py", "from_file"): "the launchpad file that the user's FireWorks settings name",
 }
 # Methods and functions of other meaning: a network's mode, a compiled pattern.
