@@ -31,12 +31,19 @@ def ensure_database() -> str:
     if settings.mongo_uri and settings.mongo_uri != settings.embedded_uri:
         return settings.mongo_uri
     from niobe.launchers.embedded import ensure_server, server_status
+    from niobe.launchers.embedded.version import server_version
 
     folder = home / "db"
-    running = server_status(folder) is not None
+    running = server_status(folder)
     uri = ensure_server(folder)
     if not running:
         print(f"started the embedded database in {folder}", file=sys.stderr)
+    elif running.version != server_version():
+        print(
+            f"process {running.pid} serves the embedded database with another version of Niobe "
+            f"({running.version or 'older'}, here {server_version()}); `niobe db stop` ends it",
+            file=sys.stderr,
+        )
     os.environ["NIOBE_MONGO_URI"] = os.environ["NIOBE_EMBEDDED_URI"] = uri
     return uri
 

@@ -44,21 +44,24 @@ def start(
 @app.command()
 def stop() -> None:
     """Stop the server; what it acknowledged is on disk."""
-    from niobe.launchers.embedded import server_status, stop_server
+    from niobe.launchers.embedded import stop_server
+    from niobe.launchers.embedded.folder import DatabaseFolder
 
     folder = _folder_in_use()
-    if server_status(folder) is None:
+    if not DatabaseFolder(folder).is_locked():
         print("no server runs")
-    elif not stop_server(folder):
+        return
+    if running := _running(folder):
+        print(f"{running}; it ends with an error, and goes on when launched again", file=sys.stderr)
+    if not stop_server(folder):
         raise ConfigError(f"embedded database: has not ended yet; see {folder / 'server.log'}")
-    else:
-        print("stopped")
+    print("stopped")
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Who serves the database, where, how large it is and which snapshots there are."""
-    from niobe.launchers.embedded import server_status
+    from niobe.launchers.embedded import connections, server_status
     from niobe.launchers.embedded.folder import DatabaseFolder
     from niobe.launchers.embedded.storage.snapshots import snapshots_of
 
@@ -69,6 +72,8 @@ def status(as_json: AsJson = False) -> None:
         "started": found.started if found else None,
         "uri": folder.uri,
         "tcp": found.tcp or None if found else None,
+        "version": found.version or "older" if found else None,
+        "connections": connections(folder.path),
         "megabytes": round(folder.file.stat().st_size / _MEGABYTE, 1) if folder.file.exists() else 0.0,
         "snapshots": [snapshot.stem for snapshot in snapshots],
     }
@@ -124,6 +129,8 @@ def _restore_snapshot(name: str) -> None:
     from niobe.launchers.embedded.storage.snapshots import restore_snapshot, snapshots_of
 
     place = _folder_in_use()
+    if running := _running(place):
+        raise ConfigError(f"{running}; stop it first, a snapshot would take its records from under it")
     known = snapshots_of(DatabaseFolder(place))  # before the server takes another as it stops
     wanted = [snapshot for snapshot in known if name in ("", snapshot.stem)]
     if name and not wanted:
@@ -152,6 +159,28 @@ def migrate(
     moved = copy(ensure_server(_folder()), target)
     rows = [{"collection": n, "documents": c.documents, "digest": c.digest[:16]} for n, c in moved.items()]
     print_rows(rows, as_json, title="The same here and there")
+
+
+def _running(folder: Path) -> str:
+    """Which campaigns run on an embedded database that is in use; empty where none does."""
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    from niobe.config.settings import Settings
+    from niobe.launchers.embedded import connections
+    from niobe.launchers.embedded.folder import DatabaseFolder
+    from niobe.loop.documents.rounds import CampaignState
+
+    others = connections(folder)
+    if not others:
+        return ""
+    try:
+        with MongoClient[dict[str, Any]](DatabaseFolder(folder).uri) as client:
+            campaigns = client[Settings().database]["campaigns"]
+            names = campaigns.distinct("_id", {"state": CampaignState.RUNNING.value})
+    except PyMongoError:
+        return ""
+    return f"campaign {', '.join(names)} runs ({others} connections are open)" if names else ""
 
 
 def _folder() -> Path:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
+_ANSWER_SECONDS = 15.0
 _LOST_THE_RACE = 3
 _KILLED = {-signal.SIGKILL, 256 - signal.SIGKILL}
 _STARTS = 5
@@ -38,11 +39,14 @@ def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float 
     place.make()
     options = [] if port is None else ["--port", str(port)]
     options += ["--idle-minutes", str(idle_minutes)] if idle_minutes else []
-    deadline = time.monotonic() + _START_SECONDS
+    started = time.monotonic()
+    deadline = started + _START_SECONDS
     killed = 0
     while not is_listening(place.socket):
         code, said = _run_server(place, options)
         killed += code in _KILLED
+        if code == _LOST_THE_RACE and time.monotonic() - started > _ANSWER_SECONDS and place.info():
+            raise ConfigError(f"embedded database: {said}, which does not answer; `niobe db stop` ends it")
         again = code in {0, _LOST_THE_RACE} or (code in _KILLED and killed < _STARTS)
         if not again or time.monotonic() > deadline:
             free = shutil.disk_usage(place.path).free / 1e6
@@ -75,15 +79,24 @@ def server_status(folder: Path) -> ServerInfo | None:
     return place.info() if is_listening(place.socket) else None
 
 
+def connections(folder: Path) -> int:
+    """How many connections the server on ``folder`` has, but the one that asks; 0 where none listens."""
+    from niobe.launchers.embedded.folder import DatabaseFolder
+    from niobe.launchers.embedded.wire import ask
+
+    answer = ask(DatabaseFolder(folder).socket, {"serverStatus": 1}) or {}
+    return max(0, answer.get("connections", {}).get("current", 1) - 1)
+
+
 def stop_server(folder: Path) -> bool:
     """Stop the server on ``folder`` and wait until its files are closed; False where none runs."""
     from niobe.launchers.embedded.folder import DatabaseFolder
 
-    found = server_status(folder)
+    place = DatabaseFolder(folder)
+    found = server_status(folder) or (place.info() if place.is_locked() else None)
     if not found:
         return False
     os.kill(found.pid, signal.SIGTERM)
-    place = DatabaseFolder(folder)
     deadline = time.monotonic() + _STOP_SECONDS
     while place.is_locked() and time.monotonic() < deadline:
         time.sleep(0.05)

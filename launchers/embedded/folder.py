@@ -21,13 +21,17 @@ _USER = "niobe"
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """The running server. tcp: host:port, or empty. started: ISO time, UTC. idle_minutes: 0 for never."""
+    """The running server. tcp: host:port, or empty. started: ISO time, UTC. idle_minutes: 0 for never.
+
+    version: of its code; empty for a server from before it was written down.
+    """
 
     pid: int
     socket: str
     started: str
     tcp: str = ""
     idle_minutes: float = 0.0
+    version: str = ""
 
 
 class DatabaseFolder:
@@ -51,10 +55,16 @@ class DatabaseFolder:
 
     @property
     def socket(self) -> Path:
-        """Where the server listens: in the folder or, where that path is too long, in a private one."""
+        """Where the server listens: in the folder or, where that path is too long, in a private one.
+
+        The private one depends on the environment, so where a server wrote down its own, that one counts.
+        """
         path = self.path / "mongo.sock"
         if len(str(path).encode()) <= _LONGEST_SOCKET_PATH:
             return path
+        info = self.info()
+        if info and Path(info.socket).exists():
+            return Path(info.socket)
         runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"niobe-{os.getuid()}"
         return runtime / f"{sha256(str(path).encode()).hexdigest()[:16]}.sock"
 

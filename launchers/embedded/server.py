@@ -22,6 +22,7 @@ from niobe.launchers.embedded.folder import DatabaseFolder, ServerInfo
 from niobe.launchers.embedded.scram import MECHANISM, Credentials, Login
 from niobe.launchers.embedded.storage.file import DatabaseFile
 from niobe.launchers.embedded.storage.snapshots import SnapshotKeeper, require_file
+from niobe.launchers.embedded.version import server_version
 from niobe.launchers.embedded.wire import (
     MAX_HANDSHAKE_BYTES,
     MAX_MESSAGE_BYTES,
@@ -67,6 +68,11 @@ class _Clients:
                 self._count -= 1
                 self._left = time.monotonic()
 
+    @property
+    def count(self) -> int:
+        """How many are connected."""
+        return self._count
+
     def idle_seconds(self) -> float:
         """Since when nobody is connected."""
         with self._lock:
@@ -92,7 +98,7 @@ class _Connection(socketserver.BaseRequestHandler):
                 return
             with service.room_for(header.size):
                 request = read_request(self.request, header)
-                self._answer(request, _run(service.engine, request, login))
+                self._answer(request, _run(service, request, login))
             if login is None or login.is_known:
                 limit, patience = MAX_MESSAGE_BYTES, None  # shaken hands: may be idle as long as it likes
 
@@ -102,14 +108,16 @@ class _Connection(socketserver.BaseRequestHandler):
             self.request.sendall(encode_reply(request, answer))
 
 
-def _run(engine: Engine, request: Request, login: Login | None) -> dict[str, object]:
+def _run(service: Service, request: Request, login: Login | None) -> dict[str, object]:
     try:
         answered = login.answer(request.command) if login else None
     except CommandError as error:
         return as_answer(error)
     if answered is not None:
         return {**answered, "ok": 1.0}
-    answer = engine.run(request.command)
+    if "serverStatus" in request.command:
+        return {"connections": {"current": service.clients.count}, "ok": 1.0}
+    answer = service.engine.run(request.command)
     if login and "saslSupportedMechs" in request.command:
         answer["saslSupportedMechs"] = [MECHANISM]
     return answer
@@ -229,7 +237,7 @@ def _address(server: _TcpServer) -> str:
 def _describe(folder: DatabaseFolder, tcp: list[_UnixServer | _TcpServer], idle_minutes: float) -> ServerInfo:
     address = _address(tcp[0]) if tcp and isinstance(tcp[0], _TcpServer) else ""
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    return ServerInfo(os.getpid(), str(folder.socket), started, address, idle_minutes)
+    return ServerInfo(os.getpid(), str(folder.socket), started, address, idle_minutes, server_version())
 
 
 def _wait(clients: _Clients, idle_minutes: float) -> None:

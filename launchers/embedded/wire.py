@@ -177,18 +177,22 @@ def encode_reply(request: Request, answer: Document) -> bytes:
     return _HEADER.pack(_HEADER.size + len(payload), 0, request.request_id, opcode) + payload
 
 
-def _encode_ping() -> bytes:
-    """The bytes of a ``ping``."""
-    payload = struct.pack("<IB", 0, 0) + bson.encode({"ping": 1, "$db": "admin"})
+def _encode_command(command: Document) -> bytes:
+    payload = struct.pack("<IB", 0, 0) + bson.encode({**command, "$db": "admin"})
     return _HEADER.pack(_HEADER.size + len(payload), 1, 0, OP_MSG) + payload
 
 
 def is_listening(path: Path) -> bool:
     """Whether a server at a socket path answers a ping: one that is dying still accepts connections."""
+    return ask(path, {"ping": 1}) is not None
+
+
+def ask(path: Path, command: Document) -> Document | None:
+    """What the server at a socket path answers to a short command; None where none does."""
     with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(ProtocolError, OSError):
         probe.settimeout(_PING_SECONDS)
         probe.connect(str(path))
-        probe.sendall(_encode_ping())
+        probe.sendall(_encode_command(command))
         header = read_header(probe, MAX_HANDSHAKE_BYTES)
-        return header is not None and read_request(probe, header) is not None
-    return False
+        return None if header is None else read_request(probe, header).command
+    return None
