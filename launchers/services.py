@@ -26,7 +26,6 @@ def ensure_database() -> str:
     """
     settings = Settings()
     home = settings.home.expanduser().resolve()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["NIOBE_HOME"] = str(home)
     if settings.mongo_uri and settings.mongo_uri != settings.embedded_uri:
         return settings.mongo_uri
