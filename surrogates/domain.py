@@ -1,15 +1,21 @@
-"""Where a surrogate may answer: elements it saw, and near enough to what it was trained on.
+"""Where a surrogate may answer, and how much less it knows there: elements, geometry, features and chemistry.
 
-Distance in a network's own representation after Janet et al., Chem. Sci. 10, 7913 (2019).
+Distance in a model's own representation after Janet et al., Chem. Sci. 10, 7913 (2019); it alone does not see
+a crystal that is squeezed, blown up or shaken (docs/benchmarks.md), so volume and contacts are judged against
+what the composition leads to expect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from niobe.surrogates.representations.composition import fractions
+from niobe.surrogates.representations.descriptor import geometry
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -17,16 +23,121 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 _REACH = 3.0
 _JUDGED = 2000
+_RIDGE = 1e-3
+_FEWEST = 12
+# Chosen by tests/benchmarks/test_domain.py: the share of training rows whose geometry is within reach, which
+# is farther by _FEW / n as n rows tell little of it; the powers of chemistry and distance that widen a std.
+_WITHIN, _FEW = 0.97, 10.0
+_CHEMISTRY, _DISTANCE = 1.0, 0.5
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Volume and contacts as the composition leads to expect them, and how far from that training rows lie.
+
+    weights: (103, 5) and offset: (5,), a linear fit on element fractions. whitening: (5, 5), of what it
+    leaves. reach: distance beyond which a geometry is unlike any trained on; infinite for few rows.
+    """
+
+    weights: FloatArray
+    offset: FloatArray
+    whitening: FloatArray
+    reach: float
+
+    @classmethod
+    def fit(cls, shares: FloatArray, rows: FloatArray) -> Geometry:
+        """From element fractions (n, 103) and ``geometry`` (n, 5)."""
+        from sklearn.covariance import LedoitWolf
+        from sklearn.linear_model import Ridge
+
+        fitted = Ridge(_RIDGE * len(rows)).fit(shares, rows)
+        left = rows - fitted.predict(shares)
+        spread = LedoitWolf(assume_centered=True).fit(left).covariance_ + 1e-6 * np.eye(rows.shape[1])
+        found = cls(fitted.coef_.T, fitted.intercept_, np.linalg.cholesky(np.linalg.inv(spread)), np.inf)
+        if len(rows) < _FEWEST:
+            return found
+        reach = (1 + _FEW / len(rows)) * float(np.quantile(found.distance(shares, rows), _WITHIN))
+        return cls(found.weights, found.offset, found.whitening, reach)
+
+    def distance(self, shares: FloatArray, rows: FloatArray) -> FloatArray:
+        """Mahalanobis distance (n,) of ``geometry`` (n, 5) from what fractions (n, 103) lead to expect."""
+        left = rows - shares @ self.weights - self.offset
+        return np.asarray(np.linalg.norm(left @ self.whitening, axis=1))
+
+
+@dataclass(frozen=True)
+class Chemistry:
+    """How often elements were seen together.
+
+    pairs: (103, 103), training rows that hold both elements; on the diagonal, either. usual: what the middle
+    one of the training rows lacks.
+    """
+
+    pairs: FloatArray
+    usual: float
+
+    @classmethod
+    def fit(cls, shares: FloatArray) -> Chemistry:
+        """From element fractions (n, 103)."""
+        present = (shares > 0).astype(float)
+        found = cls(present.T @ present, 1.0)
+        return cls(found.pairs, float(np.median(found.lacking(shares, own=True))))
+
+    def lacking(self, shares: FloatArray, *, own: bool = False) -> FloatArray:
+        """Mean of 1/√(1 + rows that hold both) over pairs of different atoms, from 1 (none) to 0. Shape (n,).
+
+        shares: (n, 103). own: they are training rows, which do not count for themselves.
+        """
+        rare = 1 / np.sqrt(np.maximum(1 + self.pairs - own, 1))
+        alone, same = shares.max(axis=1) > 1 - 1e-9, (shares**2) @ np.diag(rare)
+        both = np.einsum("ni,ij,nj->n", shares, rare, shares, optimize=True)
+        different = 1 - (shares**2).sum(axis=1)
+        return np.asarray(np.where(alone, same, (both - same) / np.where(alone, 1.0, different)))
 
 
 class Domain:
-    """Training rows, shape (n, d), and the elements seen."""
+    """What a surrogate was trained on.
 
-    def __init__(self, rows: FloatArray, elements: frozenset[str]) -> None:
-        self.rows, self.elements = rows, elements
+    rows: (n, d), a model's features. elements: symbols seen. chemistry, geometry: what is expected of both.
+    """
+
+    def __init__(
+        self, rows: FloatArray, elements: frozenset[str], chemistry: Chemistry, geometry: Geometry
+    ) -> None:
+        self.rows, self.elements, self.chemistry, self.geometry = rows, elements, chemistry, geometry
         self._mean, self._std = rows.mean(0), rows.std(0) + 1e-6
         self._search: Any = None
-        self._reach = float("inf")
+        self._reach, self._usual_gap = float("inf"), float("inf")
+
+    @classmethod
+    def fit(cls, structures: Sequence[Structure], rows: FloatArray) -> Domain:
+        """From training structures and their features (n, d)."""
+        shares = fractions(structures)
+        fitted = Geometry.fit(shares, geometry(structures))
+        return cls(rows, elements_of(structures), Chemistry.fit(shares), fitted)
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """What a checkpoint keeps, the elements aside."""
+        held = self.geometry
+        return {
+            "domain.rows": np.ascontiguousarray(self.rows),
+            "domain.pairs": self.chemistry.pairs,
+            "domain.weights": np.ascontiguousarray(held.weights),
+            "domain.offset": held.offset,
+            "domain.whitening": np.ascontiguousarray(held.whitening),
+            "domain.usual": np.array([held.reach, self.chemistry.usual]),
+        }
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, FloatArray], elements: Sequence[str]) -> Domain:
+        """From ``arrays`` and the elements. Raises ValueError for those of a Niobe that kept no geometry."""
+        if "domain.usual" not in arrays:
+            raise ValueError("a checkpoint of an older Niobe, whose domain saw no geometry; train it again")
+        names = ("weights", "offset", "whitening")
+        reach, usual = map(float, arrays["domain.usual"])
+        held = Geometry(*(arrays[f"domain.{name}"] for name in names), reach)
+        chemistry = Chemistry(arrays["domain.pairs"], usual)
+        return cls(arrays["domain.rows"], frozenset(elements), chemistry, held)
 
     def scaled(self, rows: FloatArray) -> FloatArray:
         """Rows with the training rows' mean and spread taken out."""
@@ -34,14 +145,38 @@ class Domain:
 
     def distance(self, rows: FloatArray) -> FloatArray:
         """Distance to the nearest training row over the reach; above 1 is outside. Shape (n,)."""
-        if self._search is None:
-            self._learn()
-        return np.asarray(self._search.kneighbors(self.scaled(rows), 1)[0][:, 0] / self._reach)
+        gaps = self._gaps(rows, 1)
+        return gaps / self._reach
 
     def holds(self, structures: Sequence[Structure], rows: FloatArray) -> NDArray[np.bool_]:
         """Which structures, with their rows, lie inside. Shape (n,)."""
         seen = np.array([{e.symbol for e in s.composition} <= self.elements for s in structures], dtype=bool)
-        return seen & (self.distance(rows) <= 1.0) if len(rows) else seen
+        if not len(rows):
+            return seen
+        usual = self.geometry.distance(fractions(structures), geometry(structures)) <= self.geometry.reach
+        return seen & usual & (self.distance(rows) <= 1.0)
+
+    def strain(
+        self, structures: Sequence[Structure], rows: FloatArray, *, trained: bool = False
+    ) -> FloatArray:
+        """How much wider than usual an interval has to be, at least 1: chemistry and distance. Shape (n,).
+
+        structures, rows: n, with their features (n, d). trained: they are training rows, which are compared
+        with the others.
+        """
+        if not len(rows):
+            return np.empty(0)
+        if len(self.rows) < 2:
+            return np.ones(len(rows))
+        lacking = self.chemistry.lacking(fractions(structures), own=trained) / self.chemistry.usual
+        apart = self._gaps(rows, 2 if trained else 1) / self._usual_gap
+        return np.asarray(np.maximum(lacking, 1.0) ** _CHEMISTRY * np.maximum(apart, 1.0) ** _DISTANCE)
+
+    def _gaps(self, rows: FloatArray, nearest: int) -> FloatArray:
+        """Distance (n,) to the nearest training row, or the second nearest."""
+        if self._search is None:
+            self._learn()
+        return np.asarray(self._search.kneighbors(self.scaled(rows), nearest)[0][:, -1])
 
     def _learn(self) -> None:
         """The reach: three times the gap that 90 % of training rows have to their nearest other."""
@@ -53,6 +188,7 @@ class Domain:
             some = scaled[:: max(len(scaled) // _JUDGED, 1)]
             gaps = self._search.kneighbors(some, 2)[0][:, 1]
             self._reach = _REACH * max(float(np.quantile(gaps, 0.9)), 1.0)
+            self._usual_gap = max(float(np.median(gaps)), 1.0)
 
 
 def elements_of(structures: Sequence[Structure]) -> frozenset[str]:

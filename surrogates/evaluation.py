@@ -55,6 +55,9 @@ def cross_validated(
     """Score over ``folds`` parts, each predicted by a surrogate trained on the others.
 
     Raises ValueError for fewer than 12 rows or more folds than rows.
+    name: of the model in the score. make: an untrained surrogate. structures, labels: n each, labels (n,)
+    in the target's unit; target: a surrogate's target by name. folds: parts. seed: of the parts and the
+    training.
     """
     if len(structures) < max(_MIN_ROWS, folds):
         raise ValueError(f"{len(structures)} rows; cross-validation needs at least {max(_MIN_ROWS, folds)}")
@@ -105,7 +108,11 @@ def compared(
     folds: int,
     seed: int,
 ) -> list[Score]:
-    """One score a model on the same folds, lowest error first; who answered for nobody is last."""
+    """One score a model on the same folds, lowest error first; who answered for nobody is last.
+
+    makers: an untrained surrogate by name. structures, labels: n each, labels (n,) in the target's unit;
+    target: a surrogate's target by name. folds: parts. seed: of the parts and the training.
+    """
     scores = [
         cross_validated(name, make, structures, target, labels, folds=folds, seed=seed)
         for name, make in makers.items()
@@ -160,6 +167,9 @@ def learning_curve(
     """Error on a fifth held out, by size of the part of the rest trained on; drawn anew each repeat.
 
     Raises ValueError where a size is above what is left to train on.
+    make: an untrained surrogate. structures, labels: n each, labels (n,) in the target's unit; target: a
+    surrogate's target by name. sizes: numbers of records. repeats: draws of the parts. seed: of draws and
+    trainings.
     """
     held = len(structures) // 5
     if max(sizes) > len(structures) - held or held < 1:

@@ -43,6 +43,7 @@ def origin_of(structures: Sequence[Structure], labels: Mapping[str, FloatArray],
     """What a checkpoint says of where it comes from: number and digest of its rows, seed and code.
 
     labels: shape (n,) each, by target, NaN unknown.
+    structures: n training rows.
     """
     digest = rows_digest(structures, labels)
     return {"rows": len(structures), "data": digest, "seed": seed, "code": code_version()}

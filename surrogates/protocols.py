@@ -41,6 +41,7 @@ class Surrogate(Protocol):
         """Train on n structures. Each target has shape (n,); NaN marks a label that is not known.
 
         Raises ValueError where a target has no known label or the wrong length.
+        targets: labels by name. seed: of everything random.
         """
 
     def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
@@ -65,6 +66,7 @@ class SurrogateKind(Protocol):
         """An untrained one. options: of its own; work: where an interrupted training goes on, if anywhere.
 
         Raises ValueError for an option that it does not have.
+        name: under which it is registered. members: of an ensemble. epochs: of training.
         """
 
     def load(self, folder: Path) -> Surrogate:
@@ -131,7 +133,10 @@ class Generator(Protocol):
     name: str
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
-        """At most n samples inside the request. Raises ValueError for a request it can never meet."""
+        """At most n samples inside the request. Raises ValueError for a request it can never meet.
+
+        request: what every sample lies inside. seed: of every draw.
+        """
 
 
 class TrainableGenerator(Generator, Protocol):
@@ -149,6 +154,7 @@ class TrainableGenerator(Generator, Protocol):
 
         weights: shape (n,), non-negative. stable: shape (n,), which of them show what a stable crystal is;
         without it those of weight 1/2 and above.
+        seed: of everything random.
         """
 
     def save(self, folder: Path) -> None:

@@ -90,6 +90,7 @@ def train(
 
     binary: which targets are classes (cross entropy instead of the loss). folder: where each epoch's state
     goes and from where an interrupted training goes on. tick: told of each epoch; False ends the training.
+    encoder: collates items. rows, valid: trained and judged on. settings: how. seed: of order and noise.
     """
     run = _Run(network, encoder, rows, valid, settings, seed, list(binary))
     if folder is not None:
@@ -269,7 +270,10 @@ def one_cycle(progress: float, warm: float) -> float:
 
 
 def loss_of(outputs: Tensor, labels: Tensor, loss: LossName, binary: Sequence[bool]) -> Tensor:
-    """Mean loss over known labels. outputs: (n, targets × LOSSES[loss]); labels: (n, targets)."""
+    """Mean loss over known labels. outputs: (n, targets × LOSSES[loss]); labels: (n, targets).
+
+    binary: which targets are classes.
+    """
     import torch
 
     shaped = outputs.reshape(len(labels), labels.shape[1], LOSSES[loss])
@@ -333,7 +337,10 @@ def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def embeddings(
     network: nn.Module, encoder: Encoder, items: Sequence[Item], device: str = "cpu"
 ) -> torch.Tensor:
-    """What the network's head sees for items, (n, d), on the CPU."""
+    """What the network's head sees for items, (n, d), on the CPU.
+
+    encoder: collates items. device: where the network is.
+    """
     import torch
 
     embed: Any = network.embed

@@ -29,6 +29,7 @@ def condition(
     """Properties and charges of the elements by role, which are there, fractions, target. (CONDITION,).
 
     Without ``fractions`` (one a role) the composition is left to the GAN, and a flag says so.
+    stable: whether it shows, or is to be, a stable crystal.
     """
     row = np.zeros(CONDITION)
     for role, symbol in enumerate(elements):

@@ -79,6 +79,8 @@ class CrystalGAN:
 
         ``report`` is told the finished steps and their total. Raises ValueError where no structure can be
         written in this representation.
+        weights: (n,), non-negative. stable: (n,), which show what a stable crystal is. seed: of weights,
+        draws and noise.
         """
         import torch
 
@@ -109,6 +111,7 @@ class CrystalGAN:
         compositions drawn among those inside. Of the geometries drawn for a skeleton the one with the widest
         closest contact is kept. Raises ValueError before training, for more than 5 elements, and for
         fractions that no composition has.
+        seed: of every draw.
         """
         from niobe.surrogates.gan.sampling import Sampler
 

@@ -36,7 +36,10 @@ class Skeleton(nn.Module):
         self.head = nn.Linear(_HIDDEN, representation.vocabulary)
 
     def likelihood(self, tokens: Tensor, condition: Tensor, allowed: Tensor) -> Tensor:
-        """Log-likelihood of token sequences (n, length), ``allowed`` (n, length, vocabulary). Shape (n,)."""
+        """Log-likelihood of token sequences (n, length), ``allowed`` (n, length, vocabulary). Shape (n,).
+
+        tokens: (n, length). condition: (n, c). allowed: (n, length, vocabulary).
+        """
         start = torch.full_like(tokens[:, :1], self.start)
         inputs = self._inputs(torch.cat([start, tokens[:, :-1]], dim=1), condition)
         hidden, _ = self.cell(inputs, torch.tanh(self.first(condition))[None])
@@ -50,6 +53,8 @@ class Skeleton(nn.Module):
         """Sequences (n, length); ``allowed(tokens, step)`` answers for m rows with a mask (m, vocabulary).
 
         Below 1 the ``temperature`` favours likely tokens.
+        condition: (n, c). noise: the generator that draws. allowed: a step's choices, (n, vocabulary), from
+        the tokens so far.
         """
         tokens = torch.full((len(condition), self.length), self.end)
         state = torch.tanh(self.first(condition))[None]
@@ -88,6 +93,11 @@ class Geometry(nn.Module):
     def forward(
         self, latent: Tensor, first: Tensor, features: Tensor, condition: Tensor, free: Tensor
     ) -> Tensor:
+        """Geometries (n, width) of skeletons, what they fix at 0.
+
+        latent: (n, latents). first: (n,), first tokens. features: (n, n_features). condition: (n, c). free:
+        (n, width).
+        """
         raw = self.body(torch.cat([latent, self.embed(first), features, condition], dim=1))
         pairs = nn.functional.normalize(raw[:, LATTICE:].reshape(len(raw), -1, 2), dim=-1)
         return torch.cat([raw[:, :LATTICE], pairs.flatten(1)], dim=1) * free
@@ -103,6 +113,7 @@ class Critic(nn.Module):
         self.body = _body(inputs, 1)
 
     def forward(self, geometry: Tensor, first: Tensor, features: Tensor, condition: Tensor) -> Tensor:
+        """geometry: (n, width). first: (n,), first tokens. features: (n, n_features). condition: (n, c)."""
         given = torch.cat([geometry, self.embed(first), features, condition], dim=1)
         score: Tensor = self.body(given).squeeze(-1)
         return score

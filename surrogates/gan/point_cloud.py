@@ -49,7 +49,10 @@ class PointCloud:
         return tokens, geometry
 
     def decode(self, tokens: IntArray, geometries: FloatArray, elements: tuple[str, ...]) -> list[Crystal]:
-        """See Representation.decode."""
+        """See Representation.decode.
+
+        tokens: (length,). geometries: (n, width). elements: symbols by role.
+        """
         found = [self._decode_one(tokens, geometry, elements) for geometry in geometries]
         return [crystal for crystal in found if crystal is not None]
 
@@ -69,7 +72,10 @@ class PointCloud:
         return Crystal(shape.matrix * (volume / shape.volume) ** (1 / 3), cloud, symbols)
 
     def allowed(self, tokens: IntArray, step: int, roles: int, most: int) -> BoolArray:
-        """See Representation.allowed: roles in order, none left out."""
+        """See Representation.allowed: roles in order, none left out.
+
+        tokens: (n, length), known before ``step``. roles: elements that must all be used. most: atoms.
+        """
         before = tokens[:, step - 1] if step else np.zeros(len(tokens), dtype=np.int64)
         numbers = np.arange(self.vocabulary)[None, :]
         next_role = before[:, None] + (1 if step else 0)

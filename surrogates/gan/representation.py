@@ -58,7 +58,10 @@ class Representation(Protocol):
         """Tokens (length,) and geometry (width,), elements in the order of roles; None where it has none."""
 
     def decode(self, tokens: IntArray, geometries: FloatArray, elements: tuple[str, ...]) -> list[Crystal]:
-        """Primitive cells of one skeleton in several geometries (n, width), without those that close up."""
+        """Primitive cells of one skeleton in several geometries (n, width), without those that close up.
+
+        tokens: (length,). elements: symbols by role.
+        """
 
     def allowed(self, tokens: IntArray, step: int, roles: int, most: int) -> BoolArray:
         """Which tokens may stand at ``step`` after ``tokens[:, :step]``; at least one. Shape (n, vocabulary).

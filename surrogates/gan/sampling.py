@@ -33,6 +33,7 @@ class Sampler:
     """Draws for one request from one seed.
 
     Raises ValueError for more than 5 elements, and for fractions that no composition has.
+    networks: trained. kind: the representation they write.
     """
 
     def __init__(self, networks: Networks, kind: Representation, request: SampleRequest, seed: int) -> None:

@@ -50,7 +50,10 @@ class SymmetricCrystals:
         return None if crystal is None else to_numbers(crystal)
 
     def decode(self, tokens: IntArray, geometries: FloatArray, elements: tuple[str, ...]) -> list[Crystal]:
-        """See Representation.decode."""
+        """See Representation.decode.
+
+        tokens: (length,). geometries: (n, width). elements: symbols by role.
+        """
         numbers = tokens[1:][tokens[1:] != END] - GROUPS
         letters = [LETTERS[number] for number in numbers // MAX_ROLES]
         symbols = [elements[role] for role in numbers % MAX_ROLES]
@@ -58,7 +61,11 @@ class SymmetricCrystals:
         return decode(int(tokens[0]) + 1, letters, symbols, free[:, : len(letters)], geometries[:, :LATTICE])
 
     def allowed(self, tokens: IntArray, step: int, roles: int, most: int) -> BoolArray:
-        """See Representation.allowed: letters of the group, none before the last, no fixed one twice."""
+        """See Representation.allowed: letters of the group, none before the last, no fixed one twice.
+
+        tokens: (n, length), known before ``step``. roles: elements that must all be used. most: atoms in
+        the primitive cell.
+        """
         mask = np.zeros((len(tokens), self.vocabulary), dtype=bool)
         if step == 0:
             mask[:, :GROUPS] = _smallest_cells() <= most

@@ -71,6 +71,7 @@ class Trainer:
         """Train for ``steps``; the last tenth's mean critic gap and log-likelihood of a skeleton.
 
         The rates fall linearly to nothing. ``report`` is told the finished steps and their total.
+        examples: what is drawn from. batch: examples a step.
         """
         sums, counted = {"critic_gap": 0.0, "log_likelihood": 0.0}, 0
         optimisers = (self._skeleton_step, self._geometry_step, self._critic_step)

@@ -170,6 +170,7 @@ def decode(
 
     free: (n, orbits, 3); lattices: (n, 6), as in SymmetricCrystal. Empty where a fixed position
     is taken twice.
+    space_group: its number. letters, symbols: of each orbit.
     """
     chosen = [positions(space_group)[letter] for letter in letters]
     fixed = [letter for letter, position in zip(letters, chosen, strict=True) if position.is_fixed]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
 from niobe.surrogates.calibration import Scaling, Sharpness, conformal_scaling, platt_scaling
-from niobe.surrogates.domain import Domain, elements_of
+from niobe.surrogates.domain import Domain
 from niobe.surrogates.identity import origin_of
 from niobe.surrogates.models.targets import PROBABILITIES, Constant, checked, constant
 from niobe.surrogates.protocols import FloatArray, Prediction, refuse_options
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _FLOOR = 0.02
 _CERTAIN = 0.02
 _MANY = 2000
+_ENOUGH = 20
 RowsOf = Callable[[Sequence["Structure"]], FloatArray]
 ROWS: dict[str, RowsOf] = {"gbt": descriptor, "gbt_magpie": magpie}
 
@@ -44,7 +45,11 @@ class _Ensemble:
 
 
 class BoostedTrees:
-    """One bagged ensemble a target; abstains far from all it was trained on and for elements it never saw."""
+    """One bagged ensemble a target; abstains far from all it was trained on and for elements it never saw.
+
+    name: a key of ROWS, or any with ``rows`` given. members: of each ensemble. epochs: a third of the trees
+    of a member. rows: structures to features (n, d).
+    """
 
     def __init__(self, name: str = "gbt", *, members: int, epochs: int, rows: RowsOf | None = None) -> None:
         self.name, self._members, self._epochs = name, members, epochs
@@ -53,18 +58,25 @@ class BoostedTrees:
         self._seed = 0
         self._learned_from: dict[str, Any] = {}
         self._domain: Domain | None = None
+        self._strain = np.empty(0)
         self._ensembles: dict[str, _Ensemble | Constant] = {}
 
     @classmethod
     def make(
         cls, name: str, *, members: int, epochs: int, options: Mapping[str, Any], work: Path | None
     ) -> BoostedTrees:
-        """See SurrogateKind.make."""
+        """See SurrogateKind.make.
+
+        name: of the model. members, epochs: as in the class. options, work: none are taken.
+        """
         refuse_options(name, options)
         return cls(name, members=members, epochs=epochs)
 
     def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
-        """See Surrogate.fit."""
+        """See Surrogate.fit.
+
+        structures: n. targets: labels (n,) by name, NaN unknown. seed: of bags and trees.
+        """
         self.fit_rows(structures, self._rows_of(structures), checked(structures, targets), seed=seed)
 
     def fit_rows(
@@ -75,8 +87,12 @@ class BoostedTrees:
         *,
         seed: int,
     ) -> None:
-        """``fit`` for structures whose rows (n, d) are known, with checked targets."""
-        self._domain = Domain(rows, elements_of(structures))
+        """``fit`` for structures whose rows (n, d) are known, with checked targets.
+
+        seed: of bags and trees.
+        """
+        self._domain = Domain.fit(structures, rows)
+        self._strain = self._domain.strain(structures, rows, trained=True)
         self._targets, self._seed, self._ensembles = dict(targets), seed, {}
         self._learned_from = origin_of(structures, targets, seed)
         self._fitted()
@@ -96,7 +112,7 @@ class BoostedTrees:
         rng = np.random.default_rng(self._seed)
         bags = [rng.integers(0, len(y), len(y)) for _ in range(self._members)]
         models = [self._tree(len(y), rng).fit(x[bag], y[bag]) for bag in bags]
-        return _calibrated(name, models, bags, x, y)
+        return _calibrated(name, models, bags, x, y, self._strain[known])
 
     def _tree(self, rows: int, rng: np.random.Generator) -> Any:
         """Exact trees for few rows, trees on histograms for many."""
@@ -121,7 +137,8 @@ class BoostedTrees:
     def predict_rows(self, structures: Sequence[Structure], rows: FloatArray) -> dict[str, Prediction]:
         """``predict`` for structures whose rows (n, d) are known."""
         inside = self._known_domain().holds(structures, rows)
-        return {name: _predict(name, model, rows, inside) for name, model in self._fitted().items()}
+        strain = self._known_domain().strain(structures, rows)
+        return {name: _predict(name, model, rows, inside, strain) for name, model in self._fitted().items()}
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
         """The standardised rows."""
@@ -137,7 +154,8 @@ class BoostedTrees:
         from safetensors.numpy import save_file
 
         domain = self._known_domain()
-        tensors = {f"target.{name}": labels for name, labels in self._targets.items()} | {"rows": domain.rows}
+        tensors = {f"target.{name}": labels for name, labels in self._targets.items()} | domain.arrays()
+        tensors["strain"] = self._strain
         contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
         save_file(contiguous, str(folder / "surrogate.safetensors"))
         settings = {
@@ -158,23 +176,34 @@ class BoostedTrees:
         settings = json.loads((folder / "surrogate.json").read_text())
         tensors = load_file(str(folder / "surrogate.safetensors"))
         model = cls(settings["model"], members=settings["members"], epochs=settings["epochs"], rows=rows)
-        model._domain = Domain(tensors.pop("rows"), frozenset(settings["elements"]))
-        model._targets = {key.removeprefix("target."): tensors[key] for key in sorted(tensors)}
+        model._domain, model._strain = Domain.restored(tensors, settings["elements"]), tensors["strain"]
+        model._targets = {
+            key.removeprefix("target."): tensors[key] for key in sorted(tensors) if key.startswith("target.")
+        }
         model._seed, model._learned_from = settings["seed"], settings.get("learned_from", {})
         return model
 
 
 def _calibrated(
-    name: str, models: list[Any], bags: list[NDArray[np.int64]], x: FloatArray, y: FloatArray
+    name: str,
+    models: list[Any],
+    bags: list[NDArray[np.int64]],
+    x: FloatArray,
+    y: FloatArray,
+    strain: FloatArray,
 ) -> _Ensemble:
-    """By what members say of rows outside their bags."""
+    """By what members say of rows outside their bags. x: (n, d); y, strain: (n,)."""
     answers = np.array([model.predict(x) for model in models])
     outside = np.array([~np.isin(np.arange(len(y)), bag) for bag in bags])
-    judged = outside.any(axis=0)
+    # Members that grew on a row disagree with those that did not the more, the worse these are: a spread over
+    # both would excuse every error, so that only members outside count, two of them where there are enough.
+    several = outside.sum(axis=0) > 1
+    judged = several if several.sum() >= _ENOUGH else outside.any(axis=0)
     held = np.where(outside, answers, np.nan)[:, judged]
     said, truth = np.nanmean(held, axis=0), y[judged]
-    spread, fallback = answers.std(axis=0)[judged], max(float(y.std()), _FLOOR)
-    scaling = conformal_scaling(said - truth, spread, fallback=fallback)
+    spread = np.nanstd(held, axis=0) if several.sum() >= _ENOUGH else answers.std(axis=0)[judged]
+    fallback = max(float(y.std()), _FLOOR)
+    scaling = conformal_scaling((said - truth) / strain[judged], spread, fallback=fallback)
     is_class = name in PROBABILITIES
     return _Ensemble(models, scaling, platt_scaling(_clipped(said), truth) if is_class else Sharpness())
 
@@ -184,13 +213,14 @@ def _clipped(probability: FloatArray) -> FloatArray:
 
 
 def _predict(
-    name: str, model: _Ensemble | Constant, rows: FloatArray, inside: NDArray[np.bool_]
+    name: str, model: _Ensemble | Constant, rows: FloatArray, inside: NDArray[np.bool_], strain: FloatArray
 ) -> Prediction:
+    """rows: (n, d); inside, strain: (n,)."""
     if isinstance(model, Constant):
         mean, std = np.full(len(rows), model.mean), np.full(len(rows), model.std)
     else:
         answers = np.array([member.predict(rows) for member in model.members])
-        mean, std = answers.mean(0), model.scaling(answers.std(0))
+        mean, std = answers.mean(0), model.scaling(answers.std(0)) * strain
         if name in PROBABILITIES:
             mean = model.sharpness(_clipped(mean))
     return Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
 from niobe.surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
-from niobe.surrogates.domain import Domain, elements_of
+from niobe.surrogates.domain import Domain
 from niobe.surrogates.identity import origin_of
 from niobe.surrogates.models.recipes import RECIPES, Recipe
 from niobe.surrogates.models.targets import PROBABILITIES, Baseline, Constant, checked, constant
@@ -51,6 +51,7 @@ class NeuralSurrogate:
     options: arguments of the network (width, layers, …) and of its encoder, and the ``rate``. training:
     how, ``epochs`` aside. work: a folder in which an interrupted ``fit`` goes on. Raises ValueError for an
     unknown recipe or option.
+    name: a key of RECIPES. members: networks of the ensemble. epochs: of each.
     """
 
     def __init__(
@@ -79,11 +80,17 @@ class NeuralSurrogate:
     def make(
         cls, name: str, *, members: int, epochs: int, options: Mapping[str, Any], work: Path | None
     ) -> NeuralSurrogate:
-        """See SurrogateKind.make."""
+        """See SurrogateKind.make.
+
+        name, members, epochs, options, work: as in the class.
+        """
         return cls(name, members=members, epochs=epochs, options=options, work=work)
 
     def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
-        """See Surrogate.fit. A tenth of the rows is held back for calibration."""
+        """See Surrogate.fit. A tenth of the rows is held back for calibration.
+
+        structures: n. targets: labels (n,) by name, NaN unknown. seed: of held rows, weights and batches.
+        """
         known = checked(structures, targets)
         self._learned_from = origin_of(structures, known, seed)
         constants = {name: constant(name, labels) for name, labels in known.items()}
@@ -93,9 +100,10 @@ class NeuralSurrogate:
         held = held_rows(len(items), seed)
         self._train(items, shares, learned, held, seed)
         embedded = self._embedded(items)
+        self._domain = Domain.fit(structures, embedded[0])
+        strain = self._domain.strain([structures[i] for i in held], embedded[0][held], trained=True)
         held_labels = {name: labels[held] for name, labels in learned.items()}
-        self._calibrate([rows[held] for rows in embedded], shares[held], held_labels)
-        self._domain = Domain(embedded[0], elements_of(structures))
+        self._calibrate([rows[held] for rows in embedded], shares[held], held_labels, strain)
 
     def _train(
         self,
@@ -136,7 +144,11 @@ class NeuralSurrogate:
         return network.eval()
 
     def _calibrate(
-        self, embedded: Sequence[FloatArray], shares: FloatArray, labels: Mapping[str, FloatArray]
+        self,
+        embedded: Sequence[FloatArray],
+        shares: FloatArray,
+        labels: Mapping[str, FloatArray],
+        strain: FloatArray,
     ) -> None:
         for name, (mean, spread) in self._answers(embedded, shares).items():
             truth, head = labels[name], self._heads[name]
@@ -144,7 +156,7 @@ class NeuralSurrogate:
             if name in PROBABILITIES:
                 head = replace(head, sharpness=platt_scaling(mean[known], truth[known]))
             else:
-                errors = mean[known] - truth[known]
+                errors = (mean[known] - truth[known]) / strain[known]
                 scaling = conformal_scaling(errors, spread[known], fallback=head.baseline.scale)
                 head = replace(head, scaling=scaling)
             self._heads[name] = head
@@ -183,22 +195,26 @@ class NeuralSurrogate:
             return {name: Prediction(empty, empty, np.empty(0, dtype=bool)) for name in names}
         embedded = self._embedded(self._recipe.encoder.encode(structures))
         inside = self._known_domain().holds(structures, embedded[0])
+        strain = self._known_domain().strain(structures, embedded[0])
         found = {
             name: (np.full(len(structures), answer.mean), np.full(len(structures), answer.std))
             for name, answer in self._constants.items()
         }
         for name, (mean, spread) in self._answers(embedded, fractions(structures)).items():
-            found[name] = self._honest(name, mean, spread)
+            found[name] = self._honest(name, mean, spread, strain)
         return {
             name: Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)
             for name, (mean, std) in found.items()
         }
 
-    def _honest(self, name: str, mean: FloatArray, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _honest(
+        self, name: str, mean: FloatArray, spread: FloatArray, strain: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Calibrated mean and std of one target, from its mean, spread and strain, each (n,)."""
         head = self._heads[name]
         if name in PROBABILITIES:
             return np.clip(head.sharpness(mean), _CERTAIN, 1 - _CERTAIN), spread + _CERTAIN
-        return mean, head.scaling(spread)
+        return mean, head.scaling(spread) * strain
 
     def member_means(self, structures: Sequence[Structure]) -> dict[str, FloatArray]:
         """Each member's own prediction by learned target, (members, n), uncalibrated."""
@@ -228,9 +244,7 @@ class NeuralSurrogate:
         for member, network in enumerate(self._networks):
             save_model(network, str(folder / f"member-{member}.safetensors"))
         arrays = {f"weights.{name}": head.baseline.weights for name, head in self._heads.items()}
-        save_file(
-            {"domain": np.ascontiguousarray(domain.rows)} | arrays, str(folder / "surrogate.safetensors")
-        )
+        save_file(domain.arrays() | arrays, str(folder / "surrogate.safetensors"))
         settings = {
             "model": self.name,
             "code": self._recipe.code,
@@ -272,7 +286,7 @@ class NeuralSurrogate:
         model._heads = {
             name: _head(note, arrays[f"weights.{name}"]) for name, note in settings["heads"].items()
         }
-        model._domain = Domain(arrays["domain"], frozenset(settings["elements"]))
+        model._domain = Domain.restored(arrays, settings["elements"])
         for member in range(settings["members"]):
             network = model._untrained(0)
             load_model(network, str(folder / f"member-{member}.safetensors"))
@@ -292,6 +306,8 @@ def combined(
     """Mean and spread, each (n,), of members' outputs (members, n, outputs a target).
 
     A member's own variance (Gaussian loss) or interval (quantile loss) is added to the members' variance.
+    raw: standardised outputs. name: the target's. baseline: what is restored. shares: element fractions (n,
+    103).
     """
     if name in PROBABILITIES:
         chance = 1 / (1 + np.exp(-raw[:, :, 0]))

@@ -44,12 +44,18 @@ class PriorSurrogate:
     def make(
         cls, name: str, *, members: int, epochs: int, options: Mapping[str, Any], work: Path | None
     ) -> PriorSurrogate:
-        """See SurrogateKind.make."""
+        """See SurrogateKind.make.
+
+        name: of the model. members, epochs: of the correction. options, work: none are taken.
+        """
         refuse_options(name, options)
         return cls(members=members, epochs=epochs)
 
     def fit(self, structures: Sequence[Structure], targets: Mapping[str, FloatArray], *, seed: int) -> None:
-        """See Surrogate.fit."""
+        """See Surrogate.fit.
+
+        structures: n. targets: labels (n,) by name, NaN unknown. seed: of bags and trees.
+        """
         known = checked(structures, targets)
         rows = potential_rows(structures)
         if ENERGY in known:

@@ -60,7 +60,10 @@ class Baseline:
 
     @classmethod
     def fit(cls, name: str, rows: FloatArray, labels: FloatArray, *, ridge: float = _RIDGE) -> Baseline:
-        """From fractions (n, 103) and labels (n,), NaN unknown; ``ridge`` a row. Classes get none."""
+        """From fractions (n, 103) and labels (n,), NaN unknown; ``ridge`` a row. Classes get none.
+
+        name: the target's. rows, labels: n each.
+        """
         from sklearn.linear_model import Ridge
 
         if name in PROBABILITIES:

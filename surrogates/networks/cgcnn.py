@@ -24,7 +24,10 @@ class GatedConvolution(nn.Module):
         self.norm_atoms = nn.BatchNorm1d(width)
 
     def forward(self, atoms: Tensor, batch: dict[str, Tensor], edges: Tensor) -> Tensor:
-        """atoms: (n, width); edges: (e, 41)."""
+        """atoms: (n, width); edges: (e, 41).
+
+        batch: of GraphEncoder.
+        """
         gate, core = self.norm_pairs(self._pairs(atoms, batch, edges)).chunk(2, dim=1)
         message = torch.sigmoid(gate) * nn.functional.softplus(core)
         met = sum_by(message, batch["center"], len(atoms))
@@ -40,7 +43,10 @@ class GatedConvolution(nn.Module):
 
 
 class Cgcnn(nn.Module):
-    """92 element features, 3 convolutions of width 64 and one hidden layer of 128, as published."""
+    """92 element features, 3 convolutions of width 64 and one hidden layer of 128, as published.
+
+    outputs: numbers a structure. layers: convolutions. cutoff: where the grid of distances ends, Å.
+    """
 
     table: Tensor
 

@@ -41,7 +41,10 @@ class ElemNet(nn.Module):
 
 
 class PeriodicTableCNN(nn.Module):
-    """Convolutions over the periodic table, a channel a block. Zheng et al., Chem. Sci. 9, 8426 (2018)."""
+    """Convolutions over the periodic table, a channel a block. Zheng et al., Chem. Sci. 9, 8426 (2018).
+
+    outputs: numbers a structure. width: channels of a convolution. layers: convolutions.
+    """
 
     def __init__(self, outputs: int, *, width: int = 48, layers: int = 3) -> None:
         super().__init__()

@@ -32,13 +32,20 @@ class SchNetInteraction(nn.Module):
         self.update = nn.Sequential(nn.Linear(width, width), ShiftedSoftplus(), nn.Linear(width, width))
 
     def forward(self, atoms: Tensor, batch: dict[str, Tensor], edges: Tensor, faded: Tensor) -> Tensor:
-        """atoms: (n, width); edges: (e, basis); faded: (e, 1)."""
+        """atoms: (n, width); edges: (e, basis); faded: (e, 1).
+
+        batch: of GraphEncoder.
+        """
         message = self.sent(atoms).index_select(0, batch["neighbour"]) * self.filter(edges) * faded
         return atoms + self.update(sum_by(message, batch["center"], len(atoms)))
 
 
 class SchNet(nn.Module):
-    """Embedding, interactions and an atomwise output that is averaged over atoms."""
+    """Embedding, interactions and an atomwise output that is averaged over atoms.
+
+    outputs: numbers a structure. width: of an atom's state. layers: interactions. cutoff: Å. basis:
+    Gaussians.
+    """
 
     def __init__(
         self, outputs: int, *, width: int = 64, layers: int = 3, cutoff: float = 6.0, basis: int = 60
@@ -108,7 +115,10 @@ class PhysNetModule(nn.Module):
         self.activation = ShiftedSoftplus()
 
     def forward(self, atoms: Tensor, batch: dict[str, Tensor], edges: Tensor) -> tuple[Tensor, Tensor]:
-        """atoms: (n, width); edges: (e, basis) -> refined atoms and their readings, (n, width) each."""
+        """atoms: (n, width); edges: (e, basis) -> refined atoms and their readings, (n, width) each.
+
+        batch: of GraphEncoder.
+        """
         seen = self.activation(atoms)
         sent = self.activation(self.other(seen)).index_select(0, batch["neighbour"]) * self.mask(edges)
         message = self.activation(self.own(seen)) + sum_by(sent, batch["center"], len(atoms))
@@ -121,6 +131,8 @@ class PhysNet(nn.Module):
     """Modules in a row whose atomwise outputs add up; averaged over atoms, since targets are per atom.
 
     The modules' output layers are one layer on their readings side by side, which is the same sum.
+    outputs: numbers a structure. width: of an atom's state. layers: modules. cutoff: Å. basis: radial
+    functions.
     """
 
     def __init__(

@@ -25,7 +25,10 @@ def fade(distances: Tensor, cutoff: float) -> Tensor:
 
 
 class GaussianBasis(nn.Module):
-    """Gaussians on a grid of distances: (edges,) Å -> (edges, size)."""
+    """Gaussians on a grid of distances: (edges,) Å -> (edges, size).
+
+    start, stop: of the grid, Å. size: Gaussians. width: of each, Å; the grid's step if left out.
+    """
 
     centers: Tensor
 

@@ -20,7 +20,10 @@ READOUTS = ("mean", "attention")
 
 
 class MomentLayer(nn.Module):
-    """One convolution: (atoms, width) -> (atoms, width)."""
+    """One convolution: (atoms, width) -> (atoms, width).
+
+    width: of an atom's state. basis: radial functions. channels: of the moments. activation: a module.
+    """
 
     def __init__(self, width: int, basis: int, channels: int, activation: str) -> None:
         super().__init__()
@@ -34,6 +37,7 @@ class MomentLayer(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, atoms: Tensor, batch: dict[str, Tensor], edges: Tensor, sphere: Tensor) -> Tensor:
+        """atoms: (n, width). batch: of GraphEncoder. edges: (e, basis). sphere: (e, 8), harmonics."""
         normed = self.norm(atoms)
         sent = self.neighbour(normed).index_select(0, batch["neighbour"])
         met = self.center(normed).index_select(0, batch["center"])
@@ -54,7 +58,11 @@ class MomentLayer(nn.Module):
 
 
 class MomentNet(nn.Module):
-    """Graph, composition and volume to ``outputs`` numbers a structure."""
+    """Graph, composition and volume to ``outputs`` numbers a structure.
+
+    outputs: numbers a structure. width: of an atom's state. layers: convolutions. cutoff: Å. basis: radial
+    functions. channels: of the moments. readout: mean or attention. activation: silu, gelu or relu.
+    """
 
     properties: Tensor
 

@@ -11,7 +11,10 @@ N_GROUPS, N_LETTERS = 231, 28
 
 
 class WyckoffRNN(nn.Module):
-    """GRU over (element, letter, share of atoms) that starts from the space group. Cho et al., EMNLP 2014."""
+    """GRU over (element, letter, share of atoms) that starts from the space group. Cho et al., EMNLP 2014.
+
+    outputs: numbers a structure. width: of the state. layers: of the recurrent network.
+    """
 
     def __init__(self, outputs: int, *, width: int = 64, layers: int = 1) -> None:
         super().__init__()

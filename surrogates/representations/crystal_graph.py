@@ -6,7 +6,6 @@ as the last one kept are kept too, so the graph depends on no order or orientati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,8 +119,3 @@ def to_structure(graph: CrystalGraph) -> Structure:
     return Structure(
         Lattice(solution[atoms:]), graph.numbers.tolist(), solution[:atoms], coords_are_cartesian=True
     )
-
-
-def crystal_graphs(structures: Sequence[Structure], *, cutoff: float, neighbours: int) -> list[CrystalGraph]:
-    """One graph a structure, as ``crystal_graph``."""
-    return [crystal_graph(structure, cutoff=cutoff, neighbours=neighbours) for structure in structures]

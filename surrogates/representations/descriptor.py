@@ -1,4 +1,4 @@
-"""A global descriptor: composition statistics and smoothed pair distances. Invariant by construction.
+"""Global descriptors: composition and smoothed pair distances, and the geometry a domain is judged by.
 
 Invariant under rotation, translation, permutation, cell choice and supercell (all sums are per atom);
 smooth in the coordinates, since every pair is weighted by a cutoff function.
@@ -7,11 +7,15 @@ smooth in the coordinates, since every pair is weighted by a cutoff function.
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from niobe.surrogates.representations.composition import N_ELEMENTS
+from niobe.surrogates.representations.elements import atomic_volume, radius
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -21,6 +25,9 @@ CUTOFF = 6.0
 _GRID = np.linspace(0.6, 2.6, 21)
 _WIDTH = 0.1
 _DEFAULT_RADIUS = 1.5
+N_GEOMETRY = 5
+_CONTACTS = 5.0  # Å; an atom with nobody nearer counts as one at that distance
+_SHELL = 0.15  # of the sum of the radii: how far beyond the nearest a neighbour still counts
 
 
 @functools.cache
@@ -74,3 +81,42 @@ def _pairs(structure: Structure, rows: FloatArray) -> FloatArray:
     return np.concatenate(
         [(smeared * weight[:, None]).sum(0) / atoms for weight in (1 + 0 * like, like, polarity)]
     )
+
+
+def geometry(structures: Sequence[Structure]) -> FloatArray:
+    """Volume and contacts of structures, shape (n, 5).
+
+    Log of the volume over the atoms' own; the least, the mean and the deviation over atoms of the closest
+    contact over the sum of two radii; log of the mean number of neighbours about as near as the nearest.
+    Raises ValueError for a structure that is not sound.
+    """
+    return np.array([_geometry(structure) for structure in structures]).reshape(-1, N_GEOMETRY)
+
+
+def _geometry(structure: Structure) -> list[float]:
+    from vesin import NeighborList
+
+    _require_sound(structure)
+    numbers, lattice = np.array(structure.atomic_numbers), np.ascontiguousarray(structure.lattice.matrix)
+    volumes, radii = _sizes()
+    search = NeighborList(cutoff=_CONTACTS, full_list=True, n_threads=1)
+    center, neighbour, apart = search.compute(structure.frac_coords % 1.0 @ lattice, lattice, True, "ijd")
+    own = radii[numbers]
+    contacts = apart / (own[center] + own[neighbour])
+    closest = _CONTACTS / (2 * own)
+    np.minimum.at(closest, center, contacts)
+    near = np.exp(-(((contacts - closest[center]) / _SHELL) ** 2)).sum() / len(numbers)
+    volume = np.log(abs(np.linalg.det(lattice)) / volumes[numbers].sum())
+    return [volume, closest.min(), closest.mean(), closest.std(), np.log1p(near)]
+
+
+@functools.cache
+def _sizes() -> tuple[FloatArray, FloatArray]:
+    """Volume (Å³) and radius (Å) of an atom by atomic number, (104,) each; 1 for 0."""
+    from pymatgen.core import Element
+
+    symbols = [Element.from_Z(z).symbol for z in range(1, N_ELEMENTS + 1)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No data available", UserWarning)
+        volumes, radii = ([1.0, *map(of, symbols)] for of in (atomic_volume, radius))
+    return np.array(volumes), np.array(radii)
