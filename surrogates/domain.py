@@ -133,9 +133,9 @@ class Domain:
         """From ``arrays`` and the elements. Raises ValueError for those of a Niobe that kept no geometry."""
         if "domain.usual" not in arrays:
             raise ValueError("a checkpoint of an older Niobe, whose domain saw no geometry; train it again")
-        names = ("weights", "offset", "whitening")
+        weights, offset, whitening = (arrays[f"domain.{n}"] for n in ("weights", "offset", "whitening"))
         reach, usual = map(float, arrays["domain.usual"])
-        held = Geometry(*(arrays[f"domain.{name}"] for name in names), reach)
+        held = Geometry(weights, offset, whitening, reach)
         chemistry = Chemistry(arrays["domain.pairs"], usual)
         return cls(arrays["domain.rows"], frozenset(elements), chemistry, held)
 

@@ -22,7 +22,7 @@ SEED = 7
 COMMAND = "python -m pytest tests/benchmarks/test_domain.py -m benchmark"
 TRAIN, TEST, FEW, SHAKEN = 1200, 300, 60, 0.6
 CLASSES = ("oxide", "halide", "chalcogenide", "pnictide")
-MODELS = {"gbt": {"members": 4, "epochs": 60}, "moments": {"members": 2, "epochs": 8}}
+MODELS = {"gbt": (4, 60), "moments": (2, 8)}  # members and epochs
 Indices = NDArray[np.int64]
 
 
@@ -40,7 +40,8 @@ def shaken(structure: Structure, rng: np.random.Generator) -> Structure:
 
 
 def fitted(model: str, data: Materials, rows: Indices) -> Surrogate:
-    found = make_surrogate(model, **MODELS[model])
+    members, epochs = MODELS[model]
+    found = make_surrogate(model, members=members, epochs=epochs)
     found.fit([data.structures[i] for i in rows], {TARGET: data.e_form[rows]}, seed=SEED)
     return found
 
