@@ -50,7 +50,7 @@ def seed_records(
 
     entries: what the campaign's sources hold, in the order in which they shall be recomputed.
     """
-    from niobe.loop.generators.prototypes import elemental_references
+    from niobe.loop.generators.elements import elemental_references
 
     excluded, seen = SeenStructures(excluded_structures(spec)), SeenStructures()
     records: list[StructureRecord] = []

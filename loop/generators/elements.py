@@ -3,23 +3,52 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.generators.prototypes import decorated_prototypes
+from niobe.loop.generators.prototypes import decorated_prototypes, known_in
+from niobe.surrogates.representations.elements import solid_volume
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    from pymatgen.core import Element, Structure
 
+_HELIUM = 2
 MOST_ATOMS = 34
 """In the primitive cell: up to clathrates; α-Mn has 29 and sulphur 32."""
-MOST_ASKED = 5
-WINDOW = 0.15
-"""eV/atom: by how much a cheap potential may err between two structures of an element, nearly always."""
+_SMALL = 8
+"""Atoms in a primitive cell up to which a prototype is tried for all metals, or for all others."""
+_SIMPLE = frozenset({"A_cI2_229_a", "A_cF4_225_a", "A_hP2_194_c", "A_cF8_227_a"})
 BONDS = {"H": 0.75, "N": 1.10, "O": 1.22, "F": 1.42, "Cl": 2.00, "Br": 2.29, "I": 2.70}
 """Å, in the molecules of two atoms that these elements consist of (CRC Handbook)."""
-_AVOGADRO_A3 = 0.6022  # Å³ an atom in a cm³/mol
+
+
+def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]:
+    """What the oracle is asked for each element, so that the lowest is its reference; with labels.
+
+    Those of ``elemental_candidates`` that the element is likely to crystallise in: bcc, fcc, hcp and diamond;
+    small cells known of any metal for a metal, of any other element for one of these; larger ones known of an
+    element of its group; molecules.
+    """
+    return [
+        pair
+        for element in elements
+        for pair in elemental_candidates(element)
+        if pair[0].split()[1] != element or _likely(element, pair[0].split()[0], len(pair[1]))
+    ]
+
+
+def _likely(element: str, label: str, n_atoms: int) -> bool:
+    from pymatgen.core import Element
+
+    own, other = Element(element), Element(known_in(label))
+    if n_atoms > _SMALL:
+        return own.group == other.group and own.is_actinoid == other.is_actinoid
+    return label in _SIMPLE or _no_metal(own) == _no_metal(other)
+
+
+def _no_metal(element: Element) -> bool:
+    """Of the p block, hydrogen or helium: covalent, molecular, or of odd packings such as gallium's."""
+    return element.block == "p" or element.Z <= _HELIUM
 
 
 def elemental_candidates(element: str) -> list[tuple[str, Structure]]:
@@ -32,13 +61,6 @@ def elemental_candidates(element: str) -> list[tuple[str, Structure]]:
     for _, structure in found:
         structure.scale_lattice(volume * len(structure))
     return found
-
-
-def solid_volume(element: str) -> float:
-    """Å³ an atom, by the molar volume that pymatgen knows, or 20."""
-    from pymatgen.core import Element
-
-    return float(Element(element).molar_volume or 12.0) / _AVOGADRO_A3
 
 
 def molecular_crystals(element: str) -> list[tuple[str, Structure]]:
@@ -72,20 +94,3 @@ def _along(bond: float, *edges: float) -> list[float]:
     """Where an atom lies half a bond from the origin, on the diagonal of the axes with an edge (Å)."""
     used = sum(edge > 0 for edge in edges)
     return [bond / 2 / math.sqrt(used) / edge if edge else 0.0 for edge in edges]
-
-
-def lowest_few(
-    answers: Mapping[str, tuple[float, Structure]], most: int = MOST_ASKED, window: float = WINDOW
-) -> list[str]:
-    """Labels of the lowest structures (eV/atom, structure), no two alike, within ``window`` of the lowest."""
-    seen = SeenStructures()
-    chosen: list[str] = []
-    order = sorted(answers, key=lambda label: answers[label][0])
-    for label in order:
-        energy, structure = answers[label]
-        if len(chosen) == most or energy > answers[order[0]][0] + window:
-            break
-        if seen.find(structure) is None:
-            seen.add(label, structure)
-            chosen.append(label)
-    return chosen

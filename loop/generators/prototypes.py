@@ -1,4 +1,4 @@
-"""AFLOW prototypes (as pymatgen ships them) decorated with a system's elements, and elemental references."""
+"""AFLOW prototypes (as pymatgen ships them) decorated with a system's elements."""
 
 from __future__ import annotations
 
@@ -18,10 +18,6 @@ from niobe.surrogates.representations.elements import atomic_volume
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
-
-_BCC, _FCC, _HCP, _DIAMOND = "A_cI2_229_a", "A_cF4_225_a", "A_hP2_194_c", "A_cF8_227_a"
-_MOLECULES = {"H": 0.75, "N": 1.10, "O": 1.22, "F": 1.42, "Cl": 2.00, "Br": 2.29, "I": 2.70}
-_MOLECULE_SPACING = 3.6
 
 
 @functools.cache
@@ -58,18 +54,9 @@ def decorated_prototypes(elements: Sequence[str], max_atoms: int) -> list[tuple[
     return found
 
 
-def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]:
-    """Structures of each element: bcc, fcc, hcp and diamond, or a crystal of its molecules."""
-    shapes = {_BCC, _FCC, _HCP, _DIAMOND}
-    found = []
-    for element in elements:
-        if element in _MOLECULES:
-            found.append((f"molecule {element}2", _molecular_crystal(element)))
-            continue
-        for label in (known for known in _library() if known in shapes):
-            kind = _primitive(label)[0].specie.symbol
-            found.append((f"{label} {element}", _decorate(_primitive(label), {kind: element})))
-    return found
+def known_in(label: str) -> str:
+    """The symbol of the element that a unary prototype is stored with: the one it was found in."""
+    return str(_library()[label][0].specie.symbol)
 
 
 def _decorate(structure: Structure, assigned: dict[str, str]) -> Structure:
@@ -78,17 +65,6 @@ def _decorate(structure: Structure, assigned: dict[str, str]) -> Structure:
     decorated.replace_species(species)
     decorated.scale_lattice(sum(atomic_volume(site.specie.symbol) for site in decorated))
     return decorated
-
-
-def _molecular_crystal(element: str) -> Structure:
-    """Dimers of known bond length (Å) on a body-centred lattice, far enough apart not to react."""
-    from pymatgen.core import Lattice, Structure
-
-    bond = _MOLECULES[element]
-    lattice = Lattice.tetragonal(_MOLECULE_SPACING + bond / 2, _MOLECULE_SPACING + 1.6 * bond)
-    half = bond / 2 / lattice.c
-    coords = [[0, 0, half], [0, 0, -half], [0.5, 0.5, 0.5 + half], [0.5, 0.5, 0.5 - half]]
-    return Structure(lattice, [element] * 4, coords).get_primitive_structure()
 
 
 class PrototypeSubstitution:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,17 @@ N_PROPERTIES = 6
 @functools.cache
 def atomic_volume(symbol: str) -> float:
     """Rough volume of an atom in a compound, Å³: its elemental solid's, within 8 to 28."""
+    return 11.0 if symbol in MOLECULAR_GASES else float(np.clip(solid_volume(symbol), 8.0, 28.0))
+
+
+@functools.cache
+def solid_volume(symbol: str) -> float:
+    """Volume of an atom in the element's solid or liquid, Å³; 16.6 where its molar volume is not known."""
     from pymatgen.core import Element
 
-    if symbol in MOLECULAR_GASES:
-        return 11.0
-    return float(np.clip(float(Element(symbol).molar_volume or 10.0) / 0.6022, 8.0, 28.0))
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of what is not known
+        molar = Element(symbol).molar_volume  # cm³/mol
+    return float(molar or 10.0) / 0.6022
 
 
 @functools.cache

@@ -15,7 +15,8 @@ from niobe.config.spec import CampaignSpec, Oracle
 from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.documents.records import Failure
-from niobe.loop.generators.prototypes import decorated_prototypes, elemental_references
+from niobe.loop.generators.elements import elemental_references
+from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.surrogates.protocols import Sample
 from tests.benchmarks.generators.settings import draw
 from tests.benchmarks.generators.store import Run, read, stored, structure, write
