@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _row(element: str, materials_project: float) -> dict[str, Any]:
-    label, energy = reference("7net-0", element)
+    label, _, energy = reference(element)
     lowest, lowest_energy = _lowest(element)
     return {
         "element": element,
@@ -65,8 +65,9 @@ def _lowest(element: str) -> tuple[str, float]:
     """The lowest of candidates and known structures by 7net-0, of those that come near it unrelaxed."""
     structures = {f"{label} prerelaxed": found for label, (_, found) in prerelaxed(element).items()}
     structures |= dict(_known(element))
-    high = {label: unrelaxed("7net-0", label, structure) for label, structure in structures.items()}
-    best, lowest = reference("7net-0", element)
+    as_they_stand = unrelaxed("7net-0", f"candidates of {element}", list(structures.values()))
+    high = dict(zip(structures, as_they_stand, strict=True))
+    best, _, lowest = reference(element)
     energies = {best: lowest} | {
         label: relaxed("7net-0", label, structures[label])["energy"]
         for label in high

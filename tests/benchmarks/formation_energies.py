@@ -29,7 +29,7 @@ SYSTEMS = (
     *("Cu-O-Sr", "Ni-Sc-Sn", "Al-Fe-Y", "La-Ni-Si", "Ag-Cs-F", "Li-Si", "Mg-O-Si"),
 )
 POTENTIALS = [name for name in LABELS if name != "vasp" and LABELS[name] != "toy"]
-_ATOMS = 12
+_ATOMS, _FEW = 12, 3
 _WAYS = ("as on Materials Project", "relaxed")
 Phase = tuple[dict[str, Any], Structure]
 
@@ -67,10 +67,13 @@ def _phases() -> Iterator[tuple[str, list[Phase]]]:
 
 def _errors(potential: str, way: str, phases: list[Phase]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Errors of formation energy and of e_above_hull, eV/atom, shape (answered, 2)."""
-    energies = {row["material_id"]: _energy(potential, way, row, structure) for row, structure in phases}
+    energies = {
+        row["material_id"]: _energy(potential, way, row["material_id"], structure)
+        for row, structure in phases
+    }
     answered = [row for row, _ in phases if energies[row["material_id"]] < 100]
     elements = {symbol for row in answered for symbol in row["chemsys"].split("-")}
-    references = {symbol: reference(potential, symbol)[1] for symbol in sorted(elements)}
+    references = {symbol: _reference(potential, way, symbol) for symbol in sorted(elements)}
     entries = [PDEntry(Composition(symbol), energy) for symbol, energy in references.items()]
     compositions = [Composition(row["formula"]).fractional_composition for row in answered]
     for row, composition in zip(answered, compositions, strict=True):
@@ -84,10 +87,15 @@ def _errors(potential: str, way: str, phases: list[Phase]) -> np.ndarray[Any, np
     return np.array(errors).reshape(-1, 2)
 
 
-def _energy(potential: str, way: str, row: dict[str, Any], structure: Structure) -> float:
+def _reference(potential: str, way: str, element: str) -> float:
+    label, structure, _ = reference(element, _FEW)
+    return _energy(potential, way, label, structure)
+
+
+def _energy(potential: str, way: str, key: str, structure: Structure) -> float:
     if way == "relaxed":
-        return float(relaxed(potential, row["material_id"], structure)["energy"])
-    return unrelaxed(potential, row["material_id"], structure)
+        return float(relaxed(potential, f"{key} as known", structure)["energy"])
+    return unrelaxed(potential, key, [structure])[0]
 
 
 def _row(potential: str, way: str, errors: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +128,8 @@ def _publish(potentials: list[dict[str, Any]], systems: list[dict[str, Any]], se
     notes = [
         f"compounds of at most {_ATOMS} atoms in ../shared/data/dev_mp_structures.parquet, subsystems' too; "
         f"none of {', '.join(without)}",
-        "references: the lowest of the few candidates of each element that a campaign asks its oracle for",
+        f"references: of what a campaign asks for each element the {_FEW} lowest as they stand, relaxed by "
+        "7net-0; the lowest of them, answered for by each potential in the same way as the compounds",
         "e_above_hull: in the hull of these compounds and the elements, beside that of Materials Project, "
         "which also has what the data lacks",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 from pymatgen.core import Composition, Structure
 
 from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.base import Answer as NiobeAnswer
 from niobe.flows.oracles.base import correction_of
 from niobe.flows.oracles.calculation import validate_structure
 from niobe.flows.oracles.force_field import ForceFieldOracle
+from niobe.flows.oracles.potentials import UnphysicalAnswerError
+from niobe.flows.oracles.potentials import potential as make_potential
 from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.loop.documents.records import Failure
@@ -25,7 +28,6 @@ from tests.loop.shared_crystals import shared_table
 
 KEPT = ROOT / ".niobe/benchmarks/relaxations"
 _NO_ANSWER = 1e3  # eV/atom
-_FEW, _NEAR = 3, 0.1  # candidates, eV/atom
 Answer = dict[str, Any]
 Answers = dict[str, tuple[float, Structure]]
 
@@ -70,33 +72,20 @@ def as_answer(answer: Answer) -> tuple[float, Structure]:
     return answer["energy"], Structure.from_dict(answer["structure"])
 
 
-def reference(potential: str, element: str) -> tuple[str, float]:
-    """What a campaign with that oracle measures against, label and eV/atom.
+def reference(element: str, most: int | None = None) -> tuple[str, Structure, float]:
+    """What a campaign measures against by 7net-0: label, structure and eV/atom.
 
-    Potentials other than 7net-0 are asked for the lowest few by that, from where it relaxed them.
+    most: relax so many of what it would ask for only, the lowest as they stand.
     """
-    if potential == "7net-0":
-        energies = {
-            label: relaxed(potential, label, structure)["energy"]
-            for label, structure in elemental_references([element])
-        }
-    else:
-        energies = {
-            label: relaxed(potential, f"{label} by 7net-0", structure)["energy"]
-            for label, structure in _lowest_few(element)
-        }
-    best = min(energies, key=energies.__getitem__)
-    return best, energies[best]
-
-
-def _lowest_few(element: str) -> list[tuple[str, Structure]]:
-    answers = {
-        label: relaxed("7net-0", label, structure) for label, structure in elemental_references([element])
-    }
-    order = sorted(answers, key=lambda label: answers[label]["energy"])
-    first = [label for label in order if answers[label]["energy"] < answers[order[0]]["energy"] + _NEAR]
-    distinct = {round(answers[label]["energy"], 3): label for label in reversed(first)}
-    return [(label, as_answer(answers[label])[1]) for _, label in sorted(distinct.items())[:_FEW]]
+    asked = dict(elemental_references([element]))
+    order = list(asked)
+    if most is not None:
+        energies = unrelaxed("7net-0", f"references of {element}", list(asked.values()))
+        order = [order[row] for row in np.argsort(energies)[:most]]
+    answers = {label: relaxed("7net-0", label, asked[label]) for label in order}
+    best = min(answers, key=lambda label: answers[label]["energy"])
+    energy, structure = as_answer(answers[best])
+    return best, structure, energy
 
 
 def relaxed(potential: str, key: str, structure: Structure) -> Answer:
@@ -114,16 +103,25 @@ def relaxed(potential: str, key: str, structure: Structure) -> Answer:
     return kept(f"relaxed-{potential}", key, ask)
 
 
-def unrelaxed(potential: str, key: str, structure: Structure) -> float:
-    """Energy as it stands, corrected, eV/atom."""
+def unrelaxed(potential: str, key: str, structures: Sequence[Structure]) -> list[float]:
+    """Energies as they stand, corrected, eV/atom; very high ones where one of them leaves physics."""
 
     def ask() -> Answer:
         oracle = ForceFieldOracle(spec_of(potential).oracle)
-        (answer,) = oracle.static([structure], KEPT / "work")
-        shutil.rmtree(KEPT / "work", ignore_errors=True)
-        return {"energy": answer.energy_per_atom + correction_of(oracle, answer)}
+        found = []
+        for structure in structures:
+            atoms = structure.to_ase_atoms()
+            atoms.calc = make_potential(potential)
+            try:
+                energy = float(atoms.get_potential_energy())
+            except UnphysicalAnswerError:
+                found.append(_NO_ANSWER)
+                continue
+            answer = NiobeAnswer(structure, energy, np.zeros((len(structure), 3)), steps=1)
+            found.append(answer.energy_per_atom + correction_of(oracle, answer))
+        return {"energies": found}
 
-    return float(kept(f"unrelaxed-{potential}", key, ask)["energy"])
+    return [float(energy) for energy in kept(f"unrelaxed-{potential}", key, ask)["energies"]]
 
 
 def _prerelax(structure: Structure) -> Answer:
