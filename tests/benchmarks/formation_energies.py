@@ -30,6 +30,7 @@ SYSTEMS = (
 )
 POTENTIALS = [name for name in LABELS if name != "vasp" and LABELS[name] != "toy"]
 _ATOMS, _FEW = 12, 3
+_MAE = "formation energy, MAE, eV/atom"
 _WAYS = ("as on Materials Project", "relaxed")
 Phase = tuple[dict[str, Any], Structure]
 
@@ -104,7 +105,7 @@ def _row(potential: str, way: str, errors: dict[str, Any]) -> dict[str, Any]:
         "potential": potential,
         "structures": way,
         "compounds": len(every),
-        "formation energy, MAE, eV/atom": round(float(np.abs(every[:, 0]).mean()), 4),
+        _MAE: round(float(np.abs(every[:, 0]).mean()), 4),
         "mean error": round(float(every[:, 0].mean()), 4),
         "e_above_hull, MAE, eV/atom": round(float(np.abs(every[:, 1]).mean()), 4),
         "bar": "≤ 0.06",
@@ -118,12 +119,13 @@ def _system_row(potential: str, way: str, system: str, errors: Any) -> dict[str,
         "potential": potential,
         "structures": way,
         "compounds": len(errors),
-        "formation energy, MAE, eV/atom": round(float(mean[0]), 4),
+        _MAE: round(float(mean[0]), 4),
         "e_above_hull, MAE, eV/atom": round(float(mean[1]), 4),
     }
 
 
 def _publish(potentials: list[dict[str, Any]], systems: list[dict[str, Any]], seconds: float) -> None:
+    worst = max(systems, key=lambda row: row[_MAE])
     without = sorted(set(SYSTEMS) - {row["system"] for row in systems})
     notes = [
         f"compounds of at most {_ATOMS} atoms in ../shared/data/dev_mp_structures.parquet, subsystems' too; "
@@ -132,14 +134,14 @@ def _publish(potentials: list[dict[str, Any]], systems: list[dict[str, Any]], se
         "7net-0; the lowest of them, answered for by each potential in the same way as the compounds",
         "e_above_hull: in the hull of these compounds and the elements, beside that of Materials Project, "
         "which also has what the data lacks",
+        "the seconds are of the last call; what was answered in calls before was kept",
     ]
     publish(
         "formation_energies",
         page="potentials",
         title="Formation energies against Materials Project's",
         headline="; ".join(
-            f"{row['potential']} {row['structures']}: {row['formation energy, MAE, eV/atom']} eV/atom"
-            for row in potentials
+            f"{row['potential']} {row['structures']}: {row[_MAE]} eV/atom" for row in potentials
         ),
         command="python -m tests.benchmarks.formation_energies",
         rows=potentials,
@@ -151,7 +153,7 @@ def _publish(potentials: list[dict[str, Any]], systems: list[dict[str, Any]], se
         "formation_energies-systems",
         page="potentials",
         title="Formation energies against Materials Project's, system by system",
-        headline="each system",
+        headline=f"worst: {worst['system']} by {worst['potential']}, {worst[_MAE]} eV/atom",
         command="python -m tests.benchmarks.formation_energies",
         rows=sorted(systems, key=lambda row: SYSTEMS.index(row["system"])),
         seconds=seconds,
