@@ -57,7 +57,7 @@ def _only_one(spec: CampaignSpec) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     file = campaign_lock(spec.id)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(file)
     try:
         lock.acquire(timeout=0)

@@ -19,6 +19,18 @@ from tests.launchers.embedded.tools import EMBEDDED_ONLY, connect
 pytestmark = EMBEDDED_ONLY
 
 MOST_SECONDS = 1.0
+LOOKUP = {"from": "c", "localField": "t", "foreignField": "t", "as": "f"}
+
+
+def at_once(ask: Any, clients: int = 12) -> None:
+    """Ask from many threads together."""
+    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 COSTLY: list[tuple[str, Any]] = [
     ("nested repetition", lambda c: c.find_one({"s": {"$regex": "((((.+)+)+)+)+!"}})),
     ("under $not", lambda c: c.find_one({"s": {"$not": Regex("((((.+)+)+)+)*")}})),
@@ -33,6 +45,15 @@ COSTLY: list[tuple[str, Any]] = [
     ("group of everything", lambda c: list(c.aggregate([{"$group": {"_id": "$t", "n": {"$sum": "$n"}}}]))),
     ("$expr", lambda c: c.count_documents({"$expr": {"$gt": ["$n", -1]}})),
     ("nested $or", lambda c: c.count_documents({"$or": [{"n": {"$gt": 10**9 + i}} for i in range(500)]})),
+    (
+        "arrays by lists",
+        lambda c: c.count_documents({"l": {"$all": [{"$elemMatch": {"$gt": i}} for i in range(99)]}}),
+    ),
+    ("lookup", lambda c: list(c.aggregate([{"$lookup": LOOKUP}, {"$match": {"f.n": -1}}], maxTimeMS=3000))),
+    (
+        "many at once",
+        lambda c: at_once(lambda: c.count_documents({"$or": [{"n": -i - 1} for i in range(300)]})),
+    ),
     ("update by pattern", lambda c: c.update_many({"s": Regex("((.+)+)+!")}, {"$set": {"n": 1}})),
     ("delete by pattern", lambda c: c.delete_many({"s": Regex("((.+)+)+!")})),
 ]
@@ -47,7 +68,10 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     uri = ensure_server(folder)
     with connect(uri) as client:
         client["d"]["c"].insert_many(
-            [{"n": i, "s": "ab" * 1_000 + str(i), "t": f"x{i * 7919 % 4001}" * 5} for i in range(2_000)]
+            [
+                {"n": i, "s": "ab" * 1_000 + str(i), "l": list(range(i % 50)), "t": f"x{i * 7919 % 4001}" * 5}
+                for i in range(2_000)
+            ]
         )
     yield uri
     stop_server(folder)
@@ -88,7 +112,8 @@ def test_a_second_client_waits_no_longer_than_a_second(stocked: str, query: Any)
             query(client["d"]["c"])
         except OperationFailure as error:
             assert error.code in {50, 238}
-    assert waits and max(waits) <= MOST_SECONDS
+    print(f"slowest of {len(waits)} waits: {max(waits):.2f} s")
+    assert max(waits) <= MOST_SECONDS
 
 
 def test_a_time_limit_holds(stocked: str) -> None:
