@@ -10,6 +10,7 @@ import typer
 from niobe.config.errors import ConfigError
 
 app = typer.Typer()
+_EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
 @app.command()
@@ -31,7 +32,8 @@ def serve(
     with campaign_database() as database:
         guarded = host not in LOOPBACK
         token = _new_token(page_token()) if guarded or steer else None
-        access = Access(hosts=(*LOOPBACK, host), token=token, steering=steer, guarded=guarded)
+        hosts = None if host in _EVERY_ADDRESS else (*LOOPBACK, host)
+        access = Access(hosts=hosts, token=token, steering=steer, guarded=guarded)
         print(f"pages: http://{host}:{port}/   OPTIMADE: http://{host}:{port}/optimade/v1   Ctrl-C ends it")
         if token is not None:
             print(f"token: in {page_token()}, to be given at http://{host}:{port}/login")

@@ -29,12 +29,14 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """What this server allows. hosts: names it may be called by; token: None where nothing needs one.
+    """What this server allows. token: None where nothing needs one.
 
-    guarded: reading needs the token too, as on any address but loopback.
+    hosts: names it may be called by; None for any, where it listens on all addresses and all that is read
+    needs the token, which no other site has. guarded: reading needs the token too, as on any address but
+    loopback.
     """
 
-    hosts: tuple[str, ...] = LOOPBACK
+    hosts: tuple[str, ...] | None = LOOPBACK
     token: str | None = None
     steering: bool = False
     guarded: bool = False
@@ -70,7 +72,8 @@ class Gate:
 
     def _verdict(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
         """The status and why a request is refused, or 200 and ""."""
-        if _host_name(headers.get("host", "")) not in self._access.hosts:
+        hosts = self._access.hosts
+        if hosts is not None and _host_name(headers.get("host", "")) not in hosts:
             return 421, "This server is not known by that name."
         if _from_elsewhere(method, headers):
             return 403, "Requests from other sites are refused."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -41,6 +42,7 @@ def create_app(database: Database, access: Access, uri: str) -> FastAPI:
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(ConfigError, _mistake)
+    app.add_exception_handler(PyMongoError, _outage)
     return app
 
 
@@ -95,6 +97,12 @@ def _malformed(request: Request, error: Exception) -> Response:
     found = error.errors()[:3] if isinstance(error, RequestValidationError) else []
     said = "; ".join(f"{part['loc'][-1]}: {part['msg']}" for part in found)
     return _message(request, 422, "Not understood", said)
+
+
+def _outage(request: Request, error: Exception) -> Response:
+    """Niobe's own server is started again meanwhile, see ``serving``; another may come back."""
+    said = f"The database does not answer ({type(error).__name__}). Load the page again in a moment."
+    return _message(request, 503, "No database", said)
 
 
 def _mistake(request: Request, error: Exception) -> Response:

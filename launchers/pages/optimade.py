@@ -6,25 +6,39 @@ record's own fields. Positions and species are made from the relaxed structure a
 
 from __future__ import annotations
 
+import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
+from bson.errors import BSONError
+from fastapi.exceptions import RequestValidationError
 from optimade.adapters.structures.pymatgen import from_pymatgen
+from optimade.exceptions import BadRequest
 from optimade.filtertransformers.mongo import MongoTransformer
 from optimade.models import StructureResource
 from optimade.server.config import ServerConfig
 from optimade.server.create_app import create_app
 from optimade.server.entry_collections.mongo import MongoCollection
+from optimade.server.exception_handlers import general_exception
 from optimade.server.mappers import StructureMapper
+from optimade.server.middleware import AddWarnings
+from pymongo.errors import PyMongoError
 
 from niobe.loop.crystals.decoding import decoded
 from niobe.loop.documents.records import Status
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import FastAPI, Request, Response
 
     from niobe.loop.store.database import Database
 
 PREFIX = "/optimade"
+_MILLISECONDS = 5_000
+_LONGEST, _DEEPEST, _MOST_TERMS = 4_000, 20, 200
+_MOST_FIELDS, _FURTHEST = 100, 10_000_000
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_JSON_PATH = re.compile(r"/(structures|references|links|info)(/|$)")
+_TERMS = re.compile(r"[^\s(),:]+")
 _SERVED = {"status": Status.VALIDATED.value}
 _FACETS = (
     *("id", "elements", "elements_ratios", "chemical_formula_anonymous"),
@@ -98,6 +112,12 @@ class RecordTransformer(MongoTransformer):
     library keeps one length for each stored field, so this one gets its stored name after it is done.
     """
 
+    def fuzzy_string_op_rhs(self, arg: list[Any]) -> dict[str, str]:
+        """CONTAINS, STARTS and ENDS: the text itself, as the library would take it for a pattern."""
+        text = re.escape(str(arg[-1]))
+        patterns = {"CONTAINS": text, "STARTS": f"^{text}", "ENDS": f"{text}$"}
+        return {"$regex": patterns[str(arg[0])]}
+
     def postprocess(self, query: dict[str, Any]) -> Any:
         """The query as MongoDB takes it."""
         return _renamed(super().postprocess(query), "species_at_sites", "facets.elements")
@@ -125,7 +145,11 @@ class ValidatedStructures(MongoCollection):
         return super().count(**({"filter": _SERVED} | kwargs))
 
     def handle_query_params(self, params: Any) -> dict[str, Any]:
-        """The query of a request, for validated records alone; whole records are read."""
+        """The query of a request, for validated records alone; whole records are read.
+
+        Raises BadRequest for one that costs more than any that a person would write.
+        """
+        _check_cost(params)
         criteria = super().handle_query_params(params)
         criteria["filter"] = {"$and": [_SERVED, criteria["filter"]]} if criteria["filter"] else _SERVED
         criteria["projection"] = {}
@@ -138,7 +162,55 @@ class ValidatedStructures(MongoCollection):
         return super()._run_db_query({**criteria, "projection": None}, single_entry)
 
 
-_MILLISECONDS = 5_000
+class _WarningsInJson(AddWarnings):
+    """The library's, kept from answers that are no JSON, which it fails to read."""
+
+    async def dispatch(self, request: Request, call_next: Any) -> Any:
+        """See BaseHTTPMiddleware."""
+        if not _JSON_PATH.search(request.url.path):
+            return await call_next(request)
+        return await super().dispatch(request, call_next)
+
+
+def _check_cost(params: Any) -> None:
+    """Raises BadRequest, before anything is parsed, for a filter or a page that costs too much."""
+    filter, fields = getattr(params, "filter", None) or "", getattr(params, "response_fields", None) or ""
+    bare = _QUOTED.sub('""', filter)
+    depths = itertools.accumulate((letter == "(") - (letter == ")") for letter in bare)
+    offset = getattr(params, "page_offset", 0) or 0
+    number = getattr(params, "page_number", 0) or 0
+    problems = {
+        f"filter: more than {_LONGEST} characters": len(filter) > _LONGEST,
+        f"filter: parentheses deeper than {_DEEPEST}": max(depths, default=0) > _DEEPEST,
+        f"filter: more than {_MOST_TERMS} words and values": len(_TERMS.findall(bare)) > _MOST_TERMS,
+        f"response_fields: more than {_MOST_FIELDS}": fields.count(",") >= _MOST_FIELDS,
+        f"sort: more than {_LONGEST} characters": len(getattr(params, "sort", None) or "") > _LONGEST,
+        f"page_offset, page_number: not between 0 and {_FURTHEST}": not (
+            0 <= offset <= _FURTHEST and number <= _FURTHEST
+        ),
+    }
+    for problem, found in problems.items():
+        if found:
+            raise BadRequest(detail=problem)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    """What the database will not do is the client's mistake; where there is no database, that is said."""
+    from pymongo.errors import ConnectionFailure, ExecutionTimeout
+
+    if isinstance(error, ConnectionFailure):
+        return general_exception(request, Exception("the database does not answer; ask again"), 503)
+    said = f"the database refuses this query ({type(error).__name__})"
+    if isinstance(error, ExecutionTimeout):
+        said = f"the query takes longer than {_MILLISECONDS / 1000:g} s; narrow it"
+    return general_exception(request, BadRequest(detail=said))
+
+
+def _malformed(request: Request, error: Exception) -> Response:
+    """A parameter of the wrong kind, for which the library answers 500."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{part['loc'][-1]}: {part['msg']}" for part in found[:3])
+    return general_exception(request, BadRequest(detail=said))
 
 
 def optimade_app(database: Database, uri: str) -> FastAPI:
@@ -146,6 +218,12 @@ def optimade_app(database: Database, uri: str) -> FastAPI:
     config = _config(database, uri)
     app = create_app(config)
     config.root_path = PREFIX
+    for middleware in app.user_middleware:
+        if middleware.cls is AddWarnings:
+            middleware.cls = _WarningsInJson
+    app.add_exception_handler(RequestValidationError, _malformed)
+    for error in (PyMongoError, BSONError, OverflowError, RecursionError, UnicodeEncodeError):
+        app.add_exception_handler(error, _refused)
     app.state.entry_collections["structures"] = ValidatedStructures(config)
     return app
 

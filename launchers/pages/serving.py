@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from niobe.config.errors import ConfigError
 from niobe.launchers.pages.access import Access
+from niobe.launchers.terminal import shown
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -13,13 +19,39 @@ if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
 _GRACE_SECONDS = 2
-_MOST_CONNECTIONS = 200
+_LOOK_SECONDS = 2.0
 
 
 def run_pages(database: Database, access: Access, uri: str, host: str, port: int) -> None:
-    """Serve until Ctrl-C. Raises OSError where the address cannot be had."""
-    with listen(host, port) as bound:
+    """Serve until Ctrl-C; a database server of Niobe's own that dies meanwhile is started again.
+
+    Raises OSError where the address cannot be had.
+    """
+    with listen(host, port) as bound, _database_kept_alive():
         pages_server(database, access, uri).run(sockets=[bound])
+
+
+@contextmanager
+def _database_kept_alive() -> Iterator[None]:
+    """Looks every two seconds; pymongo's clients wait longer than that for a server that went away."""
+    from niobe.launchers.services import ensure_database
+
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            try:
+                ensure_database()
+            except (ConfigError, OSError) as error:
+                print(f"niobe: {shown(error)}; trying again", file=sys.stderr)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -41,13 +73,15 @@ def pages_server(database: Database, access: Access, uri: str) -> Server:
     from uvicorn import Config, Server
 
     from niobe.launchers.pages.app import create_app
+    from niobe.launchers.pages.connections import ImpatientProtocol
 
     config = Config(
         create_app(database, access, uri),
+        http=ImpatientProtocol,
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     return Server(config)
