@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
-from niobe.loop.sources.web import SourceError, Web
+from niobe.loop.sources.web import SourceError, Web, origin
 
 Document = dict[str, Any]
 
@@ -94,7 +94,7 @@ def _next_page(query: Query, web: Web, progress: _Progress) -> Page:
     """What is new on the next page. Raises SourceError, or ValueError where it should not be read."""
     url = progress.next or query.first
     page = query.page(url, web.json(url))
-    _require_same_host(query, page)
+    _require_same_server(query, page)
     fresh: dict[str, Document] = {}
     for identifier, entry in zip(page.ids, page.entries, strict=True):
         if identifier not in progress.seen:
@@ -144,10 +144,10 @@ def _ended_short(folder: Path) -> bool:
     return progress.pages > 0 and progress.next is None and bool(progress.judge()[0])
 
 
-def _require_same_host(query: Query, page: Page) -> None:
-    here, there = urlsplit(query.first).hostname, urlsplit(page.next or query.first).hostname
-    if here != there:
-        raise ValueError(f"the next page is on another host, {there}")
+def _require_same_server(query: Query, page: Page) -> None:
+    there = page.next or query.first
+    if origin(query.first) != origin(there):
+        raise ValueError(f"the next page is on another host or port, {urlsplit(there).netloc[:100]}")
 
 
 def _stored(folder: Path) -> Iterator[Page]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+if TYPE_CHECKING:
+    import httpx
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_LARGEST, _DEEPEST, _MOST_REDIRECTS = 32 * 2**20, 32, 5
 
 
 class SourceError(RuntimeError):
@@ -25,13 +32,24 @@ class _AgainError(Exception):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How a source is asked, in seconds: ``between`` requests at least; waits double from ``first_wait``."""
+    """How a source is asked, in seconds: ``between`` requests at least; waits double from ``first_wait``.
+
+    timeout: for each step of an answer; total: for all of it.
+    """
 
     attempts: int = 6
     timeout: float = 60.0
+    total: float = 180.0
     first_wait: float = 1.0
     longest_wait: float = 120.0
     between: float = 0.2
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    body: bytes
+    retry_after: str
 
 
 class Web:
@@ -63,50 +81,100 @@ class Web:
         raise SourceError(f"{_bare(url)}: {problem}; gave up after {self._retry_policy.attempts} attempts")
 
     def _ask(self, url: str) -> dict[str, Any]:
-        import httpx
+        import httpx  # noqa: F401 - imported here, for its import is no part of the answer's time
 
         time.sleep(max(0.0, self._next_at - time.monotonic()))
         self._next_at = time.monotonic() + self._retry_policy.between
         try:
-            response = httpx.get(
-                url,
-                headers=self._headers,
-                timeout=self._retry_policy.timeout,
-                follow_redirects=not self._headers,
-            )
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise SourceError(f"{_bare(url)}: {error}") from None
-        except httpx.TransportError as error:
-            raise _AgainError(f"no answer ({type(error).__name__})") from None
-        if response.status_code in _AGAIN:
-            wait = _retry_after(response.headers.get("Retry-After", ""))
-            raise _AgainError(f"answered {response.status_code}", wait)
-        if response.status_code != 200:
-            raise SourceError(f"{_bare(url)}: answered {response.status_code} {_detail(response)}".strip())
+            answer = asyncio.run(asyncio.wait_for(self._get(url), self._retry_policy.total))
+        except TimeoutError:
+            raise SourceError(f"{_bare(url)}: no whole answer in {self._retry_policy.total:g} s") from None
+        if answer.status in _AGAIN:
+            raise _AgainError(f"answered {answer.status}", _retry_after(answer.retry_after))
+        if answer.status != 200:
+            raise SourceError(f"{_bare(url)}: answered {answer.status} {_detail(answer.body)}".strip())
         try:
-            content = response.json()
+            content = json.loads(answer.body)
+        except RecursionError:
+            raise SourceError(f"{_bare(url)}: the answer is nested too deeply") from None
         except ValueError:
             raise _AgainError("the answer is no whole JSON") from None
         if not isinstance(content, dict):
             raise _AgainError("the answer is no JSON object")
+        _check_shape(url, content)
         return content
+
+    async def _get(self, url: str) -> _Answer:
+        """The answer, after redirects within the same origin. Raises SourceError for one that leads away."""
+        import httpx
+
+        headers = self._headers | {"Accept-Encoding": "gzip"}
+        async with httpx.AsyncClient(headers=headers, timeout=self._retry_policy.timeout) as client:
+            here = url
+            for _ in range(_MOST_REDIRECTS + 1):
+                try:
+                    async with client.stream("GET", here, follow_redirects=False) as response:
+                        if not response.is_redirect:
+                            return await _read(url, response)
+                        there = urljoin(here, response.headers.get("Location", ""))
+                except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+                    raise SourceError(f"{_bare(url)}: {error}") from None
+                except httpx.HTTPError as error:
+                    raise _AgainError(f"no answer ({type(error).__name__})") from None
+                if origin(there) != origin(url):
+                    raise SourceError(f"{_bare(url)}: redirects to {_bare(there)[:200]}, another server")
+                here = there
+        raise SourceError(f"{_bare(url)}: redirects more than {_MOST_REDIRECTS} times")
+
+
+async def _read(url: str, response: httpx.Response) -> _Answer:
+    """Status and body. Raises SourceError where it is larger than any page, once unpacked."""
+    if response.headers.get("Content-Encoding", "identity").strip().lower() not in {"gzip", "identity", ""}:
+        raise SourceError(f"{_bare(url)}: the answer is packed in another way than gzip")
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > _LARGEST:
+            raise SourceError(f"{_bare(url)}: the answer is larger than {_LARGEST // 2**20} MiB")
+    return _Answer(response.status_code, bytes(body), response.headers.get("Retry-After", ""))
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of an address. Raises ValueError where it is none."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _check_shape(url: str, content: dict[str, Any]) -> None:
+    """Raises SourceError where an answer is deeper than any entry of a database is."""
+    level: list[Any] = [content]
+    for _ in range(_DEEPEST):
+        level = [
+            part
+            for value in level
+            for part in (value.values() if isinstance(value, dict) else value)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return
+    raise SourceError(f"{_bare(url)}: the answer is nested deeper than {_DEEPEST}")
 
 
 def _retry_after(value: str) -> float | None:
     """Seconds from a Retry-After header, which holds seconds or a date."""
-    if value.strip().isdigit():
+    if value.strip().isascii() and value.strip().isdigit():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
-def _detail(response: Any) -> str:
+def _detail(body: bytes) -> str:
     """The first error's detail in a JSON:API answer, or ""."""
     try:
-        return str(response.json()["errors"][0]["detail"])[:200]
-    except (ValueError, KeyError, IndexError, TypeError):
+        return str(json.loads(body)["errors"][0]["detail"])[:200]
+    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
         return ""
 
 
