@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,6 +13,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.feasibility import why_not
 from niobe.config.spec import CampaignSpec, Source
 
+Model = TypeVar("Model", bound=BaseModel)
 _WANTED = {
     "tuple_type": "needs a list, such as [a, b]",
     "dict_type": "needs keys with values, such as {name: value}",
@@ -56,6 +57,21 @@ def with_changes(spec: CampaignSpec, changes: Mapping[str, Any]) -> CampaignSpec
     for key, value in changes.items():
         _set(content, key.split("."), value)
     return CampaignSpec.model_validate(content)
+
+
+def as_begun(spec: Model, begun: Model) -> Model:
+    """``spec`` with every key that it does not name as in ``begun``, whatever the defaults are by now."""
+    changes: dict[str, Any] = {}
+    for key in type(spec).model_fields:
+        mine, theirs = getattr(spec, key), getattr(begun, key)
+        if key not in spec.model_fields_set:
+            changes[key] = theirs
+        elif isinstance(mine, BaseModel) and isinstance(theirs, type(mine)):
+            changes[key] = as_begun(mine, theirs)
+        elif isinstance(mine, tuple) and len(mine) == len(theirs):
+            pairs = zip(mine, theirs, strict=True)
+            changes[key] = tuple(as_begun(a, b) if isinstance(a, BaseModel) else a for a, b in pairs)
+    return spec.model_copy(update=changes)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -150,9 +166,14 @@ def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
     if corpus:
         _check_corpus(Path(corpus))
     excluded = tuple(_absolute_if_a_file(folder, entry) for entry in spec.seeds.exclude)
-    seeds = spec.seeds.model_copy(update={"files": files, "exclude": excluded})
+    seeds = _replaced(spec.seeds, files=files, exclude=excluded)
     sources = tuple(_source_in(folder, source) for source in spec.sources)
-    return spec.model_copy(update={"seeds": seeds, "corpus": corpus, "sources": sources})
+    return _replaced(spec, seeds=seeds, corpus=corpus, sources=sources)
+
+
+def _replaced(model: Model, **fields: Any) -> Model:
+    """Other values of fields that were named; the rest stays unnamed."""
+    return model.model_copy(update={key: fields[key] for key in fields.keys() & model.model_fields_set})
 
 
 def _absolute_if_a_file(folder: Path, entry: str) -> str:

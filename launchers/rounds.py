@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
 
-def begin_campaign(database: Database, spec: CampaignSpec) -> None:
+def begin_campaign(database: Database, spec: CampaignSpec) -> CampaignSpec:
     """Look at what a new campaign names, ingest its sources and store it; one that is there must be the same.
+
+    What the campaign began with, which decides also where a default has changed since.
 
     Raises ConfigError for what could not be used and for another campaign of that id, PartialSourceError
     where a source could not be read to its end.
@@ -23,9 +25,14 @@ def begin_campaign(database: Database, spec: CampaignSpec) -> None:
     if database.campaign(spec.id) is None:
         check_inputs(spec)
     else:
-        database.create_campaign(spec)
+        spec = _begun(database, spec)
     ingest_sources(database, spec)
-    database.create_campaign(spec)
+    return _begun(database, spec)
+
+
+def _begun(database: Database, spec: CampaignSpec) -> CampaignSpec:
+    begun = CampaignSpec.model_validate(database.create_campaign(spec).spec)
+    return begun.model_copy(update={"launcher": spec.launcher})
 
 
 def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:

@@ -42,7 +42,7 @@ def launch(
         return
     with campaign_database() as database:
         with _told():
-            begin_campaign(database, spec)
+            spec = begin_campaign(database, spec)
             with CampaignProgress(database, spec, console()) as progress:
                 reason = run_campaign(database, spec, progress.tick)
         _show_end(database, spec, reason)
@@ -82,7 +82,7 @@ def _submit(spec: CampaignSpec) -> None:
     launchpad = open_launchpad()
     with campaign_database() as database:
         with _told():
-            begin_campaign(database, spec)
+            spec = begin_campaign(database, spec)
         said = launch_campaign(launchpad, database, spec)
     console().print("campaign", styled(f"{spec.id}:", "bold"), said, soft_wrap=True)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
+from niobe.config.loading import as_begun
 from niobe.config.settings import Settings
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.loop.documents.entries import SourceEntry
@@ -111,7 +112,10 @@ class Database:
         return load(CampaignRecord, self._mongo["campaigns"].find({}, sort=[("_id", 1)]))
 
     def create_campaign(self, spec: CampaignSpec) -> CampaignRecord:
-        """The campaign of that id, made if new. Raises ConfigError where it exists with another spec."""
+        """The campaign of that id, made if new.
+
+        Raises ConfigError where it exists and began with another value of a key that ``spec`` names.
+        """
         record = CampaignRecord(
             id=spec.id,
             spec=spec.model_dump(mode="json"),
@@ -119,11 +123,13 @@ class Database:
             schema_version=SCHEMA_VERSION,
         )
         self._mongo["campaigns"].update_one({"_id": spec.id}, {"$setOnInsert": body(record)}, upsert=True)
-        stored = self.campaign(spec.id)
-        if stored is None or stored.spec_digest != record.spec_digest:
-            known = {} if stored is None else stored.spec
+        stored = self.campaign(spec.id) or record
+        begun = CampaignSpec.model_validate(stored.spec)
+        asked = as_begun(spec, begun)
+        if asked.digest() != begun.digest():
+            changed = differences(begun.model_dump(mode="json"), asked.model_dump(mode="json"))
             raise ConfigError(
-                f"campaign {spec.id!r} exists with another spec ({differences(known, record.spec)}); "
+                f"campaign {spec.id!r} exists with another spec ({changed}); "
                 "give the file a new id to fork it, or what it began with; `niobe budget` adds to a budget"
             )
         return stored
