@@ -1,90 +1,31 @@
-"""The command ``niobe``. Exit codes: 0 done, 1 the campaign failed, 2 bad input, 130 interrupted.
-
-One module a group of commands; each has an ``app`` that is added here.
-"""
+"""The command ``niobe``. Its groups of commands are imported once Ctrl-C is looked after."""
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from niobe.launchers import interrupts
 
-from niobe.config.errors import ConfigError
-from niobe.launchers.cli import bench, data, db, fireworks, gan, models, reading, running, serve, steering
-from niobe.launchers.terminal import shown
+if TYPE_CHECKING:
+    import typer
 
-app = typer.Typer(
-    help="Niobe finds new crystals: generate, screen, acquire, validate with phonons, learn, repeat.",
-    epilog="Exit codes: 0 done, 1 the campaign failed, 2 bad input, 130 interrupted (run it again to go on).",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
+    app: typer.Typer
 
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from niobe.config.version import code_version
-
-        print(f"niobe {code_version()}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which code this is.")
-    ] = False,
-) -> None:
-    """Options of the command itself."""
-
-
-for group in (running, fireworks, reading, data, bench, serve, steering, models, gan):
-    app.add_typer(group.app)
-db.app.command()(data.upgrade)
-app.add_typer(db.app, name="db")
+__all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one line on stderr and exit code 2, a lost database and code 1."""
-    try:
-        app()
-    except ConfigError as error:
-        print(f"niobe: {shown(error)}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except OSError as error:
-        print(f"niobe: {shown(_path_and_reason(error))}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("\nniobe: interrupted; the same command goes on where it was", file=sys.stderr)
-        raise SystemExit(130) from None
-    except _connection_failure() as error:
-        lost = str(error).split(" (configured", maxsplit=1)[0]
-        print(f"niobe: lost the database ({lost}); the same command goes on where it was", file=sys.stderr)
-        raise SystemExit(1) from None
-    except _wrong_address() as error:
-        variables = "NIOBE_MONGO_URI, NIOBE_DATABASE"
-        print(f"niobe: {variables}: no address or name ({type(error).__name__})", file=sys.stderr)
-        raise SystemExit(2) from None
+    """Run the command, as ``commands.run`` does."""
+    interrupts.end_at_once()
+    from niobe.launchers.cli.commands import run
+
+    interrupts.interrupt()
+    run()
 
 
-def _path_and_reason(error: OSError) -> str:
-    """One line; where something was to be moved, the path is where to."""
-    path = error.filename if error.filename2 is None else error.filename2
-    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
-    return reason if path is None else f"{path}: {reason}"
+def __getattr__(name: str) -> object:
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from niobe.launchers.cli.commands import app
 
-
-def _connection_failure() -> type[Exception]:
-    """Asked for only where something was raised: importing it takes a while."""
-    from pymongo.errors import ConnectionFailure
-
-    return ConnectionFailure
-
-
-def _wrong_address() -> tuple[type[Exception], ...]:
-    """What a LaunchPad raises for a URI or a database name that is none."""
-    from pymongo.errors import ConfigurationError, InvalidName
-
-    return ConfigurationError, InvalidName
+    return app

@@ -19,6 +19,7 @@ from niobe.config.home import rocket_folders
 from niobe.launchers.fireworks.files import write_own_settings
 from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
+from niobe.launchers.interrupts import Interrupted
 from niobe.launchers.services import campaign_database, ensure_database
 
 _GRACE_SECONDS = 4.0
@@ -140,14 +141,6 @@ def _retrying() -> Iterator[None]:
         if not isinstance(error, PyMongoError) and "pymongo.errors." not in str(error):
             raise
         print(f"niobe: database lost ({type(error).__name__}); trying again", file=sys.stderr)
-
-
-class Interrupted(KeyboardInterrupt):
-    """An interrupt that Python does not mistake for one nobody caught.
-
-    It notes a KeyboardInterrupt, but no subclass of it, that leaves code compiled from a string, as
-    dataclasses and named tuples are, and then ends the process by SIGINT, whatever exit code was asked for.
-    """
 
 
 class Interrupts:

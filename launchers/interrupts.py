@@ -1,0 +1,41 @@
+"""Ctrl-C from the first line of a command on: one line and code 130, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+CODE = 130
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interrupt that Python does not mistake for one nobody caught.
+
+    It notes a KeyboardInterrupt, but no subclass of it, that leaves code compiled from a string, as
+    dataclasses and named tuples are, and then ends the process by SIGINT, whatever exit code was asked for.
+    """
+
+
+def end_at_once() -> None:
+    """Ctrl-C ends the process: nothing has begun that could be left half done."""
+    signal.signal(signal.SIGINT, _end)
+
+
+def interrupt() -> None:
+    """Ctrl-C raises Interrupted, so that what has begun is closed."""
+    signal.signal(signal.SIGINT, _raise)
+
+
+def _end(*_: object) -> None:
+    _say()
+    os._exit(CODE)
+
+
+def _raise(*_: object) -> None:
+    _say()
+    raise Interrupted
+
+
+def _say() -> None:
+    """On stderr, past Python's buffers, which the interrupted code may hold."""
+    os.write(2, b"\nniobe: interrupted; the same command goes on where it was\n")

@@ -1,0 +1,49 @@
+"""Ctrl-C at any moment of a command's first second: code 130, one line, no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+STARTED = "import os, sys; os.write(1, b'x'); from niobe.launchers.cli import main; main()"
+
+
+@pytest.mark.parametrize(
+    "command", [["launch", "c.yaml"], ["status"], ["check", "c.yaml"], ["best", "--json"]]
+)
+@pytest.mark.parametrize("after", [0.02, 0.1, 0.25, 0.5, 0.9])
+def test_an_early_interrupt_is_no_traceback(tmp_path: Path, command: list[str], after: float) -> None:
+    """The clock starts when Python itself has: what it does before, no program can change."""
+    (tmp_path / "c.yaml").write_text("id: c\nelements: [Cu, Au]\noracle: {name: emt}\nprerelax: null\n")
+    environment = os.environ | {"NIOBE_HOME": str(tmp_path / "home")}
+    running = subprocess.Popen(
+        [sys.executable, "-c", STARTED, *command],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert running.stdout is not None
+    running.stdout.read(1)
+    time.sleep(after)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    stop(tmp_path / "home")
+    assert b"Traceback" not in said, said.decode()
+    if running.returncode != 130:
+        assert running.returncode in {0, 2} and b"interrupted" not in said
+    else:
+        assert b"niobe: interrupted" in said
+
+
+def stop(home: Path) -> None:
+    from niobe.launchers.embedded import stop_server
+
+    if (home / "db").is_dir():
+        stop_server(home / "db")
