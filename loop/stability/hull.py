@@ -13,6 +13,8 @@ from niobe.loop.stability.convex_hull import Hull
 LOWEST_FORMATION_ENERGY = -5.0
 """eV/atom. No solid is known so low: of 14,590 of Materials Project the lowest, YbF2, has −4.47."""
 
+WAY_ON = "add one to seeds.files and launch the file under a new id (`niobe launch FILE --id NEW`)"
+
 
 def build_hull(
     campaign: str, round_number: int, elements: Sequence[str], records: Sequence[StructureRecord]
@@ -22,8 +24,8 @@ def build_hull(
     Raises ValueError where two oracles meet, or where an element has no validated reference.
     """
     validated = [record for record in records if record.validation is not None]
-    oracle = _only_oracle(validated)
     references = _references(elements, validated)
+    oracle = _only_oracle(validated)
     compositions = [atomic_fractions(record) for record in validated]
     energies = np.array([record.validation.energy_per_atom for record in validated if record.validation])
     formation = np.array(
@@ -84,7 +86,7 @@ def _references(elements: Sequence[str], validated: Sequence[StructureRecord]) -
     found = elemental_energies(validated)
     missing = sorted(set(elements) - found.keys())
     if missing:
-        raise ValueError(f"no validated elemental reference for {', '.join(missing)}; add one to seeds.files")
+        raise ValueError(f"no validated elemental reference for {', '.join(missing)}; {WAY_ON}")
     return found
 
 
