@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
@@ -32,7 +37,7 @@ def ensure_database() -> str:
     from niobe.launchers.embedded import ensure_server, server_status
     from niobe.launchers.embedded.version import server_version
 
-    folder = home / "db"
+    folder = home / "db" if not home.exists() or os.access(home, os.W_OK) else _copy_of(home / "db")
     running = server_status(folder)
     uri = ensure_server(folder)
     if not running:
@@ -45,6 +50,27 @@ def ensure_database() -> str:
         )
     os.environ["NIOBE_MONGO_URI"] = os.environ["NIOBE_EMBEDDED_URI"] = uri
     return uri
+
+
+@functools.cache
+def _copy_of(folder: Path) -> Path:
+    """A copy of a database that lies where nothing can be written; it goes with the process.
+
+    Raises ConfigError where there is no database to copy.
+    """
+    from niobe.launchers.embedded import stop_server
+    from niobe.launchers.embedded.folder import DatabaseFolder
+
+    file = DatabaseFolder(folder).file
+    if not file.is_file():
+        raise ConfigError(f"{folder.parent}: cannot be written, and holds no database to read")
+    scratch = Path(tempfile.mkdtemp(prefix="niobe-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    atexit.register(stop_server, scratch)
+    for part in folder.glob(f"{file.name}*"):
+        shutil.copyfile(part, scratch / part.name)
+    print(f"{folder.parent} cannot be written: a copy of its database is read", file=sys.stderr)
+    return scratch
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from niobe.config.atomic import naming
 from niobe.config.errors import ConfigError
 from niobe.launchers.output.open_formats import write_benchmark_table, write_jsonl
 from niobe.launchers.output.summary import summary
@@ -46,7 +47,7 @@ def export(
         _earlier_export(path, format)
     place = path.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".niobe-") as scratch:
+    with naming(path), tempfile.TemporaryDirectory(dir=place.parent, prefix=".niobe-") as scratch:
         target = Path(scratch) / place.name
         _WRITERS[format](records, target, *([forces or {}] if format == "phonopy" else []))
         if is_folder and place.exists():
