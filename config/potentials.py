@@ -20,6 +20,10 @@ LABELS: dict[str, Labels] = {
 its corrections of 2020, or a toy's own. CHGNet and SevenNet say so of what they were trained on
 (`python -m tests.benchmarks.formation_energies` measures it)."""
 
+REACH: dict[str, float] = {"7net-0": 5.0, "7net-l3i5": 5.0, "chgnet": 6.0, "emt": 5.38, "lj": 6.0}
+"""How far (Å) an atom feels another one: the cutoffs of the shipped models, of ASE's EMT for Cu, Ag and Au,
+and of our Lennard-Jones."""
+
 DEFAULT_PRERELAX_POTENTIALS: dict[str, PrerelaxPotential] = {
     "7net-0": "chgnet",
     "7net-l3i5": "chgnet",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from niobe.config.potentials import REACH
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import (
     Answer,
@@ -40,6 +41,8 @@ _CAUSES = {
     NoCureError: "no_cure",
     CorrectionError: "uncorrected",
 }
+MOST_GROWN = 2.0
+"""Times its volume: no crystal relaxes this far, and what comes apart does not stop here."""
 _SYMMETRY_COST = 1e-3
 _FINAL = tuple(_CAUSES)
 
@@ -115,6 +118,7 @@ def _relax(
     started = time.monotonic()
     relaxed = oracle.relax(structure, folder)
     check_physics(relaxed)
+    check_bound(relaxed.structure, structure, REACH.get(spec.oracle.name))
     answer = _symmetric(oracle, relaxed, folder)
     correction = correction_of(oracle, answer)
     energy = answer.energy_per_atom + correction
@@ -146,6 +150,22 @@ def check_physics(answer: Answer) -> None:
         raise UnphysicalAnswerError("energy or forces are not finite")
     if collapsed_distance(answer.structure):
         raise UnphysicalAnswerError("sites collapsed during relaxation")
+
+
+def check_bound(relaxed: Structure, before: Structure, reach: float | None) -> None:
+    """Raises UnphysicalAnswerError for a relaxation that came apart: forces vanish there, and energies lie.
+
+    reach: how far (Å) the potential sees, None for one that sees all.
+    """
+    grown = relaxed.volume / before.volume
+    if grown >= MOST_GROWN:
+        raise UnphysicalAnswerError(f"the cell grew to {grown:.1f} × its volume: it came apart")
+    alone = set() if reach is None else set(range(len(relaxed))) - set(relaxed.get_neighbor_list(reach)[0])
+    if alone:
+        symbols = ", ".join(sorted({relaxed[int(index)].specie.symbol for index in alone}))
+        raise UnphysicalAnswerError(
+            f"{len(alone)} atoms ({symbols}) have no neighbour within the {reach:g} Å that the potential sees"
+        )
 
 
 def check_depth(structure: Structure, energy_per_atom: float, references: Mapping[str, float]) -> None:

@@ -2,15 +2,19 @@
 energy."""
 
 import math
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.calculation import check_bound, validate_structure
+from niobe.flows.oracles.potentials import UnphysicalAnswerError
+from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.validate import validate_slot
 from niobe.loop.campaign.seeds import new_record
-from niobe.loop.documents.records import Choice, Lineage, Status
+from niobe.loop.documents.records import Choice, Failure, Lineage, Status
 from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
 from niobe.loop.store.database import Database
 from tests.loop.factory import element, validated
@@ -48,6 +52,35 @@ def test_what_lies_deeper_than_any_solid_fails(
     if found.failure:
         assert (found.failure.step, found.failure.cause, found.failure.attempts) == ("relax", "unphysical", 1)
         assert "no solid is known below -5" in found.failure.message
+
+
+@pytest.mark.filterwarnings("ignore")  # of atomate2, about its own arguments
+@pytest.mark.parametrize(
+    "structure",
+    [
+        Structure(Lattice.cubic(6.6), ["Cu", "Cu"], [[0.0, 0, 0], [0.5, 0.5, 0.5]]),
+        Structure(Lattice.cubic(6.6), ["Cu", "Au"], [[0.0, 0, 0], [0.5, 0.5, 0.5]]),
+        Structure.from_spacegroup(225, Lattice.cubic(8.3), ["Au"], [[0.0, 0, 0]]),
+    ],
+)
+def test_an_atom_that_the_potential_sees_alone_is_a_failure(structure: Structure, tmp_path: Path) -> None:
+    """Its forces vanish, so a relaxation ends at once and calls it converged."""
+    found = validate_structure(SPEC, make_oracle(SPEC.oracle), structure, tmp_path)
+    assert isinstance(found, Failure)
+    assert (found.step, found.cause, found.attempts) == ("relax", "unphysical", 1)
+    assert "have no neighbour within the 5.38 Å that the potential sees" in found.message
+
+
+def test_a_cell_that_doubles_came_apart() -> None:
+    grown = ALLOY.copy()
+    grown.scale_lattice(2.3 * ALLOY.volume)
+    with pytest.raises(UnphysicalAnswerError, match=r"grew to 2\.3 × its volume: it came apart"):
+        check_bound(grown, ALLOY, 5.38)
+    grown.scale_lattice(1.5 * ALLOY.volume)
+    check_bound(grown, ALLOY, 5.38)
+    check_bound(
+        Structure(Lattice.cubic(12), ["Cu"], [[0.0, 0, 0]]), grown.make_supercell(20, in_place=False), None
+    )
 
 
 def test_no_solid_of_materials_project_lies_so_low() -> None:
