@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,13 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 from scipy.spatial.transform import Rotation
 
-from niobe.config.spec import Phonons
+from niobe.config.spec import CampaignSpec, Oracle, Phonons
+from niobe.flows.oracles.calculation import phonons
 from niobe.flows.oracles.potentials import potential
+from niobe.flows.oracles.registry import make_oracle
+from niobe.loop.documents.records import Failure
 from niobe.loop.stability.phonons import dynamics
+from tests.benchmarks.phonons.textbook import TEXTBOOK
 
 SETTINGS = Phonons(min_length=5.0)
 METALS = {"Al": 4.0, "Ni": 3.5, "Cu": 3.6, "Pd": 3.9, "Ag": 4.1, "Pt": 3.9, "Au": 4.1}
@@ -76,3 +81,30 @@ def test_five_descriptions_of_a_crystal_have_one_verdict(index: int) -> None:
         assert other.outcome is first.outcome
         assert other.image_distance == pytest.approx(first.image_distance, abs=1e-3)
         assert other.lowest_frequency == pytest.approx(first.lowest_frequency, abs=0.02)
+
+
+SMALL = (
+    *("Si diamond", "GaAs zincblende", "ZnO wurtzite", "Al fcc", "Nb bcc", "Ti hcp", "Mg hcp"),
+    *("NaCl rocksalt", "GeTe rocksalt", "CaF2 fluorite", "ZrO2 fluorite", "MgB2", "NiAl B2", "NiTi B2"),
+    *("WO3 cubic", "SrTiO3 cubic", "PbTiO3 P4mm", "BaTiO3 R3m", "CsPbCl3 cubic", "La bcc", "TiSe2 1T"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", SMALL)
+def test_five_descriptions_have_one_verdict_by_the_default_potential(name: str, tmp_path: Path) -> None:
+    """From what is given to the verdict, the judge's own relaxation between."""
+    (crystal,) = (entry.structure() for entry in TEXTBOOK if entry.name == name)
+    elements = tuple(sorted({site.specie.symbol for site in crystal}))
+    spec = CampaignSpec(id="d", elements=elements, oracle=Oracle(wall_time=500), prerelax=None)
+    judge = make_oracle(spec.phonon_oracle)
+    found = []
+    for structure in descriptions(crystal):
+        answer = phonons(spec, judge, structure, tmp_path)
+        assert not isinstance(answer, Failure), answer
+        found.append(answer[0].verdict)
+    assert len({verdict.outcome for verdict in found}) == 1
+    assert all(verdict.oracle == judge.fingerprint for verdict in found)
+    frequencies = [verdict.lowest_frequency for verdict in found]
+    assert frequencies == pytest.approx([frequencies[0]] * 5, abs=0.05)
