@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 MOST_DRIFT = 0.05
+_SAME_DISTANCE = 1e-6  # 1/Å
 _THIRDS_AND_QUARTERS = np.unique(
     np.vstack([np.array(list(itertools.product(range(n), repeat=3))) / n for n in (3, 4)]), axis=0
 )
@@ -137,7 +138,9 @@ def _judged(primitive: Structure, matrix: NDArray[np.int64], forces: Forces, set
         acoustic_drift=drift,
         reason=reason,
     )
-    return Dynamics(verdict, shown, imaginary_modes(phonon, held, settings.tolerance), phonon, primitive)
+    imaginary = softest.frequency < -settings.tolerance
+    modes = imaginary_modes(phonon, held, settings.tolerance) if imaginary else []
+    return Dynamics(verdict, shown, modes, phonon, primitive)
 
 
 def _doubt(drift: float) -> str:
@@ -175,26 +178,21 @@ def _images(primitive: Structure, matrix: NDArray[np.int64]) -> float:
 def _soft_between(found: Dynamics, tolerance: float) -> SoftestMode | None:
     """The softest imaginary mode that interpolation shows at a third or a quarter of reciprocal vectors.
 
-    None within half the distance from Γ to the nearest q-point that the cell holds: so long a wave is soft
-    by a small error of the force constants, as its frequency goes to zero.
+    None nearer to Γ than any q-point that the cell holds: so long a wave is soft by a small error of the
+    force constants, as its frequency goes to zero.
     """
     if found.phonon is None or found.primitive is None:
         return None
     matrix = np.array(found.verdict.supercell_matrix)
+    reciprocal = found.primitive.lattice.reciprocal_lattice_crystallographic
+    held = supercells.held_points(matrix)
+    nearest = min(_from_gamma(q, reciprocal) for q in held[held.any(axis=1)])
     points = [q for q in _THIRDS_AND_QUARTERS if not supercells.holds_point(matrix, q)]
-    points = [q for q in points if not _long_wave(q, found.primitive, matrix)]
+    points = [q for q in points if _from_gamma(q, reciprocal) > nearest - _SAME_DISTANCE]
     if not points:
         return None
     softest = lowest(found.phonon, np.array(points))
     return softest if softest.frequency < -tolerance else None
-
-
-def _long_wave(q: NDArray[np.float64], primitive: Structure, matrix: NDArray[np.int64]) -> bool:
-    """Whether q lies nearer to Γ than any q-point that the supercell holds."""
-    reciprocal = primitive.lattice.reciprocal_lattice_crystallographic
-    held = supercells.held_points(matrix)
-    nearest = min(_from_gamma(point, reciprocal) for point in held[held.any(axis=1)])
-    return _from_gamma(q, reciprocal) < nearest - 1e-6
 
 
 def _from_gamma(q: NDArray[np.float64], reciprocal: Any) -> float:
