@@ -91,6 +91,7 @@ SMALL = (
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SMALL)
 def test_five_descriptions_have_one_verdict_by_the_default_potential(name: str, tmp_path: Path) -> None:
