@@ -26,8 +26,8 @@ def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]
     """What the oracle is asked for each element, so that the lowest is its reference; with labels.
 
     Those of ``elemental_candidates`` that the element is likely to crystallise in: bcc, fcc, hcp and diamond;
-    small cells known of any metal for a metal, of any other element for one of these; larger ones known of an
-    element of its group; molecules.
+    small cells known of any metal for a metal (of actinoids for these only), of any other element for one of
+    these; larger ones known of an element of its group; molecules.
     """
     return [
         pair
@@ -41,6 +41,8 @@ def _likely(element: str, label: str, n_atoms: int) -> bool:
     from pymatgen.core import Element
 
     own, other = Element(element), Element(known_in(label))
+    if other.is_actinoid and not own.is_actinoid:
+        return False
     if n_atoms > _SMALL:
         return own.group == other.group and own.is_actinoid == other.is_actinoid
     return label in _SIMPLE or _no_metal(own) == _no_metal(other)
