@@ -30,6 +30,9 @@ UNITS: dict[str, str] = {
     "band_gap": "eV",
 }
 
+# As many as a campaign's limits allow; two cells of thousands take minutes to compare.
+MOST_SITES = 200
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -107,6 +110,7 @@ def new_entry(origin: Origin, found: Found) -> SourceEntry:
 
     answer = ordered(found.structure)
     structure = answer.structure
+    is_large = len(structure) > MOST_SITES
     composition = structure.composition.element_composition
     entry = SourceEntry(
         id=f"{origin.source}:{found.source_id}",
@@ -122,13 +126,13 @@ def new_entry(origin: Origin, found: Found) -> SourceEntry:
         elements=sorted(composition.get_el_amt_dict()),
         nelements=len(composition),
         n_atoms=len(structure),
-        spacegroup=spacegroup_number(structure) if structure.is_ordered else 0,
+        spacegroup=spacegroup_number(structure) if structure.is_ordered and not is_large else 0,
         fingerprint=content_hash(structure) if structure.is_ordered else _hash(structure.as_dict()),
         labels=list(found.labels),
         references=dict(found.references),
         oxidation_states=oxidation_states(found.structure),
         treatment=answer.treatment,
-        set_aside=answer.set_aside,
+        set_aside=f"more than {MOST_SITES} sites" if is_large else answer.set_aside,
     )
     return entry.model_copy(update={"digest": _digest(entry)})
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from niobe.config.spec import Source
 from niobe.loop.crystals.grouping import group
-from niobe.loop.documents.entries import Found, Origin, SourceEntry, new_entry, preference
+from niobe.loop.documents.entries import MOST_SITES, Found, Origin, SourceEntry, new_entry, preference
 from niobe.loop.documents.structures import entry_structure
 from niobe.loop.sources.reading import ReadOptions, read_source
 from niobe.loop.store.database import Database
@@ -89,8 +89,8 @@ def regroup(database: Database, formulas: Iterable[str]) -> None:
         alone, several = database.entry_ids(batch)
         groups |= {identifier: identifier for identifier in alone}
         entries = sorted(database.entries(formulas=several), key=preference) if several else []
-        usable = [entry for entry in entries if not entry.set_aside]
-        groups |= {entry.id: entry.id for entry in entries if entry.set_aside}
+        usable = [entry for entry in entries if not entry.set_aside and entry.n_atoms <= MOST_SITES]
+        groups |= {entry.id: entry.id for entry in entries}
         groups |= group((entry.id, entry_structure(entry)) for entry in usable)
         database.store_groups(groups)
 
