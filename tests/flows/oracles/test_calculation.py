@@ -71,6 +71,15 @@ def test_an_atom_that_the_potential_sees_alone_is_a_failure(structure: Structure
     assert "have no neighbour within the 5.38 Å that the potential sees" in found.message
 
 
+def test_a_metal_whose_atoms_lie_beyond_the_reach_is_bound_by_its_radii() -> None:
+    """bcc caesium, a = 6.14 Å: neighbours at 5.32 Å, and 7net-0 sees 5 Å."""
+    caesium = Structure(Lattice.cubic(6.14), ["Cs", "Cs"], [[0.0, 0, 0], [0.5, 0.5, 0.5]])
+    check_bound(caesium, caesium, 5.0)
+    caesium.scale_lattice(1.5 * caesium.volume)
+    with pytest.raises(UnphysicalAnswerError, match=r"2 atoms \(Cs\) have no neighbour within the 5 Å"):
+        check_bound(caesium, caesium, 5.0)
+
+
 def test_a_cell_that_doubles_came_apart() -> None:
     grown = ALLOY.copy()
     grown.scale_lattice(2.3 * ALLOY.volume)
