@@ -156,8 +156,8 @@ def check_physics(answer: Answer) -> None:
 def check_bound(relaxed: Structure, before: Structure, reach: float | None) -> None:
     """Raises UnphysicalAnswerError for a relaxation that came apart: forces vanish there, and energies lie.
 
-    reach: how far (Å) the potential sees, None for one that sees all. Atoms as near as their radii say count as
-    bound all the same: caesium's neighbours are at 5.3 Å, beyond what 7net-0 sees, which learned the metal so.
+    reach: how far (Å) the potential sees, None for one that sees all. Atoms as near as their radii say count
+    as bound all the same: caesium's neighbours are at 5.3 Å, and 7net-0, which sees 5 Å, learned it so.
     """
     grown = relaxed.volume / before.volume
     if grown >= MOST_GROWN:
