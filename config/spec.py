@@ -72,7 +72,11 @@ class Budget(_Part):
 
 
 class Seeds(_Part):
-    """Where the database starts. ``exclude`` holds structure files or AFLOW prototype labels kept out."""
+    """Where the database starts. ``exclude`` holds structure files or AFLOW prototype labels kept out.
+
+    max_prototypes: of the system and of each subsystem of two or more elements, how many competing phases the
+    oracle is asked for, lowest by the pre-relaxation potential first; 0: none.
+    """
 
     prototypes: bool = True
     max_prototypes: Annotated[int, Field(ge=0, le=10_000)] = 16

@@ -44,10 +44,18 @@ def _run_slot(campaign: Document, number: int, slot: int, slots: int, step: Slot
 
 @job
 def seed(campaign: Document, number: int = 0, after: Any = None) -> Document:
-    """Round 0: store the seeds and make them the batch to validate."""
-    from niobe.loop.campaign.seeding import seed_campaign
+    """Round 0: store the seeds, which are validated, and the competing phases to choose from."""
+    from niobe.flows.steps.seed import seed_campaign
 
     return _run_once("seed", campaign, number, seed_campaign)
+
+
+@job
+def compete(campaign: Document, number: int = 0, after: Any = None) -> Document:
+    """Round 0: choose the competing phases to validate."""
+    from niobe.flows.steps.competing import compete as step
+
+    return _run_once("compete", campaign, number, step)
 
 
 @job

@@ -63,7 +63,10 @@ def current(stages: Sequence[Stage], done: Collection[str]) -> Stage | None:
 def _seeding(spec: CampaignSpec) -> Iterator[Stage]:
     yield Stage("seed", "seed", label="making seeds")
     if spec.prerelax is not None:
-        yield _prerelax("prerelax", "seed", "validating seeds")
+        yield _prerelax("prerelax", "seed", "pre-relaxing competing phases")
+    ranked = spec.prerelax is not None
+    before = ("seed", "prerelax") if ranked else ("seed",)
+    yield Stage("compete", "compete", before, label="choosing competing phases", lenient=ranked)
 
 
 def _discovery(spec: CampaignSpec) -> Iterator[Stage]:
@@ -119,11 +122,10 @@ def _prerelax(name: str, after: str, label: str) -> Stage:
 
 
 def _validation(slots: int, before: Sequence[Stage]) -> Iterator[Stage]:
-    """Relax the whole batch, then phonons near the hull it makes, then close, after all else too."""
-    batch = "acquire" if any(stage.name == "acquire" for stage in before) else "seed"
-    label = "validating" if batch == "acquire" else "validating seeds"
+    """Relax the whole batch, chosen last of what comes ``before``; then phonons near its hull, then close."""
+    batch = before[-1].name
+    label = "validating" if batch == "acquire" else "validating seeds and competing phases"
     yield Stage("validate", "validate", (batch,), "oracle", label, slots)
     yield Stage("choose_phonons", "choose_phonons", ("validate",), label=label, lenient=True)
     yield Stage("phonons", "phonons", ("choose_phonons",), "oracle", label, slots)
-    others = tuple(stage.name for stage in before) if batch == "seed" else ()
-    yield Stage("close", "close", ("phonons", *others), label=label, lenient=True)
+    yield Stage("close", "close", ("phonons",), label=label, lenient=True)

@@ -8,7 +8,9 @@ import numpy as np
 
 from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.competing import competitors_of_claims
 from niobe.flows.steps.generate import mark_duplicates
+from niobe.flows.steps.known import records_and_known
 from niobe.loop.acquisition import (
     Batch,
     GaussianProcess,
@@ -85,8 +87,8 @@ def _on_prerelaxed(
     correction = predictions.get(name)
     if correction is None:
         return predictions
-    references = prerelaxed_references(database.records(spec.id, round=0))
-    found = database.records(spec.id, status=Status.VALIDATED.value)
+    references = prerelaxed_references(database.records(spec.id, round=0, nelements=1))
+    found = _validated(database, spec)
     answered = [record for record in found if spec.surrogate.retrain or record.round == 0]
     mean = prerelaxed_formation_energies(pool, references) + mean_corrections(pool, answered, references)
     known = correction.in_domain & np.isfinite(mean)
@@ -128,7 +130,8 @@ def _choose(
     database: Database, spec: CampaignSpec, number: int
 ) -> tuple[list[str], dict[str, Choice], list[str]]:
     campaign = database.campaign(spec.id)
-    pool = [*database.pool(spec.id), *_chosen_before(database, spec, number)]
+    before = [r for r in _chosen_before(database, spec, number) if r.pinned or not r.competing]
+    pool = [*database.pool(spec.id), *before]
     pool.sort(key=lambda record: (record.round, record.index))
     if campaign is None or not pool:
         return [], {}, ["no candidate was left after screening"]
@@ -139,12 +142,15 @@ def _choose(
     choices = {
         r.id: Choice(function="pinned", selection="pinned", rank=rank) for rank, r in enumerate(pinned)
     }
+    for record in competitors_of_claims(database, spec, number, size - len(choices)):
+        choices[record.id] = Choice(function="competition", selection="competing", rank=len(choices))
+    size_left = size - len(choices)
     rest = [record for record in pool if record.id not in choices]
-    unripe = waiting(rest, size - len(pinned))
+    unripe = waiting(rest, size_left)
     rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
     notes: list[str] = []
-    if rest and size > len(pinned):
-        chosen = _choose_from(database, spec, campaign, number, rest, size - len(pinned))
+    if rest and size_left > 0:
+        chosen = _choose_from(database, spec, campaign, number, rest, size_left)
         for pick in chosen.picks:
             choices[pick.id] = Choice(
                 function=spec.acquisition.function,
@@ -168,7 +174,7 @@ def _choose_from(
 ) -> Batch:
     model = load_surrogate(checkpoint(spec.id, number, "surrogate"))
     features = model.features([candidate_structure(record) for record in rest])
-    found = database.records(spec.id, status=Status.VALIDATED.value)
+    found = _validated(database, spec)
     known = model.features([candidate_structure(record) for record in found])
     acquired = database.records(spec.id, status=Status.ACQUIRED.value)
     in_flight = [record for record in acquired if record.acquired_round != number]
@@ -268,6 +274,11 @@ def _stored(target: str, records: Sequence[StructureRecord]) -> Prediction:
         std=np.array([np.nan if value.std is None else value.std for value in values]),
         in_domain=np.array([value.in_domain for value in values]),
     )
+
+
+def _validated(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+    """What the campaign validated and what others did."""
+    return [record for record in records_and_known(database, spec) if record.status is Status.VALIDATED]
 
 
 def spent(database: Database, spec: CampaignSpec, *, exclude: int = 0) -> int:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.generators import RoundContext, make_generator
+from niobe.flows.steps.known import records_and_known
+from niobe.flows.steps.requests import drawn_in_subsystems, request_for, sample_request
 from niobe.loop.campaign.seeds import excluded_structures, new_record
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.crystals.validity import why_invalid
@@ -21,7 +23,7 @@ from niobe.loop.generators.parents import at_rest
 from niobe.loop.generators.soft_mode_families import higher_relatives
 from niobe.loop.stability.prerelaxed import briefly_prerelaxed
 from niobe.loop.store.database import Database
-from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
+from niobe.surrogates.protocols import Sample, SampleBatch
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -47,6 +49,7 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     drawn_now = [name for name in wanted if name != "offspring" or not spec.draws_offspring]
     batches = {name: _sample(database, spec, number, name, wanted[name]) for name in drawn_now}
     batches["soft_mode"] = modes
+    batches |= drawn_in_subsystems(spec, number)
     if wanted.get("gan"):
         found = _diversity(database, spec, number, batches["gan"], wanted["gan"])
         database.update_round(spec.id, number, metrics__diversity=found)
@@ -89,7 +92,7 @@ def draw_offspring(
     drawn = database.records(spec.id, round=number)
     others = sum(record.lineage.generator != "offspring" for record in drawn)
     _store(database, spec, number, {f"offspring/{offspring_batch}": batch}, start=others + first)
-    records = database.records(spec.id)
+    records = _records(database, spec)
     _screen(database, spec, number, records, _at_rest_or_waiting(records))
 
 
@@ -139,7 +142,7 @@ def _diversity(
 ) -> Diversity:
     from niobe.surrogates.gan import CrystalGAN
 
-    earlier = [record for record in database.records(spec.id) if record.round < number]
+    earlier = [record for record in _records(database, spec) if record.round < number]
     return diversity(
         [sample.structure for sample in batch.samples],
         [relaxed_structure(record) for record in earlier],
@@ -168,9 +171,14 @@ def _sample(database: Database, spec: CampaignSpec, number: int, key: str, count
     name = key.split("/")[0]
     request = sample_request(spec)
     if name == "gan":
-        request = replace(request, known=_known(database.records(spec.id), number))
+        request = replace(request, known=_known(_records(database, spec), number))
     generator = make_generator(RoundContext(spec, number, database), name)
     return generator.sample(request, count, seed=spec.derived_seed(number, f"generate/{key}"))
+
+
+def _records(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+    """All that is no unasked competing phase: those are neither known nor candidates."""
+    return [record for record in records_and_known(database, spec) if not record.unasked]
 
 
 def _known(records: Sequence[StructureRecord], number: int) -> list[Structure]:
@@ -180,24 +188,13 @@ def _known(records: Sequence[StructureRecord], number: int) -> list[Structure]:
     return [generated_structure(record) for record in earlier] + results
 
 
-def sample_request(spec: CampaignSpec) -> SampleRequest:
-    """The campaign's elements and limits, as generators and screening understand them."""
-    return SampleRequest(
-        elements=spec.elements,
-        max_atoms=spec.limits.max_atoms,
-        min_atoms=spec.limits.min_atoms,
-        all_elements=spec.limits.all_elements,
-        fractions=spec.limits.fractions,
-    )
-
-
 def _checkpoint_name(spec: CampaignSpec, number: int, name: str) -> str | None:
     return f"{spec.id}/round-{number}/gan" if name == "gan" else None
 
 
 def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Mark invalid and duplicate candidates, before anything is spent on them."""
-    records = database.records(spec.id)
+    records = _records(database, spec)
     _screen(database, spec, round_record.number, records, _seen_before(records))
 
 
@@ -246,7 +243,7 @@ def _screen_one(
     exclude: Collection[str],
 ) -> dict[str, object]:
     structure = generated_structure(record)
-    reason = why_invalid(structure, sample_request(spec))
+    reason = why_invalid(structure, request_for(spec, record))
     if not reason and record.lineage.generator == "prototype" and excluded.find(structure):
         reason = "excluded"
     if reason:
@@ -265,7 +262,7 @@ def mark_duplicates(database: Database, spec: CampaignSpec, number: int) -> None
     earlier rounds hold, but for what had a short pre-relaxation only; all others, with what the last round's
     validations relaxed into, or all validations of an asynchronous campaign, where some come late.
     """
-    records = database.records(spec.id)
+    records = _records(database, spec)
     fresh = _relaxed_now(database, spec, number, records)
     open_ = [r for r in records if r.status is Status.SCREENED and not r.pinned]
     unsure = {

@@ -18,6 +18,7 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Oracle
 from niobe.flows.oracles.potentials import UnphysicalAnswerError
 from niobe.flows.oracles.registry import make_oracle
+from niobe.flows.steps.known import records_and_known
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.generators.parents import offspring_parents, soft_parents
@@ -37,8 +38,8 @@ class RoundContext:
     database: Database
 
     def records(self) -> list[StructureRecord]:
-        """All records of the campaign, by round and index."""
-        return self.database.records(self.spec.id)
+        """All records of the campaign, by round and index, then what other campaigns validated."""
+        return records_and_known(self.database, self.spec)
 
 
 def make_generator(context: RoundContext, name: str) -> Generator:

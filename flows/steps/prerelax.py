@@ -14,6 +14,7 @@ from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import correction_of
 from niobe.flows.oracles.calculation import check_physics
+from niobe.flows.steps.known import records_and_known
 from niobe.flows.steps.validate import work_folder
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from niobe.flows.oracles.force_field import ForceFieldOracle
 
 _WALL_SECONDS = 60.0
+_FAILED = "prerelax:"
 _FAR = {
     "alpha": 15.0,
     "maxstep": 0.4,
@@ -44,9 +46,9 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
     """
     brief = number > 0 and _prerelaxation(spec).keep < 1
     potential = prerelax_oracle(spec, steps=_prerelaxation(spec).first_steps if brief else None)
-    for record in database.records(spec.id, round=number)[slot::slots]:
-        waiting = number == 0 or record.status is Status.SCREENED
-        if waiting and record.prerelaxed is None and not record.reason:
+    for record in database.records(spec.id, round=number, prerelaxed=None):
+        waiting = (number == 0 and not record.reason.startswith(_FAILED)) or record.status is Status.SCREENED
+        if waiting and record.index % slots == slot:
             database.update_record(record.id, **_ask(spec, potential, record, brief=brief))
 
 
@@ -57,7 +59,7 @@ def choose_promising(database: Database, spec: CampaignSpec, round_record: Round
     A candidate like one that was chosen, here or before, or like a result becomes a duplicate. As many are
     chosen as the share says of what the round looked at, less those that it chose before it drew offspring.
     """
-    number, records = round_record.number, database.records(spec.id)
+    number, records = round_record.number, records_and_known(database, spec)
     looked = sum(record.round == number and record.prerelaxed is not None for record in records)
     earlier = round_record.promising
     left = math.ceil(_prerelaxation(spec).keep * looked) - len(earlier)
@@ -119,6 +121,8 @@ def _further(records: Sequence[StructureRecord]) -> Iterator[tuple[str, Structur
     """What was relaxed beyond a short pre-relaxation, by the pre-relaxation potential and by the oracle, and
     is no duplicate itself."""
     for record in records:
+        if record.unasked:
+            continue
         if record.prerelaxed and not record.prerelaxed.brief and record.status is not Status.DUPLICATE:
             yield record.id, candidate_structure(record)
         if record.validation:
@@ -149,7 +153,7 @@ def _ask(
     except (OSError, ImportError, ConfigError):
         raise  # the machine's fault, not the candidate's: the job says so
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
-        reason = f"prerelax: {type(error).__name__}"
+        reason = f"{_FAILED} {type(error).__name__}"
         return {"reason": reason} if record.round == 0 else {"reason": reason, "status": Status.INVALID}
     prerelaxed = Prerelaxed(
         potential=potential.fingerprint,

@@ -19,6 +19,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec, SurrogateChoice
 from niobe.config.version import file_digest, origin
+from niobe.flows.steps.known import records_and_known
 from niobe.loop.campaign.seeding import source_entries
 from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.crystals.similarity import SeenStructures
@@ -225,7 +226,7 @@ def _references(database: Database, spec: CampaignSpec) -> dict[str, float] | No
     element has none."""
     if spec.prerelax is None:
         return None
-    references = prerelaxed_references(database.records(spec.id, round=0))
+    references = prerelaxed_references(database.records(spec.id, round=0, nelements=1))
     missing = sorted(set(spec.elements) - set(references))
     if missing:
         raise RuntimeError(
@@ -291,7 +292,7 @@ def _closeness(record: StructureRecord) -> float:
 
 def _finished(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
     done = {Status.VALIDATED, Status.FAILED}
-    return [record for record in database.records(spec.id) if record.status in done]
+    return [record for record in records_and_known(database, spec) if record.status in done]
 
 
 def _corpus(spec: CampaignSpec) -> list[Structure]:

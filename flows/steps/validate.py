@@ -14,6 +14,7 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Oracle
 from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.registry import make_oracle
+from niobe.flows.steps.known import competitors_elsewhere
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, round_metrics
 from niobe.loop.crystals.similarity import SeenStructures
@@ -36,7 +37,8 @@ class QuorumError(RuntimeError):
 def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Relax every ``slots``-th candidate of the batch from ``slot`` on, unless its outcome is stored."""
     oracle = make_oracle(spec.oracle)
-    references = elemental_energies(database.records(spec.id, round=0))
+    elements = database.records(spec.id, round=0, nelements=1)
+    references = elemental_energies([*elements, *competitors_elsewhere(database, spec)])
     for identifier in database.round(spec.id, number).batch[slot::slots]:
         record = database.record(identifier)
         if record.status is not Status.ACQUIRED:
@@ -52,9 +54,9 @@ def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int
 
 
 def _start(record: StructureRecord) -> Structure:
-    """Where the oracle starts: a seed as it came, since the pre-relaxation potential looks at it meanwhile,
-    perhaps later."""
-    return candidate_structure(record) if record.round > 0 else generated_structure(record)
+    """Where the oracle starts: as pre-relaxed; references, files and entries as they came."""
+    given = record.round == 0 and record.lineage.generator != "prototype"
+    return generated_structure(record) if given else candidate_structure(record)
 
 
 def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -66,7 +68,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     validated = database.records(spec.id, status=Status.VALIDATED.value)
     if not any(record.phonons_pending for record in validated):
         return
-    above = _above_hull(spec, round_record.number, validated)
+    above = _above_hull(database, spec, round_record.number, validated)
     chosen, seen = [], SeenStructures()
     for record in in_order(validated):
         others = _unstable_above(record, validated)
@@ -80,9 +82,12 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     database.update_round(spec.id, round_record.number, phonons=chosen)
 
 
-def _above_hull(spec: CampaignSpec, number: int, validated: Sequence[StructureRecord]) -> dict[str, float]:
-    """eV/atom above the hull of all that is validated, by record."""
-    hull = build_hull(spec.id, number, spec.elements, validated)
+def _above_hull(
+    database: Database, spec: CampaignSpec, number: int, validated: Sequence[StructureRecord]
+) -> dict[str, float]:
+    """eV/atom above the hull of all that is validated, here and elsewhere, by record."""
+    known = [*validated, *competitors_elsewhere(database, spec)]
+    hull = build_hull(spec.id, number, spec.elements, known)
     return {entry.record_id: entry.e_above_hull for entry in hull.entries}
 
 
@@ -93,7 +98,8 @@ def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, 
     if not waiting:
         return
     judge = make_oracle(spec.phonon_oracle)
-    above = _above_hull(spec, number, database.records(spec.id, status=Status.VALIDATED.value))
+    validated = database.records(spec.id, status=Status.VALIDATED.value)
+    above = _above_hull(database, spec, number, validated)
     for record in waiting:
         find = record.round > 0 and above[record.id] <= spec.hull_tolerance
         _run_phonons(database, spec, judge, record, find)
@@ -132,6 +138,8 @@ def _why_no_phonons(
     """
     if not spec.phonons.enabled:
         return "phonons are off"
+    if record.competing and record.lineage.generator not in {"file", "source"}:
+        return "a competing phase: only its energy counts"
     if above > spec.phonons.window:
         return f"{above:.3f} eV/atom above the hull; phonons.window {spec.phonons.window}"
     duplicate = seen.find(relaxed_structure(record), exclude=others)
@@ -204,7 +212,9 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         raise QuorumError("no candidates were drawn: an earlier step of the round failed")
     records = database.records(spec.id)
     _require_quorum(spec, round_record, records)
-    hull, verdicts = closing.close_round(spec, round_record.number, records)
+    hull, verdicts = closing.close_round(
+        spec, round_record.number, records, competitors_elsewhere(database, spec)
+    )
     database.update_records({identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()})
     database.store_hull(hull)
     _store_metrics(database, spec, round_record.number)

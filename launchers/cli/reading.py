@@ -76,6 +76,22 @@ def best(
 
 
 @app.command()
+def hull(campaign: CampaignId = "", as_json: AsJson = False) -> None:
+    """What the newest hull was built from, and how well each system under it was searched."""
+    from niobe.launchers.output.tables import hull_sources, hull_systems
+    from niobe.launchers.services import campaign_database
+
+    with campaign_database() as database:
+        found = database.hulls(one_campaign(database, campaign))[-1:]
+    rows = [hull_sources(hull) + hull_systems(hull) for hull in found]
+    if as_json:
+        print_rows([row for part in rows for row in part], as_json)
+    for newest in found if not as_json else ():
+        print_rows(hull_sources(newest), as_json)
+        print_rows(hull_systems(newest), as_json)
+
+
+@app.command()
 def rediscoveries(campaign: CampaignId = "", as_json: AsJson = False) -> None:
     """What was kept out of the seeds, and how many oracle calls it took to find it again."""
     from niobe.config.spec import CampaignSpec

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.fireworks.submission import submit_once
-from niobe.launchers.fireworks.workflows import GIVEN_UP
 from niobe.launchers.rounds import end_campaign, next_round
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def advance(launchpad: Any, database: Database, campaign: str) -> list[str]:
         return _end(launchpad, database, spec, reason)
     record = database.open_round(campaign, number)
     done = []
-    for stage, flows in _due(launchpad, database, spec, record):
+    for stage, flows in _due(database, spec, record):
         key = f"{campaign} r{number} {stage}"
         if submit_once(launchpad, spec, number, key, flows):
             done.append(key)
@@ -49,13 +48,13 @@ def spec_of(database: Database, campaign: str) -> CampaignSpec:
     return CampaignSpec.model_validate(found.spec)
 
 
-def _due(launchpad: Any, database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
+def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
     """Stages of a round whose time has come, finished ones included, in order."""
     from niobe.flows.round import one_each, prepare, single
 
     number = record.number
     yield "prepare", lambda: [prepare(spec, number)]
-    if not {"seed", "acquire"} & set(record.steps):
+    if not {"compete", "acquire"} & set(record.steps) and not _batch_of_older(database, spec, record):
         return
     yield "validate", lambda: one_each(spec, number, "validate", record.batch)
     if "choose_phonons" not in record.steps:
@@ -63,8 +62,16 @@ def _due(launchpad: Any, database: Database, spec: CampaignSpec, record: RoundRe
             yield "choose phonons", lambda: [single(spec, number, "choose_phonons")]
         return
     yield "phonons", lambda: one_each(spec, number, "phonons", record.phonons)
-    if not _phonons_wait(database, record) and not _prerelaxation_waits(launchpad, database, spec, number):
+    if not _phonons_wait(database, record):
         yield "close", lambda: [single(spec, number, "close")]
+
+
+def _batch_of_older(database: Database, spec: CampaignSpec, record: RoundRecord) -> bool:
+    """Whether a round 0 is one that an older Niobe began: nothing of it waits to be chosen."""
+    from niobe.loop.documents.records import Status
+
+    seeded = record.number == 0 and "seed" in record.steps
+    return seeded and not database.exists(spec.id, round=0, status=Status.SCREENED.value)
 
 
 def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecord) -> bool:
@@ -83,21 +90,6 @@ def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecor
 
 def _phonons_wait(database: Database, record: RoundRecord) -> bool:
     return any(database.record(identifier).phonons_pending for identifier in record.phonons)
-
-
-def _prerelaxation_waits(launchpad: Any, database: Database, spec: CampaignSpec, number: int) -> bool:
-    """Whether seeds still wait for the cheap potential (later rounds ask it before the batch is chosen).
-
-    They wait in vain once the job that is to ask it was given up.
-    """
-    if number > 0 or spec.prerelax is None:
-        return False
-    seeds = database.records(spec.id, round=0)
-    if not any(record.prerelaxed is None and not record.reason for record in seeds):
-        return False
-    jobs = {"spec.campaign": spec.id, "spec.round": 0, "spec.kind": "prerelax"}
-    alive = {"state": {"$ne": "COMPLETED"}, GIVEN_UP: {"$exists": False}}
-    return bool(launchpad.fireworks.find_one(jobs | alive, {"_id": 1}))
 
 
 def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) -> list[str]:

@@ -117,5 +117,5 @@ def discovery_line(record: Any) -> str:
     dynamics = "no phonons" if lowest is None else f"lowest {lowest:.2f} THz"
     return (
         f"{record.formula} (space group {record.validation.spacegroup}) {record.id}: "
-        f"{record.verdict.e_above_hull_now:.3f} eV/atom above hull, {dynamics}"
+        f"{record.verdict.phase}, {record.verdict.e_above_hull_now:.3f} eV/atom above hull, {dynamics}"
     )

@@ -18,6 +18,7 @@ _FIGURES = (
     "energy_per_atom",
     "formation_energy_per_atom",
     "e_above_hull",
+    "phase",
     "lowest_phonon_frequency",
 )
 _NIOBE_FIELDS = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.documents.records import Status, StructureRecord
-from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
+from niobe.loop.documents.rounds import CampaignRecord, HullRecord, RoundRecord
 from niobe.loop.store.database import Database
 
 Row = dict[str, Any]
@@ -42,6 +43,7 @@ def round_row(record: RoundRecord) -> Row:
         "validated": m.validated,
         "failed": m.failed,
         "stable": m.stable,
+        "metastable": m.metastable,
         "dynamically stable": m.dynamically_stable,
         "discoveries": m.discoveries,
         "displaced": m.displaced,
@@ -74,6 +76,7 @@ def record_row(record: StructureRecord) -> Row:
         "group": validation.spacegroup if validation else record.spacegroup,
         "atoms": record.n_atoms,
         "e_above_hull": verdict.e_above_hull_now if verdict else None,
+        "hull": verdict.phase if verdict else None,
         "e_form": verdict.formation_energy_per_atom if verdict else None,
         "THz": validation.phonon.lowest_frequency if validation else None,
         "dynamics": validation.phonon.outcome.value if validation else None,
@@ -151,9 +154,38 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
         rows.append(_row("phonons", phonon.outcome.value, lowest or phonon.reason))
     if record.verdict is not None:
         verdict = record.verdict
-        shown = f"{verdict.e_above_hull_found:.3f} when found, {verdict.e_above_hull_now:.3f} eV/atom now"
+        error = "" if verdict.error is None else f" ± {verdict.error:.3f}"
+        now = f"{verdict.e_above_hull_now:.3f}{error} eV/atom now {verdict.phase}".rstrip()
+        shown = f"{verdict.e_above_hull_found:.3f} when found, {now}"
         rows.append(_row("verdict", "discovery" if verdict.discovery else "no discovery", shown))
+        rows += [
+            _row(
+                "competes with", f"{p.share:.2f} {p.formula} {p.record_id}", f"{p.asked} of {p.formula} asked"
+            )
+            for p in verdict.products
+        ]
     return rows
+
+
+def hull_sources(hull: HullRecord) -> list[Row]:
+    """What a hull was built from: how many phases from where, and what is held out of it."""
+    found = [{"phases": count, "from": name} for name, count in hull.built_from().items()]
+    return found + [{"phases": "held out", "from": label} for label in hull.excluded]
+
+
+def hull_systems(hull: HullRecord) -> list[Row]:
+    """How well each system under a hull was searched."""
+    on_hull = Counter("-".join(sorted(entry.composition)) for entry in hull.vertices())
+    return [
+        {
+            "system": system.chemsys,
+            "pre-relaxed": system.ranked,
+            "asked": system.asked,
+            "failed": system.failed,
+            "on the hull": on_hull[system.chemsys],
+        }
+        for system in hull.searched
+    ]
 
 
 def _row(step: str, what: str, detail: str) -> Row:

@@ -2,35 +2,95 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.campaign.acceleration import hit_ratio
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.records import Failure, Status, StructureRecord, Verdict
-from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord
+from niobe.loop.documents.records import ON_HULL, Failure, Product, Status, StructureRecord, Verdict
+from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord, SearchedSystem
 from niobe.loop.documents.structures import relaxed_structure
-from niobe.loop.stability.hull import build_hull
+from niobe.loop.stability.hull import build_hull, competitors
 from niobe.surrogates.calibration import coverage, miscalibration_area
 from niobe.surrogates.protocols import FloatArray
 
+_LEAST_PAIRS = 3  # crystals relaxed twice, below which nothing is said of how well energies repeat
+
 
 def close_round(
-    spec: CampaignSpec, round_number: int, records: Sequence[StructureRecord]
+    spec: CampaignSpec,
+    round_number: int,
+    records: Sequence[StructureRecord],
+    elsewhere: Sequence[StructureRecord] = (),
 ) -> tuple[HullRecord, dict[str, Verdict]]:
-    """The hull of the round and the verdict of every validated record, by record id."""
+    """The hull of the round and the verdict of every validated record of the campaign, by record id.
+
+    elsewhere: what other campaigns validated with the same oracle; it competes, and is known.
+    """
     validated = in_order(record for record in records if record.status is Status.VALIDATED)
-    hull = build_hull(spec.id, round_number, spec.elements, validated)
+    hull = build_hull(spec.id, round_number, spec.elements, [*validated, *elsewhere])
+    hull.searched = searched_systems(spec, [*records, *elsewhere])
+    hull.excluded = list(spec.seeds.exclude)
+    asked = Counter(record.formula for record in [*records, *elsewhere] if record.asked)
     crystals = _Crystals()
+    for record in elsewhere:
+        crystals.add(record)
     verdicts = {}
-    for record, entry in zip(validated, hull.entries, strict=True):
-        verdicts[record.id] = _verdict(
+    for record, entry in zip(validated, hull.entries, strict=False):
+        verdict = _verdict(
             spec, record, round_number, entry.e_above_hull, entry.formation_energy_per_atom, crystals
         )
+        verdicts[record.id] = verdict
+    hull.noise = _noise(hull, verdicts)
+    for entry, record in zip(hull.entries, validated, strict=False):
+        if entry.e_above_hull <= spec.hull_tolerance and record.nelements > 1:
+            verdicts[record.id] = _against_products(hull, record.id, verdicts[record.id], asked)
     return hull, verdicts
+
+
+def _noise(hull: HullRecord, verdicts: Mapping[str, Verdict]) -> float | None:
+    """Median difference (eV/atom) between energies of one crystal, relaxed from two starts."""
+    energies = {entry.record_id: entry.energy_per_atom for entry in hull.entries}
+    twice = [(name, found.duplicate_of) for name, found in verdicts.items() if found.duplicate_of in energies]
+    apart = [abs(energies[name] - energies[str(other)]) for name, other in twice]
+    return float(np.median(apart)) if len(apart) >= _LEAST_PAIRS else None
+
+
+def _against_products(hull: HullRecord, record_id: str, verdict: Verdict, asked: Counter[str]) -> Verdict:
+    """The verdict of a claim with what it competes with; its error is that of a difference of energies."""
+    found, above = competitors(hull, record_id)
+    error = hull.noise and hull.noise * math.sqrt(1 + sum(share**2 for _, share in found))
+    products = [
+        Product(
+            record_id=entry.record_id,
+            campaign=entry.campaign,
+            formula=entry.formula,
+            share=round(share, 6),
+            asked=asked[entry.formula],
+        )
+        for entry, share in found
+    ]
+    return verdict.model_copy(update={"products": products, "above_products": above, "error": error})
+
+
+def searched_systems(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[SearchedSystem]:
+    """How well the system and each of its subsystems was searched."""
+    by_system: dict[str, list[StructureRecord]] = defaultdict(list)
+    for record in records:
+        by_system[record.chemsys].append(record)
+    return [
+        SearchedSystem(
+            chemsys=system,
+            ranked=sum(record.prerelaxed is not None for record in by_system[system]),
+            asked=sum(record.asked for record in by_system[system]),
+            failed=sum(record.status is Status.FAILED for record in by_system[system]),
+        )
+        for system in spec.subsystems()
+    ]
 
 
 def in_order(records: Iterable[StructureRecord]) -> list[StructureRecord]:
@@ -100,7 +160,7 @@ def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, dupl
     """Stable (within ``hull_tolerance``), unique, novel against seeds, and dynamically stable if asked."""
     validation = record.validation
     return (
-        record.round > 0
+        not record.competing
         and validation is not None
         and not is_reference(spec, record)
         and duplicate_of is None
@@ -122,7 +182,7 @@ def round_metrics(
     batch = [record for record in records if record.acquired_round == round_record.number]
     status = Counter(record.status for record in drawn)
     validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]
-    stable = [r for r in validated if r.verdict and r.verdict.e_above_hull_found <= spec.hull_tolerance]
+    above = [r.verdict.e_above_hull_found for r in validated if r.verdict]
     failures = Counter(_cause(record.failure) for record in batch if record.failure)
     errors, stds = _prediction_errors(validated)
     return RoundMetrics(
@@ -132,7 +192,8 @@ def round_metrics(
         screened=len(drawn) - status[Status.INVALID] - status[Status.DUPLICATE],
         validated=len(validated),
         failed=sum(record.status is Status.FAILED for record in batch),
-        stable=len(stable),
+        stable=sum(height <= ON_HULL for height in above),
+        metastable=sum(ON_HULL < height <= spec.hull_tolerance for height in above),
         dynamically_stable=sum(record.dynamically_stable for record in validated),
         discoveries=sum(_discovered_in(record, round_record.number) for record in records),
         displaced=sum(_displaced_in(record, round_record.number) for record in records),
@@ -145,7 +206,7 @@ def round_metrics(
         rejected_by_generator=round_record.metrics.rejected_by_generator,
         diversity=round_record.metrics.diversity,
         seconds=round_record.steps,
-        best_e_above_hull=min((r.verdict.e_above_hull_found for r in validated if r.verdict), default=None),
+        best_e_above_hull=min(above, default=None),
     )
 
 

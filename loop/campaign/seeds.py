@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,15 @@ from niobe.loop.crystals.similarity import SeenStructures, content_hash, spacegr
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord, record_id
 from niobe.loop.documents.structures import entry_structure
+from niobe.loop.generators.elements import elemental_references
+from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.loop.readers.structure_files import read_some, read_structures
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _ANY_SIZE = 10_000
+_LEAST_SIZE = 12  # atoms a cell of a competing phase may have, however small candidates are
 
 
 def new_record(
@@ -46,12 +50,12 @@ def new_record(
 def seed_records(
     spec: CampaignSpec, entries: Sequence[SourceEntry] = ()
 ) -> tuple[list[StructureRecord], list[str]]:
-    """The seeds, without duplicates and without what is excluded, and a line per broken file.
+    """The seeds, without what is excluded, and a line per broken file.
+
+    References, files and entries, no two alike, are acquired; prototypes wait for their choice.
 
     entries: what the campaign's sources hold, in the order in which they shall be recomputed.
     """
-    from niobe.loop.generators.elements import elemental_references
-
     excluded, seen = SeenStructures(excluded_structures(spec)), SeenStructures()
     records: list[StructureRecord] = []
     imported, broken = _from_files(spec)
@@ -59,7 +63,6 @@ def seed_records(
         ("reference", elemental_references(spec.elements)),
         ("file", imported),
         ("source", [(entry.id, entry_structure(entry)) for entry in entries]),
-        ("prototype", _prototypes(spec, excluded)),
     ]
     for source, structures in sources:
         for label, structure in structures:
@@ -71,6 +74,11 @@ def seed_records(
             choice = Choice(function="seed", selection="seed", rank=len(records))
             update = {"status": Status.ACQUIRED, "choice": choice, "acquired_round": 0}
             records.append(record.model_copy(update=update))
+    for label, structure in _prototypes(spec):
+        if not excluded.find(structure):
+            lineage = Lineage(generator="prototype", origin={"label": label})
+            record = new_record(spec, 0, len(records), structure, lineage)
+            records.append(record.model_copy(update={"status": Status.SCREENED}))
     return records, broken
 
 
@@ -100,29 +108,30 @@ def _labels_like(entry: str, spec: CampaignSpec) -> str:
 
 @functools.cache
 def _decorated(elements: tuple[str, ...]) -> list[tuple[str, Structure]]:
-    from niobe.loop.generators.prototypes import decorated_prototypes
-
-    return decorated_prototypes(elements, _ANY_SIZE)
+    return [pair for subset in subsets(elements, 1) for pair in decorated_prototypes(subset, _ANY_SIZE)]
 
 
-def _prototypes(spec: CampaignSpec, excluded: SeenStructures) -> Iterable[tuple[str, Structure]]:
-    """Decorated prototypes, the smallest cells first, one per composition in turn."""
+def _prototypes(spec: CampaignSpec) -> Iterator[tuple[str, Structure]]:
+    """Decorated prototypes of the system and of every subsystem of two or more elements.
+
+    Of each system the simplest compositions and smallest cells first, one per composition in turn.
+    """
     if not spec.seeds.prototypes or not spec.seeds.max_prototypes:
-        return []
-    from niobe.loop.generators.prototypes import decorated_prototypes
+        return
+    for elements in subsets(spec.elements, 2):
+        by_formula: dict[str, list[tuple[str, Structure]]] = {}
+        for pair in decorated_prototypes(elements, max(spec.limits.max_atoms, _LEAST_SIZE)):
+            by_formula.setdefault(pair[1].composition.reduced_formula, []).append(pair)
+        queues = [sorted(found, key=lambda pair: len(pair[1])) for found in by_formula.values()]
+        queues.sort(key=lambda queue: sum(queue[0][1].composition.reduced_composition.values()))
+        for rank in itertools.zip_longest(*queues):
+            yield from (pair for pair in rank if pair is not None)
 
-    by_formula: dict[str, list[tuple[str, Structure]]] = {}
-    for label, structure in decorated_prototypes(spec.elements, spec.limits.max_atoms):
-        if len(structure.composition) > 1 and not excluded.find(structure):
-            by_formula.setdefault(structure.composition.reduced_formula, []).append((label, structure))
-    queues = [sorted(found, key=lambda pair: len(pair[1])) for _, found in sorted(by_formula.items())]
-    ranked = [
-        queue[depth]
-        for depth in range(max(map(len, queues), default=0))
-        for queue in queues
-        if depth < len(queue)
-    ]
-    return ranked[: spec.seeds.max_prototypes]
+
+def subsets(elements: Sequence[str], least: int) -> Iterator[tuple[str, ...]]:
+    """All choices of at least so many of the elements, the smaller first."""
+    for size in range(least, len(elements) + 1):
+        yield from itertools.combinations(elements, size)
 
 
 def _from_files(spec: CampaignSpec) -> tuple[list[tuple[str, Structure]], list[str]]:

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.crystals.formulas import in_optimade_form
 
+ON_HULL = 1e-6
+"""eV/atom: what lies less above the hull is on it."""
+
 
 class Status(StrEnum):
     """Lifecycle of a structure record::
@@ -66,10 +69,11 @@ class PredictedValue(_Part):
 
 
 class Choice(_Part):
-    """Why a candidate was validated. selection: ``acquired``, ``control`` (drawn at random) or ``pinned``."""
+    """Why a candidate was validated. selection: ``acquired``, ``control`` (drawn at random), ``pinned``, or
+    what a hull is built from: ``seed``, ``competing``."""
 
     function: str
-    selection: Literal["acquired", "control", "pinned", "seed"]
+    selection: Literal["acquired", "control", "pinned", "seed", "competing"]
     rank: int
     score: float | None = None
 
@@ -154,17 +158,43 @@ class Validation(_Part):
     files: str | None = None
 
 
+class Product(_Part):
+    """A phase of the hull that a claim would fall into, with its share of the atoms.
+
+    asked: how many structures of its composition the oracle was asked for. record_id, campaign: whose it is.
+    """
+
+    record_id: str
+    campaign: str
+    formula: str
+    share: float
+    asked: int
+
+
 class Verdict(_Part):
-    """Set when a round closes. ``found`` is on the hull of the record's own round, ``now`` on the newest."""
+    """Set when a round closes. products: of a claim (within ``hull_tolerance``), what it competes with, and
+    above_products how far it lies above that mixture, eV/atom; below 0 where it is stable. error: standard
+    deviation of the numbers of a claim, as far as the oracle repeats itself, eV/atom.
+    ``found`` is on the hull of the record's own round, ``now`` on the newest."""
 
     formation_energy_per_atom: float
     e_above_hull_found: float
     e_above_hull_now: float
     hull_round: int
+    products: list[Product] = []
+    above_products: float | None = None
     duplicate_of: str | None = None
+    error: float | None = None
     discovery: bool = False
     discovery_round: int | None = None
     displaced_round: int | None = None
+
+    @property
+    def phase(self) -> str:
+        """What it is now: ``stable`` (on the hull), ``metastable`` (within ``hull_tolerance``), or ""."""
+        if self.e_above_hull_now <= ON_HULL:
+            return "stable"
+        return "metastable" if self.above_products is not None else ""
 
 
 class Failure(_Part):
@@ -216,6 +246,21 @@ class StructureRecord(_Part):
     validation: Validation | None = None
     verdict: Verdict | None = None
     failure: Failure | None = None
+
+    @property
+    def competing(self) -> bool:
+        """Whether it is a competing phase, there so that the hull is complete, and never a find."""
+        return self.round == 0 or "subsystem" in self.lineage.origin
+
+    @property
+    def asked(self) -> bool:
+        """Whether the oracle answered for it or failed on it."""
+        return self.status in {Status.VALIDATED, Status.FAILED}
+
+    @property
+    def unasked(self) -> bool:
+        """Whether it is a competing phase that the oracle was not asked for so far."""
+        return self.competing and self.status is Status.SCREENED
 
     @property
     def dynamically_stable(self) -> bool:

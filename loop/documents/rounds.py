@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-_ON_HULL = 1e-6
+from niobe.loop.documents.records import ON_HULL
 
 
 class _Part(BaseModel):
@@ -36,6 +37,7 @@ class Diversity(_Part):
 class RoundMetrics(_Part):
     """Counts of one round, errors in eV/atom, rates and coverage between 0 and 1, seconds by step.
 
+    stable: on the hull when found; metastable: above it, within ``hull_tolerance``. discoveries are either.
     miscalibration: area between expected and observed coverage of all central intervals, 0 to 0.5.
     """
 
@@ -46,6 +48,7 @@ class RoundMetrics(_Part):
     validated: int = 0
     failed: int = 0
     stable: int = 0
+    metastable: int = 0
     dynamically_stable: int = 0
     discoveries: int = 0
     displaced: int = 0
@@ -117,9 +120,14 @@ def batch_digest(batch: Sequence[str]) -> str:
 
 
 class HullEntry(_Part):
-    """One validated structure on the hull diagram; energies in eV/atom."""
+    """One validated structure on the hull diagram; energies in eV/atom.
+
+    campaign: whose record it is; generator: what drew it (``prototype``, ``reference``, ``file``, …).
+    """
 
     record_id: str
+    campaign: str = ""
+    generator: str = ""
     formula: str
     n_atoms: int
     composition: dict[str, float]
@@ -128,17 +136,42 @@ class HullEntry(_Part):
     e_above_hull: float
 
 
+class SearchedSystem(_Part):
+    """How well a chemical system was searched: phases pre-relaxed, asked of the oracle, and failed there."""
+
+    chemsys: str
+    ranked: int
+    asked: int
+    failed: int
+
+
 class HullRecord(_Part):
-    """The convex hull as it stood when a round closed, for one oracle fingerprint."""
+    """The convex hull as it stood when a round closed, for one oracle fingerprint.
+
+    searched: how well each system was, the elements first. excluded: labels of what ``seeds.exclude`` holds
+    out, which the hull lacks as long as it is not found again. noise: median difference between energies of
+    crystals that were relaxed from two starts, eV/atom; None where hardly any was.
+    """
 
     campaign: str
     round: int
     oracle: str
     entries: list[HullEntry]
+    searched: list[SearchedSystem] = []
+    excluded: list[str] = []
+    noise: float | None = None
+
+    def built_from(self) -> dict[str, int]:
+        """How many phases came from where: generators of this campaign, and other campaigns by name."""
+        names = [
+            entry.generator if entry.campaign in {"", self.campaign} else f"campaign {entry.campaign}"
+            for entry in self.entries
+        ]
+        return dict(Counter(names).most_common())
 
     def vertices(self) -> list[HullEntry]:
         """What lies on it."""
-        return [entry for entry in self.entries if entry.e_above_hull < _ON_HULL]
+        return [entry for entry in self.entries if entry.e_above_hull <= ON_HULL]
 
 
 class PhononRecord(_Part):

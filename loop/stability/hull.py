@@ -42,6 +42,8 @@ def build_hull(
         entries=[
             HullEntry(
                 record_id=record.id,
+                campaign=record.campaign,
+                generator=record.lineage.generator,
                 formula=record.formula,
                 n_atoms=record.n_atoms,
                 composition=compositions[row],

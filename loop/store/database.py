@@ -85,7 +85,8 @@ class Database:
         from pymongo import IndexModel
 
         fields = [("campaign", key) for key in ("round", "status", *INDEXED_FIELDS, *_COUNTED_FIELDS)]
-        alone = [("lineage.parents",), ("facets.id",), ("nelements",), (_HAS_FACETS,)]
+        alone: list[tuple[str, ...]] = [("lineage.parents",), ("facets.id",), ("nelements",), (_HAS_FACETS,)]
+        alone += [("validation.oracle", "chemsys"), ("fingerprint",)]
         for collection, keys, unique in (
             ("structures", [*fields, *alone], False),
             ("entries", [("formula_reduced",), ("source",), ("chemsys",), ("group",)], False),
@@ -143,9 +144,13 @@ class Database:
 
     def insert(self, records: Iterable[StructureRecord]) -> None:
         """Add records that are not there yet; records that are stay as they are."""
-        for record in records:
-            document = body(record) | derived(record)
-            self._mongo["structures"].update_one({"_id": record.id}, {"$setOnInsert": document}, upsert=True)
+        from pymongo import UpdateOne
+
+        writes = [
+            UpdateOne({"_id": r.id}, {"$setOnInsert": body(r) | derived(r)}, upsert=True) for r in records
+        ]
+        if writes:
+            self._mongo["structures"].bulk_write(writes)
 
     def complete(self) -> None:
         """Add what searches need to records that an earlier Niobe stored without it."""
@@ -163,10 +168,11 @@ class Database:
             raise ConfigError(f"structure {record!r} is not in the database")
         return StructureRecord.model_validate(from_mongo(document))
 
-    def records(self, campaign: str, **equal: Any) -> list[StructureRecord]:
-        """Records of a campaign whose fields equal what is given, by round and index."""
+    def records(self, campaign: str, *, limit: int = 0, **equal: Any) -> list[StructureRecord]:
+        """Records of a campaign whose fields equal what is given, by round and index; limit 0: all."""
         query = {"campaign": campaign} | {key.replace("__", "."): value for key, value in equal.items()}
-        return load(StructureRecord, self._mongo["structures"].find(query, sort=[("round", 1), ("index", 1)]))
+        found = self._mongo["structures"].find(query, sort=[("round", 1), ("index", 1)], limit=limit)
+        return load(StructureRecord, found)
 
     def count(self, campaign: str, **equal: Any) -> int:
         """How many records of a campaign have fields equal to what is given."""
@@ -228,8 +234,14 @@ class Database:
         return self._mongo["structures"].find_one(query, {"_id": 1}) is not None
 
     def pool(self, campaign: str) -> list[StructureRecord]:
-        """Screened candidates that may still be acquired, of all rounds."""
-        return self.records(campaign, status=Status.SCREENED.value)
+        """Screened candidates that may still be acquired, of all rounds; of competing phases those pinned."""
+        drawn = {"round": {"$gte": 1}, "lineage.origin.subsystem": None}
+        return self._screened(campaign, [{"pinned": True}, drawn])
+
+    def _screened(self, campaign: str, either: list[Document]) -> list[StructureRecord]:
+        query = {"campaign": campaign, "status": Status.SCREENED.value, "$or": either}
+        found = self._mongo["structures"].find(query, sort=[("round", 1), ("index", 1)])
+        return load(StructureRecord, found)
 
     def update_record(self, record: str, **fields: Any) -> None:
         """Set fields of one record in one atomic write. Models are stored as plain documents."""

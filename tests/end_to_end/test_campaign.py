@@ -137,7 +137,9 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
         niobe(place, "export", kind, to, "--all")
         assert (place / to).exists()
     everything = records(place)
-    assert {r.choice.selection for r in everything if r.choice} == {"seed", "acquired", "control"}
+    assert {r.choice.selection for r in everything if r.choice} == {
+        *("seed", "competing", "acquired", "control")
+    }
     assert {r.lineage.generator for r in everything} >= {
         "reference",
         "prototype",

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from niobe.launchers.output.tables import status_row
+from niobe.launchers.output.tables import hull_sources, hull_systems, status_row
 from niobe.launchers.pages import hull_plots, plots, views
 from niobe.launchers.pages.rendering import render
 from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
@@ -146,7 +146,7 @@ def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
     """The convex hull of each round, and what lies on it or nearest to it."""
     spec, hulls = spec_of(campaign), database.hulls(campaign.id)
     known = [
-        *database.records(campaign.id, round=0),
+        *database.records(campaign.id, round=0, status=Status.VALIDATED.value),
         *database.discovered(campaign.id),
     ]
     by_id = {record.id: record for record in known}
@@ -158,6 +158,8 @@ def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
         campaign=campaign,
         spec=spec,
         hulls=hulls,
+        sources=hull_sources(hulls[-1]) if hulls else [],
+        systems=hull_systems(hulls[-1]) if hulls else [],
         figure=hull_plots.hull_figure(hulls, known, spec.elements),
         nearest=[(e, hull_plots.kind_of(by_id.get(e.record_id), hulls[-1].round)) for e in nearest],
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import validate_slot
-from niobe.loop.campaign.seeding import seed_campaign
 from niobe.loop.documents.records import Status
 from niobe.loop.store.database import Database
 

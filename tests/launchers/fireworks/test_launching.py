@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fireworks import FWAction, FWorker
 
 from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec, Prerelaxation
+from niobe.flows.steps.competing import compete
+from niobe.flows.steps.seed import seed_campaign
 from niobe.launchers.fireworks import sweep as sweeping
 from niobe.launchers.fireworks.advance import advance
 from niobe.launchers.fireworks.launch import launch_campaign
@@ -21,7 +24,6 @@ from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.submission import submit_once
 from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
 from niobe.launchers.fireworks.workflows import category
-from niobe.loop.campaign.seeding import seed_campaign
 from niobe.loop.documents.records import PhononVerdict, Stability, Status
 from niobe.loop.store.database import Database
 from tests.loop.factory import element, nbo, validated
@@ -66,20 +68,19 @@ def seeded(launchpad: Any, database: Database, spec: CampaignSpec = SPEC) -> lis
     complete(launchpad, "cu-au r0 seed")
     seed_campaign(database, spec, database.open_round(spec.id, 0))
     database.update_round(spec.id, 0, steps__seed=0.1)
+    complete(launchpad, "cu-au r0 compete")
+    compete(database, spec, database.round(spec.id, 0))
+    database.update_round(spec.id, 0, steps__compete=0.1)
     advance(launchpad, database, spec.id)
     return database.round(spec.id, 0).batch
 
 
 def checkout(launchpad: Any, folder: str = "/nowhere") -> tuple[Any, int]:
-    from fireworks import FWorker
-
     return launchpad.checkout_fw(FWorker(), folder)
 
 
 def complete(launchpad: Any, name: str) -> None:
     """Mark a job as done, as a rocket does."""
-    from fireworks import FWAction, FWorker
-
     fw_id = launchpad.fireworks.find_one({"name": name})["fw_id"]
     _, launch = launchpad.checkout_fw(FWorker(), "/nowhere", fw_id=fw_id)
     launchpad.complete_launch(launch, FWAction(), "COMPLETED")
@@ -197,8 +198,6 @@ def test_a_fizzled_job_is_run_again(launchpad: Any, database: Database, trace: s
 
 
 def fizzle(launchpad: Any, launch: int, trace: str) -> None:
-    from fireworks import FWAction
-
     action = FWAction(stored_data={"_exception": {"_stacktrace": trace, "_details": None}}, exit=True)
     launchpad.complete_launch(launch, action, "FIZZLED")
 
@@ -211,11 +210,11 @@ def test_a_step_that_fails_twice_is_noted_and_launching_again_tries_it_again(
         _, launch = checkout(launchpad)
         fizzle(launchpad, launch, "Traceback\nValueError: no seeds")
         sweep(launchpad, database)
-    assert states(launchpad) == {"cu-au r0 seed": "FIZZLED"}
+    assert states(launchpad) == {"cu-au r0 seed": "FIZZLED", "cu-au r0 compete": "WAITING"}
     assert unfinished(launchpad, ["cu-au"]) == 0
     assert database.round("cu-au", 0).notes == ["cu-au r0 seed: ValueError: no seeds"]
     assert "1 jobs that were given up run again" in launch_campaign(launchpad, database, SPEC)
-    assert states(launchpad) == {"cu-au r0 seed": "READY"}
+    assert states(launchpad) == {"cu-au r0 seed": "READY", "cu-au r0 compete": "WAITING"}
 
 
 def test_a_reservation_without_a_launch_is_released(launchpad: Any, database: Database) -> None:
@@ -223,7 +222,7 @@ def test_a_reservation_without_a_launch_is_released(launchpad: Any, database: Da
     old = datetime.now(UTC) - timedelta(seconds=60)
     launchpad.fireworks.update_one({}, {"$set": {"state": "RESERVED", "updated_on": old}})
     assert sweep(launchpad, database) == {"reservations released": 1}
-    assert states(launchpad) == {"cu-au r0 seed": "READY"}
+    assert states(launchpad) == {"cu-au r0 seed": "READY", "cu-au r0 compete": "WAITING"}
 
 
 def test_a_lock_left_behind_is_released(launchpad: Any, database: Database) -> None:
@@ -289,15 +288,23 @@ def test_what_a_local_launcher_runs_is_left_alone_until_it_is_submitted(
     assert [campaign.id for campaign in running(database)] == ["cu-au"]
 
 
-def test_a_seed_whose_prior_was_given_up_keeps_no_round_open(launchpad: Any, database: Database) -> None:
+def test_competing_phases_are_chosen_although_pre_relaxations_were_given_up(
+    launchpad: Any, database: Database
+) -> None:
     spec = SPEC.model_copy(update={"prerelax": Prerelaxation(potential="lj")})
-    for identifier in seeded(launchpad, database, spec):
-        database.update_record(identifier, status=Status.FAILED)
-    database.update_round("cu-au", 0, steps__choose_phonons=0.1)
-    assert "cu-au r0 close" not in advance(launchpad, database, "cu-au")
-    prerelaxed = {"spec.kind": "prerelax"}
-    launchpad.fireworks.update_many(prerelaxed, {"$set": {"state": "FIZZLED", "spec.given_up": True}})
-    assert "cu-au r0 close" in advance(launchpad, database, "cu-au")
+    launch_campaign(launchpad, database, spec)
+    complete(launchpad, "cu-au r0 seed")
+    seed_campaign(database, spec, database.open_round(spec.id, 0))
+    database.update_round(spec.id, 0, steps__seed=0.1)
+    assert "cu-au r0 validate" not in advance(launchpad, database, "cu-au")
+    waiting = [f["fw_id"] for f in launchpad.fireworks.find({"spec.kind": "prerelax"})]
+    assert states(launchpad)["cu-au r0 compete"] == "WAITING"
+    for _ in range(2):
+        for fw_id in waiting:
+            _, launch = launchpad.checkout_fw(FWorker(), "/nowhere", fw_id=fw_id)
+            fizzle(launchpad, launch, "Traceback\nValueError: no answer")
+        sweep(launchpad, database)
+    assert states(launchpad)["cu-au r0 compete"] == "READY"
 
 
 def test_a_batch_waits_for_all_or_for_its_quorum(launchpad: Any, database: Database) -> None:

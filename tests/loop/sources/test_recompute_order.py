@@ -12,9 +12,9 @@ from pymatgen.core import Structure
 from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec, Limits, Recompute, Seeds, Source
+from niobe.flows.steps.seed import seed_campaign, source_entries
 from niobe.flows.steps.train import training_set, with_foreign_labels
 from niobe.loop.campaign.closing import close_round
-from niobe.loop.campaign.seeding import seed_campaign, source_entries
 from niobe.loop.documents.entries import Found, Origin, SourceEntry, label, new_entry
 from niobe.loop.sources.ingest import ingest
 from niobe.loop.sources.reading import ReadOptions

@@ -1,0 +1,61 @@
+"""Round 0: seeds and the competing phases of the system and its subsystems, asked of the oracle only once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.registry import make_oracle
+from niobe.flows.steps.prerelax import prerelax_oracle
+from niobe.loop.campaign.seeding import source_entries
+from niobe.loop.campaign.seeds import seed_records
+from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
+from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.sources.recompute_order import to_recompute
+from niobe.loop.store.database import Database
+from niobe.loop.store.shared import failed_elsewhere, prerelaxed_before, validated_elsewhere
+
+
+def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Store the seeds of a campaign and the prototypes that may compete with its finds.
+
+    What another campaign asked the same oracle is not asked again, and what it pre-relaxed neither. What was
+    broken is noted on round 0.
+    """
+    entries = to_recompute(spec, source_entries(database, spec))
+    records, broken = seed_records(spec, entries)
+    asked = _asked_before(database, spec)
+    answers = _prerelaxed_before(database, spec, records)
+    records = [_as_known(record, asked, answers) for record in records]
+    database.insert(records)
+    batch = [record.id for record in records if record.status is Status.ACQUIRED]
+    known = sum(record.fingerprint in asked for record in records)
+    notes = [f"{len(entries)} structures of the sources are recomputed"] if entries else []
+    notes += [f"{known} seeds and competing phases were asked by other campaigns"] if known else []
+    database.add_notes(spec.id, round_record.number, [*broken, *notes])
+    database.update_round(spec.id, round_record.number, batch=batch)
+
+
+def _asked_before(database: Database, spec: CampaignSpec) -> dict[str, str]:
+    """Content hash and id of what the same oracle was asked elsewhere, answered or failed."""
+    validated = validated_elsewhere(database, spec, make_oracle(spec.oracle).fingerprint)
+    return failed_elsewhere(database, spec) | {record.fingerprint: record.id for record in validated}
+
+
+def _prerelaxed_before(
+    database: Database, spec: CampaignSpec, records: Sequence[StructureRecord]
+) -> dict[str, Prerelaxed]:
+    if spec.prerelax is None:
+        return {}
+    return prerelaxed_before(database, prerelax_oracle(spec).fingerprint, [r.fingerprint for r in records])
+
+
+def _as_known(
+    record: StructureRecord, asked: Mapping[str, str], answers: Mapping[str, Prerelaxed]
+) -> StructureRecord:
+    update: dict[str, object] = {"prerelaxed": answers.get(record.fingerprint)}
+    if record.fingerprint in asked:
+        first = asked[record.fingerprint]
+        update |= {"status": Status.DUPLICATE, "reason": "asked before", "duplicate_of": first}
+        update |= {"acquired_round": None, "choice": None}
+    return record.model_copy(update=update)

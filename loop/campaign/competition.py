@@ -1,0 +1,97 @@
+"""Which competing phases the oracle is asked for before anything is called stable."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from niobe.config.spec import CampaignSpec
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.documents.structures import candidate_structure
+from niobe.loop.stability.convex_hull import Hull
+from niobe.loop.stability.hull import atomic_fractions
+from niobe.loop.stability.prerelaxed import (
+    above_joint_hull,
+    prerelaxed_formation_energies,
+    prerelaxed_references,
+)
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_FAR = 0.25
+"""eV/atom above the hull of the pre-relaxation potential: no composition is asked about from here on."""
+_WINDOW = 0.1
+"""eV/atom above that hull: a polymorph that is not its composition's lowest is asked about up to here."""
+_CLAIMED = 0.05
+"""eV/atom: about the error of a cheap potential's energy difference between two polymorphs."""
+
+
+def competition(
+    spec: CampaignSpec, records: Sequence[StructureRecord], seen: SeenStructures, excluded: SeenStructures
+) -> list[StructureRecord]:
+    """Of the prototypes among the records of round 0 those that the oracle is to answer for.
+
+    ``seeds.max_prototypes`` of each system at most, no two alike and none like what is
+    ``seen`` or ``excluded``: the lowest of each composition within 0.25 eV/atom of the hull that
+    pre-relaxation makes, and other polymorphs within 0.1, in the order of what they and their composition lie
+    above. Without pre-relaxation they come in the order in which they are. Oracles do not count, so that the
+    choice is the same whatever the database knows by then.
+    """
+    found = [record for record in records if record.lineage.generator == "prototype"]
+    ranked = found if spec.prerelax is None else _ranked(spec, records)
+    by_system: dict[str, list[StructureRecord]] = defaultdict(list)
+    for record in ranked:
+        chosen, structure = by_system[record.chemsys], candidate_structure(record)
+        if len(chosen) < spec.seeds.max_prototypes and _new(structure, seen, excluded):
+            seen.add(record.id, structure)
+            chosen.append(record)
+    return [record for chosen in by_system.values() for record in chosen]
+
+
+def _new(structure: Structure, *known: SeenStructures) -> bool:
+    return all(those.find(structure) is None for those in known)
+
+
+def _ranked(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[StructureRecord]:
+    """Prototypes near the hull of the pre-relaxation potential, the most likely competitors first."""
+    answered = [record for record in records if record.prerelaxed is not None]
+    energies = prerelaxed_formation_energies(answered, prerelaxed_references(answered))
+    known = np.where(np.isnan(energies), np.inf, energies)
+    hull = Hull([atomic_fractions(record) for record in answered], spec.elements)
+    above = known - hull.level(known)
+    lowest: dict[str, float] = {}
+    for record, height in zip(answered, above.tolist(), strict=True):
+        lowest[record.formula] = min(height, lowest.get(record.formula, np.inf))
+    order = []
+    for row, record in enumerate(answered):
+        base = lowest[record.formula]
+        beyond = float(above[row]) - base if np.isfinite(above[row]) else np.inf
+        near = base <= _FAR if beyond == 0 else base + beyond <= _WINDOW
+        if near and record.lineage.generator == "prototype":
+            order.append((base + 2 * beyond, row))
+    return [answered[row] for _, row in sorted(order)]
+
+
+def deeper(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[StructureRecord]:
+    """The unasked competing phases of a campaign that may lie on its hull, the most likely first.
+
+    At most 0.1 eV/atom above the hull that answers, and corrected pre-relaxations elsewhere, make together.
+    What lies at the composition of a claim, or of what it would fall into, comes as if 0.05 lower.
+    """
+    usable = [r for r in records if r.status not in {Status.INVALID, Status.FAILED}]
+    known = [r for r in usable if r.prerelaxed or r.verdict]
+    above = above_joint_hull(known, prerelaxed_references([r for r in known if r.round == 0]), spec.elements)
+    claims = [record.verdict for record in records if record.verdict and record.verdict.discovery]
+    claimed = {record.formula for record in records if record.verdict and record.verdict.discovery}
+    claimed |= {product.formula for verdict in claims for product in verdict.products}
+    order = [
+        (height - _CLAIMED * (record.formula in claimed), row)
+        for row, (record, height) in enumerate(zip(known, above.tolist(), strict=True))
+        if record.unasked and height <= _WINDOW
+    ]
+    return [known[row] for _, row in sorted(order)]

@@ -1,0 +1,53 @@
+"""What campaigns share: one self-built database, asked by oracle, chemical system and content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from niobe.config.spec import CampaignSpec
+from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
+from niobe.loop.store.database import Database
+from niobe.loop.store.mapping import load
+
+
+def validated_elsewhere(database: Database, spec: CampaignSpec, oracle: str) -> list[StructureRecord]:
+    """What other campaigns validated of the system and its subsystems with this oracle, by campaign.
+
+    One record for what began as the same structure.
+    """
+    query = {
+        "validation.oracle": oracle,
+        "chemsys": {"$in": spec.subsystems()},
+        "campaign": {"$ne": spec.id},
+    }
+    order = [("campaign", 1), ("round", 1), ("index", 1)]
+    found = load(StructureRecord, database.mongo["structures"].find(query, sort=order))
+    first: dict[str, StructureRecord] = {}
+    for record in found:
+        first.setdefault(record.fingerprint, record)
+    return list(first.values())
+
+
+def failed_elsewhere(database: Database, spec: CampaignSpec) -> dict[str, str]:
+    """Content hash and id of what failed in other campaigns that ask their oracle in the same way."""
+    asking = {"spec.oracle": spec.model_dump(mode="json")["oracle"], "_id": {"$ne": spec.id}}
+    campaigns = [found["_id"] for found in database.mongo["campaigns"].find(asking, {"_id": 1})]
+    query = {
+        "campaign": {"$in": campaigns},
+        "status": Status.FAILED.value,
+        "chemsys": {"$in": spec.subsystems()},
+    }
+    failed = database.mongo["structures"].find(query, {"fingerprint": 1})
+    return {found["fingerprint"]: found["_id"] for found in failed}
+
+
+def prerelaxed_before(database: Database, potential: str, contents: Sequence[str]) -> dict[str, Prerelaxed]:
+    """Full answers of a potential for the seeds, of any campaign, of these content hashes."""
+    query = {
+        "fingerprint": {"$in": list(contents)},
+        "prerelaxed.potential": potential,
+        "prerelaxed.brief": False,
+        "round": 0,
+    }
+    found = database.mongo["structures"].find(query, {"fingerprint": 1, "prerelaxed": 1})
+    return {one["fingerprint"]: Prerelaxed.model_validate(one["prerelaxed"]) for one in found}

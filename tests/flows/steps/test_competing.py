@@ -1,0 +1,62 @@
+"""Round 0 of one campaign and then of another over what the first one searched."""
+
+from __future__ import annotations
+
+import pytest
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.competing import compete
+from niobe.flows.steps.seed import seed_campaign
+from niobe.flows.steps.validate import choose_phonons, close_round, validate_slot
+from niobe.loop.documents.records import Status
+from niobe.loop.documents.rounds import HullRecord
+from niobe.loop.store.database import Database
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
+CONTENT = {
+    "oracle": {"name": "emt", "fmax": 0.1},
+    "phonons": {"enabled": False},
+    "seeds": {"max_prototypes": 1},
+}
+
+
+def round_0(database: Database, name: str, *elements: str, **changes: object) -> HullRecord:
+    """Seed, ask and close; returns the hull."""
+    spec = CampaignSpec.model_validate(CONTENT | {"id": name, "elements": elements} | changes)
+    database.create_campaign(spec)
+    for step, work in (("seed", seed_campaign), ("compete", compete)):
+        work(database, spec, database.open_round(name, 0))
+        database.update_round(name, 0, **{f"steps__{step}": 1.0})
+    validate_slot(database, spec, 0, 0, 1)
+    choose_phonons(database, spec, database.round(name, 0))
+    close_round(database, spec, database.round(name, 0))
+    return database.hulls(name)[-1]
+
+
+def test_a_campaign_over_what_was_searched_asks_nothing_and_begins_on_that_hull(
+    database: Database,
+) -> None:
+    first = round_0(database, "wide", "Ag", "Cu", "Pd")
+    systems = {"-".join(sorted(entry.composition)) for entry in first.entries}
+    assert {"Ag-Cu", "Ag-Pd", "Cu-Pd", "Ag-Cu-Pd"} <= systems
+    second = round_0(database, "narrow", "Cu", "Pd")
+    assert database.round("narrow", 0).batch == []
+    assert not database.records("narrow", status=Status.VALIDATED.value)
+    inside = [entry for entry in first.entries if set(entry.composition) <= {"Cu", "Pd"}]
+    assert {e.record_id: e.e_above_hull for e in second.entries} == pytest.approx(
+        {e.record_id: e.e_above_hull for e in inside}
+    )
+    assert {entry.campaign for entry in second.entries} == {"wide"}
+    (note,) = [note for note in database.round("narrow", 0).notes if "other campaigns" in note]
+    assert note.split()[0] == str(sum(r.status is Status.DUPLICATE for r in database.records("narrow")))
+
+
+def test_what_is_held_out_is_in_no_hull_and_another_oracle_competes_in_none(database: Database) -> None:
+    first = round_0(database, "all", "Cu", "Pd")
+    (compound,) = [entry for entry in first.entries if len(entry.composition) == 2]
+    label = database.record(compound.record_id).lineage.origin["label"]
+    held = round_0(database, "held", "Cu", "Pd", seeds={"max_prototypes": 0, "exclude": [label]})
+    assert held.excluded == [label]
+    assert compound.record_id not in {entry.record_id for entry in held.entries}
+    other = round_0(database, "other", "Cu", "Pd", oracle={"name": "lj", "fmax": 0.1})
+    assert {entry.campaign for entry in other.entries} == {"other"}
