@@ -23,7 +23,10 @@ def checkpoints(campaign: str) -> Path:
 
 
 def checkpoint(campaign: str, number: int, model: str) -> Path:
-    """Where a round keeps the checkpoint of a model: ``surrogate`` or ``gan``."""
+    """Where a round keeps the checkpoint of a model: ``surrogate`` or ``gan``.
+
+    campaign: its id. number: of the round.
+    """
     return checkpoints(campaign) / f"round-{number}" / model
 
 
@@ -33,7 +36,10 @@ def work(campaign: str) -> Path:
 
 
 def kept_files(campaign: str, record: str, step: str) -> Path:
-    """What an oracle left of a failed calculation, relative to ``home()``, as records name it."""
+    """What an oracle left of a failed calculation, relative to ``home()``, as records name it.
+
+    campaign: its id. record: its id. step: of the calculation.
+    """
     return Path("failed") / campaign / record / step
 
 

@@ -41,6 +41,8 @@ def campaign_of(content: Mapping[str, Any], name: str, folder: Path) -> Campaign
     """The campaign that keys and values make, as a file has them.
 
     name: what messages call it. folder: what its paths are relative to. Raises ConfigError: one line.
+
+    content: keys of a campaign file.
     """
     try:
         spec = CampaignSpec.model_validate(content)

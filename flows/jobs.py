@@ -44,7 +44,10 @@ def _run_slot(campaign: Document, number: int, slot: int, slots: int, step: Slot
 
 @job
 def seed(campaign: Document, number: int = 0, after: Any = None) -> Document:
-    """Round 0: store the seeds, which are validated, and the competing phases to choose from."""
+    """Round 0: store the seeds, which are validated, and the competing phases to choose from.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.seed import seed_campaign
 
     return _run_once("seed", campaign, number, seed_campaign)
@@ -52,7 +55,10 @@ def seed(campaign: Document, number: int = 0, after: Any = None) -> Document:
 
 @job
 def compete(campaign: Document, number: int = 0, after: Any = None) -> Document:
-    """Round 0: choose the competing phases to validate."""
+    """Round 0: choose the competing phases to validate.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.competing import compete as step
 
     return _run_once("compete", campaign, number, step)
@@ -60,7 +66,10 @@ def compete(campaign: Document, number: int = 0, after: Any = None) -> Document:
 
 @job
 def train_surrogate(campaign: Document, number: int, after: Any = None) -> Document:
-    """Train the surrogate on every validated and failed record."""
+    """Train the surrogate on every validated and failed record.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.train import train_surrogate as step
 
     return _run_once("train_surrogate", campaign, number, step)
@@ -68,7 +77,10 @@ def train_surrogate(campaign: Document, number: int, after: Any = None) -> Docum
 
 @job
 def train_gan(campaign: Document, number: int, after: Any = None) -> Document:
-    """Train the GAN on the corpus, if any, and fine-tune it on the campaign's own records."""
+    """Train the GAN on the corpus, if any, and fine-tune it on the campaign's own records.
+
+    number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.train import train_gan as step
 
     return _run_once("train_gan", campaign, number, step)
@@ -76,7 +88,10 @@ def train_gan(campaign: Document, number: int, after: Any = None) -> Document:
 
 @job
 def generate(campaign: Document, number: int, after: Any = None) -> Document:
-    """Draw candidates from the campaign's generators."""
+    """Draw candidates from the campaign's generators.
+
+    number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.generate import generate as step
 
     return _run_once("generate", campaign, number, step)
@@ -84,7 +99,10 @@ def generate(campaign: Document, number: int, after: Any = None) -> Document:
 
 @job
 def screen(campaign: Document, number: int, after: Any = None) -> Document:
-    """Set aside invalid and duplicate candidates."""
+    """Set aside invalid and duplicate candidates.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.generate import screen as step
 
     return _run_once("screen", campaign, number, step)
@@ -92,7 +110,10 @@ def screen(campaign: Document, number: int, after: Any = None) -> Document:
 
 @job
 def prerelax(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
-    """Relax the candidates ``slot``, ``slot + slots``, … of the round a little with the cheap potential."""
+    """Relax the candidates ``slot``, ``slot + slots``, … of the round a little with the cheap potential.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.prerelax import prerelax_slot as step
 
     return _run_slot(campaign, number, slot, slots, step)
@@ -103,7 +124,10 @@ def choose_promising(
     campaign: Document, number: int, offspring_batch: int = 0, after: Any = None
 ) -> Document:
     """Choose what the cheap potential relaxes beyond a short pre-relaxation; once more for each
-    ``offspring_batch``."""
+    ``offspring_batch``.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.prerelax import choose_promising as step
 
     name = f"choose_promising_{offspring_batch}" if offspring_batch else "choose_promising"
@@ -112,7 +136,10 @@ def choose_promising(
 
 @job
 def relax_promising(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
-    """Relax the candidates ``slot``, ``slot + slots``, … of those chosen further with the cheap potential."""
+    """Relax the candidates ``slot``, ``slot + slots``, … of those chosen further with the cheap potential.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.prerelax import relax_slot as step
 
     return _run_slot(campaign, number, slot, slots, step)
@@ -123,7 +150,11 @@ def draw_offspring(
     campaign: Document, number: int, offspring_batch: int, offspring_batches: int, after: Any = None
 ) -> Document:
     """Draw and screen one of ``offspring_batches`` batches of offspring of what the cheap potential
-    relaxed."""
+    relaxed.
+
+    campaign: its spec, as JSON. number: of the round. offspring_batch: which of the batches, from 1. after:
+    outputs to wait for.
+    """
     from niobe.flows.steps.generate import draw_offspring as step
 
     return _run_once(
@@ -136,7 +167,10 @@ def draw_offspring(
 
 @job
 def predict(campaign: Document, number: int, after: Any = None) -> Document:
-    """Predict every candidate that may be acquired."""
+    """Predict every candidate that may be acquired.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.acquire import predict as step
 
     return _run_once("predict", campaign, number, step)
@@ -144,7 +178,10 @@ def predict(campaign: Document, number: int, after: Any = None) -> Document:
 
 @job
 def acquire(campaign: Document, number: int, after: Any = None) -> Document:
-    """Choose the batch to validate."""
+    """Choose the batch to validate.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.acquire import acquire as step
 
     return _run_once("acquire", campaign, number, step)
@@ -152,7 +189,10 @@ def acquire(campaign: Document, number: int, after: Any = None) -> Document:
 
 @job
 def validate(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
-    """Validate the candidates ``slot``, ``slot + slots``, … of the round's batch."""
+    """Validate the candidates ``slot``, ``slot + slots``, … of the round's batch.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.validate import validate_slot as step
 
     return _run_slot(campaign, number, slot, slots, step)
@@ -160,7 +200,10 @@ def validate(campaign: Document, number: int, slot: int, slots: int, after: Any 
 
 @job
 def choose_phonons(campaign: Document, number: int, after: Any = None) -> Document:
-    """Choose what lies near enough to the hull of all that is validated for phonons."""
+    """Choose what lies near enough to the hull of all that is validated for phonons.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.validate import choose_phonons as step
 
     return _run_once("choose_phonons", campaign, number, step)
@@ -168,7 +211,10 @@ def choose_phonons(campaign: Document, number: int, after: Any = None) -> Docume
 
 @job
 def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
-    """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen."""
+    """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.validate import phonon_slot as step
 
     return _run_slot(campaign, number, slot, slots, step)
@@ -176,7 +222,10 @@ def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any =
 
 @job
 def close(campaign: Document, number: int, after: Any = None) -> Document:
-    """Close the round at its quorum: hull, discoveries, metrics."""
+    """Close the round at its quorum: hull, discoveries, metrics.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
     from niobe.flows.steps.validate import close_round
 
     return _run_once("close", campaign, number, close_round)

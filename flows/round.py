@@ -33,12 +33,18 @@ def prepare(spec: CampaignSpec, number: int) -> Flow:
 
 
 def single(spec: CampaignSpec, number: int, name: str) -> Flow:
-    """A stage that is one job, alone: what it needs has ended. name: the stage's."""
+    """A stage that is one job, alone: what it needs has ended. name: the stage's.
+
+    spec: the campaign. number: of the round.
+    """
     return flow_of(spec, number, [replace(_stage(spec, number, name), needs=())])
 
 
 def one_each(spec: CampaignSpec, number: int, name: str, candidates: Sequence[str]) -> list[Flow]:
-    """A stage of several slots, as one workflow for each of ``candidates`` (record ids)."""
+    """A stage of several slots, as one workflow for each of ``candidates`` (record ids).
+
+    spec: the campaign. number: of the round. name: its name.
+    """
     stage = replace(_stage(spec, number, name), needs=(), slots=len(candidates))
     flows = []
     for candidate, job in zip(candidates, _jobs(spec, number, stage, []), strict=True):
@@ -48,7 +54,10 @@ def one_each(spec: CampaignSpec, number: int, name: str, candidates: Sequence[st
 
 
 def flow_of(spec: CampaignSpec, number: int, stages: Iterable[Stage]) -> Flow:
-    """Stages wired by what they need, in that order."""
+    """Stages wired by what they need, in that order.
+
+    spec: the campaign. number: of the round. stages: in the order they are wired.
+    """
     made: dict[str, list[Job]] = {}
     labelled: list[tuple[Stage, Job]] = []
     for stage in stages:

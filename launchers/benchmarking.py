@@ -55,6 +55,8 @@ def measure(benchmark: Benchmark, tolerances: Sequence[float], console: Console)
     """Run what is missing; ``rows`` of figures, ``hits`` by setting, run and call and ``generators``, each
     for every tolerance.
 
+    benchmark: what to run. tolerances: e_above_hull of a hit, at most, eV/atom. console: where progress is
+    shown.
     Raises ConfigError for an unknown setting, where of what is ``finished`` no run is the first setting's,
     and where one of the ``hull_runs`` is no finished run.
     """
@@ -164,7 +166,10 @@ def _longer_search(benchmark: Benchmark, console: Console) -> list[Run]:
 
 
 def longer_setting(spec: CampaignSpec, preset: Literal["short", "full"], calls: int) -> Setting:
-    """The first setting with more oracle calls than the settings have."""
+    """The first setting with more oracle calls than the settings have.
+
+    spec: the campaign. preset: how large: short or full.
+    """
     from niobe.loop.benchmark.ablation import SIZES, ablation_series
 
     first = ablation_series(spec, replace(SIZES[preset], calls=calls))[0]
@@ -184,6 +189,7 @@ def _read_run(file: Path) -> Run:
 def run_setting(setting: Setting, seed: int, folder: Path, console: Console) -> Run:
     """One setting on one seed: run to its end, or taken up where it was, or read where it is finished.
 
+    folder: of the benchmark. console: where progress is shown.
     Raises StepFailedError or PartialSourceError as a campaign does.
     """
     from niobe.loop.benchmark.generative import Run
@@ -202,7 +208,10 @@ def run_setting(setting: Setting, seed: int, folder: Path, console: Console) -> 
 
 
 def kept_at(setting: Setting, seed: int, folder: Path) -> Path:
-    """Where the finished run of a setting lies; another one once the campaign file says something else."""
+    """Where the finished run of a setting lies; another one once the campaign file says something else.
+
+    seed: of everything drawn at random. folder: of the benchmark.
+    """
     spec = with_changes(setting.spec, {"seed": seed})
     return folder / "runs" / f"{setting.name}-{seed}-{spec.digest()[:8]}" / "run.json"
 

@@ -53,6 +53,8 @@ def end_campaign(database: Database, spec: CampaignSpec, reason: str) -> None:
     """Mark a campaign finished, or stopped where a person asked for it.
 
     What calculations left that were killed is removed.
+
+    database: the campaign database. spec: the campaign. reason: in words.
     """
     import shutil
 
@@ -66,5 +68,8 @@ def end_campaign(database: Database, spec: CampaignSpec, reason: str) -> None:
 
 
 def note(database: Database, spec: CampaignSpec, number: int, errors: Mapping[str, str]) -> None:
-    """Add the jobs that failed to the round's notes."""
+    """Add the jobs that failed to the round's notes.
+
+    database: the campaign database. spec: the campaign. number: of the round. errors: by job.
+    """
     database.add_notes(spec.id, number, [f"{name}: {error}" for name, error in errors.items()])

@@ -25,7 +25,10 @@ class PartialSourceError(RuntimeError):
 def ingest_with_progress(
     database: Database, source: Source, elements: Sequence[str], *, refresh: bool = False
 ) -> Ingested:
-    """Ingest one source under a progress bar on stderr. Raises ConfigError as ingest does."""
+    """Ingest one source under a progress bar on stderr. Raises ConfigError as ingest does.
+
+    database: the campaign database. elements: symbols. refresh: read everything anew.
+    """
     from rich.progress import Progress
 
     from niobe.loop.sources.ingest import ingest

@@ -14,6 +14,7 @@ Action = Literal["pin", "veto"]
 def steer(database: Database, record: str, action: Action, note: str) -> None:
     """Pin a screened candidate (validated next round) or veto it (never validated).
 
+    record: the structure record. action: pin or veto. note: in words.
     Raises ConfigError where it is not in the database or no screened candidate any more.
     """
     wanted = {"pinned": True} if action == "pin" else {"status": Status.VETOED}

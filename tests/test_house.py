@@ -86,11 +86,14 @@ def test_no_file_is_too_long() -> None:
 
 
 def test_no_function_is_too_long() -> None:
+    """Its docstring aside."""
     long = {}
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                count = (node.end_lineno or node.lineno) - node.lineno + 1
+                said = node.body[0] if ast.get_docstring(node) else None
+                about = (said.end_lineno or 0) - said.lineno + 1 if said else 0
+                count = (node.end_lineno or node.lineno) - node.lineno + 1 - about
                 if count > MOST_LINES_OF_A_FUNCTION:
                     long[f"{file.relative_to(ROOT)}:{node.name}"] = count
     assert set(long) <= set(LONG_FUNCTIONS), long

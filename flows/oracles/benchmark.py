@@ -30,6 +30,9 @@ def relaxed_exclusions(spec: CampaignSpec, folder: Path) -> list[StructureRecord
 
 
 def stability_of(spec: CampaignSpec, record: StructureRecord, folder: Path) -> Stability:
-    """Whether what a record relaxed into is dynamically stable; undecided where its phonons fail."""
+    """Whether what a record relaxed into is dynamically stable; undecided where its phonons fail.
+
+    spec: the campaign. folder: where its files go.
+    """
     outcome = phonons(spec, make_oracle(spec.phonon_oracle), relaxed_structure(record), folder, find=True)
     return Stability.UNDECIDED if isinstance(outcome, Failure) else outcome[0].verdict.outcome

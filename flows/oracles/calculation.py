@@ -60,6 +60,8 @@ def validate_structure(
     references: of elements; with them, what lies deeper than any solid fails as unphysical.
     Anything the oracle raises becomes a Failure; what may go better the next time is tried again
     ``oracle.retries`` times.
+
+    spec: the campaign. structure: the crystal. folder: where its files go.
     """
     return _attempt(spec, oracle, "relax", lambda: _relax(spec, oracle, structure, folder, references or {}))
 
@@ -71,6 +73,8 @@ def phonons(
 
     judge: what ``spec.phonon_oracle`` names. It relaxes the structure first, from its symmetrised primitive
     cell. A stable ``find`` is looked at again in a larger supercell; where that fails, the first one counts.
+
+    folder: where its files go.
     """
     started = time.monotonic()
 
@@ -158,6 +162,8 @@ def check_bound(relaxed: Structure, before: Structure, reach: float | None) -> N
 
     reach: how far (Å) the potential sees, None for one that sees all. Atoms as near as their radii say count
     as bound all the same: caesium's neighbours are at 5.3 Å, and 7net-0, which sees 5 Å, learned it so.
+
+    before: earlier state.
     """
     grown = relaxed.volume / before.volume
     if grown >= MOST_GROWN:
@@ -181,7 +187,11 @@ def _alone(structure: Structure, reach: float) -> list[str]:
 
 def check_depth(structure: Structure, energy_per_atom: float, references: Mapping[str, float]) -> None:
     """Raises UnphysicalAnswerError for a formation energy that no solid has: an unphysical minimum of the
-    potential."""
+    potential.
+
+    structure: the crystal. energy_per_atom: eV/atom. references: energies of the elements, eV/atom, by
+    symbol.
+    """
     composition = structure.composition.get_el_amt_dict()
     formation = formation_energy(composition, energy_per_atom, references)
     if formation < LOWEST_FORMATION_ENERGY:

@@ -39,13 +39,19 @@ from niobe.surrogates.protocols import FloatArray, Prediction
 
 
 def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Set aside candidates that turned out to be known, predict every other that may be acquired."""
+    """Set aside candidates that turned out to be known, predict every other that may be acquired.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
+    """
     mark_duplicates(database, spec, round_record.number)
     predict_pool(database, spec, round_record.number)
 
 
 def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
-    """Store predictions of the round's surrogate for every candidate that may be acquired."""
+    """Store predictions of the round's surrogate for every candidate that may be acquired.
+
+    database: the campaign database. spec: the campaign. number: of the round.
+    """
     pool = database.pool(spec.id)
     if not pool:
         return
@@ -106,6 +112,8 @@ def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
 
     Killed midway and run again it chooses anew, from what it had chosen already too; what was pinned or
     vetoed meanwhile stands.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
     """
     number = round_record.number
     batch, choices, chosen = _choose(database, spec, number)
@@ -282,5 +290,8 @@ def _validated(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
 
 
 def spent(database: Database, spec: CampaignSpec, *, exclude: int = 0) -> int:
-    """Validations the campaign has asked for so far, but for seeds and for those of round ``exclude``."""
+    """Validations the campaign has asked for so far, but for seeds and for those of round ``exclude``.
+
+    database: the campaign database. spec: the campaign.
+    """
     return sum(len(record.batch) for record in database.rounds(spec.id) if record.number not in {0, exclude})

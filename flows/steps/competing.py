@@ -17,7 +17,10 @@ from niobe.loop.store.database import Database
 
 
 def compete(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Choose the competing phases that the oracle is asked for, after the seeds of the batch."""
+    """Choose the competing phases that the oracle is asked for, after the seeds of the batch.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
+    """
     if "seed" not in round_record.steps:
         raise RuntimeError("no seeds are stored: an earlier step of the round failed")
     records = database.records(spec.id, round=0)
@@ -44,6 +47,8 @@ def competitors_of_claims(
     """The competing phases that a round asks about, of ``left`` validations; chosen before a kill first.
 
     One that relaxed into what is known becomes a duplicate.
+
+    database: the campaign database. spec: the campaign. number: of the round.
     """
     chosen = [r for r in database.records(spec.id, acquired_round=number) if _waits(r)]
     wanted = min(math.floor(COMPETING_SHARE * spec.acquisition.batch + 0.5), left)

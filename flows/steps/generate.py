@@ -38,6 +38,8 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     Soft modes are followed first; what finds no mode to follow, the others draw. In a round that draws
     offspring last, offspring are left to ``draw_offspring``. Where the GAN has collapsed or had nothing to
     learn from, a note says so, its samples are rejected and the others draw its part.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
     """
     number, total = round_record.number, spec.generation.candidates
     mix, missing = _without_untrained(spec, number, _shares(database, spec, number))
@@ -84,6 +86,9 @@ def draw_offspring(
 
     It is compared with relaxed crystals, so that most of what it can repeat is found; the choice after
     pre-relaxation finds the rest.
+
+    database: the campaign database. spec: the campaign. round_record: the round. offspring_batch: which of
+    the batches, from 1. offspring_batches: how many there are.
     """
     number = round_record.number
     count = (round_record.wanted or _wanted_before(database, spec, number))["offspring"]
@@ -193,7 +198,10 @@ def _checkpoint_name(spec: CampaignSpec, number: int, name: str) -> str | None:
 
 
 def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Mark invalid and duplicate candidates, before anything is spent on them."""
+    """Mark invalid and duplicate candidates, before anything is spent on them.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
+    """
     records = _records(database, spec)
     _screen(database, spec, round_record.number, records, _seen_before(records))
 
@@ -261,6 +269,8 @@ def mark_duplicates(database: Database, spec: CampaignSpec, number: int) -> None
     Those that the pre-relaxation potential relaxed in this round are compared with each other and with what
     earlier rounds hold, but for what had a short pre-relaxation only; all others, with what the last round's
     validations relaxed into, or all validations of an asynchronous campaign, where some come late.
+
+    database: the campaign database. spec: the campaign. number: of the round.
     """
     records = _records(database, spec)
     fresh = _relaxed_now(database, spec, number, records)

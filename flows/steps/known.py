@@ -42,6 +42,8 @@ def known_elsewhere(
     """The same as if the campaign had begun with it: verdicts by its hull, its own potential's answers only.
 
     own: all records of the campaign.
+
+    database: the campaign database. spec: the campaign.
     """
     found = competitors_elsewhere(database, spec)
     if not found:

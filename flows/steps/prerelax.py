@@ -43,6 +43,9 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
 
     A candidate that it cannot answer for, or whose sites it lets collapse, becomes invalid; a seed stays,
     without pre-relaxation. With ``prerelax.keep`` below 1 a candidate gets a short pre-relaxation only.
+
+    database: the campaign database. spec: the campaign. number: of the round. slot: which part of the work,
+    from 0.
     """
     brief = number > 0 and _prerelaxation(spec).keep < 1
     potential = prerelax_oracle(spec, steps=_prerelaxation(spec).first_steps if brief else None)
@@ -58,6 +61,8 @@ def choose_promising(database: Database, spec: CampaignSpec, round_record: Round
 
     A candidate like one that was chosen, here or before, or like a result becomes a duplicate. As many are
     chosen as the share says of what the round looked at, less those that it chose before it drew offspring.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
     """
     number, records = round_record.number, records_and_known(database, spec)
     looked = sum(record.round == number and record.prerelaxed is not None for record in records)
@@ -87,7 +92,11 @@ def choose_promising(database: Database, spec: CampaignSpec, round_record: Round
 
 
 def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Relax every ``slots``-th candidate that the round found promising beyond its short pre-relaxation."""
+    """Relax every ``slots``-th candidate that the round found promising beyond its short pre-relaxation.
+
+    database: the campaign database. spec: the campaign. number: of the round. slot: which part of the work,
+    from 0.
+    """
     potential = prerelax_oracle(spec)
     for identifier in database.round(spec.id, number).promising[slot::slots]:
         record = database.record(identifier)

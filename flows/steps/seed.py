@@ -21,6 +21,8 @@ def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRec
 
     What another campaign asked the same oracle is not asked again, and what it pre-relaxed neither. What was
     broken is noted on round 0.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
     """
     entries = to_recompute(spec, source_entries(database, spec))
     records, broken = seed_records(spec, entries)

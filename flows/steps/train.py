@@ -53,6 +53,8 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     """Fit the surrogate on all validated and failed records and write its checkpoint.
 
     With ``surrogate.retrain`` off the checkpoint of the round before is passed on.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
     """
     from niobe.surrogates.models import make_surrogate
 
@@ -81,6 +83,9 @@ def choose_model(
     """The model of lowest cross-validated error on rows with a label (eV/atom), and the reason in words.
 
     With too few rows to judge by it is the first of those considered.
+
+    choice: what the campaign file says of the surrogate. structures: the crystals. labels: what each
+    setting is called. seed: of everything drawn at random.
     """
     from niobe.surrogates.evaluation import AUTOMATIC, compared
     from niobe.surrogates.models import make_surrogate
@@ -105,6 +110,8 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
     corpus is pymatgen's AFLOW prototypes in the system's elements, without what ``seeds.exclude`` keeps out.
     With ``generation.finetune`` off it learns from the corpus only. Where no prototype suits the system there
     is nothing to learn from, and no GAN.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
     """
     if all(part.name != "gan" for part in spec.generation.mix):
         return
@@ -155,6 +162,8 @@ def _gan_of_the_corpus(database: Database, spec: CampaignSpec, number: int) -> C
 def gan_trained_on(corpus: Sequence[Structure], *, epochs: int, seed: int, report: Report) -> CrystalGAN:
     """A new GAN that learned from a corpus, what lies near the hull weighted up.
 
+    epochs: passes over the data. seed: of everything drawn at random. report: called with how far training
+    is.
     Raises NothingToLearnError where the GAN can write none of the structures.
     """
     from niobe.surrogates.gan import CrystalGAN
@@ -165,7 +174,10 @@ def gan_trained_on(corpus: Sequence[Structure], *, epochs: int, seed: int, repor
 
 
 def fine_tune(gan: CrystalGAN, records: Sequence[StructureRecord], *, seed: int, report: Report) -> None:
-    """Go on training on records with a verdict, as relaxed, the better ones weighted up."""
+    """Go on training on records with a verdict, as relaxed, the better ones weighted up.
+
+    gan: the generator. seed: of everything drawn at random. report: called with how far training is.
+    """
     structures = [relaxed_structure(record) for record in records]
     gan.fit(structures, gan_weights(records), seed=seed, stable=gan_targets(records), report=report)
 
@@ -203,7 +215,11 @@ def with_foreign_labels(
     targets: dict[str, FloatArray],
     foreign: Sequence[tuple[SourceEntry, float]],
 ) -> tuple[list[Structure], dict[str, FloatArray]]:
-    """The training set and, after it, entries of open databases, labelled by formation energy only."""
+    """The training set and, after it, entries of open databases, labelled by formation energy only.
+
+    structures: the crystals. targets: labels by name, shape (n,) each. foreign: sources' structures and
+    labels.
+    """
     energies = np.array([energy for _, energy in foreign])
     unknown = np.full(len(foreign), np.nan)
     return structures + [entry_structure(entry) for entry, _ in foreign], {
@@ -348,6 +364,8 @@ def write_checkpoint(
 
     learned_from: ids of records and entries and digests of files; with the version of the code they are kept
     in ``origin.json``. None where ``save`` writes one.
+
+    folder: the checkpoint.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))

@@ -35,7 +35,10 @@ class QuorumError(RuntimeError):
 
 
 def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Relax every ``slots``-th candidate of the batch from ``slot`` on, unless its outcome is stored."""
+    """Relax every ``slots``-th candidate of the batch from ``slot`` on, unless its outcome is stored.
+
+    database: the campaign database. spec: the campaign. number: of the round.
+    """
     oracle = make_oracle(spec.oracle)
     elements = database.records(spec.id, round=0, nelements=1)
     references = elemental_energies([*elements, *competitors_elsewhere(database, spec)])
@@ -64,6 +67,8 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
 
     They pay within ``phonons.window`` of the hull of all that is validated by now, and not for what relaxed
     into a structure that came before it. Results that came after their own round closed are chosen from too.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
     """
     validated = database.records(spec.id, status=Status.VALIDATED.value)
     if not any(record.phonons_pending for record in validated):
@@ -92,7 +97,10 @@ def _above_hull(
 
 
 def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Phonons of every ``slots``-th structure from ``slot`` on that the round chose, unless stored."""
+    """Phonons of every ``slots``-th structure from ``slot`` on that the round chose, unless stored.
+
+    database: the campaign database. spec: the campaign. number: of the round.
+    """
     chosen = database.round(spec.id, number).phonons[slot::slots]
     waiting = [record for record in map(database.record, chosen) if record.phonons_pending]
     if not waiting:
@@ -106,7 +114,11 @@ def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, 
 
 
 def give_up_on(database: Database, spec: CampaignSpec, identifier: str, step: str, failure: Failure) -> None:
-    """Store that a relaxation or the phonons of a record (``step``) were tried often enough in vain."""
+    """Store that a relaxation or the phonons of a record (``step``) were tried often enough in vain.
+
+    database: the campaign database. spec: the campaign. identifier: id of the record. failure: what is
+    stored instead of a result.
+    """
     if step == "validate":
         database.finish_validation(identifier, status=Status.FAILED, failure=failure)
         return
@@ -181,6 +193,8 @@ def work_folder(spec: CampaignSpec, record: StructureRecord, step: str) -> Itera
 
     Prerelaxation and oracle may ask about a seed at once, and a worker may outlive a launcher that was
     killed.
+
+    spec: the campaign. record: the structure record. step: of the calculation.
     """
     folder = work(spec.id) / f"{record.id}-{step}-{os.getpid()}"
     try:
@@ -204,6 +218,7 @@ def _with_files(failure: Failure, spec: CampaignSpec, record: StructureRecord, f
 def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Store the hull, verdicts and metrics of a round.
 
+    database: the campaign database. spec: the campaign. round_record: the round.
     Raises QuorumError where too few validations have finished, or no batch was ever chosen.
     """
     if not {"seed", "acquire"} & set(round_record.steps):

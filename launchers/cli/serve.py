@@ -25,8 +25,8 @@ def serve(
 ) -> None:
     """Open the database as web pages and as an OPTIMADE server, live while campaigns run."""
     from niobe.config.home import page_token
-    from niobe.launchers.pages.access import LOOPBACK, Access
-    from niobe.launchers.pages.serving import run_pages
+    from niobe.launchers.pages.server.access import LOOPBACK, Access
+    from niobe.launchers.pages.server.serving import run_pages
     from niobe.launchers.services import campaign_database, ensure_database
 
     with campaign_database() as database:

@@ -85,7 +85,10 @@ def check_no_folder(to: Path) -> None:
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool, title: str | None = None) -> None:
-    """Rows as a table, or as JSON with --json."""
+    """Rows as a table, or as JSON with --json.
+
+    rows: one dictionary per row. as_json: print JSON. title: above the table.
+    """
     if as_json:
         print(json.dumps(rows, indent=2))
         return

@@ -120,7 +120,10 @@ class DatabaseFolder:
         return _USER, secrets.token_urlsafe(32)
 
     def write_tcp_uri(self, address: str, user: str, password: str) -> None:
-        """Write the URI with the password, for its owner's eyes only."""
+        """Write the URI with the password, for its owner's eyes only.
+
+        address: host and port. user: of the login.
+        """
         write_private(
             self.tcp_uri,
             f"mongodb://{quote(user)}:{quote(password)}@{address}/"

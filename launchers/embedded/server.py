@@ -249,7 +249,10 @@ def _wait(clients: _Clients, idle_minutes: float) -> None:
 
 
 def serve_detached(folder: DatabaseFolder, port: int | None, idle_minutes: float) -> int:
-    """Serve in a process of its own that outlives this one; returns once it listens, or its exit code."""
+    """Serve in a process of its own that outlives this one; returns once it listens, or its exit code.
+
+    folder: of the database. port: to listen on. idle_minutes: until it stops with no client; none: never.
+    """
     child = os.fork()
     if child == 0:
         os.setsid()

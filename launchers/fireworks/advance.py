@@ -23,6 +23,8 @@ def advance(launchpad: Any, database: Database, campaign: str) -> list[str]:
     """Submit what of a campaign is due and not submitted yet; the keys of what this call submitted.
 
     Any number of processes may call it at once, at any time: every submission has a key and happens once.
+
+    launchpad: FireWorks' LaunchPad. database: the campaign database.
     """
     spec = spec_of(database, campaign)
     number, reason = next_round(database, spec)

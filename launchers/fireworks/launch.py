@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> str:
     """Create the campaign if new, or let it go on; what was done, in words.
 
+    launchpad: FireWorks' LaunchPad. database: the campaign database.
     Raises ConfigError where a campaign of that id has another spec.
     """
     from niobe.loop.documents.rounds import CampaignState

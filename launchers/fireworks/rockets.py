@@ -89,6 +89,8 @@ def fly_rockets(count: int, show: Show, *, forever: bool = False) -> tuple[str, 
 
     Starts the embedded server again where it died. SIGTERM and Ctrl-C raise KeyboardInterrupt, after the
     running jobs have finished or were handed back.
+
+    show: called with what the rockets do. forever: wait for further campaigns.
     """
     _configure()
     rockets = Rockets(count)

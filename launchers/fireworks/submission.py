@@ -21,6 +21,9 @@ def submit_once(
 
     A process that dies in between leaves its claim; who comes a minute later finds it, removes what is half
     written and adds what is missing.
+
+    launchpad: FireWorks' LaunchPad. spec: the campaign. number: of the round. flows: called for the
+    workflows.
     """
     from niobe.launchers.fireworks.workflows import workflow_of
 

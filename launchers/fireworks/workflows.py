@@ -19,6 +19,8 @@ def workflow_of(flow: Flow, spec: CampaignSpec, number: int, key: str) -> Workfl
     """A workflow whose last jobs submit what is due next.
 
     A child waits for a fizzled parent until the sweep gives that parent up (``goes_on_without``).
+
+    flow: jobs. spec: the campaign. number: of the round. key: by which it happens once.
     """
     from jobflow.managers.fireworks import flow_to_workflow
 

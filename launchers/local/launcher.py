@@ -27,6 +27,8 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: 
 
     rounds: run at most so many; "" is returned where it could go on.
     Safe to kill at any instant and to call again: finished steps and stored validations are not repeated.
+
+    database: the campaign database. spec: the campaign.
     """
     from niobe.flows.round import RoundMaker
 

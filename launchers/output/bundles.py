@@ -30,6 +30,8 @@ def write_bundle(database: Database, campaign: str, folder: Path) -> Path:
     """Everything of a campaign into a new folder. Raises ConfigError where it is there, or no such campaign.
 
     Entries whose licence says they are not to be passed on are left out and named in LICENCES.md.
+
+    database: the campaign database.
     """
     record = database.campaign(campaign)
     if record is None:

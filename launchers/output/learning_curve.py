@@ -18,7 +18,10 @@ _FURTHER = 4.0
 
 
 def curve_figure(curve: LearningCurve, law: PowerLaw, y: str) -> Figure:
-    """Every repeat, the law and its 90 % band, carried on to four times the records."""
+    """Every repeat, the law and its 90 % band, carried on to four times the records.
+
+    curve: targets found after each call, shape (n,). y: title of the axis.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -40,5 +43,8 @@ def curve_figure(curve: LearningCurve, law: PowerLaw, y: str) -> Figure:
 
 
 def write_curve(file: Path, curve: LearningCurve, law: PowerLaw, y: str) -> None:
-    """Write the figure as one HTML file, whole or not at all."""
+    """Write the figure as one HTML file, whole or not at all.
+
+    curve: targets found after each call, shape (n,). law: the fitted power law. y: title of the axis.
+    """
     write_whole(file, curve_figure(curve, law, y).to_html(include_plotlyjs=True))

@@ -74,6 +74,8 @@ def read_bundle(database: Database, folder: Path, name: str = "") -> dict[str, i
     Raises ConfigError, before anything is written, where the checksums are wrong, a newer Niobe wrote it,
     anything in it is not what a bundle holds, or the database or checkpoints hold something else under the
     same names. A campaign document comes last: cut short, there is no campaign, and the same again ends it.
+
+    folder: the bundle.
     """
     files = _checked_files(folder)
     manifest = _manifest(folder)

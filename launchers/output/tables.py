@@ -59,7 +59,10 @@ def round_row(record: RoundRecord) -> Row:
 
 
 def best_records(database: Database, campaign: str, *, stable: bool) -> list[StructureRecord]:
-    """Validated, unique records by e_above_hull now; ``stable``: dynamically stable ones only."""
+    """Validated, unique records by e_above_hull now; ``stable``: dynamically stable ones only.
+
+    database: the campaign database. campaign: its id.
+    """
     found = [r for r in database.records(campaign, status=Status.VALIDATED.value) if r.verdict]
     if stable:
         found = [r for r in found if r.dynamically_stable]

@@ -24,6 +24,8 @@ def write_page(
     """Write the page whole or not at all. tables: by name, the hits of each setting's runs, call by call.
 
     about: how the figures are meant. medians: of each setting, over all tables.
+
+    path: where the file goes. rows: one dictionary per row.
     """
     page = render(
         "acceleration.html",

@@ -16,10 +16,10 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
 
 from niobe.config.errors import ConfigError
-from niobe.launchers.pages.access import COOKIE, Access, Gate
 from niobe.launchers.pages.rendering import STATIC, render
 from niobe.launchers.pages.routes import campaigns, structures, table, workers
 from niobe.launchers.pages.routes.shared import Form
+from niobe.launchers.pages.server.access import COOKIE, Access, Gate
 
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
@@ -28,7 +28,10 @@ _YEAR = "public, max-age=31536000"
 
 
 def create_app(database: Database, access: Access, uri: str) -> FastAPI:
-    """The application over one database, which is at ``uri`` for those that connect themselves."""
+    """The application over one database, which is at ``uri`` for those that connect themselves.
+
+    access: who may read and steer.
+    """
     app = FastAPI(title="Niobe", docs_url=None, redoc_url=None)
     app.state.database, app.state.access = database, access
     app.add_middleware(Gate, access=access)

@@ -33,6 +33,8 @@ def hull_figure(
 
     Other systems are drawn as energy above the hull against the last element's fraction. A record not given
     counts as a candidate.
+
+    hulls: one per round. records: structure records. elements: symbols.
     """
     from plotly import graph_objects as go
 

@@ -29,7 +29,11 @@ def write_report(
     hulls: Sequence[HullRecord],
     phonons: Sequence[PhononRecord],
 ) -> Path:
-    """Write the report of a campaign, its scripts included, whole or not at all."""
+    """Write the report of a campaign, its scripts included, whole or not at all.
+
+    path: where the file goes. spec: the campaign. records: structure records. rounds: all rounds, in order.
+    hulls: one per round.
+    """
     shown = _worth_showing(records)
     page = render(
         "report.html",

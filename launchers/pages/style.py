@@ -14,7 +14,10 @@ _FONT = "Inter, system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif
 
 
 def styled(figure: Figure, x: str, y: str, *, height: int = 360) -> Figure:
-    """The figure with its axes titled ``x`` and ``y``."""
+    """The figure with its axes titled ``x`` and ``y``.
+
+    height: pixels.
+    """
     figure.update_layout(
         template="none",
         font={"family": _FONT, "size": 13, "color": INK},

@@ -29,7 +29,10 @@ _DONE = (Status.VALIDATED.value, Status.FAILED.value)
 
 
 def snapshot(database: Database, campaign: CampaignRecord, rounds: Sequence[RoundRecord]) -> Values:
-    """The state of a campaign as its page shows it live; cheap enough to ask for once a second."""
+    """The state of a campaign as its page shows it live; cheap enough to ask for once a second.
+
+    database: the campaign database. rounds: all rounds, in order.
+    """
     spec = CampaignSpec.model_validate(campaign.spec)
     closed = [r for r in rounds if r.closed and r.number > 0]
     current = rounds[-1] if rounds and not rounds[-1].closed else None
@@ -70,7 +73,10 @@ def _candidates(database: Database, campaign: str, number: int) -> dict[str, int
 
 
 def acceleration(database: Database, campaign: str, discovered: Sequence[StructureRecord]) -> str:
-    """The acceleration with its interval, in words, from counts alone."""
+    """The acceleration with its interval, in words, from counts alone.
+
+    database: the campaign database. campaign: its id. discovered: discoveries of all rounds.
+    """
     hits = Counter(r.choice.selection for r in discovered if r.choice)
     chosen, drawn = (_finished_of(database, campaign, setting) for setting in ("acquired", "control"))
     return acceleration_text(hits["acquired"], chosen, hits["control"], drawn)
@@ -112,7 +118,10 @@ def _of_all_draws(rejected: Mapping[str, int]) -> Counter[str]:
 
 
 def difference(before: RoundRecord, after: RoundRecord, hulls: Sequence[HullRecord]) -> Values:
-    """What changed from one round to another: metrics, and who joined and left the hull."""
+    """What changed from one round to another: metrics, and who joined and left the hull.
+
+    before: earlier state. after: later state. hulls: one per round.
+    """
     rows = []
     for field in RoundMetrics.model_fields:
         old, new = getattr(before.metrics, field), getattr(after.metrics, field)

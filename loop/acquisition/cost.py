@@ -19,6 +19,8 @@ def expected_seconds(atoms: Sequence[int], groups: Sequence[int], seconds: Seque
 
     A power law, log(seconds) linear in log(atoms) and log(order of the point group): a symmetric crystal
     needs fewer displacements. Fewer than eight validations give their median.
+
+    groups: space groups.
     """
     if len(seconds) < _FEW:
         return _Cost(np.array([np.log(np.median(seconds)) if len(seconds) else 0.0, 0.0, 0.0]))

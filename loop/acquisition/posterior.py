@@ -110,6 +110,8 @@ class GaussianProcess:
 
         Of more than 1,500 observations the best half of that number and a random rest are kept. Raises
         ValueError below two observations.
+
+        seed: of everything drawn at random.
         """
         import torch
         from botorch.fit import fit_gpytorch_mll

@@ -49,6 +49,8 @@ def choose_batch(
     candidates in flight; posterior: of −e_above_hull over the pool, by default the surrogate's own ensemble.
     With ``seconds_left`` finite, expected oracle seconds never exceed it, and logarithmic functions are
     taken per second. Permuting the pool changes nothing. Raises ValueError for an unknown function.
+
+    seed: of everything drawn at random.
     """
     _require_known(function, pool)
     size = min(batch, len(pool.ids))

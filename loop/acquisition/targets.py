@@ -25,7 +25,10 @@ _SHARED = 0.8
 def near_hull(
     compositions: Sequence[Mapping[str, float]], elements: Sequence[str], tolerance: float
 ) -> Judge:
-    """Targets within ``tolerance`` (eV/atom) of the hull that all rows make together."""
+    """Targets within ``tolerance`` (eV/atom) of the hull that all rows make together.
+
+    compositions: atomic fractions by symbol. elements: symbols.
+    """
     hull = Hull(compositions, elements)
     return lambda energies: energies - hull.level(energies) - tolerance
 
@@ -46,6 +49,8 @@ def target_probability(
     hundreds of candidates so, the luckiest would put the hull of every draw out of reach.
     ``judge`` takes the k known and then the m drawn energies. A miss by e counts exp(−e / 0.02 eV/atom), so
     that candidates that are never targets still have an order. NaN where mean or std is.
+
+    seed: of everything drawn at random.
     """
     sure = np.isfinite(mean + std)
     rng = np.random.default_rng(seed)

@@ -76,6 +76,8 @@ def energies_above(
 
     The hull is that of everything any run validated and of what is ``known`` besides. What lies deeper than
     any solid counts as failed, as it does in campaigns.
+
+    runs: runs of the settings. elements: symbols.
     """
     everything = [*known, *(record for run in runs for record in (*run.seeds, *run.calls))]
     validated = [
@@ -91,7 +93,11 @@ def _unphysical_minimum(record: StructureRecord) -> bool:
 
 
 def hits(run: Run, above: FloatArray, tolerance: float, calls: int) -> list[bool]:
-    """Whether each of ``calls`` oracle calls was a hit; calls that were never made were none."""
+    """Whether each of ``calls`` oracle calls was a hit; calls that were never made were none.
+
+    run: one setting on one seed. above: e_above_hull, eV/atom. tolerance: e_above_hull of a hit, at most,
+    eV/atom.
+    """
     stable = [(str(i), relaxed_structure(run.calls[i])) for i in np.flatnonzero(above <= tolerance)]
     groups = group([*_seeds(run), *stable])
     return [groups.get(str(i)) == str(i) for i in range(calls)]
@@ -101,6 +107,8 @@ def stable_hits(run: Run, above: FloatArray, tolerance: float, calls: int) -> li
     """Hits among what phonons call stable, so that no unstable duplicate comes first.
 
     None where nothing is known of what lies within the tolerance.
+
+    run: one setting on one seed. above: e_above_hull, eV/atom. calls: oracle calls.
     """
     dynamics = np.array(run.dynamics())
     if (above <= tolerance).any() and (dynamics[above <= tolerance] == Stability.UNDECIDED).all():
@@ -129,7 +137,10 @@ class ScoredRun:
 
     @classmethod
     def of(cls, run: Run, above: FloatArray, tolerance: float, calls: int) -> ScoredRun:
-        """above: e_above_hull of the run's calls (eV/atom), as ``energies_above`` says."""
+        """above: e_above_hull of the run's calls (eV/atom), as ``energies_above`` says.
+
+        tolerance: e_above_hull of a hit, at most, eV/atom.
+        """
         return cls(run, hits(run, above, tolerance, calls), stable_hits(run, above, tolerance, calls))
 
 
@@ -141,6 +152,8 @@ def figures(
 
     effect: mSUN less that of the setting before, with a 90 % credible interval that counts calls as
     independent.
+
+    judged: scored runs by setting. labels: what each setting is called. batch: calls in a round.
     """
     baseline = np.mean([discovery_curve(one.hits) for one in judged[BASELINE]], axis=0)
     rows: list[dict[str, Any]] = []

@@ -96,7 +96,11 @@ FUNCTIONS_COMPARED = (
 
 
 def run_setting(table: Table, setting: Setting, plan: Plan, *, seed: int) -> list[bool]:
-    """Whether each oracle call in order was a hit. Raises ValueError for a prior the table does not have."""
+    """Whether each oracle call in order was a hit. Raises ValueError for a prior the table does not have.
+
+    setting: how candidates are chosen. plan: calls at first, at once and in all. seed: of everything drawn
+    at random.
+    """
     if setting.prior and table.prior is None:
         raise ValueError(f"setting {setting.name!r} needs a prior; table {table.name!r} has none")
     hidden = table.hidden()

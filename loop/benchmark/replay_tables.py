@@ -64,6 +64,8 @@ def phase_diagram_table(
 
     Targets lie within ``tolerance`` (eV/atom) of the hull of all. prior: (n,), energies in eV/atom by a cheap
     potential; formation energies are taken from its own lowest elements, NaN counts as 0.5 eV/atom.
+
+    name: its name. frame: rows of the parquet file.
     """
     found = structures(frame)
     shares = [s.composition.fractional_composition.get_el_amt_dict() for s in found]
@@ -101,6 +103,8 @@ def property_table(name: str, frame: pd.DataFrame, *, prior: FloatArray | None =
 
     What is measured against is the highest energy of a class's lowest 2 %, as far as it is known. prior:
     (n,), formation energies in eV/atom by a cheap potential.
+
+    name: its name. frame: rows of the parquet file.
     """
     found = structures(frame)
     kinds = np.array([chemical_class({e.symbol for e in s.composition}) for s in found])

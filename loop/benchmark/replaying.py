@@ -49,6 +49,9 @@ def tables_of(
     A file with ``energy`` and ``correction`` holds phase diagrams, one for each value of ``src``; one with
     ``e_form`` is sampled, 2,000 rows, and takes elemental ``references`` (JSON) for the prior. CHGNet
     energies are computed once and kept in ``scratch``. Raises ConfigError for a file that is neither.
+
+    path: where the file goes. tolerances: e_above_hull of a hit, at most, eV/atom. tick: called with what
+    is being done.
     """
     frame = read_frame(path)
     if {"energy", "correction"} <= set(frame):
@@ -135,7 +138,11 @@ def replay(
     table: Table, plan: Plan, settings: Sequence[Setting], seeds: Sequence[int], scratch: Path, tick: Tick
 ) -> Runs:
     """Hits of every setting and seed, by name; finished runs are read from ``scratch``, new ones kept
-    there."""
+    there.
+
+    table: what is replayed. plan: calls at first, at once and in all. settings: of the phonons. seeds: one
+    run each. tick: called with what is being done.
+    """
     kept = scratch / f"{table.name.replace(' ', '_')}.json"
     done: Runs = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     for setting in settings:

@@ -42,6 +42,8 @@ def acceleration_factor(curve: FloatArray, baseline: FloatArray, share: float) -
     """Baseline's calls over the search's to reach ``share`` of the baseline's final D.
 
     NaN where the baseline found nothing, 0 where the search never got there.
+
+    curve: targets found after each call, shape (n,).
     """
     level = share * float(baseline[-1])
     if level <= 0:
@@ -50,7 +52,10 @@ def acceleration_factor(curve: FloatArray, baseline: FloatArray, share: float) -
 
 
 def enhancement_factor(curve: FloatArray, baseline: FloatArray, calls: int) -> float:
-    """D of the search over D of the baseline after ``calls``; NaN where the baseline found nothing."""
+    """D of the search over D of the baseline after ``calls``; NaN where the baseline found nothing.
+
+    curve: targets found after each call, shape (n,).
+    """
     found = float(baseline[calls - 1])
     return float(curve[calls - 1]) / found if found else float("nan")
 
@@ -63,7 +68,10 @@ def area_under_curve(curve: FloatArray) -> float:
 def bootstrap(
     values: Sequence[float], statistic: Callable[[FloatArray], float] = np.median, *, seed: int = 0
 ) -> Interval:
-    """A statistic of independent runs with its 90 % bootstrap interval. Raises ValueError for no values."""
+    """A statistic of independent runs with its 90 % bootstrap interval. Raises ValueError for no values.
+
+    seed: of everything drawn at random.
+    """
     known = np.asarray([value for value in values if not np.isnan(value)], dtype=float)
     if not len(known):
         raise ValueError("no run to take a statistic of")
@@ -78,6 +86,9 @@ def hit_ratio(hits: int, calls: int, control_hits: int, control_calls: int, *, s
 
     Rates have Jeffreys' prior, Beta(1/2, 1/2), so that no hit among a few controls still gives a finite
     answer. Raises ValueError where a setting has no call.
+
+    hits: how many calls found something. calls: oracle calls. control_hits: the same of controls.
+    control_calls: calls of controls. seed: of everything drawn at random.
     """
     if calls < 1 or control_calls < 1:
         raise ValueError("an acceleration needs at least one chosen and one randomly drawn candidate")
@@ -92,6 +103,9 @@ def rate_difference(hits: int, calls: int, hits_before: int, calls_before: int, 
     """Hit rate less another one, with its 90 % credible interval under Jeffreys' prior for both.
 
     Calls count as independent. Raises ValueError where a side has no call.
+
+    hits: how many calls found something. calls: oracle calls. hits_before: the same of the setting before.
+    calls_before: calls of the setting before. seed: of everything drawn at random.
     """
     if calls < 1 or calls_before < 1:
         raise ValueError("a difference of hit rates needs at least one call on each side")

@@ -30,6 +30,8 @@ def close_round(
     """The hull of the round and the verdict of every validated record of the campaign, by record id.
 
     elsewhere: what other campaigns validated with the same oracle; it competes, and is known.
+
+    spec: the campaign. round_number: of the round. records: structure records.
     """
     validated = in_order(record for record in records if record.status is Status.VALIDATED)
     hull = build_hull(spec.id, round_number, spec.elements, [*validated, *elsewhere])
@@ -157,7 +159,11 @@ def _verdict(
 
 
 def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, duplicate_of: str | None) -> bool:
-    """Stable (within ``hull_tolerance``), unique, novel against seeds, and dynamically stable if asked."""
+    """Stable (within ``hull_tolerance``), unique, novel against seeds, and dynamically stable if asked.
+
+    spec: the campaign. record: the structure record. above: e_above_hull, eV/atom. duplicate_of: what it is
+    a duplicate of, if anything.
+    """
     validation = record.validation
     return (
         not record.competing
@@ -177,7 +183,10 @@ def is_reference(spec: CampaignSpec, record: StructureRecord) -> bool:
 def round_metrics(
     spec: CampaignSpec, round_record: RoundRecord, records: Sequence[StructureRecord]
 ) -> RoundMetrics:
-    """Metrics of one round from all records of the campaign, verdicts included."""
+    """Metrics of one round from all records of the campaign, verdicts included.
+
+    spec: the campaign. round_record: the round.
+    """
     drawn = [record for record in records if record.round == round_record.number]
     batch = [record for record in records if record.acquired_round == round_record.number]
     status = Counter(record.status for record in drawn)
@@ -251,7 +260,10 @@ def acceleration_line(records: Sequence[StructureRecord]) -> str:
 
 
 def acceleration_text(hits: int, calls: int, control_hits: int, drawn: int) -> str:
-    """The acceleration from hits and calls of the chosen, and of those drawn at random."""
+    """The acceleration from hits and calls of the chosen, and of those drawn at random.
+
+    control_hits: the same of controls.
+    """
     counts = f"{hits} of {calls} chosen, {control_hits} of {drawn} drawn at random"
     if not calls or not drawn:
         return f"acceleration unknown: {counts}"

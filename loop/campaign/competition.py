@@ -41,6 +41,8 @@ def competition(
     pre-relaxation makes, and other polymorphs within 0.1, in the order of what they and their composition lie
     above. Without pre-relaxation they come in the order in which they are. Oracles do not count, so that the
     choice is the same whatever the database knows by then.
+
+    spec: the campaign.
     """
     found = [record for record in records if record.lineage.generator == "prototype"]
     ranked = found if spec.prerelax is None else _ranked(spec, records)

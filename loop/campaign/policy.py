@@ -10,12 +10,18 @@ from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
 
 
 def validations_left(spec: CampaignSpec, campaign: CampaignRecord, spent: int) -> int:
-    """How many candidates may still be validated."""
+    """How many candidates may still be validated.
+
+    spec: the campaign. campaign: what was added to its budget. spent: validations asked for.
+    """
     return max(0, spec.budget.validations + campaign.extra_validations - spent)
 
 
 def seconds_left(spec: CampaignSpec, campaign: CampaignRecord, used: float) -> float:
-    """Oracle seconds the budget still holds; infinite where it names none."""
+    """Oracle seconds the budget still holds; infinite where it names none.
+
+    spec: the campaign. campaign: what was added to its budget. used: oracle seconds used.
+    """
     if spec.budget.oracle_seconds is None:
         return float("inf")
     return max(spec.budget.oracle_seconds + campaign.extra_oracle_seconds - used, 0.0)
@@ -33,7 +39,10 @@ def oracle_seconds(records: Iterable[StructureRecord]) -> float:
 def why_stop(
     spec: CampaignSpec, campaign: CampaignRecord, rounds: Sequence[RoundRecord], spent: int, seconds: float
 ) -> str:
-    """Why no further round is opened, or "" to go on. ``spent``: validations; ``seconds``: of the oracle."""
+    """Why no further round is opened, or "" to go on. ``spent``: validations; ``seconds``: of the oracle.
+
+    spec: the campaign. campaign: what was added to its budget. rounds: all rounds, in order.
+    """
     closed = [record for record in rounds if record.closed and record.number > 0]
     if campaign.stop:
         return "stopped by the user"
@@ -57,7 +66,10 @@ def _out_of_patience(spec: CampaignSpec, closed: Sequence[RoundRecord]) -> str:
 
 
 def is_last_round(spec: CampaignSpec, campaign: CampaignRecord, rounds: Sequence[RoundRecord]) -> bool:
-    """Whether the budget of rounds or validations ends with the newest round."""
+    """Whether the budget of rounds or validations ends with the newest round.
+
+    spec: the campaign. campaign: what was added to its budget.
+    """
     spent = sum(len(record.batch) for record in rounds if record.number > 0)
     last = spec.budget.rounds + campaign.extra_rounds
     return rounds[-1].number >= last or validations_left(spec, campaign, spent) == 0

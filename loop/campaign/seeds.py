@@ -29,7 +29,11 @@ _LEAST_SIZE = 12  # atoms a cell of a competing phase may have, however small ca
 def new_record(
     spec: CampaignSpec, round_number: int, index: int, structure: Structure, lineage: Lineage
 ) -> StructureRecord:
-    """A structure record as it enters the database, status ``generated``."""
+    """A structure record as it enters the database, status ``generated``.
+
+    spec: the campaign. round_number: of the round. index: its place in the round. lineage: where it comes
+    from.
+    """
     content = content_hash(structure)
     return StructureRecord(
         id=record_id(spec.id, round_number, content),

@@ -138,7 +138,10 @@ def new_entry(origin: Origin, found: Found) -> SourceEntry:
 
 
 def label(quantity: Quantity, value: object, fingerprint: str) -> list[Label]:
-    """The label as a list, empty where the value is missing or not finite."""
+    """The label as a list, empty where the value is missing or not finite.
+
+    quantity: what the label is of. fingerprint: code and functional behind it.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return []
     return [Label(quantity=quantity, value=float(value), unit=UNITS[quantity], fingerprint=fingerprint)]

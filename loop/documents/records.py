@@ -289,5 +289,8 @@ def is_own_folder(record: StructureRecord, files: str) -> bool:
 
 
 def record_id(campaign: str, round_number: int, content: str) -> str:
-    """16 hex digits, the same for the same campaign, round and content."""
+    """16 hex digits, the same for the same campaign, round and content.
+
+    round_number: the round.
+    """
     return hashlib.sha256(f"{campaign}\n{round_number}\n{content}".encode()).hexdigest()[:16]

@@ -27,6 +27,8 @@ class Guided:
         """At most n samples in drawing order, each with its ``p_stable`` in its lineage.
 
         A draw outside the domain weighs as much as the mean of those inside.
+
+        request: what is asked for. seed: of everything drawn at random.
         """
         batch = self._generator.sample(request, n * self._draws, seed=seed)
         if not batch.samples:

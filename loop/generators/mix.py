@@ -29,6 +29,9 @@ def bandit_shares(
 
     Thompson sampling (Chapelle and Li, NIPS 2011): the rate per oracle call has the posterior
     Beta(1 + discoveries, 1 + other calls). The given half keeps every generator alive.
+
+    shares: by generator. records: structure records. draws: candidates that the bandit learns from. seed:
+    of everything drawn at random.
     """
     names, weight = list(shares), sum(shares.values())
     rng = np.random.default_rng(seed)
@@ -42,7 +45,10 @@ def bandit_shares(
 
 
 def without(shares: Mapping[str, float], collapsed: str, instead: Sequence[str]) -> dict[str, float]:
-    """The mix without a generator that fell; ``instead`` in equal shares where none is left that can draw."""
+    """The mix without a generator that fell; ``instead`` in equal shares where none is left that can draw.
+
+    collapsed: the generator left out.
+    """
     left = {name: share for name, share in shares.items() if name != collapsed and name in instead}
     return left or dict.fromkeys(instead, 1.0)
 

@@ -32,7 +32,10 @@ def entropy(values: Iterable[Hashable]) -> float:
 def diversity(
     drawn: Sequence[Structure], known: Sequence[Structure], *, asked: int, critic_gap: float
 ) -> Diversity:
-    """How varied ``drawn`` is and how far from ``known``; ``asked`` samples were wanted."""
+    """How varied ``drawn`` is and how far from ``known``; ``asked`` samples were wanted.
+
+    critic_gap: how far apart the critic holds real and made crystals.
+    """
     symmetries = [_symmetry(structure) for structure in drawn]
     return Diversity(
         asked=asked,

@@ -49,7 +49,10 @@ class Offspring:
         self._parents = parents
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
-        """At most n children inside the request; other draws are counted by what was wrong with them."""
+        """At most n children inside the request; other draws are counted by what was wrong with them.
+
+        seed: of everything drawn at random.
+        """
         samples: list[Sample] = []
         rejected: Counter[str] = Counter()
         for draw in range(n * _DRAWS_PER_SAMPLE if self._parents else 0):
@@ -78,7 +81,10 @@ class Offspring:
 
 
 def in_larger_cell(structure: Structure, max_atoms: int, rng: np.random.Generator) -> Structure:
-    """The crystal in a Niggli cell of one of its sublattices, of any index with room in ``max_atoms``."""
+    """The crystal in a Niggli cell of one of its sublattices, of any index with room in ``max_atoms``.
+
+    structure: the crystal. rng: source of random numbers.
+    """
     index = int(rng.integers(1, max_atoms // len(structure) + 1))
     sublattices = hermite_normal_forms(index)
     cell = structure.copy()
@@ -107,6 +113,8 @@ def heredity(one: Structure, other: Structure, rng: np.random.Generator) -> Stru
 
     The shape of the cell, and the volume per atom, lie between the parents', by the thickness of the slab.
     None where one of the two gives no site.
+
+    rng: source of random numbers.
     """
     from pymatgen.core import Lattice, Structure
 

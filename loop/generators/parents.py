@@ -22,7 +22,10 @@ _MOST = 40
 
 
 def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[SoftParent]:
-    """Dynamically unstable results whose modes were not followed in rounds before ``number``."""
+    """Dynamically unstable results whose modes were not followed in rounds before ``number``.
+
+    database: the campaign database. spec: the campaign.
+    """
     records = database.records(spec.id)
     children = [r for r in records if r.lineage.generator == "soft_mode" and r.round < number]
     followed = {parent for child in children for parent in child.lineage.parents}

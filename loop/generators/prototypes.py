@@ -73,7 +73,10 @@ class PrototypeSubstitution:
     name = "prototype"
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
-        """At most n decorated prototypes, no more than fit the request."""
+        """At most n decorated prototypes, no more than fit the request.
+
+        seed: of everything drawn at random.
+        """
         candidates = [
             (label, structure)
             for label, structure in decorated_prototypes(request.elements, request.max_atoms)

@@ -26,7 +26,10 @@ class RandomSymmetric:
     name = "random"
 
     def sample(self, request: SampleRequest, n: int, *, seed: int) -> SampleBatch:
-        """At most n structures; what pyxtal could not build or fell outside the request is counted."""
+        """At most n structures; what pyxtal could not build or fell outside the request is counted.
+
+        seed: of everything drawn at random.
+        """
         samples: list[Sample] = []
         rejected: Counter[str] = Counter()
         for draw in range(n * _DRAWS_PER_SAMPLE):

@@ -114,6 +114,8 @@ def lowest_child(structure: Structure, direction: Direction, energy: Energy) -> 
     """The child of lowest energy over amplitudes and phases, the smallest amplitude where some are equal.
 
     None where every child is as high as the parent. ``energy`` answers in eV/atom, infinite where it cannot.
+
+    structure: the crystal. direction: displacement of every atom, shape (n, 3), Å.
     """
     undistorted = energy(structure)
     ways = list(itertools.product(AMPLITUDES, phases(direction.q)))

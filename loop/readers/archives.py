@@ -47,6 +47,7 @@ def is_archive(file: Path) -> bool:
 def unpacked(file: Path, shown: str = "", depth: int = 0) -> Iterator[tuple[str, Path]]:
     """Name and place of each plain file that a file is or holds; a place lasts until the next is asked for.
 
+    shown: the path as a person sees it. depth: of archives in archives.
     Raises one of ``BROKEN`` where the file is damaged, or holds more than 2 GiB or 100,000 files.
     """
     shown = shown or str(file)

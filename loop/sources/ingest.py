@@ -36,6 +36,7 @@ class Ingested:
 def ingest(database: Database, source: Source, elements: Sequence[str], options: ReadOptions) -> Ingested:
     """Read a source, store its entries, and group them with those of all sources.
 
+    database: the campaign database. elements: symbols. options: how it is read.
     Raises ConfigError as read_source does.
     """
     reading = read_source(source, elements, options)

@@ -66,6 +66,9 @@ def fetch(
 
     What was read completely is not asked for again, unless ``refresh``. A source that changed while it was
     read, pages without end, and errors make it partial.
+
+    query: pages and what they hold. home: where pages are kept. web: who is asked. most: entries at most.
+    tick: called with what is being done.
     """
     folder = home / hashlib.sha256(query.first.encode()).hexdigest()[:12]
     if refresh or _ended_short(folder):

@@ -50,6 +50,7 @@ class ReadOptions:
 def read_source(source: Source, elements: Sequence[str], options: ReadOptions) -> Reading:
     """Read a source as far as it can be read now.
 
+    elements: symbols. options: how it is read.
     Raises ConfigError for a wrong filter, a missing path, key or element list.
     """
     licence = source.licence or _LICENCES.get(source.kind, NOT_STATED)

@@ -21,6 +21,7 @@ def build_hull(
 ) -> HullRecord:
     """Hull over all validated records, which must share one oracle. Energies in eV/atom.
 
+    campaign: its id. round_number: of the round. elements: symbols.
     Raises ValueError where two oracles meet, or where an element has no validated reference.
     """
     validated = [record for record in records if record.validation is not None]
@@ -69,7 +70,10 @@ def elemental_energies(records: Sequence[StructureRecord]) -> dict[str, float]:
 def formation_energy(
     composition: Mapping[str, float], energy_per_atom: float, references: Mapping[str, float]
 ) -> float:
-    """eV/atom against ``references`` (eV/atom, by element); NaN where one is missing. Any amounts."""
+    """eV/atom against ``references`` (eV/atom, by element); NaN where one is missing. Any amounts.
+
+    composition: atoms by symbol. energy_per_atom: eV/atom.
+    """
     total = sum(composition.values())
     missing = float("nan")
     return energy_per_atom - sum(

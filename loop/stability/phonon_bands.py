@@ -25,6 +25,8 @@ def imaginary_modes(
     """Softest imaginary modes at ``points`` (n, 3): q, frequency (THz), eigenvector (3N).
 
     Of the arms of a star, which have the same frequencies and lead to the same children, only the first.
+
+    phonon: phonopy's object. tolerance: THz. most: modes at most.
     """
     phonon.run_qpoints(points, with_eigenvectors=True)
     answer = phonon.get_qpoints_dict()

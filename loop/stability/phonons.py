@@ -60,6 +60,8 @@ def dynamics(structure: Structure, forces: Forces, settings: Phonons) -> Dynamic
     lowest frequency lies within three tolerances below zero, a second displacement must agree, else the
     verdict is undecided; so it is where no supercell is wide enough, and where forces break the acoustic sum
     rule.
+
+    settings: of the phonons.
     """
     primitive = symmetrised(structure)
     try:
@@ -76,6 +78,8 @@ def looked_at_again(first: Dynamics, forces: Forces, settings: Phonons, find: bo
     first cell's force constants interpolate an imaginary mode at a third or a quarter of reciprocal vectors:
     then the cell holds that q-point. A verdict that another cell overturns at q-points that both hold is
     undecided.
+
+    forces: of displaced cells, eV/Å. settings: of the phonons.
     """
     if first.verdict.outcome is not Stability.STABLE or first.primitive is None:
         return first
@@ -100,6 +104,8 @@ def unconfirmed(first: Dynamics, reason: str, settings: Phonons) -> Dynamics:
     """What a stable verdict becomes where the second supercell has no answer, for a ``reason``.
 
     Undecided where there was an imaginary mode to look at; else it stays, and says so.
+
+    first: the verdict to look at again. settings: of the phonons.
     """
     soft = _soft_between(first, settings.tolerance)
     if soft is None:

@@ -47,6 +47,8 @@ def mean_corrections(
     distance of the atomic fractions, and a thousandth wherever they are. A record is its own neighbour only
     as far as the Gaussians of others add up to less than 2. 0 for elements, by convention, and without
     neighbour.
+
+    records: structure records. references: energies of the elements, eV/atom, by symbol.
     """
     answered = [record for record in known if record.prerelaxed and record.verdict and record.nelements > 1]
     neighbours = [record for record in answered if of_one_crystal(record)]
@@ -96,6 +98,8 @@ def above_joint_hull(
 
     By the oracle's formation energies where a round's hull has them; elsewhere by the pre-relaxation
     potential's with its mean correction. NaN for a record that neither answered for.
+
+    records: structure records. references: energies of the elements, eV/atom, by symbol. elements: symbols.
     """
     found = np.array([r.verdict.formation_energy_per_atom if r.verdict else np.nan for r in records])
     corrected = prerelaxed_formation_energies(records, references) + mean_corrections(

@@ -192,6 +192,8 @@ class Database:
         """Records of a campaign that match a query, some at a time. Raises ConfigError where it takes longer.
 
         sort: a field and 1 (ascending) or -1.
+
+        skip: documents to pass over. limit: documents at most. seconds: most time it may take.
         """
         found = self._mongo["structures"].find(
             _within(campaign, query),
@@ -209,6 +211,8 @@ class Database:
         """How many records of a campaign match a query. Raises ConfigError where it takes longer.
 
         indexed: the field whose index is used.
+
+        seconds: most time it may take.
         """
         with _answered_in_time(seconds):
             return self._mongo["structures"].count_documents(
@@ -364,7 +368,10 @@ class Database:
         self._mongo["rounds"].update_one({"campaign": campaign, "number": number}, {"$set": changes})
 
     def add_notes(self, campaign: str, number: int, notes: Sequence[str]) -> None:
-        """Add notes to a round, each once, whatever other steps of it note at the same time."""
+        """Add notes to a round, each once, whatever other steps of it note at the same time.
+
+        campaign: its id. number: of the round.
+        """
         if notes:
             added = {"$addToSet": {"notes": {"$each": list(notes)}}}
             self._mongo["rounds"].update_one({"campaign": campaign, "number": number}, added)
@@ -415,7 +422,10 @@ class Database:
     def dump(
         self, collections: Iterable[str], campaign: str, entries: Sequence[str]
     ) -> Iterator[tuple[str, Iterable[Document]]]:
-        """A campaign's documents of each collection, as stored, and the source entries of these ids."""
+        """A campaign's documents of each collection, as stored, and the source entries of these ids.
+
+        collections: to look in.
+        """
         for name in collections:
             query = (
                 self._of_campaign(name, campaign) if name != "entries" else {"_id": {"$in": list(entries)}}

@@ -69,7 +69,10 @@ def load(model: type[ModelT], cursor: Iterable[Document]) -> list[ModelT]:
 
 
 def differences(old: Document, new: Document, prefix: str = "") -> str:
-    """The keys whose values differ, as ``key: old -> new``, at most five."""
+    """The keys whose values differ, as ``key: old -> new``, at most five.
+
+    prefix: of the keys.
+    """
     changed = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)

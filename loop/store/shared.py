@@ -14,6 +14,8 @@ def validated_elsewhere(database: Database, spec: CampaignSpec, oracle: str) -> 
     """What other campaigns validated of the system and its subsystems with this oracle, by campaign.
 
     One record for what began as the same structure.
+
+    database: the campaign database. spec: the campaign.
     """
     query = {
         "validation.oracle": oracle,
@@ -42,7 +44,10 @@ def failed_elsewhere(database: Database, spec: CampaignSpec) -> dict[str, str]:
 
 
 def prerelaxed_before(database: Database, potential: str, contents: Sequence[str]) -> dict[str, Prerelaxed]:
-    """Full answers of a potential for the seeds, of any campaign, of these content hashes."""
+    """Full answers of a potential for the seeds, of any campaign, of these content hashes.
+
+    database: the campaign database.
+    """
     query = {
         "fingerprint": {"$in": list(contents)},
         "prerelaxed.potential": potential,

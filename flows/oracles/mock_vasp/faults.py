@@ -121,7 +121,10 @@ def scf_steps(fault: Fault | None, most: int) -> int:
 
 
 def spoilt(fault: Fault | None, steps: Iterator[IonicStep], inputs: Inputs) -> Iterator[IonicStep]:
-    """The steps as the fault leaves them."""
+    """The steps as the fault leaves them.
+
+    inputs: the run's input files.
+    """
     if fault is None:
         yield from steps
     elif fault.kind == "unconverged_relaxation":

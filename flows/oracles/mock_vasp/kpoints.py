@@ -31,7 +31,11 @@ class KPoints:
 def read_kpoints(
     folder: Path, incar: Mapping[str, Any], lattice: Array, positions: Array, symbols: Sequence[str]
 ) -> KPoints:
-    """k-points of a folder; of KSPACING where there is no KPOINTS. Raises RefusedError."""
+    """k-points of a folder; of KSPACING where there is no KPOINTS. Raises RefusedError.
+
+    incar: its tags. lattice: rows are vectors, shape (3, 3), Å. positions: fractional, shape (n, 3).
+    symbols: of the sites.
+    """
     file = folder / "KPOINTS"
     symmetry = (lattice, positions, symbols) if incar.get("ISYM", 2) > 0 else None
     if not file.is_file():

@@ -101,7 +101,11 @@ class OutcarFile:
 
 
 def oszicar_lines(step: IonicStep, scf_energies: Sequence[float], change: float, magnetic: bool) -> str:
-    """The electronic steps and the summary of one ionic step."""
+    """The electronic steps and the summary of one ionic step.
+
+    scf_energies: of each electronic step, eV. change: of the energy in this step, eV. magnetic: whether
+    moments are printed.
+    """
     lines = ["       N       E                     dE             d eps       ncg     rms          rms(c)"]
     before = 0.0
     for number, energy in enumerate([*scf_energies, step.response.energy], 1):
@@ -116,7 +120,10 @@ def oszicar_lines(step: IonicStep, scf_energies: Sequence[float], change: float,
 
 
 def poscar_text(title: str, cell: Cell, movable: NDArray[np.bool_] | None = None) -> str:
-    """A POSCAR; with ``movable`` (shape (n_atoms, 3)), of selective dynamics."""
+    """A POSCAR; with ``movable`` (shape (n_atoms, 3)), of selective dynamics.
+
+    title: above the table. cell: the structure.
+    """
     symbols, counts = zip(*cell.species, strict=True)
     lines = [title, "1.0", *(_long(vector) for vector in cell.lattice)]
     lines += [" ".join(symbols), " ".join(str(count) for count in counts)]

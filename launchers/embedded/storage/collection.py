@@ -40,7 +40,10 @@ class Collection(Documents):
     def select(
         self, filter: Document, *, sort: Sort | None = None, skip: int = 0, limit: int | None = None
     ) -> Iterator[Row]:
-        """One page of what matches; a sort holds keys and numbers, and reads the documents again in order."""
+        """One page of what matches; a sort holds keys and numbers, and reads the documents again in order.
+
+        skip: documents to pass over. limit: documents at most.
+        """
         if sort == [("$natural", -1)]:
             found = iter(list(self.rows(filter))[::-1])
         elif sort and sort[0][0] != "$natural":
@@ -56,7 +59,10 @@ class Collection(Documents):
         return next(self.select(filter, sort=sort, limit=1), None)
 
     def hinted(self, filter: Document, sort: Sort, skip: int, limit: int) -> Iterator[Row] | None:
-        """One page of a query that the indexes answer alone, or None where they cannot."""
+        """One page of a query that the indexes answer alone, or None where they cannot.
+
+        sort: fields and directions, 1 or -1. skip: documents to pass over. limit: documents at most.
+        """
         seqs = self.index.page(filter, sort, skip, limit)
         return None if seqs is None else self.numbered(seqs)
 
@@ -109,7 +115,10 @@ class Collection(Documents):
                 self.ensure_unique(name, index, document, own)
 
     def ensure_unique(self, name: str, index: Document, document: Document, own: int | None = None) -> None:
-        """Raise DuplicateKeyError where another document has one of the entries of a unique index."""
+        """Raise DuplicateKeyError where another document has one of the entries of a unique index.
+
+        name: its name.
+        """
         fields = [field for field, _ in index["key"]]
         if not _is_indexed(index, document):
             return

@@ -157,7 +157,10 @@ class Documents:
         return bool(cursor.rowcount)
 
     def replace(self, seq: int, before: Document, after: Document) -> None:
-        """Store ``after`` in the place of ``before``, which has the same ``_id``."""
+        """Store ``after`` in the place of ``before``, which has the same ``_id``.
+
+        seq: number of the document.
+        """
         self._connection.execute("UPDATE documents SET body = ? WHERE seq = ?", (_encode(after), seq))
         changed = {field for field in self.indexed if before.get(_top(field)) != after.get(_top(field))}
         gone = entries_of(self._id, seq, before, changed)

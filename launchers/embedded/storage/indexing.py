@@ -37,7 +37,10 @@ def is_kept(key: bytes) -> bool:
 
 
 def entries_of(collection: int, seq: int, document: Document, fields: set[str]) -> set[Entry]:
-    """Rows of the index table for some fields of a document."""
+    """Rows of the index table for some fields of a document.
+
+    collection: its name. seq: number of the document.
+    """
     return {
         (collection, field, key, seq)
         for field in fields

@@ -47,7 +47,11 @@ class Index:
     def page(
         self, filter: dict[str, Any], sort: list[tuple[str, int]], skip: int, limit: int
     ) -> list[int] | None:
-        """Sequence numbers of the documents of one page in order, or None where a scan must answer."""
+        """Sequence numbers of the documents of one page in order, or None where a scan must answer.
+
+        filter: as MongoDB takes it. sort: fields and directions, 1 or -1. skip: documents to pass over.
+        limit: documents at most.
+        """
         bounds = self._bounds(filter)
         if bounds is None or len(sort) != 1:
             return None

@@ -144,7 +144,10 @@ def _there(document: Any, path: Path) -> Any:
 
 
 def set_at(document: Any, path: Path, value: Any) -> None:
-    """Set a value, making objects on the way. Raises CommandError where a scalar is in the way."""
+    """Set a value, making objects on the way. Raises CommandError where a scalar is in the way.
+
+    path: where the file goes.
+    """
     for depth, name in enumerate(path):
         is_last = depth == len(path) - 1
         if isinstance(document, dict):

@@ -13,7 +13,10 @@ Document = dict[str, Any]
 
 
 def resolved(path: Path, document: Document, filter: Document, filters: list[Document]) -> Iterator[Path]:
-    """The paths that one path means. Raises CommandError where there is no such place."""
+    """The paths that one path means. Raises CommandError where there is no such place.
+
+    filter: as MongoDB takes it.
+    """
     place = next((at for at, name in enumerate(path) if name.startswith("$")), None)
     if place is None:
         yield path

@@ -37,7 +37,10 @@ def campaigns(database: Db, access: Allowed) -> HTMLResponse:
 
 @router.get("/campaigns/{campaign}", response_class=HTMLResponse)
 def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
-    """State and progress of the running round, budget, discoveries, failures by cause."""
+    """State and progress of the running round, budget, discoveries, failures by cause.
+
+    database: the campaign database. access: who may read and steer. campaign: its id.
+    """
     rounds = database.rounds(campaign.id)
     found = database.discovered(campaign.id)
     current = [record for record in found if record.verdict and record.verdict.discovery]
@@ -59,7 +62,10 @@ def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
 
 @router.get("/campaigns/{campaign}/events")
 async def events(request: Request, database: Db, campaign: Campaign) -> EventSourceResponse:
-    """The progress of a campaign as server-sent events, whenever it changes, until it ends."""
+    """The progress of a campaign as server-sent events, whenever it changes, until it ends.
+
+    request: what is asked for. database: the campaign database.
+    """
     return EventSourceResponse(_changes(request, database, campaign.id), ping=15)
 
 
@@ -86,7 +92,10 @@ def _progress(database: Database, campaign: str) -> tuple[str, bool]:
 
 @router.post("/campaigns/{campaign}/stop")
 def stop(database: Db, campaign: Campaign, fields: Form) -> RedirectResponse:
-    """Stop a campaign after the round that is running, or let it go on."""
+    """Stop a campaign after the round that is running, or let it go on.
+
+    database: the campaign database. fields: of the form.
+    """
     database.update_campaign(campaign.id, stop=fields.get("undo") != "yes")
     return RedirectResponse(f"/campaigns/{campaign.id}", 303)
 
@@ -95,7 +104,11 @@ def stop(database: Db, campaign: Campaign, fields: Form) -> RedirectResponse:
 def rounds(
     database: Db, access: Allowed, campaign: Campaign, before: Number = None, after: Number = None
 ) -> HTMLResponse:
-    """Each round's counts, rates and errors, and the difference of two of them."""
+    """Each round's counts, rates and errors, and the difference of two of them.
+
+    database: the campaign database. access: who may read and steer. campaign: its id. before: rounds below
+    this number. after: rounds above this number.
+    """
     found = database.rounds(campaign.id)
     judged = database.page(
         campaign.id,
@@ -143,7 +156,10 @@ def _compared(
 
 @router.get("/campaigns/{campaign}/hull", response_class=HTMLResponse)
 def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
-    """The convex hull of each round, and what lies on it or nearest to it."""
+    """The convex hull of each round, and what lies on it or nearest to it.
+
+    database: the campaign database. access: who may read and steer. campaign: its id.
+    """
     spec, hulls = spec_of(campaign), database.hulls(campaign.id)
     known = [
         *database.records(campaign.id, round=0, status=Status.VALIDATED.value),

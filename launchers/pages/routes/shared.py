@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
-from niobe.launchers.pages.access import Access
 from niobe.launchers.pages.rendering import render
+from niobe.launchers.pages.server.access import Access
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord
 from niobe.loop.store.database import Database
@@ -52,7 +52,10 @@ Record = Annotated[StructureRecord, Depends(_record)]
 
 
 def page(template: str, access: Access, *, name: str = "", **values: Any) -> HTMLResponse:
-    """A page of the application. name: which link of the navigation it is."""
+    """A page of the application. name: which link of the navigation it is.
+
+    template: by name. access: who may read and steer.
+    """
     return HTMLResponse(render(template, page=name, steering=access.steering, **values))
 
 

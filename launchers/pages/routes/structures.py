@@ -40,7 +40,10 @@ class _Steering(BaseModel):
 
 @router.get("/structures/{record}", response_class=HTMLResponse)
 def structure(database: Db, access: Allowed, record: Record) -> HTMLResponse:
-    """One structure: viewer, energies, phonons, lineage, files."""
+    """One structure: viewer, energies, phonons, lineage, files.
+
+    database: the campaign database. access: who may read and steer. record: the structure record.
+    """
     phonons = database.phonons(record.id)
     tolerance = record.validation.phonon.tolerance if record.validation else 0.0
     modes = phonons.modes if phonons else []
@@ -106,7 +109,10 @@ def _folder(record: StructureRecord) -> Path | None:
 
 @router.post("/structures/{record}/steer")
 def pin_or_veto(database: Db, record: Record, fields: Form) -> RedirectResponse:
-    """Pin or veto a screened candidate, with a note."""
+    """Pin or veto a screened candidate, with a note.
+
+    database: the campaign database. record: the structure record. fields: of the form.
+    """
     _steer(database, record, fields)
     return RedirectResponse(f"/structures/{record.id}#steer", 303)
 

@@ -51,7 +51,10 @@ Asked = Annotated[TableQuery, Query()]
 
 @router.get("/campaigns/{campaign}/table", response_class=HTMLResponse)
 def table(database: Db, access: Allowed, campaign: Campaign, asked: Asked) -> HTMLResponse:
-    """Structures of a campaign, 50 at a time."""
+    """Structures of a campaign, 50 at a time.
+
+    database: the campaign database. access: who may read and steer. asked: filters, order and page.
+    """
     error, total, records = "", 0, list[StructureRecord]()
     try:
         question = asked.asked(campaign)
@@ -94,14 +97,20 @@ def table(database: Db, access: Allowed, campaign: Campaign, asked: Asked) -> HT
 
 @router.get("/campaigns/{campaign}/table.csv")
 def table_csv(database: Db, campaign: Campaign, asked: Asked) -> StreamingResponse:
-    """All that the table would show on all its pages, as CSV."""
+    """All that the table would show on all its pages, as CSV.
+
+    database: the campaign database. campaign: its id. asked: filters, order and page.
+    """
     rows = _rows(database, campaign, asked)
     return _file(_csv_lines(rows), f"{campaign.id}.csv", "text/csv; charset=utf-8")
 
 
 @router.get("/campaigns/{campaign}/table.json")
 def table_json(database: Db, campaign: Campaign, asked: Asked) -> StreamingResponse:
-    """All that the table would show on all its pages, as JSON."""
+    """All that the table would show on all its pages, as JSON.
+
+    database: the campaign database. campaign: its id. asked: filters, order and page.
+    """
     rows = _rows(database, campaign, asked)
     return _file(_json_lines(rows), f"{campaign.id}.json", "application/json")
 

@@ -23,7 +23,10 @@ Document = dict[str, Any]
 def workers(
     database: Db, access: Allowed, fw: Annotated[int | None, Query(ge=-(2**31), le=2**31)] = None
 ) -> HTMLResponse:
-    """FireWorks' own collections in this database, where there are some."""
+    """FireWorks' own collections in this database, where there are some.
+
+    access: who may read and steer. fw: id of a firework.
+    """
     mongo = database.mongo
     there = "fireworks" in mongo.list_collection_names()
     if not there:

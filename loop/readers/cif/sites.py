@@ -187,6 +187,8 @@ def expanded(
 
     A row on a site that is there already shares it, or says the same again where a file lists every atom.
     Raises ``fail(message)`` where two rows contradict each other.
+
+    found: sites.
     """
     orbits: list[Orbit] = []
     for row in found:

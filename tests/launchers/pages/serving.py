@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from niobe.launchers.pages.access import Access
-from niobe.launchers.pages.serving import listen, pages_server
+from niobe.launchers.pages.server.access import Access
+from niobe.launchers.pages.server.serving import listen, pages_server
 from niobe.loop.campaign.closing import close_round
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.records import Lineage, PredictedValue, Stability, Status, StructureRecord

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from pymatgen.core import Structure
 from schemathesis.core.result import Ok
 
-from niobe.launchers.pages.access import Access
 from niobe.launchers.pages.app import create_app
+from niobe.launchers.pages.server.access import Access
 from niobe.launchers.pages.views import lineage_nodes
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.records import Lineage, Status, StructureRecord

@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.embedded import ensure_server, stop_server
-from niobe.launchers.pages.access import Access
+from niobe.launchers.pages.server.access import Access
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.store.database import Database
 from tests.launchers.pages.browser import Browser, browsing, chromium

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from niobe.launchers.pages import connections
-from niobe.launchers.pages.access import Access
+from niobe.launchers.pages.server import connections
+from niobe.launchers.pages.server.access import Access
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.store.database import Database
 from tests.launchers.pages.serving import served

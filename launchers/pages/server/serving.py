@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
-from niobe.launchers.pages.access import Access
+from niobe.launchers.pages.server.access import Access
 from niobe.launchers.terminal import shown
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _LOOK_SECONDS = 2.0
 def run_pages(database: Database, access: Access, uri: str, host: str, port: int) -> None:
     """Serve until Ctrl-C; a database server of Niobe's own that dies meanwhile is started again.
 
+    access: who may read and steer. uri: of the database server. host: to listen on. port: to listen on.
     Raises OSError where the address cannot be had.
     """
     with listen(host, port) as bound, _database_kept_alive():
@@ -69,11 +70,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def pages_server(database: Database, access: Access, uri: str) -> Server:
-    """uvicorn over the application, quiet but for what goes wrong."""
+    """uvicorn over the application, quiet but for what goes wrong.
+
+    database: the campaign database. access: who may read and steer. uri: of the database server.
+    """
     from uvicorn import Config, Server
 
     from niobe.launchers.pages.app import create_app
-    from niobe.launchers.pages.connections import ImpatientProtocol
+    from niobe.launchers.pages.server.connections import ImpatientProtocol
 
     config = Config(
         create_app(database, access, uri),
