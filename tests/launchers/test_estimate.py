@@ -40,6 +40,14 @@ def test_seeds_are_those_of_files_and_sources_too() -> None:
     assert of(sources=sources, recompute__budget=9)["seeds up to"] == plain + 9
 
 
+def test_every_subsystem_has_competing_phases() -> None:
+    """Of three elements three binary systems and one ternary, each with as many as the file allows."""
+    asked = [
+        of(elements=["Al", "Ni", "Zr"], seeds__max_prototypes=most)["seeds up to"] for most in (0, 1, 10)
+    ]
+    assert [count - asked[0] for count in asked] == [0, 4, 40]
+
+
 def test_workers_share_oracle_and_prior(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIOBE_WORKERS", "1")
     one = of()
