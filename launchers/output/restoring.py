@@ -23,6 +23,7 @@ from niobe.config.home import checkpoints
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.config.version import file_digest
 from niobe.launchers.output.bundles import NOT_SUMMED, SUMS
+from niobe.loop.documents.json_text import not_too_deep
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import COLLECTIONS, ForeignCampaign, foreign_spec, in_a_line
 
@@ -160,7 +161,7 @@ def _decoded_line(line: bytes) -> object:
     from bson.errors import BSONError
 
     try:
-        return json_util.loads(line.decode())
+        return json_util.loads(not_too_deep(line.decode()))
     except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, BSONError) as error:
         raise ValueError(f"no extended JSON ({type(error).__name__})") from None
 

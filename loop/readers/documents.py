@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from niobe.loop.crystals.decoding import decoded
+from niobe.loop.documents.json_text import not_too_deep
 from niobe.loop.readers.rows import Row, text_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ Document = dict[str, Any]
 
 def json_rows(file: Path) -> Iterator[Row]:
     """A structure, a document that holds one, or a list of these, also under ``data`` as servers answer."""
-    content = json.loads(text_of(file.read_bytes()))
+    content = json.loads(not_too_deep(text_of(file.read_bytes())))
     if isinstance(content, dict) and isinstance(content.get("data"), list):
         content = content["data"]
     if isinstance(content, dict):
@@ -37,7 +38,7 @@ def line_rows(file: Path) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            document = json.loads(line)
+            document = json.loads(not_too_deep(line))
         except ValueError as error:
             yield Row.broken(f"{file}:{number}", error)
             continue
@@ -61,7 +62,7 @@ def structure_in(document: Document) -> object:
     Raises ValueError for text that is no JSON.
     """
     found = document if "lattice" in document else document.get("structure")
-    return json.loads(found) if isinstance(found, str) else found
+    return json.loads(not_too_deep(found)) if isinstance(found, str) else found
 
 
 def optimade_structure(entry: Document) -> Structure:

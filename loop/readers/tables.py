@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.loop.crystals.decoding import decoded
 from niobe.loop.crystals.validity import nearest_contact
+from niobe.loop.documents.json_text import not_too_deep
 from niobe.loop.readers.cif.blocks import only_block
 from niobe.loop.readers.cif.crystal import NEAREST, structure_of
 from niobe.loop.readers.documents import structure_in
@@ -84,7 +85,7 @@ def _structure(row: Fields) -> Structure:
         species = [Element.from_Z(int(z)).symbol for z in _numbers(row, *_NUMBERS)]
     else:
         named = row[_first(row, *_SPECIES)]
-        species = json.loads(named) if isinstance(named, str) else list(named)
+        species = json.loads(not_too_deep(named)) if isinstance(named, str) else list(named)
     for keys, cartesian in ((_FRACTIONAL, False), (_CARTESIAN, True)):
         if any(key in row for key in keys):
             coords = _numbers(row, *keys).reshape(-1, 3)
@@ -123,5 +124,5 @@ def _numbers(row: Fields, *keys: str) -> Any:
     import numpy as np
 
     value = row[_first(row, *keys)]
-    value = json.loads(value) if isinstance(value, str) else value
+    value = json.loads(not_too_deep(value)) if isinstance(value, str) else value
     return np.concatenate([np.ravel(part) for part in np.atleast_1d(value)]).astype(float)

@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from niobe.loop.documents.json_text import TooDeepError, not_too_deep
+
 if TYPE_CHECKING:
     import httpx
 
@@ -94,8 +96,8 @@ class Web:
         if answer.status != 200:
             raise SourceError(f"{_bare(url)}: answered {answer.status} {_detail(answer.body)}".strip())
         try:
-            content = json.loads(answer.body)
-        except RecursionError:
+            content = json.loads(not_too_deep(answer.body.decode()))
+        except TooDeepError:
             raise SourceError(f"{_bare(url)}: the answer is nested too deeply") from None
         except ValueError:
             raise _AgainError("the answer is no whole JSON") from None
@@ -173,8 +175,8 @@ def _retry_after(value: str) -> float | None:
 def _detail(body: bytes) -> str:
     """The first error's detail in a JSON:API answer, or ""."""
     try:
-        return str(json.loads(body)["errors"][0]["detail"])[:200]
-    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
+        return str(json.loads(not_too_deep(body.decode()))["errors"][0]["detail"])[:200]
+    except (ValueError, KeyError, IndexError, TypeError):
         return ""
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from niobe.loop.documents.json_text import not_too_deep
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.store.queries import facets
 
@@ -21,7 +22,7 @@ def record_of(line: str) -> StructureRecord:
     """A structure record from a line of extended JSON, as bundles hold it. Raises ValueError."""
     from bson import json_util
 
-    return StructureRecord.model_validate(from_mongo(json_util.loads(line)))
+    return StructureRecord.model_validate(from_mongo(json_util.loads(not_too_deep(line))))
 
 
 def body(record: BaseModel) -> Document:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from niobe.config.errors import ConfigError
+from niobe.loop.documents.json_text import not_too_deep
 from niobe.loop.documents.records import Stability, StructureRecord
 
 Query = dict[str, Any]
@@ -103,7 +104,7 @@ def parse_query(text: str) -> Query:
     if not text.strip():
         return {}
     try:
-        query = json.loads(text, parse_constant=_refuse_constant)
+        query = json.loads(not_too_deep(text), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"query: not JSON ({str(error)[:80]})") from None
     if not isinstance(query, dict):
