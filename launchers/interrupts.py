@@ -26,6 +26,11 @@ def interrupt() -> None:
     signal.signal(signal.SIGINT, _raise)
 
 
+def pass_over() -> None:
+    """Ctrl-C does nothing: the command has said its last word, and only connections are being closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _end(*_: object) -> None:
     _say()
     os._exit(CODE)

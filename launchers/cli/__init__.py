@@ -20,7 +20,10 @@ def main() -> None:
     from niobe.launchers.cli.commands import run
 
     interrupts.interrupt()
-    run()
+    try:
+        run()
+    finally:
+        interrupts.pass_over()
 
 
 def __getattr__(name: str) -> object:
