@@ -26,6 +26,7 @@ class Packing:
 
     spec: OracleSpec
     fingerprint: str = "acme packing 1"
+    corrected: bool = False
 
     def relax(self, structure: Structure, folder: Path) -> Answer:
         relaxed = structure.copy()
