@@ -38,7 +38,7 @@ CAMPAIGN = {
     "surrogate": {"members": 2, "epochs": 5},
     "acquisition": {"batch": 3, "control_share": 0.34},
     "oracle": {"name": "emt", "fmax": 0.05},
-    "phonons": {"min_length": 5.0},
+    "phonons": {"min_length": 5.0, "window": 10.0},
 }
 PAGES = (
     "/",
