@@ -30,6 +30,10 @@ class NoCureError(RuntimeError):
     """custodian knew what was wrong and its corrections did not help."""
 
 
+class UnknownFingerprintError(RuntimeError):
+    """A program that says what it is only when it answers has not answered yet."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """energy: eV for the cell, uncorrected; forces: eV/Å, shape (n_atoms, 3); steps: ionic steps taken.

@@ -24,7 +24,14 @@ from niobe.config.errors import ConfigError
 from niobe.config.potentials import LABELS, Labels
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import Answer, CalculationDiedError, NoCureError, NotConvergedError, run_job
+from niobe.flows.oracles.base import (
+    Answer,
+    CalculationDiedError,
+    NoCureError,
+    NotConvergedError,
+    UnknownFingerprintError,
+    run_job,
+)
 from niobe.flows.oracles.potentials import (
     MAX_VOLUME_PER_ATOM,
     MIN_VOLUME_PER_ATOM,
@@ -63,10 +70,10 @@ class VaspOracle:
     def fingerprint(self) -> str:
         """Known once something was answered, as only the program itself says what it is.
 
-        Raises RuntimeError before.
+        Raises UnknownFingerprintError before.
         """
         if not self._version:
-            raise RuntimeError("VASP has not answered yet, so its version is not known")
+            raise UnknownFingerprintError("VASP has not answered yet, so its version is not known")
         by = scheme() if self.spec.corrections == "mp2020" else "corrected by MP2020"
         if is_mock(self._version):
             return f"mock-vasp {self._version}, {by if self.corrected else 'uncorrected'}"

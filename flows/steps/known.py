@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.base import UnknownFingerprintError
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.crystals.similarity import SeenStructures
@@ -15,11 +16,16 @@ from niobe.loop.store.database import Database
 from niobe.loop.store.shared import validated_elsewhere
 
 
-def oracle_of(database: Database, spec: CampaignSpec) -> str:
-    """The fingerprint that the campaign's energies carry, or will."""
+def oracle_of(database: Database, spec: CampaignSpec) -> str | None:
+    """The fingerprint that the campaign's energies carry, or will; None where the oracle has to answer first."""
     own = database.records(spec.id, status=Status.VALIDATED.value, round=0, limit=1)
     validation = own[0].validation if own else None
-    return validation.oracle if validation else make_oracle(spec.oracle).fingerprint
+    if validation:
+        return validation.oracle
+    try:
+        return make_oracle(spec.oracle).fingerprint
+    except UnknownFingerprintError:
+        return None
 
 
 def competitors_elsewhere(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
@@ -27,7 +33,8 @@ def competitors_elsewhere(database: Database, spec: CampaignSpec) -> list[Struct
 
     Without what ``seeds.exclude`` holds out, as it began or as it was relaxed.
     """
-    found = validated_elsewhere(database, spec, oracle_of(database, spec))
+    oracle = oracle_of(database, spec)
+    found = validated_elsewhere(database, spec, oracle) if oracle else []
     excluded = SeenStructures(excluded_structures(spec)) if found else SeenStructures()
     return [
         record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows.oracles.registry import make_oracle
+from niobe.flows.steps.known import oracle_of
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.loop.campaign.seeding import source_entries
 from niobe.loop.campaign.seeds import seed_records
@@ -40,7 +40,10 @@ def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRec
 
 def _asked_before(database: Database, spec: CampaignSpec) -> dict[str, str]:
     """Content hash and id of what the same oracle was asked elsewhere, answered or failed."""
-    validated = validated_elsewhere(database, spec, make_oracle(spec.oracle).fingerprint)
+    oracle = oracle_of(database, spec)
+    if oracle is None:
+        return {}
+    validated = validated_elsewhere(database, spec, oracle)
     return failed_elsewhere(database, spec) | {record.fingerprint: record.id for record in validated}
 
 
