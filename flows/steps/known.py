@@ -17,7 +17,7 @@ from niobe.loop.store.shared import validated_elsewhere
 
 
 def oracle_of(database: Database, spec: CampaignSpec) -> str | None:
-    """The fingerprint that the campaign's energies carry, or will; None where the oracle has to answer first."""
+    """The fingerprint that the campaign's energies carry or will; None where the oracle answers first."""
     own = database.records(spec.id, status=Status.VALIDATED.value, round=0, limit=1)
     validation = own[0].validation if own else None
     if validation:
