@@ -116,6 +116,7 @@ def test_the_words_of_version_3_become_those_of_now(database: Database) -> None:
 
 
 def test_a_campaign_of_version_4_keeps_its_scale_and_a_new_one_is_corrected(database: Database) -> None:
+    """A file that names no scale goes on with what its campaign began with."""
     new = CampaignSpec(id="t", elements=("Nb", "O"))
     assert new.oracle.corrections == "mp2020"
     stored = database.create_campaign(new).model_dump(mode="json")
@@ -132,8 +133,10 @@ def test_a_campaign_of_version_4_keeps_its_scale_and_a_new_one_is_corrected(data
     assert (record.validation.energy_per_atom, record.validation.correction) == (-9.0, 0.0)
     legacy = CampaignSpec(id="t", elements=("Nb", "O"), oracle=LEGACY)
     assert database.create_campaign(legacy).spec_digest == legacy.digest()
+    assert database.create_campaign(new).spec_digest == legacy.digest()
+    named = CampaignSpec(id="t", elements=("Nb", "O"), oracle=Oracle(corrections="mp2020"))
     with pytest.raises(ConfigError, match="corrections"):
-        database.create_campaign(new)
+        database.create_campaign(named)
 
 
 def test_what_does_not_fit_is_named_and_left_as_it_was(database: Database) -> None:
