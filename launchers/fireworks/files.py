@@ -63,7 +63,7 @@ def _values(folder: Path) -> dict[str, Any]:
 
 
 def _template(name: str) -> str:
-    return files("config").joinpath("templates", name).read_text(encoding="utf-8")
+    return files("niobe.config").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _write(target: Path, content: str) -> None:
