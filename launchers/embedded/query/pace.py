@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from niobe.launchers.embedded.commands.errors import CommandError
 
 _MOST_SECONDS = 60.0  # of work for one command; MongoDB itself knows no bound
-_QUICK_SECONDS = 0.2
+_QUICK_SECONDS = 0.05  # of work, not of waiting: a quick command that others kept waiting is quick still
 _SLOW_AT_ONCE = 2
 _slow = threading.BoundedSemaphore(_SLOW_AT_ONCE)
 
@@ -20,7 +20,8 @@ class _Running(threading.local):
     """The command that this thread runs."""
 
     deadline = math.inf
-    slow_from = math.inf
+    slow_from = math.inf  # by the thread's own processor time
+    may_be_slow_from = math.inf  # by the clock, which costs less to ask
 
 
 _running = _Running()
@@ -35,20 +36,27 @@ def limited(milliseconds: float | None = None, *, is_write: bool = False) -> Ite
     """
     now = time.monotonic()
     _running.deadline = now + min(milliseconds / 1000 if milliseconds else _MOST_SECONDS, _MOST_SECONDS)
-    _running.slow_from = math.inf if is_write else now + _QUICK_SECONDS
+    if not is_write:
+        _running.slow_from = time.thread_time() + _QUICK_SECONDS
+        _running.may_be_slow_from = now + _QUICK_SECONDS
     was_quick = _running.slow_from
     try:
         yield
     finally:
         if _running.slow_from != was_quick:
             _slow.release()
-        _running.deadline = _running.slow_from = math.inf
+        _running.deadline = _running.slow_from = _running.may_be_slow_from = math.inf
 
 
 def tick() -> None:
     """To be called for each step of work. Raises CommandError once the time is over."""
     now = time.monotonic()
-    if now > _running.slow_from and _slow.acquire(timeout=max(0.0, _running.deadline - now)):
-        _running.slow_from = math.inf
+    if now > _running.may_be_slow_from and time.thread_time() > _running.slow_from:
+        _go_on_as_slow(now)
     if now > _running.deadline:
         raise CommandError(50, "operation exceeded time limit")
+
+
+def _go_on_as_slow(now: float) -> None:
+    if _slow.acquire(timeout=max(0.0, _running.deadline - now)):
+        _running.slow_from = _running.may_be_slow_from = math.inf
