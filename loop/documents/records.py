@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.crystals.formulas import in_optimade_form
+from niobe.loop.documents.claims import Challenge, Opinion
 
 ON_HULL = 1e-6
 """eV/atom: what lies less above the hull is on it."""
@@ -217,6 +218,7 @@ class StructureRecord(_Part):
 
     structure: a pymatgen Structure as its ``as_dict`` gives it. formula: pymatgen's reduced formula;
     formula_reduced: OPTIMADE's. chemsys: symbols in alphabetical order, joined by hyphens.
+    challenge, opinions: of finds only.
     """
 
     id: str
@@ -245,6 +247,8 @@ class StructureRecord(_Part):
     acquired_round: int | None = None
     validation: Validation | None = None
     verdict: Verdict | None = None
+    challenge: Challenge | None = None
+    opinions: list[Opinion] = []
     failure: Failure | None = None
 
     @property
