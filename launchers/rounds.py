@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def begin_campaign(database: Database, spec: CampaignSpec) -> CampaignSpec:
     """Look at what a new campaign names, ingest its sources and store it; one that is there must be the same.
 
-    What the campaign began with, which decides also where a default has changed since.
+    What the campaign began with, which decides also where a default has changed since. Until round 0 has
+    closed, ``seeds.files`` may name more.
 
     Raises ConfigError for what could not be used and for another campaign of that id, PartialSourceError
     where a source could not be read to its end.
@@ -25,9 +26,41 @@ def begin_campaign(database: Database, spec: CampaignSpec) -> CampaignSpec:
     if database.campaign(spec.id) is None:
         check_inputs(spec)
     else:
+        _take_more_seeds(database, spec)
         spec = _begun(database, spec)
     ingest_sources(database, spec)
     return _begun(database, spec)
+
+
+def _take_more_seeds(database: Database, spec: CampaignSpec) -> None:
+    """A reference that failed keeps round 0 open: files named since, or put into a folder, are asked."""
+    from niobe.config.loading import as_begun
+    from niobe.flows.oracles.checks import check_inputs
+    from niobe.flows.steps.again import take_added_seeds
+
+    rounds = database.rounds(spec.id)
+    if not rounds or rounds[0].closed or "seed" not in rounds[0].steps:
+        return
+    stored = database.campaign(spec.id)
+    begun = CampaignSpec.model_validate(stored.spec if stored else {})
+    asked = as_begun(spec, begun)
+    more = begun.model_copy(update={"seeds": begun.seeds.model_copy(update={"files": asked.seeds.files})})
+    if more.digest() != asked.digest() or not set(begun.seeds.files) <= set(more.seeds.files):
+        return
+    if more != begun or _lacks_a_reference(database, spec):
+        check_inputs(more)
+        take_added_seeds(database, more)
+        database.update_campaign(spec.id, spec=more.model_dump(mode="json"), spec_digest=more.digest())
+
+
+def _lacks_a_reference(database: Database, spec: CampaignSpec) -> bool:
+    """Whether all seeds were asked and none of some element has an answer."""
+    from niobe.loop.documents.records import Status
+    from niobe.loop.stability.hull import elemental_energies
+
+    if database.exists(spec.id, status=Status.ACQUIRED.value, round=0):
+        return False
+    return elemental_energies(database.records(spec.id, round=0, nelements=1)).keys() < set(spec.elements)
 
 
 def _begun(database: Database, spec: CampaignSpec) -> CampaignSpec:

@@ -63,6 +63,29 @@ def budget(
 
 
 @app.command()
+def retry(
+    records: Annotated[
+        list[str] | None, typer.Argument(help="Structure record ids; all that failed if left out.")
+    ] = None,
+    campaign: CampaignId = "",
+) -> None:
+    """Ask the oracle once more for what failed in the round that is open; launch again to do it."""
+    from niobe.config.spec import CampaignSpec
+    from niobe.flows.steps.again import ask_again
+    from niobe.launchers.local.launcher import only_one
+    from niobe.launchers.services import campaign_database
+
+    with campaign_database() as database:
+        name = one_campaign(database, campaign)
+        found = database.campaign(name)
+        spec = CampaignSpec.model_validate(found.spec if found else {})
+        with only_one(spec):
+            asked = ask_again(database, spec, records or ())
+    named = ", ".join(f"{record.formula} {record.id}" for record in asked)
+    print(f"{name}: {named} will be asked again; `niobe launch FILE` goes on")
+
+
+@app.command()
 def stop(
     campaign: CampaignId = "", undo: Annotated[bool, typer.Option("--undo", help="Let it go on.")] = False
 ) -> None:

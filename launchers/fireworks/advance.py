@@ -59,13 +59,24 @@ def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterato
     if not {"compete", "acquire"} & set(record.steps) and not _batch_of_older(database, spec, record):
         return
     yield "validate", lambda: one_each(spec, number, "validate", record.batch)
+    again = f" again {len(record.asked_again)}" if record.asked_again else ""
+    if again:
+        yield f"validate{again}", lambda: one_each(spec, number, "validate", _waiting(database, record))
     if "choose_phonons" not in record.steps:
         if _enough_validated(database, spec, record):
-            yield "choose phonons", lambda: [single(spec, number, "choose_phonons")]
+            yield f"choose phonons{again}", lambda: [single(spec, number, "choose_phonons")]
         return
-    yield "phonons", lambda: one_each(spec, number, "phonons", record.phonons)
+    yield f"phonons{again}", lambda: one_each(spec, number, "phonons", record.phonons)
     if not _phonons_wait(database, record):
-        yield "close", lambda: [single(spec, number, "close")]
+        yield f"close{again}", lambda: [single(spec, number, "close")]
+
+
+def _waiting(database: Database, record: RoundRecord) -> list[str]:
+    """What of all that was asked again has no answer yet."""
+    from niobe.loop.documents.records import Status
+
+    asked = map(database.record, dict.fromkeys(record.asked_again))
+    return [found.id for found in asked if found.status is Status.ACQUIRED]
 
 
 def _batch_of_older(database: Database, spec: CampaignSpec, record: RoundRecord) -> bool:

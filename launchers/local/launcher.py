@@ -32,7 +32,7 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: 
     """
     from niobe.flows.round import RoundMaker
 
-    with _only_one(spec), Workers(Settings().workers) as workers:
+    with only_one(spec), Workers(Settings().workers) as workers:
         database.update_campaign(spec.id, **{"spec.launcher": "local"})
         for _ in count() if rounds is None else range(rounds):
             number, reason = next_round(database, spec)
@@ -54,8 +54,10 @@ def _require_closed(database: Database, spec: CampaignSpec, number: int, errors:
 
 
 @contextmanager
-def _only_one(spec: CampaignSpec) -> Iterator[None]:
-    """Hold the campaign's lock. Raises ConfigError where another process runs the same campaign here."""
+def only_one(spec: CampaignSpec) -> Iterator[None]:
+    """Hold the campaign's lock on this machine.
+
+    spec: the campaign. Raises ConfigError where another process runs the same campaign here."""
     from filelock import FileLock, Timeout
 
     file = campaign_lock(spec.id)

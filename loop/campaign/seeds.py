@@ -14,7 +14,7 @@ from niobe.config.spec import CampaignSpec
 from niobe.loop.crystals.similarity import SeenStructures, content_hash, spacegroup_number
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord, record_id
-from niobe.loop.documents.structures import entry_structure
+from niobe.loop.documents.structures import entry_structure, generated_structure
 from niobe.loop.generators.elements import elemental_references
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.loop.readers.structure_files import read_some, read_structures
@@ -74,16 +74,44 @@ def seed_records(
                 continue
             seen.add(label, structure)
             lineage = Lineage(generator=source, origin={"label": label})
-            record = new_record(spec, 0, len(records), structure, lineage)
-            choice = Choice(function="seed", selection="seed", rank=len(records))
-            update = {"status": Status.ACQUIRED, "choice": choice, "acquired_round": 0}
-            records.append(record.model_copy(update=update))
+            records.append(_acquired(new_record(spec, 0, len(records), structure, lineage)))
     for label, structure in _prototypes(spec):
         if not excluded.find(structure):
             lineage = Lineage(generator="prototype", origin={"label": label})
             record = new_record(spec, 0, len(records), structure, lineage)
             records.append(record.model_copy(update={"status": Status.SCREENED}))
     return records, broken
+
+
+def added_seeds(
+    spec: CampaignSpec, records: Sequence[StructureRecord]
+) -> tuple[list[StructureRecord], list[str]]:
+    """What ``seeds.files`` hold by now and round 0 does not, acquired, and a line per broken file.
+
+    What is like a seed that failed is new: it starts elsewhere.
+
+    spec: the campaign. records: those of round 0.
+    """
+    seeds = [record for record in records if record.choice and record.choice.selection == "seed"]
+    lasting = [(r.id, generated_structure(r)) for r in seeds if r.status is not Status.FAILED]
+    excluded, seen = SeenStructures(excluded_structures(spec)), SeenStructures(lasting)
+    stored = {record.id for record in records}
+    imported, broken = _from_files(spec)
+    added: list[StructureRecord] = []
+    for label, structure in imported:
+        lineage = Lineage(generator="file", origin={"label": label})
+        record = new_record(spec, 0, len(records) + len(added), structure, lineage)
+        if record.id in stored or excluded.find(structure) or seen.find(structure):
+            continue
+        seen.add(label, structure)
+        added.append(_acquired(record))
+    return added, broken
+
+
+def _acquired(record: StructureRecord) -> StructureRecord:
+    choice = Choice(function="seed", selection="seed", rank=record.index)
+    update = {"status": Status.ACQUIRED, "choice": choice, "acquired_round": 0}
+    return record.model_copy(update=update)
 
 
 def excluded_structures(spec: CampaignSpec) -> list[tuple[str, Structure]]:

@@ -83,6 +83,7 @@ class RoundRecord(_Part):
     """``batch_digest`` hashes the ids of the validated batch in order.
 
     wanted: candidates asked of each generator, once soft modes have been followed.
+    asked_again: ids that a person asked the oracle for once more, in that order.
     promising: ids of those candidates that the pre-relaxation potential relaxes further in this round.
     phonons: ids of those validated structures whose phonons are run in this round.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
@@ -94,6 +95,7 @@ class RoundRecord(_Part):
     state: RoundState = RoundState.OPEN
     batch: list[str] = []
     batch_digest: str = ""
+    asked_again: list[str] = []
     wanted: dict[str, int] = {}
     promising: list[str] = []
     phonons: list[str] = []

@@ -13,7 +13,7 @@ from niobe.loop.stability.convex_hull import Hull
 LOWEST_FORMATION_ENERGY = -5.0
 """eV/atom. No solid is known so low: of 14,590 of Materials Project the lowest, YbF2, has −4.47."""
 
-WAY_ON = "add one to seeds.files and launch the file under a new id (`niobe launch FILE --id NEW`)"
+WAY_ON = "add one to seeds.files and launch the file again, or ask once more: `niobe retry`"
 
 
 def build_hull(

@@ -349,6 +349,7 @@ def test_steering_says_what_it_did(database: Database, niobe: Niobe, records: li
     assert niobe.said("stop") == "t: stops after the round that is running\n"
     assert niobe.said("stop", "--undo") == "t: goes on when launched\n"
     assert "nothing to add" in niobe.mistake("budget")
+    assert "t: no round is open" in niobe.mistake("retry")
 
 
 def test_no_budget_is_larger_than_the_database_can_hold(

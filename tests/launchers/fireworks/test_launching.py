@@ -15,6 +15,7 @@ from fireworks import FWAction, FWorker
 from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec, Prerelaxation
+from niobe.flows.steps.again import ask_again
 from niobe.flows.steps.competing import compete
 from niobe.flows.steps.seed import seed_campaign
 from niobe.launchers.fireworks import sweep as sweeping
@@ -24,7 +25,7 @@ from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.submission import submit_once
 from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
 from niobe.launchers.fireworks.workflows import category
-from niobe.loop.documents.records import PhononVerdict, Stability, Status
+from niobe.loop.documents.records import Failure, PhononVerdict, Stability, Status
 from niobe.loop.store.database import Database
 from tests.loop.factory import element, nbo, validated
 
@@ -151,6 +152,23 @@ def test_half_a_submission_is_made_whole_once_its_claim_expired(launchpad: Any, 
     wanted = [f"cu-au r1 validate {candidate}" for candidate in batch]
     assert sorted(found["name"] for found in launchpad.workflows.find({})) == wanted
     assert sorted(states(launchpad)) == wanted
+
+
+def test_what_is_asked_again_is_submitted_once_and_what_follows_too(
+    launchpad: Any, database: Database
+) -> None:
+    batch = seeded(launchpad, database)
+    lost = Failure(step="relax", cause="died", exception="E", message="m")
+    for identifier in batch:
+        database.finish_validation(identifier, status=Status.FAILED, failure=lost)
+    assert advance(launchpad, database, SPEC.id) == ["cu-au r0 choose phonons"]
+    ask_again(database, SPEC, batch[:2])
+    assert advance(launchpad, database, SPEC.id) == ["cu-au r0 validate again 2"]
+    again = launchpad.workflows.count_documents({"metadata.candidate": {"$in": batch[:2]}})
+    assert (again, advance(launchpad, database, SPEC.id)) == (4, [])
+    for identifier in batch[:2]:
+        database.finish_validation(identifier, status=Status.FAILED, failure=lost)
+    assert advance(launchpad, database, SPEC.id) == ["cu-au r0 choose phonons again 2"]
 
 
 def test_a_lost_run_is_run_again(launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

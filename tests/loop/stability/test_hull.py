@@ -51,7 +51,7 @@ def test_two_oracles_never_meet() -> None:
 
 
 def test_a_missing_reference_is_named() -> None:
-    with pytest.raises(ValueError, match=r"reference for O; add one .* under a new id"):
+    with pytest.raises(ValueError, match=r"reference for O; add one .* launch the file again"):
         build_hull("t", 0, ("Nb", "O"), [REFERENCES[0], validated(nbo(), -9.5)])
 
 
