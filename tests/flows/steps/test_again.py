@@ -36,7 +36,12 @@ def near_the_reference(folder: Path, symbol: str) -> Path:
 
 
 def campaign(folder: Path, **changes: Any) -> CampaignSpec:
-    content = {"id": "stuck", "elements": ["Cu", "Au"], "oracle": {"name": "emt"}, "prerelax": None}
+    content: dict[str, Any] = {
+        "id": "stuck",
+        "elements": ["Cu", "Au"],
+        "oracle": {"name": "emt"},
+        "prerelax": None,
+    }
     content |= {"phonons": {"enabled": False}, "seeds": {"prototypes": False}}
     (folder / "c.yaml").write_text(yaml.safe_dump(content | changes), encoding="utf-8")
     return load_campaign(folder / "c.yaml")
