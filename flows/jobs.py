@@ -25,12 +25,12 @@ def _run_once(name: str, campaign: Document, number: int, step: Step) -> Documen
     """Run a step unless the round says it is done; store its seconds when it is."""
     spec = CampaignSpec.model_validate(campaign)
     with open_database() as database:
-        round_record = database.open_round(spec.id, number)
+        round_record = database.rounds.open(spec.id, number)
         if name not in round_record.steps:
             started = time.monotonic()
             step(database, spec, round_record)
             seconds = round(time.monotonic() - started, 3)
-            database.update_round(spec.id, number, **{f"steps__{name}": seconds})
+            database.rounds.update(spec.id, number, **{f"steps__{name}": seconds})
     return {"campaign": spec.id, "round": number, "step": name}
 
 

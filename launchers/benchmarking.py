@@ -223,11 +223,11 @@ def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[Structur
     from niobe.launchers.sources import ingest_sources
 
     with _own_home(home), campaign_database() as database:
-        database.create_campaign(spec)
+        database.campaigns.create(spec)
         ingest_sources(database, spec)
         with CampaignProgress(database, spec, console) as progress:
             run_campaign(database, spec, progress.tick)
-        return database.records(spec.id)
+        return database.records.find(spec.id)
 
 
 @contextmanager

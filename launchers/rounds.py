@@ -23,7 +23,7 @@ def begin_campaign(database: Database, spec: CampaignSpec) -> CampaignSpec:
     from niobe.flows.oracles.checks import check_inputs
     from niobe.launchers.sources import ingest_sources
 
-    if database.campaign(spec.id) is None:
+    if database.campaigns.find_one(spec.id) is None:
         check_inputs(spec)
     else:
         _take_more_seeds(database, spec)
@@ -38,10 +38,10 @@ def _take_more_seeds(database: Database, spec: CampaignSpec) -> None:
     from niobe.flows.oracles.checks import check_inputs
     from niobe.flows.steps.again import take_added_seeds
 
-    rounds = database.rounds(spec.id)
+    rounds = database.rounds.find(spec.id)
     if not rounds or rounds[0].closed or "seed" not in rounds[0].steps:
         return
-    stored = database.campaign(spec.id)
+    stored = database.campaigns.find_one(spec.id)
     begun = CampaignSpec.model_validate(stored.spec if stored else {})
     asked = as_begun(spec, begun)
     more = begun.model_copy(update={"seeds": begun.seeds.model_copy(update={"files": asked.seeds.files})})
@@ -50,7 +50,7 @@ def _take_more_seeds(database: Database, spec: CampaignSpec) -> None:
     if more != begun or _lacks_a_reference(database, spec):
         check_inputs(more)
         take_added_seeds(database, more)
-        database.update_campaign(spec.id, spec=more.model_dump(mode="json"), spec_digest=more.digest())
+        database.campaigns.update(spec.id, spec=more.model_dump(mode="json"), spec_digest=more.digest())
 
 
 def _lacks_a_reference(database: Database, spec: CampaignSpec) -> bool:
@@ -58,13 +58,15 @@ def _lacks_a_reference(database: Database, spec: CampaignSpec) -> bool:
     from niobe.loop.documents.records import Status
     from niobe.loop.stability.hull import elemental_energies
 
-    if database.exists(spec.id, status=Status.ACQUIRED.value, round=0):
+    if database.records.exists(spec.id, status=Status.ACQUIRED.value, round=0):
         return False
-    return elemental_energies(database.records(spec.id, round=0, nelements=1)).keys() < set(spec.elements)
+    return elemental_energies(database.records.find(spec.id, round=0, nelements=1)).keys() < set(
+        spec.elements
+    )
 
 
 def _begun(database: Database, spec: CampaignSpec) -> CampaignSpec:
-    begun = CampaignSpec.model_validate(database.create_campaign(spec).spec)
+    begun = CampaignSpec.model_validate(database.campaigns.create(spec).spec)
     return begun.model_copy(update={"launcher": spec.launcher})
 
 
@@ -73,12 +75,12 @@ def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
     from niobe.flows.steps.acquire import spent
     from niobe.loop.campaign.policy import oracle_seconds, why_stop
 
-    rounds = database.rounds(spec.id)
-    campaign = database.create_campaign(spec)
+    rounds = database.rounds.find(spec.id)
+    campaign = database.campaigns.create(spec)
     unfinished = [record.number for record in rounds if not record.closed]
     if unfinished:
         return unfinished[0], "stopped by the user" if campaign.stop else ""
-    seconds = oracle_seconds(database.records(spec.id))
+    seconds = oracle_seconds(database.records.find(spec.id))
     return len(rounds), why_stop(spec, campaign, rounds, spent(database, spec), seconds)
 
 
@@ -95,9 +97,9 @@ def end_campaign(database: Database, spec: CampaignSpec, reason: str) -> None:
     from niobe.loop.documents.rounds import CampaignState
 
     shutil.rmtree(work(spec.id), ignore_errors=True)
-    stopped = database.create_campaign(spec).stop
+    stopped = database.campaigns.create(spec).stop
     state = CampaignState.STOPPED if stopped else CampaignState.FINISHED
-    database.update_campaign(spec.id, state=state, reason=reason)
+    database.campaigns.update(spec.id, state=state, reason=reason)
 
 
 def note(database: Database, spec: CampaignSpec, number: int, errors: Mapping[str, str]) -> None:
@@ -105,4 +107,4 @@ def note(database: Database, spec: CampaignSpec, number: int, errors: Mapping[st
 
     database: the campaign database. spec: the campaign. number: of the round. errors: by job.
     """
-    database.add_notes(spec.id, number, [f"{name}: {error}" for name, error in errors.items()])
+    database.rounds.add_notes(spec.id, number, [f"{name}: {error}" for name, error in errors.items()])

@@ -85,7 +85,7 @@ def campaign_database() -> Iterator[Database]:
 
 
 def _bring_up_to_date(database: Database) -> None:
-    if not database.is_older():
+    if not database.documents.has_older_campaign():
         return
     from niobe.loop.store.upgrade import upgrade
 

@@ -60,7 +60,7 @@ def ingest_sources(database: Database, spec: CampaignSpec) -> None:
 
     Raises PartialSourceError, and ConfigError where nothing at all of a source could be read.
     """
-    if any("seed" in record.steps for record in database.rounds(spec.id)):
+    if any("seed" in record.steps for record in database.rounds.find(spec.id)):
         return
     for source in spec.sources:
         done = ingest_with_progress(database, source, spec.elements)

@@ -51,8 +51,8 @@ class Campaign:
         from niobe.launchers.services import campaign_database
 
         with campaign_database() as database:
-            found = database.campaign(id)
-            known = ", ".join(record.id for record in database.campaigns()) or "none"
+            found = database.campaigns.find_one(id)
+            known = ", ".join(record.id for record in database.campaigns.find()) or "none"
         if found is None:
             raise ConfigError(f"campaign: {id!r} is not in the database; known: {known}")
         campaign = cls.__new__(cls)
@@ -102,7 +102,7 @@ class Campaign:
         from niobe.launchers.services import campaign_database
 
         with campaign_database() as database:
-            rows = [round_row(record) for record in database.rounds(self.spec.id)]
+            rows = [round_row(record) for record in database.rounds.find(self.spec.id)]
         return pd.DataFrame(rows).set_index("round") if rows else pd.DataFrame()
 
     def records(self) -> pd.DataFrame:
@@ -110,7 +110,7 @@ class Campaign:
         from niobe.launchers.services import campaign_database
 
         with campaign_database() as database:
-            return _table(database.records(self.spec.id))
+            return _table(database.records.find(self.spec.id))
 
     def best(self, n: int = 20, *, stable: bool = False) -> pd.DataFrame:
         """The ``n`` validated, unique structures lowest above the hull, as in ``records``.
@@ -132,7 +132,7 @@ class Campaign:
         from niobe.loop.documents.structures import relaxed_structure
 
         with campaign_database() as database:
-            record = database.record(id)
+            record = database.records.get(id)
         if record.campaign != self.spec.id:
             raise ConfigError(f"structure {id!r} is of campaign {record.campaign!r}, not {self.spec.id!r}")
         return relaxed_structure(record)
@@ -145,7 +145,7 @@ class Campaign:
         from niobe.launchers.services import campaign_database
 
         with campaign_database() as database:
-            hulls = database.hulls(self.spec.id)
+            hulls = database.hulls.find(self.spec.id)
         if not hulls:
             raise ConfigError(f"campaign {self.spec.id!r} has no hull yet; its first round makes one")
         return _diagram(hulls[-1])

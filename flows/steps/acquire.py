@@ -52,7 +52,7 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
-    pool = database.pool(spec.id)
+    pool = database.records.pool(spec.id)
     if not pool:
         return
     predictions = _predict(database, spec, number, pool)
@@ -60,7 +60,7 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
     for row, record in enumerate(pool):
         values = {name: _value(prediction, row).model_dump() for name, prediction in predictions.items()}
         changes[record.id] = {"prediction": values, "prediction_round": number}
-    database.update_records(changes)
+    database.records.update_many(changes)
 
 
 def _predict(
@@ -71,7 +71,7 @@ def _predict(
     if spec.prerelax is not None:
         predictions = _on_prerelaxed(database, spec, pool, predictions)
     formation = predictions.get("formation_energy_per_atom")
-    hulls = database.hulls(spec.id)
+    hulls = database.hulls.find(spec.id)
     if formation is None or not hulls:
         return predictions
     at_hull = np.array(formation_hull(hulls[-1], [record.formula for record in pool]))
@@ -93,7 +93,7 @@ def _on_prerelaxed(
     correction = predictions.get(name)
     if correction is None:
         return predictions
-    references = prerelaxed_references(database.records(spec.id, round=0, nelements=1))
+    references = prerelaxed_references(database.records.find(spec.id, round=0, nelements=1))
     found = _validated(database, spec)
     answered = [record for record in found if spec.surrogate.retrain or record.round == 0]
     mean = prerelaxed_formation_energies(pool, references) + mean_corrections(pool, answered, references)
@@ -118,28 +118,28 @@ def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     number = round_record.number
     batch, choices, chosen = _choose(database, spec, number)
     digest = batch_digest(batch)
-    database.update_round(spec.id, number, batch=batch, batch_digest=digest)
-    database.add_notes(spec.id, number, chosen)
+    database.rounds.update(spec.id, number, batch=batch, batch_digest=digest)
+    database.rounds.add_notes(spec.id, number, chosen)
     for record in _chosen_before(database, spec, number):
         if record.id not in choices:
-            database.update_record(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
+            database.records.update(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
     for identifier in batch:
-        database.update_screened(
+        database.records.update_screened(
             identifier, status=Status.ACQUIRED, acquired_round=number, choice=choices[identifier]
         )
 
 
 def _chosen_before(database: Database, spec: CampaignSpec, number: int) -> list[StructureRecord]:
     """What the same step chose for this round before it was killed."""
-    return database.records(spec.id, status=Status.ACQUIRED.value, acquired_round=number)
+    return database.records.find(spec.id, status=Status.ACQUIRED.value, acquired_round=number)
 
 
 def _choose(
     database: Database, spec: CampaignSpec, number: int
 ) -> tuple[list[str], dict[str, Choice], list[str]]:
-    campaign = database.campaign(spec.id)
+    campaign = database.campaigns.find_one(spec.id)
     before = [r for r in _chosen_before(database, spec, number) if r.pinned or not r.competing]
-    pool = [*database.pool(spec.id), *before]
+    pool = [*database.records.pool(spec.id), *before]
     pool.sort(key=lambda record: (record.round, record.index))
     if campaign is None or not pool:
         return [], {}, ["no candidate was left after screening"]
@@ -184,7 +184,7 @@ def _choose_from(
     features = model.features([candidate_structure(record) for record in rest])
     found = _validated(database, spec)
     known = model.features([candidate_structure(record) for record in found])
-    acquired = database.records(spec.id, status=Status.ACQUIRED.value)
+    acquired = database.records.find(spec.id, status=Status.ACQUIRED.value)
     in_flight = [record for record in acquired if record.acquired_round != number]
     return choose_batch(
         spec.acquisition.function,
@@ -195,7 +195,7 @@ def _choose_from(
         observed=_observed(spec, found),
         pending=model.features([candidate_structure(record) for record in in_flight]) if in_flight else None,
         posterior=_gaussian_process(spec, number, features, known, found),
-        seconds_left=seconds_left(spec, campaign, oracle_seconds(database.records(spec.id))),
+        seconds_left=seconds_left(spec, campaign, oracle_seconds(database.records.find(spec.id))),
     )
 
 
@@ -294,4 +294,6 @@ def spent(database: Database, spec: CampaignSpec, *, exclude: int = 0) -> int:
 
     database: the campaign database. spec: the campaign.
     """
-    return sum(len(record.batch) for record in database.rounds(spec.id) if record.number not in {0, exclude})
+    return sum(
+        len(record.batch) for record in database.rounds.find(spec.id) if record.number not in {0, exclude}
+    )

@@ -20,7 +20,7 @@ def ask_again(database: Database, spec: CampaignSpec, ids: Sequence[str] = ()) -
     database: the campaign database. spec: the campaign. ids: of records; all that failed where none is given.
     Raises ConfigError where no round is open, or where nothing failed in it, or not what is named.
     """
-    opened = [record for record in database.rounds(spec.id) if not record.closed]
+    opened = [record for record in database.rounds.find(spec.id) if not record.closed]
     if not opened:
         raise ConfigError(f"{spec.id}: no round is open; what failed in a round that has closed stays so")
     round_record = opened[0]
@@ -32,13 +32,13 @@ def ask_again(database: Database, spec: CampaignSpec, ids: Sequence[str] = ()) -
         said = "did not fail" if unknown else "failed"
         raise ConfigError(f"{named} {said} in round {round_record.number} of {spec.id}{allowed}")
     chosen = [failed[identifier] for identifier in ids or failed]
-    database.add_notes(spec.id, round_record.number, [_why(record) for record in chosen])
+    database.rounds.add_notes(spec.id, round_record.number, [_why(record) for record in chosen])
     _into_batch(database, round_record, [record.id for record in chosen])
     for record in chosen:
         choice = record.choice or Choice(function="seed", selection="seed", rank=record.index)
         fields = {"status": Status.ACQUIRED, "failure": None, "choice": choice}
         asked = {"acquired_round": round_record.number, "reason": "", "duplicate_of": None}
-        database.update_record(record.id, **fields, **asked)
+        database.records.update(record.id, **fields, **asked)
     return chosen
 
 
@@ -47,22 +47,22 @@ def take_added_seeds(database: Database, spec: CampaignSpec) -> None:
 
     database: the campaign database. spec: the campaign, its round 0 seeded and open.
     """
-    round_record = database.round(spec.id, 0)
-    records = database.records(spec.id, round=0)
+    round_record = database.rounds.get(spec.id, 0)
+    records = database.records.find(spec.id, round=0)
     added, broken = added_seeds(spec, records)
-    database.insert(added)
-    database.add_notes(spec.id, 0, broken)
+    database.records.insert(added)
+    database.rounds.add_notes(spec.id, 0, broken)
     files = [r for r in [*records, *added] if r.lineage.generator == "file" and r.status is Status.ACQUIRED]
     if ids := [record.id for record in files if record.id not in round_record.batch]:
         _into_batch(database, round_record, ids)
 
 
 def _failed(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> dict[str, StructureRecord]:
-    batch = database.records(spec.id, acquired_round=round_record.number)
+    batch = database.records.find(spec.id, acquired_round=round_record.number)
     found = [record for record in batch if record.status is Status.FAILED]
     if round_record.number == 0:
-        asked = database.records(spec.id, round=0, nelements=1, reason="asked before")
-        found += [r for r in asked if database.record(str(r.duplicate_of)).status is Status.FAILED]
+        asked = database.records.find(spec.id, round=0, nelements=1, reason="asked before")
+        found += [r for r in asked if database.records.get(str(r.duplicate_of)).status is Status.FAILED]
     return {record.id: record for record in found}
 
 
@@ -79,4 +79,4 @@ def _into_batch(database: Database, round_record: RoundRecord, ids: Sequence[str
         "asked_again": [*round_record.asked_again, *ids],
         "steps": {step: took for step, took in round_record.steps.items() if step != "choose_phonons"},
     }
-    database.update_round(round_record.campaign, round_record.number, **changes)
+    database.rounds.update(round_record.campaign, round_record.number, **changes)

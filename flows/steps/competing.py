@@ -23,7 +23,7 @@ def compete(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     """
     if "seed" not in round_record.steps:
         raise RuntimeError("no seeds are stored: an earlier step of the round failed")
-    records = database.records(spec.id, round=0)
+    records = database.records.find(spec.id, round=0)
     seeds = [record for record in records if record.choice and record.choice.selection == "seed"]
     seen = SeenStructures((record.id, generated_structure(record)) for record in seeds)
     for record in competitors_elsewhere(database, spec):
@@ -32,13 +32,13 @@ def compete(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     chosen = competition(spec, records, seen, SeenStructures(excluded_structures(spec)))
     ids = [record.id for record in chosen if record.status in {Status.SCREENED, Status.ACQUIRED}]
     batch = [*(r.id for r in seeds if r.status is not Status.DUPLICATE), *ids]
-    database.update_round(spec.id, round_record.number, batch=batch)
+    database.rounds.update(spec.id, round_record.number, batch=batch)
     for record in records:
         if record.choice and record.choice.selection == "competing" and record.id not in ids:
-            database.update_record(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
+            database.records.update(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
     for rank, identifier in enumerate(ids, len(batch) - len(ids)):
         choice = Choice(function="competition", selection="competing", rank=rank)
-        database.update_screened(identifier, status=Status.ACQUIRED, acquired_round=0, choice=choice)
+        database.records.update_screened(identifier, status=Status.ACQUIRED, acquired_round=0, choice=choice)
 
 
 def competitors_of_claims(
@@ -50,7 +50,7 @@ def competitors_of_claims(
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
-    chosen = [r for r in database.records(spec.id, acquired_round=number) if _waits(r)]
+    chosen = [r for r in database.records.find(spec.id, acquired_round=number) if _waits(r)]
     wanted = min(math.floor(COMPETING_SHARE * spec.acquisition.batch + 0.5), left)
     if len(chosen) >= wanted:
         return chosen
@@ -65,7 +65,7 @@ def competitors_of_claims(
             chosen.append(record)
         else:
             fields = {"status": Status.DUPLICATE, "reason": "duplicate", "duplicate_of": duplicate}
-            database.update_screened(record.id, **fields)
+            database.records.update_screened(record.id, **fields)
         if len(chosen) == wanted:
             break
     return chosen

@@ -43,23 +43,23 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     """
     number, total = round_record.number, spec.generation.candidates
     mix, missing = _without_untrained(spec, number, _shares(database, spec, number))
-    database.add_notes(spec.id, number, missing)
+    database.rounds.add_notes(spec.id, number, missing)
     modes = _sample(database, spec, number, "soft_mode", counts(mix, total).get("soft_mode", 0))
     mix.pop("soft_mode", None)
     wanted = counts(mix, total - len(modes.samples))
-    database.update_round(spec.id, number, wanted=wanted)
+    database.rounds.update(spec.id, number, wanted=wanted)
     drawn_now = [name for name in wanted if name != "offspring" or not spec.draws_offspring]
     batches = {name: _sample(database, spec, number, name, wanted[name]) for name in drawn_now}
     batches["soft_mode"] = modes
     batches |= drawn_in_subsystems(spec, number)
     if wanted.get("gan"):
         found = _diversity(database, spec, number, batches["gan"], wanted["gan"])
-        database.update_round(spec.id, number, metrics__diversity=found)
+        database.rounds.update(spec.id, number, metrics__diversity=found)
         reason = why_collapsed(found)
         if reason:
             instead = counts(without(mix, "gan", _UNTRAINED), wanted["gan"])
             note = f"the GAN collapsed ({reason}); {', '.join(sorted(instead))} drew its {wanted['gan']}"
-            database.add_notes(spec.id, number, [note])
+            database.rounds.add_notes(spec.id, number, [note])
             batches = _fall_back(database, spec, number, batches, instead)
     _store(database, spec, number, batches)
 
@@ -94,7 +94,7 @@ def draw_offspring(
     count = (round_record.wanted or _wanted_before(database, spec, number))["offspring"]
     first, end = (count * part // offspring_batches for part in (offspring_batch - 1, offspring_batch))
     batch = _sample(database, spec, number, f"offspring/{offspring_batch}", end - first)
-    drawn = database.records(spec.id, round=number)
+    drawn = database.records.find(spec.id, round=number)
     others = sum(record.lineage.generator != "offspring" for record in drawn)
     _store(database, spec, number, {f"offspring/{offspring_batch}": batch}, start=others + first)
     records = _records(database, spec)
@@ -116,12 +116,12 @@ def _store(
         new_record(spec, number, index, sample.structure, _lineage(spec, number, name, sample))
         for index, (name, sample) in enumerate(drawn, start)
     ]
-    database.insert(records)
+    database.records.insert(records)
     rejected = {
         f"{key}: {why}": lost for key, batch in batches.items() for why, lost in batch.rejected.items()
     }
-    before = database.round(spec.id, number).metrics.rejected_by_generator
-    database.update_round(spec.id, number, metrics__rejected_by_generator=before | rejected)
+    before = database.rounds.get(spec.id, number).metrics.rejected_by_generator
+    database.rounds.update(spec.id, number, metrics__rejected_by_generator=before | rejected)
 
 
 def _lineage(spec: CampaignSpec, number: int, name: str, sample: Sample) -> Lineage:
@@ -137,7 +137,7 @@ def _shares(database: Database, spec: CampaignSpec, number: int) -> dict[str, fl
     shares: dict[str, float] = {part.name: part.share for part in spec.generation.mix}
     if not spec.generation.bandit:
         return shares
-    earlier = [record for record in database.records(spec.id) if record.round < number]
+    earlier = [record for record in database.records.find(spec.id) if record.round < number]
     seed = spec.derived_seed(number, "generate/bandit")
     return bandit_shares(shares, earlier, draws=_BANDIT_DRAWS, seed=seed)
 
@@ -217,7 +217,7 @@ def _screen(
     drawn = [r for r in records if r.round == number and r.status is Status.GENERATED]
     by_id = {record.id: record for record in records}
     screened = {r.id: _screen_one(spec, r, seen, excluded, exclude=higher_relatives(r, by_id)) for r in drawn}
-    database.update_records(screened)
+    database.records.update_many(screened)
 
 
 def _seen_before(records: Sequence[StructureRecord]) -> SeenStructures:
@@ -303,7 +303,7 @@ def _merged(
     duplicate = seen.find(candidate_structure(record), exclude=higher_relatives(record, by_id))
     if duplicate is not None:
         fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": duplicate}
-        database.update_screened(record.id, **fields)
+        database.records.update_screened(record.id, **fields)
     return duplicate is not None
 
 
@@ -312,7 +312,7 @@ def _relaxed_now(
 ) -> set[str]:
     """Candidates that the pre-relaxation potential relaxed in this round, as far as it relaxes any."""
     if spec.prerelax is not None and spec.prerelax.keep < 1:
-        return set(database.round(spec.id, number).promising)
+        return set(database.rounds.get(spec.id, number).promising)
     return {record.id for record in records if record.round == number and record.prerelaxed}
 
 

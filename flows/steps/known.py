@@ -18,7 +18,7 @@ from niobe.loop.store.shared import validated_elsewhere
 
 def oracle_of(database: Database, spec: CampaignSpec) -> str | None:
     """The fingerprint that the campaign's energies carry or will; None where the oracle answers first."""
-    own = database.records(spec.id, status=Status.VALIDATED.value, round=0, limit=1)
+    own = database.records.find(spec.id, status=Status.VALIDATED.value, round=0, limit=1)
     validation = own[0].validation if own else None
     if validation:
         return validation.oracle
@@ -75,5 +75,5 @@ def known_elsewhere(
 
 def records_and_known(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
     """All records of the campaign, and what others validated."""
-    own = database.records(spec.id)
+    own = database.records.find(spec.id)
     return [*own, *known_elsewhere(database, spec, own)]

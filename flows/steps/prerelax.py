@@ -49,10 +49,10 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
     """
     brief = number > 0 and _prerelaxation(spec).keep < 1
     potential = prerelax_oracle(spec, steps=_prerelaxation(spec).first_steps if brief else None)
-    for record in database.records(spec.id, round=number, prerelaxed=None):
+    for record in database.records.find(spec.id, round=number, prerelaxed=None):
         waiting = (number == 0 and not record.reason.startswith(_FAILED)) or record.status is Status.SCREENED
         if waiting and record.index % slots == slot:
-            database.update_record(record.id, **_ask(spec, potential, record, brief=brief))
+            database.records.update(record.id, **_ask(spec, potential, record, brief=brief))
 
 
 def choose_promising(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -85,10 +85,10 @@ def choose_promising(database: Database, spec: CampaignSpec, round_record: Round
             chosen.append(record.id)
         elif not record.pinned:
             reason = "duplicate after the short pre-relaxation"
-            database.update_screened(
+            database.records.update_screened(
                 record.id, status=Status.DUPLICATE, reason=reason, duplicate_of=duplicate
             )
-    database.update_round(spec.id, number, promising=[*earlier, *chosen])
+    database.rounds.update(spec.id, number, promising=[*earlier, *chosen])
 
 
 def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
@@ -98,10 +98,10 @@ def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, s
     from 0.
     """
     potential = prerelax_oracle(spec)
-    for identifier in database.round(spec.id, number).promising[slot::slots]:
-        record = database.record(identifier)
+    for identifier in database.rounds.get(spec.id, number).promising[slot::slots]:
+        record = database.records.get(identifier)
         if record.status is Status.SCREENED and briefly_prerelaxed(record):
-            database.update_record(identifier, **_ask(spec, potential, record, brief=False))
+            database.records.update(identifier, **_ask(spec, potential, record, brief=False))
 
 
 def _prerelaxation(spec: CampaignSpec) -> Prerelaxation:

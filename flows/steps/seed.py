@@ -29,13 +29,13 @@ def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRec
     asked = _asked_before(database, spec)
     answers = _prerelaxed_before(database, spec, records)
     records = [_as_known(record, asked, answers) for record in records]
-    database.insert(records)
+    database.records.insert(records)
     batch = [record.id for record in records if record.status is Status.ACQUIRED]
     known = sum(record.fingerprint in asked for record in records)
     notes = [f"{len(entries)} structures of the sources are recomputed"] if entries else []
     notes += [f"{known} seeds and competing phases were asked by other campaigns"] if known else []
-    database.add_notes(spec.id, round_record.number, [*broken, *notes])
-    database.update_round(spec.id, round_record.number, batch=batch)
+    database.rounds.add_notes(spec.id, round_record.number, [*broken, *notes])
+    database.rounds.update(spec.id, round_record.number, batch=batch)
 
 
 def _asked_before(database: Database, spec: CampaignSpec) -> dict[str, str]:

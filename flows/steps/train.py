@@ -70,7 +70,7 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     name: str = chosen.model
     if name == "auto":
         name, why = choose_model(chosen, structures, targets["formation_energy_per_atom"], seed=seed)
-        database.add_notes(spec.id, round_record.number, [why])
+        database.rounds.add_notes(spec.id, round_record.number, [why])
     model = make_surrogate(name, members=chosen.members, epochs=chosen.epochs, options=chosen.options)
     model.fit(structures, targets, seed=seed)
     learned_from = [record.id for record in records] + [entry.id for entry, _ in foreign]
@@ -137,7 +137,7 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
             seed=spec.derived_seed(number, "train_gan"),
             report=_reporter(database, spec, number, "on the campaign's records"),
         )
-    database.update_round(spec.id, number, doing="")
+    database.rounds.update(spec.id, number, doing="")
     learned_from = _corpus_of(spec) + [record.id for record in records]
     write_checkpoint(checkpoint(spec.id, number, "gan"), gan.save, learned_from)
 
@@ -232,7 +232,7 @@ def _foreign(database: Database, spec: CampaignSpec) -> list[tuple[SourceEntry, 
     """Shifted labels of the campaign's sources; none with pre-relaxation, which has not answered for them."""
     if not spec.recompute.learn or spec.prerelax is not None:
         return []
-    shifted = shifted_labels(database.records(spec.id, round=0), source_entries(database, spec))
+    shifted = shifted_labels(database.records.find(spec.id, round=0), source_entries(database, spec))
     excluded = SeenStructures(excluded_structures(spec)) if shifted else SeenStructures()
     return [(entry, energy) for entry, energy in shifted if not excluded.find(entry_structure(entry))]
 
@@ -242,7 +242,7 @@ def _references(database: Database, spec: CampaignSpec) -> dict[str, float] | No
     element has none."""
     if spec.prerelax is None:
         return None
-    references = prerelaxed_references(database.records(spec.id, round=0, nelements=1))
+    references = prerelaxed_references(database.records.find(spec.id, round=0, nelements=1))
     missing = sorted(set(spec.elements) - set(references))
     if missing:
         raise RuntimeError(
@@ -281,7 +281,7 @@ def _reporter(database: Database, spec: CampaignSpec, number: int, what: str) ->
         nonlocal last
         if time.monotonic() - last > 1.0:
             last = time.monotonic()
-            database.update_round(spec.id, number, doing=f"{what}: {done} of {total} steps")
+            database.rounds.update(spec.id, number, doing=f"{what}: {done} of {total} steps")
 
     return report
 

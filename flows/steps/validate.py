@@ -40,10 +40,10 @@ def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int
     database: the campaign database. spec: the campaign. number: of the round.
     """
     oracle = make_oracle(spec.oracle)
-    elements = database.records(spec.id, round=0, nelements=1)
+    elements = database.records.find(spec.id, round=0, nelements=1)
     references = elemental_energies([*elements, *competitors_elsewhere(database, spec)])
-    for identifier in database.round(spec.id, number).batch[slot::slots]:
-        record = database.record(identifier)
+    for identifier in database.rounds.get(spec.id, number).batch[slot::slots]:
+        record = database.records.get(identifier)
         if record.status is not Status.ACQUIRED:
             continue
         with work_folder(spec, record, "validate") as folder:
@@ -51,9 +51,9 @@ def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int
             if isinstance(outcome, Failure):
                 outcome = _with_files(outcome, spec, record, folder)
         if isinstance(outcome, Failure):
-            database.finish_validation(record.id, status=Status.FAILED, failure=outcome)
+            database.records.finish_validation(record.id, status=Status.FAILED, failure=outcome)
         else:
-            database.finish_validation(record.id, status=Status.VALIDATED, validation=outcome)
+            database.records.finish_validation(record.id, status=Status.VALIDATED, validation=outcome)
 
 
 def _start(record: StructureRecord) -> Structure:
@@ -70,7 +70,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
-    validated = database.records(spec.id, status=Status.VALIDATED.value)
+    validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     if not any(record.phonons_pending for record in validated):
         return
     above = _above_hull(database, spec, round_record.number, validated)
@@ -84,7 +84,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
             _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
         elif pending:
             chosen.append(record.id)
-    database.update_round(spec.id, round_record.number, phonons=chosen)
+    database.rounds.update(spec.id, round_record.number, phonons=chosen)
 
 
 def _above_hull(
@@ -101,12 +101,12 @@ def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, 
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
-    chosen = database.round(spec.id, number).phonons[slot::slots]
-    waiting = [record for record in map(database.record, chosen) if record.phonons_pending]
+    chosen = database.rounds.get(spec.id, number).phonons[slot::slots]
+    waiting = [record for record in map(database.records.get, chosen) if record.phonons_pending]
     if not waiting:
         return
     judge = make_oracle(spec.phonon_oracle)
-    validated = database.records(spec.id, status=Status.VALIDATED.value)
+    validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     above = _above_hull(database, spec, number, validated)
     for record in waiting:
         find = record.round > 0 and above[record.id] <= spec.hull_tolerance
@@ -120,12 +120,12 @@ def give_up_on(database: Database, spec: CampaignSpec, identifier: str, step: st
     stored instead of a result.
     """
     if step == "validate":
-        database.finish_validation(identifier, status=Status.FAILED, failure=failure)
+        database.records.finish_validation(identifier, status=Status.FAILED, failure=failure)
         return
-    record = database.record(identifier)
+    record = database.records.get(identifier)
     if record.phonons_pending:
         reason = f"phonons failed: {failure.cause}"
-        database.update_record(identifier, failure=failure)
+        database.records.update(identifier, failure=failure)
         _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
 
 
@@ -166,13 +166,13 @@ def _run_phonons(
         if isinstance(outcome, Failure):
             outcome = _with_files(outcome, spec, record, folder)
     if isinstance(outcome, Failure):
-        database.update_record(record.id, failure=outcome)
+        database.records.update(record.id, failure=outcome)
         reason = f"phonons failed: {outcome.cause}"
         _store_verdict(database, record, undecided(spec.phonons.tolerance, reason), outcome.seconds)
         return
     result, seconds = outcome
     if result.bands:
-        database.store_phonons(
+        database.phonons.store(
             PhononRecord(record_id=record.id, campaign=record.campaign, modes=result.modes, **result.bands)
         )
     _store_verdict(database, record, result.verdict, seconds)
@@ -184,7 +184,7 @@ def _store_verdict(
     fields: dict[str, Any] = {"validation.phonon": verdict}
     if seconds:
         fields["validation.seconds.phonons"] = seconds
-    database.update_record(record.id, **fields)
+    database.records.update(record.id, **fields)
 
 
 @contextmanager
@@ -225,13 +225,15 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         raise QuorumError("no batch was chosen: an earlier step of the round failed")
     if round_record.number > 0 and "generate" not in round_record.steps:
         raise QuorumError("no candidates were drawn: an earlier step of the round failed")
-    records = database.records(spec.id)
+    records = database.records.find(spec.id)
     _require_quorum(spec, round_record, records)
     hull, verdicts = closing.close_round(
         spec, round_record.number, records, competitors_elsewhere(database, spec)
     )
-    database.update_records({identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()})
-    database.store_hull(hull)
+    database.records.update_many(
+        {identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()}
+    )
+    database.hulls.store(hull)
     _store_metrics(database, spec, round_record.number)
 
 
@@ -245,6 +247,6 @@ def _require_quorum(
 
 
 def _store_metrics(database: Database, spec: CampaignSpec, number: int) -> None:
-    round_record = database.round(spec.id, number)
-    metrics = round_metrics(spec, round_record, database.records(spec.id))
-    database.update_round(spec.id, number, metrics=metrics, state=RoundState.CLOSED)
+    round_record = database.rounds.get(spec.id, number)
+    metrics = round_metrics(spec, round_record, database.records.find(spec.id))
+    database.rounds.update(spec.id, number, metrics=metrics, state=RoundState.CLOSED)

@@ -58,7 +58,7 @@ def sources(as_json: AsJson = False) -> None:
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
-        counts = database.count_sources()
+        counts = database.entries.count_by_source()
     print_rows([{"source": name, "entries": count} for name, count in counts.items()], as_json)
 
 

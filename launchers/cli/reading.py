@@ -31,7 +31,7 @@ def status(as_json: AsJson = False) -> None:
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
-        print_rows([status_row(database, campaign) for campaign in database.campaigns()], as_json)
+        print_rows([status_row(database, campaign) for campaign in database.campaigns.find()], as_json)
 
 
 @app.command()
@@ -41,7 +41,7 @@ def rounds(campaign: CampaignId = "", as_json: AsJson = False) -> None:
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
-        found = database.rounds(one_campaign(database, campaign))
+        found = database.rounds.find(one_campaign(database, campaign))
     rows = [round_row(record) for record in found]
     if as_json:
         print_rows(rows, as_json)
@@ -82,7 +82,7 @@ def hull(campaign: CampaignId = "", as_json: AsJson = False) -> None:
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
-        found = database.hulls(one_campaign(database, campaign))[-1:]
+        found = database.hulls.find(one_campaign(database, campaign))[-1:]
     rows = [hull_sources(hull) + hull_systems(hull) for hull in found]
     if as_json:
         print_rows([row for part in rows for row in part], as_json)
@@ -100,9 +100,9 @@ def rediscoveries(campaign: CampaignId = "", as_json: AsJson = False) -> None:
 
     with campaign_database() as database:
         name = one_campaign(database, campaign)
-        found = database.campaign(name)
+        found = database.campaigns.find_one(name)
         spec = CampaignSpec.model_validate(found.spec if found else {})
-        print_rows(rediscovery_rows(spec, database.records(name)), as_json)
+        print_rows(rediscovery_rows(spec, database.records.find(name)), as_json)
 
 
 @app.command()
@@ -114,11 +114,11 @@ def show(
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
-        found = database.record(record)
+        found = database.records.get(record)
         if as_json:
             print(json.dumps(found.model_dump(mode="json"), indent=2))
             return
-        print_rows(lineage_rows(database.record, found), False, title=f"{found.formula} {found.id}")
+        print_rows(lineage_rows(database.records.get, found), False, title=f"{found.formula} {found.id}")
 
 
 @app.command()

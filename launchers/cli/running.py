@@ -98,9 +98,9 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     discoveries = chosen_records(database, spec.id, every=False)
     print_rows([record_row(record) for record in discoveries], False, title="Discoveries")
     if spec.seeds.exclude:
-        again = rediscovery_rows(spec, database.records(spec.id))
+        again = rediscovery_rows(spec, database.records.find(spec.id))
         print_rows(again, False, title="Held-out phases rediscovered")
-    screen.print(acceleration_line(database.records(spec.id)))
+    screen.print(acceleration_line(database.records.find(spec.id)))
     folder = results(spec.id)
     folder.mkdir(parents=True, exist_ok=True)
     screen.print(f"report: {report_of(database, spec.id, folder / 'report.html')}", soft_wrap=True)

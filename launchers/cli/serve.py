@@ -38,7 +38,7 @@ def serve(
         if token is not None:
             print(f"token: in {page_token()}, to be given at http://{host}:{port}/login")
         try:
-            database.complete()
+            database.search.complete()
             run_pages(database, access, ensure_database(), host, port)
         except OSError as error:
             raise ConfigError(f"serve: {host}:{port}: {error.strerror or error}") from None

@@ -24,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 def one_campaign(database: Database, campaign: str) -> str:
     """The id given, or the only campaign there is. Raises ConfigError where that is none."""
-    known = [record.id for record in database.campaigns()]
+    known = [record.id for record in database.campaigns.find()]
     if campaign in known:
         return campaign
     if campaign:
@@ -48,13 +48,13 @@ def _place() -> str:
 
 def chosen_records(database: Database, campaign: str, *, every: bool) -> list[StructureRecord]:
     if every:
-        return database.records(campaign, status="validated")
-    return database.records(campaign, verdict__discovery=True)
+        return database.records.find(campaign, status="validated")
+    return database.records.find(campaign, verdict__discovery=True)
 
 
 def packed_forces(database: Database, records: Sequence[StructureRecord]) -> dict[str, str]:
     """Displacements and forces of those records that have phonons, by id, as PhononRecord keeps them."""
-    found = ((record.id, database.phonons(record.id)) for record in records)
+    found = ((record.id, database.phonons.find_one(record.id)) for record in records)
     return {identifier: phonons.phonopy for identifier, phonons in found if phonons and phonons.phonopy}
 
 
@@ -63,17 +63,17 @@ def report_of(database: Database, campaign: str, to: Path) -> Path:
     from niobe.launchers.pages.report import write_report
 
     check_no_folder(to)
-    found = database.campaign(campaign)
+    found = database.campaigns.find_one(campaign)
     if found is None:
         raise ConfigError(f"campaign {campaign!r} is not in the database")
-    records = database.records(campaign)
-    phonons = [p for p in (database.phonons(r.id) for r in records if r.validation) if p is not None]
+    records = database.records.find(campaign)
+    phonons = [p for p in (database.phonons.find_one(r.id) for r in records if r.validation) if p is not None]
     return write_report(
         to,
         spec=CampaignSpec.model_validate(found.spec),
         records=records,
-        rounds=database.rounds(campaign),
-        hulls=database.hulls(campaign),
+        rounds=database.rounds.find(campaign),
+        hulls=database.hulls.find(campaign),
         phonons=phonons,
     )
 

@@ -50,9 +50,9 @@ def budget(
         raise ConfigError("budget: nothing to add; give --rounds, --validations or --oracle-seconds")
     with campaign_database() as database:
         name = one_campaign(database, campaign)
-        found = database.campaign(name)
+        found = database.campaigns.find_one(name)
         if found is not None:
-            database.update_campaign(
+            database.campaigns.update(
                 name,
                 extra_rounds=found.extra_rounds + rounds,
                 extra_validations=found.extra_validations + validations,
@@ -77,7 +77,7 @@ def retry(
 
     with campaign_database() as database:
         name = one_campaign(database, campaign)
-        found = database.campaign(name)
+        found = database.campaigns.find_one(name)
         spec = CampaignSpec.model_validate(found.spec if found else {})
         with only_one(spec):
             asked = ask_again(database, spec, records or ())
@@ -94,7 +94,7 @@ def stop(
 
     with campaign_database() as database:
         name = one_campaign(database, campaign)
-        database.update_campaign(name, stop=not undo)
+        database.campaigns.update(name, stop=not undo)
     print(f"{name}: {'goes on when launched' if undo else 'stops after the round that is running'}")
 
 

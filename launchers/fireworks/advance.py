@@ -28,10 +28,10 @@ def advance(launchpad: Any, database: Database, campaign: str) -> list[str]:
     """
     spec = spec_of(database, campaign)
     number, reason = next_round(database, spec)
-    started = database.rounds(campaign)
+    started = database.rounds.find(campaign)
     if reason and number == len(started):
         return _end(launchpad, database, spec, reason)
-    record = database.open_round(campaign, number)
+    record = database.rounds.open(campaign, number)
     done = []
     for stage, flows in _due(database, spec, record):
         key = f"{campaign} r{number} {stage}"
@@ -44,7 +44,7 @@ def spec_of(database: Database, campaign: str) -> CampaignSpec:
     """The spec a campaign was created with. Raises ConfigError where there is none of that id."""
     from niobe.config.errors import ConfigError
 
-    found = database.campaign(campaign)
+    found = database.campaigns.find_one(campaign)
     if found is None:
         raise ConfigError(f"campaign {campaign!r} is not in the database")
     return CampaignSpec.model_validate(found.spec)
@@ -75,7 +75,7 @@ def _waiting(database: Database, record: RoundRecord) -> list[str]:
     """What of all that was asked again has no answer yet."""
     from niobe.loop.documents.records import Status
 
-    asked = map(database.record, dict.fromkeys(record.asked_again))
+    asked = map(database.records.get, dict.fromkeys(record.asked_again))
     return [found.id for found in asked if found.status is Status.ACQUIRED]
 
 
@@ -84,7 +84,7 @@ def _batch_of_older(database: Database, spec: CampaignSpec, record: RoundRecord)
     from niobe.loop.documents.records import Status
 
     seeded = record.number == 0 and "seed" in record.steps
-    return seeded and not database.exists(spec.id, round=0, status=Status.SCREENED.value)
+    return seeded and not database.records.exists(spec.id, round=0, status=Status.SCREENED.value)
 
 
 def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecord) -> bool:
@@ -94,15 +94,15 @@ def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecor
 
     acquired = Status.ACQUIRED.value
     if not spec.asynchronous or record.number == 0:
-        return not database.exists(spec.id, status=acquired, acquired_round=record.number)
-    if is_last_round(spec, database.create_campaign(spec), database.rounds(spec.id)):
-        return not database.exists(spec.id, status=acquired)
-    waiting = database.count(spec.id, status=acquired, acquired_round=record.number)
+        return not database.records.exists(spec.id, status=acquired, acquired_round=record.number)
+    if is_last_round(spec, database.campaigns.create(spec), database.rounds.find(spec.id)):
+        return not database.records.exists(spec.id, status=acquired)
+    waiting = database.records.count(spec.id, status=acquired, acquired_round=record.number)
     return len(record.batch) - waiting >= spec.quorum * len(record.batch)
 
 
 def _phonons_wait(database: Database, record: RoundRecord) -> bool:
-    return any(database.record(identifier).phonons_pending for identifier in record.phonons)
+    return any(database.records.get(identifier).phonons_pending for identifier in record.phonons)
 
 
 def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) -> list[str]:
@@ -114,14 +114,14 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
     from niobe.flows.steps.validate import close_round
     from niobe.loop.documents.records import Status
 
-    if database.exists(spec.id, status=Status.ACQUIRED.value):
+    if database.records.exists(spec.id, status=Status.ACQUIRED.value):
         return []
-    last = database.rounds(spec.id)[-1]
+    last = database.rounds.find(spec.id)[-1]
     if late := _late_phonons(database, spec, last):
         key = f"{spec.id} r{last.number} late phonons"
         flows = partial(one_each, spec, last.number, "phonons", late)
         return [key] if submit_once(launchpad, spec, last.number, key, flows) else []
-    validated = database.records(spec.id, status=Status.VALIDATED.value)
+    validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     if any(record.verdict is None for record in validated):
         close_round(database, spec, last)
     end_campaign(database, spec, reason)
@@ -134,9 +134,9 @@ def _late_phonons(database: Database, spec: CampaignSpec, last: RoundRecord) -> 
     from niobe.loop.documents.records import Status
 
     def waiting() -> set[str]:
-        validated = database.records(spec.id, status=Status.VALIDATED.value)
+        validated = database.records.find(spec.id, status=Status.VALIDATED.value)
         return {record.id for record in validated if record.phonons_pending}
 
     if not waiting() <= set(last.phonons):
         choose_phonons(database, spec, last)
-    return database.round(spec.id, last.number).phonons if waiting() else []
+    return database.rounds.get(spec.id, last.number).phonons if waiting() else []

@@ -53,8 +53,8 @@ class RocketDisplay:
     def _show_closed(self, database: Database) -> None:
         closed = {
             (campaign.id, record.number): record
-            for campaign in database.campaigns()
-            for record in database.rounds(campaign.id)
+            for campaign in database.campaigns.find()
+            for record in database.rounds.find(campaign.id)
             if record.closed
         }
         for key in sorted(closed.keys() - (self._closed if self._closed is not None else closed.keys())):
@@ -64,11 +64,11 @@ class RocketDisplay:
 
 def campaign_row(database: Database, campaign: str) -> tuple[str, str]:
     """A campaign and where it is, in words."""
-    rounds = database.rounds(campaign)
+    rounds = database.rounds.find(campaign)
     if not rounds:
         return campaign, "starting"
     current = rounds[-1]
-    waiting = database.count(campaign, status="acquired")
+    waiting = database.records.count(campaign, status="acquired")
     step = list(current.steps)[-1].replace("_", " ") if current.steps else "nothing"
     return campaign, f"round {current.number} · {step} done · {waiting} of {len(current.batch)} to validate"
 

@@ -20,14 +20,14 @@ def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> s
     """
     from niobe.loop.documents.rounds import CampaignState
 
-    record = database.create_campaign(spec)
+    record = database.campaigns.create(spec)
     database.mongo["outputs"].create_index("uuid")
-    database.update_campaign(spec.id, **{"spec.launcher": "fireworks"})
+    database.campaigns.update(spec.id, **{"spec.launcher": "fireworks"})
     if record.state is not CampaignState.RUNNING and not record.stop:
-        database.update_campaign(spec.id, state=CampaignState.RUNNING, reason="")
+        database.campaigns.update(spec.id, state=CampaignState.RUNNING, reason="")
     again = rerun_given_up(launchpad, spec.id)
     submitted = advance(launchpad, database, spec.id)
-    ended = database.create_campaign(spec)
+    ended = database.campaigns.create(spec)
     if ended.state is not CampaignState.RUNNING:
         return f"{ended.state}: {ended.reason}"
     tried = f"; {again} jobs that were given up run again" if again else ""

@@ -62,7 +62,7 @@ def _renew(launchpad: Any) -> None:
 
     if has_former(launchpad):
         with campaign_database() as database:
-            renew(launchpad, {campaign.id: campaign.spec for campaign in database.campaigns()})
+            renew(launchpad, {campaign.id: campaign.spec for campaign in database.campaigns.find()})
 
 
 def _prepare(launchpad: Any) -> None:

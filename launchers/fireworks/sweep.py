@@ -49,7 +49,7 @@ def running(database: Database) -> list[CampaignRecord]:
     """Campaigns that rockets are to run; what a local launcher runs is its own."""
     from niobe.loop.documents.rounds import CampaignState
 
-    launched = [campaign for campaign in database.campaigns() if campaign.state is CampaignState.RUNNING]
+    launched = [campaign for campaign in database.campaigns.find() if campaign.state is CampaignState.RUNNING]
     return [campaign for campaign in launched if campaign.spec["launcher"] == "fireworks"]
 
 

@@ -20,7 +20,7 @@ class AdvanceTask(FiretaskBase):
         from niobe.loop.store.database import open_database
 
         with open_database() as database:
-            if database.round(self["campaign"], fw_spec["round"]).closed:
+            if database.rounds.get(self["campaign"], fw_spec["round"]).closed:
                 sweep(self.launchpad, database)
             else:
                 advance(self.launchpad, database, self["campaign"])

@@ -33,13 +33,13 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: 
     from niobe.flows.round import RoundMaker
 
     with only_one(spec), Workers(Settings().workers) as workers:
-        database.update_campaign(spec.id, **{"spec.launcher": "local"})
+        database.campaigns.update(spec.id, **{"spec.launcher": "local"})
         for _ in count() if rounds is None else range(rounds):
             number, reason = next_round(database, spec)
             if reason:
                 end_campaign(database, spec, reason)
                 return reason
-            database.open_round(spec.id, number)
+            database.rounds.open(spec.id, number)
             errors = FlowRun(RoundMaker().make(spec, number), workers).run(tick)
             note(database, spec, number, errors)
             _require_closed(database, spec, number, errors)
@@ -47,7 +47,7 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: 
 
 
 def _require_closed(database: Database, spec: CampaignSpec, number: int, errors: dict[str, str]) -> None:
-    if database.round(spec.id, number).closed:
+    if database.rounds.get(spec.id, number).closed:
         return
     failed = "; ".join(f"{name}: {error}" for name, error in errors.items()) or "no step reported why"
     raise StepFailedError(f"round {number} could not close: {failed}")

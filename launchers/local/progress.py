@@ -34,7 +34,7 @@ class CampaignProgress:
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("starting", total=spec.budget.validations, state="")
         self._looked = 0.0
-        self._closed = {r.number for r in database.rounds(spec.id) if r.closed}
+        self._closed = {r.number for r in database.rounds.find(spec.id) if r.closed}
         self._known = {r.id for r in self._discoveries()}
 
     def __enter__(self) -> CampaignProgress:
@@ -51,7 +51,7 @@ class CampaignProgress:
         if time.monotonic() - self._looked < _LOOK_EVERY:
             return
         self._looked = time.monotonic()
-        rounds = self._database.rounds(self._spec.id)
+        rounds = self._database.rounds.find(self._spec.id)
         if not rounds:
             return
         self._show_closed(rounds)
@@ -69,7 +69,7 @@ class CampaignProgress:
         return sum(self._count(status) for status in (Status.VALIDATED, Status.FAILED)) - seeds
 
     def _count(self, status: Status, **equal: int) -> int:
-        return self._database.count(self._spec.id, status=status.value, **equal)
+        return self._database.records.count(self._spec.id, status=status.value, **equal)
 
     def _show_closed(self, rounds: list[Any]) -> None:
         new = [r for r in rounds if r.closed and r.number not in self._closed]
@@ -86,7 +86,7 @@ class CampaignProgress:
                 self._console.print(styled(f"round {closed.number}", "yellow"), note)
 
     def _discoveries(self) -> list[Any]:
-        return self._database.records(self._spec.id, verdict__discovery=True)
+        return self._database.records.find(self._spec.id, verdict__discovery=True)
 
 
 def doing(current: RoundRecord, spec: CampaignSpec) -> str:

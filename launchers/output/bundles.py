@@ -33,7 +33,7 @@ def write_bundle(database: Database, campaign: str, folder: Path) -> Path:
 
     database: the campaign database.
     """
-    record = database.campaign(campaign)
+    record = database.campaigns.find_one(campaign)
     if record is None:
         raise ConfigError(f"campaign {campaign!r} is not in the database")
     if folder.exists():
@@ -49,7 +49,7 @@ def write_bundle(database: Database, campaign: str, folder: Path) -> Path:
 
 
 def _write_content(database: Database, spec: CampaignSpec, folder: Path) -> None:
-    entries = database.entries(sources=[source.name for source in spec.sources])
+    entries = database.entries.find(sources=[source.name for source in spec.sources])
     open_entries = [entry for entry in entries if _CLOSED not in entry.licence]
     counts = _write_data(database, spec.id, [entry.id for entry in open_entries], folder / "data")
     _write_text(folder / "campaigns" / f"{spec.id}.yaml", _yaml(spec.model_dump(mode="json")))
@@ -80,7 +80,7 @@ def _write_data(database: Database, campaign: str, entries: Sequence[str], folde
 
     folder.mkdir()
     counts: dict[str, int] = {}
-    for collection, documents in database.dump(COLLECTIONS, campaign, entries):
+    for collection, documents in database.documents.dump(COLLECTIONS, campaign, entries):
         with (folder / f"{collection}.jsonl").open("w", encoding="utf-8") as output:
             for document in documents:
                 line = json_util.dumps(document, json_options=json_util.CANONICAL_JSON_OPTIONS)

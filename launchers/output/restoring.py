@@ -100,9 +100,9 @@ def _new(database: Database, spool: _Spool) -> dict[str, set[object]]:
         new[collection] = set()
         for batch in spool.batches(collection):
             held |= {document["_id"] for document in batch}
-            new[collection] |= {document["_id"] for document in database.missing(collection, batch)}
+            new[collection] |= {document["_id"] for document in database.documents.missing(collection, batch)}
         if collection != "entries":
-            others = database.foreign_ids(collection, spool.foreign.name, held)
+            others = database.documents.foreign_ids(collection, spool.foreign.name, held)
             if others:
                 there = f"campaign {spool.foreign.name!r} is there with other records"
                 raise ConfigError(f"{there} ({collection} {others[0]}); --as NAME imports under another name")
@@ -117,7 +117,7 @@ def _write(
         shutil.copyfile(source, target)
     for collection in COLLECTIONS:
         for batch in spool.batches(collection):
-            database.restore(collection, [one for one in batch if one["_id"] in new[collection]])
+            database.documents.restore(collection, [one for one in batch if one["_id"] in new[collection]])
 
 
 def _read_all(folder: Path, manifest: _Manifest, spool: _Spool) -> None:

@@ -16,16 +16,16 @@ Row = dict[str, Any]
 
 def status_row(database: Database, campaign: CampaignRecord) -> Row:
     """One campaign."""
-    rounds = database.rounds(campaign.id)
+    rounds = database.rounds.find(campaign.id)
     return {
         "campaign": campaign.id,
         "system": "-".join(campaign.spec["elements"]),
         "state": campaign.state,
         "round": rounds[-1].number if rounds else None,
-        "records": database.count(campaign.id),
-        "validated": database.count(campaign.id, status=Status.VALIDATED.value),
-        "failed": database.count(campaign.id, status=Status.FAILED.value),
-        "discoveries": database.count(campaign.id, verdict__discovery=True),
+        "records": database.records.count(campaign.id),
+        "validated": database.records.count(campaign.id, status=Status.VALIDATED.value),
+        "failed": database.records.count(campaign.id, status=Status.FAILED.value),
+        "discoveries": database.records.count(campaign.id, verdict__discovery=True),
         "reason": campaign.reason,
     }
 
@@ -63,7 +63,7 @@ def best_records(database: Database, campaign: str, *, stable: bool) -> list[Str
 
     database: the campaign database. campaign: its id.
     """
-    found = [r for r in database.records(campaign, status=Status.VALIDATED.value) if r.verdict]
+    found = [r for r in database.records.find(campaign, status=Status.VALIDATED.value) if r.verdict]
     if stable:
         found = [r for r in found if r.dynamically_stable]
     unique = [r for r in found if r.verdict and r.verdict.duplicate_of is None]

@@ -45,8 +45,8 @@ def snapshot(database: Database, campaign: CampaignRecord, rounds: Sequence[Roun
         "stopping": campaign.stop and campaign.state is CampaignState.RUNNING,
         "round": current.number if current else (rounds[-1].number if rounds else 0),
         "doing": doing(current, spec) if current else "between rounds",
-        "discoveries": database.count(campaign.id, verdict__discovery=True),
-        "records": database.count(campaign.id),
+        "discoveries": database.records.count(campaign.id, verdict__discovery=True),
+        "records": database.records.count(campaign.id),
         "spent": spent + (done.total() if current and current.number > 0 else 0),
         "failed": sum(r.metrics.failed for r in rounds if r.closed) + done[Status.FAILED.value],
         "budget": spec.budget.validations + campaign.extra_validations,
@@ -61,14 +61,14 @@ def snapshot(database: Database, campaign: CampaignRecord, rounds: Sequence[Roun
 def _finished(database: Database, campaign: str, current: RoundRecord) -> Counter[str]:
     """Finished validations of the running round's batch by status."""
     return Counter(
-        {s: database.count(campaign, status=s, acquired_round=current.number) for s in _DONE}
+        {s: database.records.count(campaign, status=s, acquired_round=current.number) for s in _DONE}
         if current.batch
         else {}
     )
 
 
 def _candidates(database: Database, campaign: str, number: int) -> dict[str, int]:
-    counts = {s.value: database.count(campaign, round=number, status=s.value) for s in Status}
+    counts = {s.value: database.records.count(campaign, round=number, status=s.value) for s in Status}
     return {status: count for status, count in counts.items() if count}
 
 
@@ -85,8 +85,8 @@ def acceleration(database: Database, campaign: str, discovered: Sequence[Structu
 def _finished_of(database: Database, campaign: str, setting: str) -> int:
     """Finished validations of a setting: whatever was chosen and no longer waits. Few wait, so it is
     quick."""
-    waiting = database.count(campaign, choice__selection=setting, status=Status.ACQUIRED.value)
-    return database.count(campaign, choice__selection=setting) - waiting
+    waiting = database.records.count(campaign, choice__selection=setting, status=Status.ACQUIRED.value)
+    return database.records.count(campaign, choice__selection=setting) - waiting
 
 
 def failures(rounds: Sequence[RoundRecord]) -> dict[str, int]:

@@ -11,4 +11,4 @@ def source_entries(database: Database, spec: CampaignSpec) -> list[SourceEntry]:
     """What the campaign's sources hold of its elements and their subsystems."""
     if not spec.sources:
         return []
-    return database.entries(sources=[source.name for source in spec.sources], systems=spec.subsystems())
+    return database.entries.find(sources=[source.name for source in spec.sources], systems=spec.subsystems())

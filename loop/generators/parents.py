@@ -26,13 +26,13 @@ def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[So
 
     database: the campaign database. spec: the campaign.
     """
-    records = database.records(spec.id)
+    records = database.records.find(spec.id)
     children = [r for r in records if r.lineage.generator == "soft_mode" and r.round < number]
     followed = {parent for child in children for parent in child.lineage.parents}
     unstable = [record for record in records if record.dynamically_unstable and record.id not in followed]
     parents = []
     for record in sorted(unstable, key=lambda r: (r.verdict.e_above_hull_now if r.verdict else 9.0, r.id)):
-        phonons = database.phonons(record.id)
+        phonons = database.phonons.find_one(record.id)
         if phonons is not None and phonons.modes:
             structure = phonon_structure(record, phonons)
             parents.append(SoftParent(record.id, structure, tuple(phonons.modes)))

@@ -45,14 +45,14 @@ def ingest(database: Database, source: Source, elements: Sequence[str], options:
     touched: set[str] = set()
     items = _made_of(reading.items, set(elements), done) if elements else reading.items
     for batch in batched(_entries(origin, islice(items, source.most), done), _BATCH):
-        stored = database.store_entries(batch)
+        stored = database.entries.store(batch)
         done.new, done.changed = done.new + len(stored.new), done.changed + len(stored.changed)
         done.unchanged += len(batch) - len(stored.new) - len(stored.changed)
         done.set_aside += sum(bool(entry.set_aside) for entry in batch)
         touched |= stored.formulas
         options.tick(done.new + done.changed + done.unchanged, None)
-    regroup(database, touched | database.ungrouped_formulas())
-    done.groups = database.count_groups(source.name)
+    regroup(database, touched | database.entries.ungrouped_formulas())
+    done.groups = database.entries.count_groups(source.name)
     return done
 
 
@@ -87,13 +87,13 @@ def regroup(database: Database, formulas: Iterable[str]) -> None:
     """Group the entries of these formulas (OPTIMADE form) anew, over all sources."""
     for batch in batched(sorted(formulas), _BATCH):
         groups: dict[str, str] = {}
-        alone, several = database.entry_ids(batch)
+        alone, several = database.entries.alone_and_shared(batch)
         groups |= {identifier: identifier for identifier in alone}
-        entries = sorted(database.entries(formulas=several), key=preference) if several else []
+        entries = sorted(database.entries.find(formulas=several), key=preference) if several else []
         usable = [entry for entry in entries if not entry.set_aside and entry.n_atoms <= MOST_SITES]
         groups |= {entry.id: entry.id for entry in entries}
         groups |= group((entry.id, entry_structure(entry)) for entry in usable)
-        database.store_groups(groups)
+        database.entries.store_groups(groups)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

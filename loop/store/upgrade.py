@@ -33,13 +33,13 @@ def upgrade(database: Database) -> Upgraded:
     """
     done = Upgraded()
     for collection in _STEPS:
-        for document in database.older_documents(collection, SCHEMA_VERSION):
+        for document in database.documents.older(collection, SCHEMA_VERSION):
             try:
                 record = upgraded(collection, document)
             except (ValidationError, KeyError) as error:
                 done.broken.append(f"{collection} {document['id']}: {' '.join(str(error).split())[:200]}")
             else:
-                database.rewrite(collection, record)
+                database.documents.rewrite(collection, record)
                 if isinstance(record, CampaignRecord):
                     _rename_steps(database, record.id)
                 done.written[collection] = done.written.get(collection, 0) + 1
@@ -55,10 +55,10 @@ def upgraded(collection: str, document: Document) -> CampaignRecord | StructureR
 
 
 def _rename_steps(database: Database, campaign: str) -> None:
-    for record in database.rounds(campaign):
+    for record in database.rounds.find(campaign):
         steps = renamed_steps(record.steps)
         if steps != record.steps:
-            database.update_round(campaign, record.number, steps=steps)
+            database.rounds.update(campaign, record.number, steps=steps)
 
 
 def renamed_steps(steps: dict[str, float]) -> dict[str, float]:

@@ -78,8 +78,8 @@ def run(folder: Path, elements: Sequence[str], *, rounds: int | None, extra: str
         if rounds is None:
             _advance(spec, None)
         with campaign_database() as database:
-            records = database.records(spec.id)
-            asked_again = len(database.round(again.id, 0).batch)
+            records = database.records.find(spec.id)
+            asked_again = len(database.rounds.get(again.id, 0).batch)
     known = known_phases(spec, folder)
     seconds = _kept(folder / "seconds.json", {"first": first, "again": second})
     found = score(spec, records, known) | seconds | {"asked again": asked_again}
@@ -98,8 +98,8 @@ def _advance(spec: CampaignSpec, rounds: int | None) -> float | None:
     """Wall seconds of round 0 where this call ran it from its beginning, else None."""
     started = time.monotonic()
     with campaign_database() as database:
-        database.create_campaign(spec)
-        before = database.rounds(spec.id)
+        database.campaigns.create(spec)
+        before = database.rounds.find(spec.id)
         if rounds is not None and any(record.closed for record in before):
             return None
         with CampaignProgress(database, spec, Console()) as progress:

@@ -85,13 +85,13 @@ def _ticks(process: int) -> float:
 
 
 def oracle_seconds(database: Database, spec: CampaignSpec) -> tuple[int, float]:
-    found = database.records(spec.id, status=Status.VALIDATED.value)
+    found = database.records.find(spec.id, status=Status.VALIDATED.value)
     return len(found), sum(sum(record.validation.seconds.values()) for record in found if record.validation)
 
 
 def step_seconds(database: Database, spec: CampaignSpec) -> Counter[str]:
     seconds: Counter[str] = Counter()
-    for record in database.rounds(spec.id):
+    for record in database.rounds.find(spec.id):
         seconds.update(record.steps)
     return seconds
 
@@ -167,7 +167,7 @@ class Growth:
 
     def look(self, database: Database) -> None:
         """Raises KeyboardInterrupt once the last number is reached, or the time is over."""
-        done = database.count(self._spec.id, status=Status.VALIDATED.value)
+        done = database.records.count(self._spec.id, status=Status.VALIDATED.value)
         wall = time.monotonic() - self._started
         if self._left and done >= self._left[0]:
             self._left.pop(0)

@@ -76,7 +76,7 @@ def _validated(body: dict[str, Any], number: int, rng: random.Random) -> dict[st
 
 
 def fill(database: Database, spec: CampaignSpec) -> None:
-    database.create_campaign(spec)
+    database.campaigns.create(spec)
     batch: list[dict[str, Any]] = []
     for document in documents():
         batch.append(document)
@@ -84,10 +84,10 @@ def fill(database: Database, spec: CampaignSpec) -> None:
             database.mongo["structures"].insert_many(batch)
             batch = []
     for number in range(ROUNDS + 1):
-        database.open_round(spec.id, number)
+        database.rounds.open(spec.id, number)
         ids = [f"{(number - 1) * 1000 + place:016x}" for place in range(8, 1000, 10)] if number else []
         state = "closed" if number < ROUNDS else "open"
-        database.update_round(spec.id, number, state=state, batch=ids)
+        database.rounds.update(spec.id, number, state=state, batch=ids)
 
 
 def first_bytes(client: httpx.Client, path: str) -> list[float]:

@@ -36,21 +36,21 @@ def asked_after_stored(log: Path) -> list[str]:
 def audit() -> None:
     """From here on this process writes down what it asks and stores."""
     from niobe.flows.steps import validate as validating
-    from niobe.loop.store.database import Database
+    from niobe.loop.store.collections.records import Records
 
-    ask, store = validating.validate_structure, Database.finish_validation
+    ask, store = validating.validate_structure, Records.finish_validation
 
     def asking(spec: Any, oracle: Any, structure: Any, folder: Path, references: Any = None) -> Any:
         write_down("asked", folder.name)
         return ask(spec, oracle, structure, folder, references)
 
-    def storing(self: Database, record: str, **fields: Any) -> bool:
+    def storing(self: Records, record: str, **fields: Any) -> bool:
         done = store(self, record, **fields)
         write_down("stored", record)
         return done
 
     validating.validate_structure = asking
-    Database.finish_validation = storing  # type: ignore[method-assign]
+    Records.finish_validation = storing  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def campaign_file(place: Path, **changes: Any) -> str:
 def records(place: Path, campaign: str = "cu-au") -> list[StructureRecord]:
     database = Database.connect(ensure_server(place / "home" / "db"), "niobe")
     try:
-        return database.records(campaign)
+        return database.records.find(campaign)
     finally:
         database.close()
 

@@ -45,10 +45,10 @@ def ended(place: Path) -> list[int]:
     """Numbers of the rounds of a campaign that has ended, all closed."""
     database = Database.connect(ensure_server(place / "home" / "db"), "niobe")
     try:
-        campaign = database.campaign("cu-au")
+        campaign = database.campaigns.find_one("cu-au")
         assert campaign is not None
         assert campaign.state == "finished"
-        rounds = database.rounds("cu-au")
+        rounds = database.rounds.find("cu-au")
         assert {record.state for record in rounds} == {"closed"}
         return [record.number for record in rounds]
     finally:
@@ -120,7 +120,7 @@ def test_an_asynchronous_campaign_goes_on_while_one_validation_is_slow(place: Pa
 def batches_of(place: Path) -> list[list[str]]:
     database = Database.connect(ensure_server(place / "home" / "db"), "niobe")
     try:
-        return [record.batch for record in database.rounds("cu-au")]
+        return [record.batch for record in database.rounds.find("cu-au")]
     finally:
         database.close()
 

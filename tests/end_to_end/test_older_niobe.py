@@ -30,7 +30,7 @@ def begun(database: Database) -> Database:
 
 def test_stored_jobs_name_what_is_there_now(begun: Database) -> None:
     with campaign_database() as database:
-        (campaign,) = database.campaigns()
+        (campaign,) = database.campaigns.find()
     open_launchpad().connection.close()
     waiting = list(begun.mongo["fireworks"].find({"state": {"$ne": "COMPLETED"}}))
     tasks = [task for found in waiting for task in found["spec"]["_tasks"]]
@@ -45,7 +45,7 @@ def test_stored_jobs_name_what_is_there_now(begun: Database) -> None:
 def test_the_campaign_goes_on_to_its_end(begun: Database, tmp_path: Path) -> None:
     said = subprocess.run([*NIOBE, "rockets", "2"], cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert said.returncode == 0, said.stdout + said.stderr
-    campaign = begun.campaign("cu-au")
+    campaign = begun.campaigns.find_one("cu-au")
     assert campaign is not None and campaign.state == "finished"
-    assert [record.closed for record in begun.rounds("cu-au")] == [True, True]
-    assert begun.count("cu-au", acquired_round=1) == 3
+    assert [record.closed for record in begun.rounds.find("cu-au")] == [True, True]
+    assert begun.records.count("cu-au", acquired_round=1) == 3

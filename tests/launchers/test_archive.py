@@ -26,9 +26,9 @@ def archive(tmp_path: Path) -> Iterator[Path]:
     home = tmp_path / "home"
     home.mkdir()
     database = Database.connect(ensure_server(home / "db"), "niobe")
-    database.create_campaign(CampaignSpec.model_validate(SPEC.model_dump()))
-    database.open_round("t", 0)
-    database.insert([validated(nbo(), -9.0)])
+    database.campaigns.create(CampaignSpec.model_validate(SPEC.model_dump()))
+    database.rounds.open("t", 0)
+    database.records.insert([validated(nbo(), -9.0)])
     database.close()
     stop_server(home / "db")
     folders = [home, *(path for path in home.rglob("*") if path.is_dir())]

@@ -45,7 +45,7 @@ def test_what_the_file_does_not_name_is_as_it_began(
     database: Database, tmp_path: Path, key: str, value: object
 ) -> None:
     spec = load_campaign(campaign(tmp_path))
-    database.create_campaign(spec)
+    database.campaigns.create(spec)
     database.mongo["campaigns"].update_one({"_id": "old"}, {"$set": {key: value, "spec_digest": "older"}})
     begun = begin_campaign(database, load_campaign(campaign(tmp_path)))
     found: Any = begun
@@ -58,7 +58,7 @@ def test_what_the_file_does_not_name_is_as_it_began(
 def test_a_key_that_an_older_version_did_not_know_is_no_difference(
     database: Database, tmp_path: Path
 ) -> None:
-    database.create_campaign(load_campaign(campaign(tmp_path)))
+    database.campaigns.create(load_campaign(campaign(tmp_path)))
     fields = {"spec.policy": 1, "spec.phonons.fmax": 1, "spec.limits.fractions": 1}
     database.mongo["campaigns"].update_one({"_id": "old"}, {"$unset": fields, "$set": {"spec_digest": "x"}})
     assert begin_campaign(database, load_campaign(campaign(tmp_path))).id == "old"
@@ -77,12 +77,12 @@ def test_a_key_that_an_older_version_did_not_know_is_no_difference(
 def test_what_the_file_names_otherwise_is_refused(
     database: Database, tmp_path: Path, changes: dict[str, object], named: str
 ) -> None:
-    database.create_campaign(load_campaign(campaign(tmp_path)))
+    database.campaigns.create(load_campaign(campaign(tmp_path)))
     with pytest.raises(ConfigError) as error:
         begin_campaign(database, load_campaign(campaign(tmp_path, **changes)))
     assert "exists with another spec" in str(error.value) and named in str(error.value)
 
 
 def test_a_key_that_is_no_longer_named_is_as_it_began(database: Database, tmp_path: Path) -> None:
-    database.create_campaign(load_campaign(campaign(tmp_path)))
+    database.campaigns.create(load_campaign(campaign(tmp_path)))
     assert begin_campaign(database, load_campaign(campaign(tmp_path, limits={}))).limits.max_atoms == 6

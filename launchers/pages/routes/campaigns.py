@@ -31,7 +31,7 @@ Number = Annotated[int | None, Query(ge=0, le=10**6)]
 @router.get("/", response_class=HTMLResponse)
 def campaigns(database: Db, access: Allowed) -> HTMLResponse:
     """All campaigns of the database."""
-    rows = [status_row(database, campaign) for campaign in database.campaigns()]
+    rows = [status_row(database, campaign) for campaign in database.campaigns.find()]
     return page("campaigns.html", access, rows=rows)
 
 
@@ -41,8 +41,8 @@ def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
 
     database: the campaign database. access: who may read and steer. campaign: its id.
     """
-    rounds = database.rounds(campaign.id)
-    found = database.discovered(campaign.id)
+    rounds = database.rounds.find(campaign.id)
+    found = database.records.discovered(campaign.id)
     current = [record for record in found if record.verdict and record.verdict.discovery]
     return page(
         "campaign.html",
@@ -83,10 +83,10 @@ async def _changes(request: Request, database: Database, campaign: str) -> Async
 
 
 def _progress(database: Database, campaign: str) -> tuple[str, bool]:
-    found = database.campaign(campaign)
+    found = database.campaigns.find_one(campaign)
     if found is None:
         return "", True
-    state = views.snapshot(database, found, database.rounds(campaign))
+    state = views.snapshot(database, found, database.rounds.find(campaign))
     return render("live.html", s=state), state["state"] != CampaignState.RUNNING
 
 
@@ -96,7 +96,7 @@ def stop(database: Db, campaign: Campaign, fields: Form) -> RedirectResponse:
 
     database: the campaign database. fields: of the form.
     """
-    database.update_campaign(campaign.id, stop=fields.get("undo") != "yes")
+    database.campaigns.update(campaign.id, stop=fields.get("undo") != "yes")
     return RedirectResponse(f"/campaigns/{campaign.id}", 303)
 
 
@@ -109,8 +109,8 @@ def rounds(
     database: the campaign database. access: who may read and steer. campaign: its id. before: rounds below
     this number. after: rounds above this number.
     """
-    found = database.rounds(campaign.id)
-    judged = database.page(
+    found = database.rounds.find(campaign.id)
+    judged = database.search.page(
         campaign.id,
         {"status": Status.VALIDATED.value, "acquired_round": {"$gte": 1}},
         sort=("acquired_round", -1),
@@ -118,7 +118,7 @@ def rounds(
         limit=_MOST_POINTS,
         seconds=_SECONDS,
     )
-    discovered = database.discovered(campaign.id)
+    discovered = database.records.discovered(campaign.id)
     return page(
         "rounds.html",
         access,
@@ -150,7 +150,7 @@ def _compared(
     missing = [number for number in (before, after) if number not in by_number]
     if missing:
         raise HTTPException(404, f"campaign {campaign!r} has no round {missing[0]}")
-    changes = views.difference(by_number[before], by_number[after], database.hulls(campaign))
+    changes = views.difference(by_number[before], by_number[after], database.hulls.find(campaign))
     return {"before": before, "after": after, "difference": changes}
 
 
@@ -160,10 +160,10 @@ def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
 
     database: the campaign database. access: who may read and steer. campaign: its id.
     """
-    spec, hulls = spec_of(campaign), database.hulls(campaign.id)
+    spec, hulls = spec_of(campaign), database.hulls.find(campaign.id)
     known = [
-        *database.records(campaign.id, round=0, status=Status.VALIDATED.value),
-        *database.discovered(campaign.id),
+        *database.records.find(campaign.id, round=0, status=Status.VALIDATED.value),
+        *database.records.discovered(campaign.id),
     ]
     by_id = {record.id: record for record in known}
     nearest = sorted(hulls[-1].entries, key=lambda e: e.e_above_hull)[:_NEAREST] if hulls else []

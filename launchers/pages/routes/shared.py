@@ -34,7 +34,7 @@ Allowed = Annotated[Access, Depends(_access)]
 def _campaign(
     database: Db, campaign: Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 ) -> CampaignRecord:
-    found = database.campaign(campaign)
+    found = database.campaigns.find_one(campaign)
     if found is None:
         raise HTTPException(404, f"campaign {campaign!r} is not in the database")
     return found
@@ -42,7 +42,7 @@ def _campaign(
 
 def _record(database: Db, record: Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]) -> StructureRecord:
     try:
-        return database.record(record)
+        return database.records.get(record)
     except ConfigError as error:
         raise HTTPException(404, str(error)) from None
 

@@ -44,14 +44,14 @@ def structure(database: Db, access: Allowed, record: Record) -> HTMLResponse:
 
     database: the campaign database. access: who may read and steer. record: the structure record.
     """
-    phonons = database.phonons(record.id)
+    phonons = database.phonons.find_one(record.id)
     tolerance = record.validation.phonon.tolerance if record.validation else 0.0
     modes = phonons.modes if phonons else []
     lattice = relaxed_structure(record).lattice
     return page(
         "structure.html",
         access,
-        campaign=database.campaign(record.campaign),
+        campaign=database.campaigns.find_one(record.campaign),
         record=record,
         symmetry=_symmetry(record),
         lattice=f"{lattice.a:.3f} × {lattice.b:.3f} × {lattice.c:.3f} Å; "
@@ -60,8 +60,8 @@ def structure(database: Db, access: Allowed, record: Record) -> HTMLResponse:
         modes=modes,
         labels=views.PREDICTED,
         bands=plots.phonon_figure(phonons, tolerance) if phonons else None,
-        lineage=views.lineage_nodes(record, database.record),
-        children=database.children(record.id),
+        lineage=views.lineage_nodes(record, database.records.get),
+        children=database.records.children(record.id),
         files=_file_names(record),
     )
 

@@ -58,10 +58,10 @@ def table(database: Db, access: Allowed, campaign: Campaign, asked: Asked) -> HT
     error, total, records = "", 0, list[StructureRecord]()
     try:
         question = asked.asked(campaign)
-        total = database.count_matching(
+        total = database.search.count(
             campaign.id, question["query"], indexed=question["sort"][0], seconds=_SECONDS
         )
-        records = database.page(
+        records = database.search.page(
             campaign.id, **question, skip=_PAGE * (asked.page - 1), limit=_PAGE, seconds=_SECONDS
         )
     except ConfigError as refused:
@@ -125,7 +125,7 @@ def _rows(database: Database, campaign: CampaignRecord, asked: TableQuery) -> It
     question = asked.asked(campaign)
 
     def chunk(skip: int) -> list[StructureRecord]:
-        return database.page(campaign.id, **question, skip=skip, limit=_CHUNK, seconds=5 * _SECONDS)
+        return database.search.page(campaign.id, **question, skip=skip, limit=_CHUNK, seconds=5 * _SECONDS)
 
     first = chunk(0)
 

@@ -42,12 +42,12 @@ def test_what_lies_deeper_than_any_solid_fails(
     candidate = new_record(SPEC, 1, 0, ALLOY, Lineage(generator="test")).model_copy(
         update={"status": Status.ACQUIRED, "acquired_round": 1, "choice": choice}
     )
-    database.create_campaign(SPEC)
-    database.insert([*(seed.model_copy(update={"campaign": SPEC.id}) for seed in seeds), candidate])
-    database.open_round(SPEC.id, 1)
-    database.update_round(SPEC.id, 1, batch=[candidate.id])
+    database.campaigns.create(SPEC)
+    database.records.insert([*(seed.model_copy(update={"campaign": SPEC.id}) for seed in seeds), candidate])
+    database.rounds.open(SPEC.id, 1)
+    database.rounds.update(SPEC.id, 1, batch=[candidate.id])
     validate_slot(database, SPEC, 1, 0, 1)
-    found = database.record(candidate.id)
+    found = database.records.get(candidate.id)
     assert found.status is status
     if found.failure:
         assert (found.failure.step, found.failure.cause, found.failure.attempts) == ("relax", "unphysical", 1)

@@ -31,7 +31,7 @@ SPEC = CampaignSpec(
 @pytest.fixture
 def pool(database: Database) -> list[StructureRecord]:
     """Twelve screened candidates of round 1 with predictions."""
-    database.create_campaign(SPEC)
+    database.campaigns.create(SPEC)
     structures = [structure for _, structure in decorated_prototypes(("Nb", "O"), 8)][:12]
     surrogate = make_surrogate("gbt", members=2, epochs=5)
     with warnings.catch_warnings():
@@ -44,41 +44,41 @@ def pool(database: Database) -> list[StructureRecord]:
     known = [element("Nb"), element("O", 3.0), nbo(), rutile()]
     seeds = [validated(structure, -9.0, index=index) for index, structure in enumerate(known)]
     hull, verdicts = judge(SPEC, 0, seeds)
-    database.store_hull(hull)
-    database.insert([seed.model_copy(update={"verdict": verdicts[seed.id]}) for seed in seeds])
+    database.hulls.store(hull)
+    database.records.insert([seed.model_copy(update={"verdict": verdicts[seed.id]}) for seed in seeds])
     lineage = Lineage(generator="random")
     drawn = [new_record(SPEC, 1, index, structure, lineage) for index, structure in enumerate(structures)]
-    database.insert([record.model_copy(update={"status": Status.SCREENED}) for record in drawn])
-    database.open_round("t", 1)
+    database.records.insert([record.model_copy(update={"status": Status.SCREENED}) for record in drawn])
+    database.rounds.open("t", 1)
     predict_pool(database, SPEC, 1)
-    return database.pool("t")
+    return database.records.pool("t")
 
 
 def acquired(database: Database) -> list[str]:
-    return sorted(record.id for record in database.records("t", acquired_round=1))
+    return sorted(record.id for record in database.records.find("t", acquired_round=1))
 
 
 def test_run_again_it_chooses_the_same_and_no_more(database: Database, pool: list[StructureRecord]) -> None:
-    acquire(database, SPEC, database.round("t", 1))
-    whole = database.round("t", 1)
-    choices = {identifier: database.record(identifier).choice for identifier in whole.batch}
+    acquire(database, SPEC, database.rounds.get("t", 1))
+    whole = database.rounds.get("t", 1)
+    choices = {identifier: database.records.get(identifier).choice for identifier in whole.batch}
     assert len(whole.batch) == 4 == spent(database, SPEC)
     for identifier in whole.batch[2:]:
-        database.update_record(identifier, status=Status.SCREENED, acquired_round=None, choice=None)
-    acquire(database, SPEC, database.round("t", 1))
-    assert database.round("t", 1).batch == whole.batch
+        database.records.update(identifier, status=Status.SCREENED, acquired_round=None, choice=None)
+    acquire(database, SPEC, database.rounds.get("t", 1))
+    assert database.rounds.get("t", 1).batch == whole.batch
     assert acquired(database) == sorted(whole.batch)
-    assert {identifier: database.record(identifier).choice for identifier in whole.batch} == choices
+    assert {identifier: database.records.get(identifier).choice for identifier in whole.batch} == choices
 
 
 def test_what_was_pinned_or_vetoed_meanwhile_stands(database: Database, pool: list[StructureRecord]) -> None:
-    acquire(database, SPEC, database.round("t", 1))
-    first = database.round("t", 1).batch
+    acquire(database, SPEC, database.rounds.get("t", 1))
+    first = database.rounds.get("t", 1).batch
     pinned = next(record.id for record in pool if record.id not in first)
-    database.update_record(pinned, pinned=True)
-    database.update_record(first[0], status=Status.VETOED, acquired_round=None)
-    acquire(database, SPEC, database.round("t", 1))
-    batch = database.round("t", 1).batch
+    database.records.update(pinned, pinned=True)
+    database.records.update(first[0], status=Status.VETOED, acquired_round=None)
+    acquire(database, SPEC, database.rounds.get("t", 1))
+    batch = database.rounds.get("t", 1).batch
     assert batch[0] == pinned
     assert first[0] not in batch
     assert acquired(database) == sorted(batch)
@@ -86,8 +86,8 @@ def test_what_was_pinned_or_vetoed_meanwhile_stands(database: Database, pool: li
 
 
 def test_a_round_without_candidates_does_not_close(database: Database) -> None:
-    database.create_campaign(SPEC)
-    database.open_round("t", 1)
-    database.update_round("t", 1, steps={"acquire": 0.1})
+    database.campaigns.create(SPEC)
+    database.rounds.open("t", 1)
+    database.rounds.update("t", 1, steps={"acquire": 0.1})
     with pytest.raises(QuorumError, match="no candidates were drawn: an earlier step of the round failed"):
-        close_round(database, SPEC, database.round("t", 1))
+        close_round(database, SPEC, database.rounds.get("t", 1))

@@ -49,25 +49,25 @@ def campaign(folder: Path, **changes: Any) -> CampaignSpec:
 
 def seed(database: Database, spec: CampaignSpec) -> None:
     for step, work in (("seed", seed_campaign), ("compete", compete)):
-        if step not in database.open_round(spec.id, 0).steps:
-            work(database, spec, database.round(spec.id, 0))
-            database.update_round(spec.id, 0, **{f"steps__{step}": 1.0})
+        if step not in database.rounds.open(spec.id, 0).steps:
+            work(database, spec, database.rounds.get(spec.id, 0))
+            database.rounds.update(spec.id, 0, **{f"steps__{step}": 1.0})
 
 
 def close(database: Database, spec: CampaignSpec) -> None:
     """The rest of round 0. Raises ValueError where it cannot close."""
     validate_slot(database, spec, 0, 0, 1)
-    choose_phonons(database, spec, database.round(spec.id, 0))
-    database.update_round(spec.id, 0, steps__choose_phonons=1.0)
-    close_round(database, spec, database.round(spec.id, 0))
+    choose_phonons(database, spec, database.rounds.get(spec.id, 0))
+    database.rounds.update(spec.id, 0, steps__choose_phonons=1.0)
+    close_round(database, spec, database.rounds.get(spec.id, 0))
 
 
 def stuck(database: Database, folder: Path, **changes: Any) -> CampaignSpec:
     """A campaign all of whose gold failed."""
     spec = begin_campaign(database, campaign(folder, **changes))
     seed(database, spec)
-    for record in database.records(spec.id, round=0, formula="Au"):
-        database.finish_validation(record.id, status=Status.FAILED, failure=LOST)
+    for record in database.records.find(spec.id, round=0, formula="Au"):
+        database.records.finish_validation(record.id, status=Status.FAILED, failure=LOST)
     with pytest.raises(ValueError, match=r"no validated elemental reference for Au; .*`niobe retry`"):
         close(database, spec)
     return spec
@@ -87,13 +87,13 @@ def test_the_same_id_takes_seeds_that_the_file_names_since(
         named.insert(0 if kind == "before the others" else 1, added)
     grown = campaign(tmp_path, seeds={"prototypes": False, "files": named})
     spec = begin_campaign(database, grown)
-    batch = database.round("stuck", 0).batch
+    batch = database.rounds.get("stuck", 0).batch
     assert spec.seeds.files == grown.seeds.files
     close(database, spec)
-    (gold,) = [record for record in database.records("stuck", formula="Au") if record.validation]
+    (gold,) = [record for record in database.records.find("stuck", formula="Au") if record.validation]
     assert (gold.lineage.generator, gold.id) == ("file", batch[-1])
     begin_campaign(database, grown)
-    assert database.round("stuck", 0).batch == batch, "asked once"
+    assert database.rounds.get("stuck", 0).batch == batch, "asked once"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_nothing_else_may_change(database: Database, tmp_path: Path, changes: di
 def test_once_round_0_has_closed_seeds_stay_as_they_are(database: Database, tmp_path: Path) -> None:
     spec = begin_campaign(database, campaign(tmp_path))
     seed(database, spec)
-    database.update_round("stuck", 0, state=RoundState.CLOSED)
+    database.rounds.update("stuck", 0, state=RoundState.CLOSED)
     more = [str(near_the_reference(tmp_path / "seeds", "Au"))]
     with pytest.raises(ConfigError, match="exists with another spec"):
         begin_campaign(database, campaign(tmp_path, seeds={"prototypes": False, "files": more}))
@@ -127,16 +127,18 @@ def test_what_failed_is_asked_once_more(database: Database, tmp_path: Path) -> N
     spec = stuck(database, tmp_path)
     with pytest.raises(ConfigError, match="elsewhere did not fail in round 0 of stuck; failed: "):
         ask_again(database, spec, ["elsewhere"])
-    gold = database.records("stuck", formula="Au")
+    gold = database.records.find("stuck", formula="Au")
     assert [record.id for record in ask_again(database, spec, [gold[0].id])] == [gold[0].id]
-    assert f"asked again: Au {gold[0].id}, failed: died: out of memory" in database.round("stuck", 0).notes
+    assert (
+        f"asked again: Au {gold[0].id}, failed: died: out of memory" in database.rounds.get("stuck", 0).notes
+    )
     left = [record.id for record in gold[1:]]
     assert [record.id for record in ask_again(database, spec)] == left
-    assert database.round("stuck", 0).asked_again == [gold[0].id, *left]
+    assert database.rounds.get("stuck", 0).asked_again == [gold[0].id, *left]
     with pytest.raises(ConfigError, match="nothing failed in round 0 of stuck"):
         ask_again(database, spec)
     close(database, spec)
-    found = database.record(gold[0].id)
+    found = database.records.get(gold[0].id)
     assert (found.status, found.failure) == (Status.VALIDATED, None)
 
 
@@ -146,8 +148,8 @@ def test_a_reference_that_failed_elsewhere_can_be_asked_here(database: Database,
     seed(database, fork)
     with pytest.raises(ValueError, match="no validated elemental reference for Au"):
         close(database, fork)
-    skipped = database.records("fork", formula="Au")
+    skipped = database.records.find("fork", formula="Au")
     assert {record.status for record in skipped} == {Status.DUPLICATE}
     assert {r.id for r in ask_again(database, fork)} == {r.id for r in skipped}
     close(database, fork)
-    assert Status.VALIDATED in {record.status for record in database.records("fork", formula="Au")}
+    assert Status.VALIDATED in {record.status for record in database.records.find("fork", formula="Au")}

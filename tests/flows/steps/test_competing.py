@@ -23,14 +23,14 @@ CONTENT = {
 def round_0(database: Database, name: str, *elements: str, **changes: object) -> HullRecord:
     """Seed, ask and close; returns the hull."""
     spec = CampaignSpec.model_validate(CONTENT | {"id": name, "elements": elements} | changes)
-    database.create_campaign(spec)
+    database.campaigns.create(spec)
     for step, work in (("seed", seed_campaign), ("compete", compete)):
-        work(database, spec, database.open_round(name, 0))
-        database.update_round(name, 0, **{f"steps__{step}": 1.0})
+        work(database, spec, database.rounds.open(name, 0))
+        database.rounds.update(name, 0, **{f"steps__{step}": 1.0})
     validate_slot(database, spec, 0, 0, 1)
-    choose_phonons(database, spec, database.round(name, 0))
-    close_round(database, spec, database.round(name, 0))
-    return database.hulls(name)[-1]
+    choose_phonons(database, spec, database.rounds.get(name, 0))
+    close_round(database, spec, database.rounds.get(name, 0))
+    return database.hulls.find(name)[-1]
 
 
 def test_a_campaign_over_what_was_searched_asks_nothing_and_begins_on_that_hull(
@@ -40,21 +40,21 @@ def test_a_campaign_over_what_was_searched_asks_nothing_and_begins_on_that_hull(
     systems = {"-".join(sorted(entry.composition)) for entry in first.entries}
     assert {"Ag-Cu", "Ag-Pd", "Cu-Pd", "Ag-Cu-Pd"} <= systems
     second = round_0(database, "narrow", "Cu", "Pd")
-    assert database.round("narrow", 0).batch == []
-    assert not database.records("narrow", status=Status.VALIDATED.value)
+    assert database.rounds.get("narrow", 0).batch == []
+    assert not database.records.find("narrow", status=Status.VALIDATED.value)
     inside = [entry for entry in first.entries if set(entry.composition) <= {"Cu", "Pd"}]
     assert {e.record_id: e.e_above_hull for e in second.entries} == pytest.approx(
         {e.record_id: e.e_above_hull for e in inside}
     )
     assert {entry.campaign for entry in second.entries} == {"wide"}
-    (note,) = [note for note in database.round("narrow", 0).notes if "other campaigns" in note]
-    assert note.split()[0] == str(sum(r.status is Status.DUPLICATE for r in database.records("narrow")))
+    (note,) = [note for note in database.rounds.get("narrow", 0).notes if "other campaigns" in note]
+    assert note.split()[0] == str(sum(r.status is Status.DUPLICATE for r in database.records.find("narrow")))
 
 
 def test_what_is_held_out_is_in_no_hull_and_another_oracle_competes_in_none(database: Database) -> None:
     first = round_0(database, "all", "Cu", "Pd")
     (compound,) = [entry for entry in first.entries if len(entry.composition) == 2]
-    label = database.record(compound.record_id).lineage.origin["label"]
+    label = database.records.get(compound.record_id).lineage.origin["label"]
     held = round_0(database, "held", "Cu", "Pd", seeds={"max_prototypes": 0, "exclude": [label]})
     assert held.excluded == [label]
     assert compound.record_id not in {entry.record_id for entry in held.entries}

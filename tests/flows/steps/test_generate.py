@@ -42,20 +42,20 @@ def round_with(database: Database, gan: CrystalGAN, **generation: bool) -> tuple
     folder = checkpoint(spec.id, 1, "gan")
     folder.mkdir(parents=True)
     gan.save(folder)
-    database.create_campaign(spec)
-    database.open_round(spec.id, 1)
+    database.campaigns.create(spec)
+    database.rounds.open(spec.id, 1)
     return spec, database
 
 
 def test_the_gans_diversity_is_stored_with_the_round(database: Database) -> None:
     spec, _ = round_with(database, varied_gan())
-    generate(database, spec, database.round("g", 1))
-    found = database.round("g", 1).metrics.diversity
+    generate(database, spec, database.rounds.get("g", 1))
+    found = database.rounds.get("g", 1).metrics.diversity
     assert found is not None
     assert found.asked == 12
     assert found.space_groups > 0
-    assert database.round("g", 1).notes == []
-    names = [record.lineage.generator for record in database.records("g", round=1)]
+    assert database.rounds.get("g", 1).notes == []
+    names = [record.lineage.generator for record in database.records.find("g", round=1)]
     assert names.count("gan") == found.drawn
     assert names.count("random") == 4
 
@@ -65,28 +65,28 @@ def test_a_collapsed_gan_is_named_and_others_draw_its_part(database: Database) -
     gan = CrystalGAN(epochs=120)
     gan.fit([rutile()] * 64, np.ones(64), seed=2)
     spec, _ = round_with(database, gan)
-    generate(database, spec, database.round("g", 1))
-    (note,) = database.round("g", 1).notes
+    generate(database, spec, database.rounds.get("g", 1))
+    (note,) = database.rounds.get("g", 1).notes
     assert note.startswith("the GAN collapsed (")
     assert note.endswith("random drew its 12")
-    names = [record.lineage.generator for record in database.records("g", round=1)]
+    names = [record.lineage.generator for record in database.records.find("g", round=1)]
     assert names == ["random"] * len(names)
     assert len(names) > 12
-    assert database.round("g", 1).metrics.rejected_by_generator["gan: collapsed"] >= 0
+    assert database.rounds.get("g", 1).metrics.rejected_by_generator["gan: collapsed"] >= 0
 
 
 def test_without_anything_that_the_gan_could_learn_from_others_draw_its_part(database: Database) -> None:
     """No prototype of five elements has as few atoms as the GAN writes."""
     elements = ("Fe", "Li", "Mn", "O", "P")
     spec = CampaignSpec(id="g", elements=elements, generation=Generation(candidates=8, mix=MIX))
-    database.create_campaign(spec)
-    train_gan(database, spec, database.open_round("g", 1))
+    database.campaigns.create(spec)
+    train_gan(database, spec, database.rounds.open("g", 1))
     assert not checkpoint(spec.id, 1, "gan").exists()
-    generate(database, spec, database.round("g", 1))
-    assert database.round("g", 1).notes == [
+    generate(database, spec, database.rounds.get("g", 1))
+    assert database.rounds.get("g", 1).notes == [
         "no prototype that the GAN could learn from; random drew its part"
     ]
-    assert database.round("g", 1).wanted == {"random": 8}
+    assert database.rounds.get("g", 1).wanted == {"random": 8}
 
 
 def test_the_phonon_critic_writes_its_opinion_into_the_lineage(database: Database) -> None:
@@ -100,11 +100,11 @@ def test_the_phonon_critic_writes_its_opinion_into_the_lineage(database: Databas
     folder = checkpoint(spec.id, 1, "surrogate")
     folder.mkdir(parents=True)
     surrogate.save(folder)
-    generate(database, spec, database.round("g", 1))
-    drawn = [r for r in database.records("g", round=1) if r.lineage.generator == "gan"]
+    generate(database, spec, database.rounds.get("g", 1))
+    drawn = [r for r in database.records.find("g", round=1) if r.lineage.generator == "gan"]
     assert drawn
     assert all(0 < float(record.lineage.origin["p_stable"]) <= 1 for record in drawn)
-    assert database.round("g", 1).metrics.rejected_by_generator["gan: phonon critic"] > 0
+    assert database.rounds.get("g", 1).metrics.rejected_by_generator["gan: phonon critic"] > 0
 
 
 @pytest.mark.filterwarnings("ignore")  # of monty under jobflow's run_locally
@@ -121,8 +121,8 @@ def test_what_finds_no_mode_to_follow_is_drawn_by_the_others(database: Database,
     wide = Structure(Lattice.cubic(3.8), ["Cu", "Au"], np.array([[0.5] * 3, [0.0] * 3]))
     parent = validated(wide, -3.0, outcome=Stability.UNSTABLE).model_copy(update={"campaign": "s"})
     mode = {"q": [0, 0, 0], "frequency": -1.0, "real": [1.0, 0, 0, 0, 0, 0], "imag": [0.0] * 6}
-    database.create_campaign(spec)
-    database.insert([parent])
+    database.campaigns.create(spec)
+    database.records.insert([parent])
     phonons = PhononRecord(
         record_id=parent.id,
         campaign="s",
@@ -134,12 +134,12 @@ def test_what_finds_no_mode_to_follow_is_drawn_by_the_others(database: Database,
         supercell_matrix=np.eye(3, dtype=int).tolist(),
         modes=[mode] * modes,
     )
-    database.store_phonons(phonons)
-    generate(database, spec, database.open_round("s", 1))
-    drawn = [record.lineage for record in database.records("s", round=1)]
+    database.phonons.store(phonons)
+    generate(database, spec, database.rounds.open("s", 1))
+    drawn = [record.lineage for record in database.records.find("s", round=1)]
     assert [lineage.generator for lineage in drawn] == ["random"] * (12 - modes) + ["soft_mode"] * modes
     assert [lineage.parents for lineage in drawn[12 - modes :]] == [[parent.id]] * modes
-    assert database.round("s", 1).wanted == {"random": 12 - modes}
+    assert database.rounds.get("s", 1).wanted == {"random": 12 - modes}
 
 
 def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: Database) -> None:
@@ -153,8 +153,12 @@ def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: D
         for index, record in drawn.items()
     ]
     result = validated(nbo(4.2), -9.0, round_number=1, index=3)
-    database.create_campaign(SPEC)
-    database.insert([*left, result])
+    database.campaigns.create(SPEC)
+    database.records.insert([*left, result])
     mark_duplicates(database, SPEC, 2)
-    assert [database.record(record.id).status for record in left] == ["duplicate", "screened", "screened"]
-    assert database.record(left[0].id).duplicate_of == result.id
+    assert [database.records.get(record.id).status for record in left] == [
+        "duplicate",
+        "screened",
+        "screened",
+    ]
+    assert database.records.get(left[0].id).duplicate_of == result.id

@@ -27,48 +27,48 @@ SPEC = CampaignSpec(
 def look(database: Database) -> list[str]:
     """One pass of the pre-relaxation potential over what waits in round 1; what it chose."""
     prerelax_slot(database, SPEC, 1, 0, 1)
-    before = database.open_round(SPEC.id, 1).promising
-    choose_promising(database, SPEC, database.open_round(SPEC.id, 1))
+    before = database.rounds.open(SPEC.id, 1).promising
+    choose_promising(database, SPEC, database.rounds.open(SPEC.id, 1))
     relax_slot(database, SPEC, 1, 0, 1)
-    return database.round(SPEC.id, 1).promising[len(before) :]
+    return database.rounds.get(SPEC.id, 1).promising[len(before) :]
 
 
 def test_offspring_come_after_the_first_litter_has_come_to_rest(database: Database) -> None:
-    database.create_campaign(SPEC)
+    database.campaigns.create(SPEC)
     seeds = [element("Nb", 2.6), element("O", 2.6), nbo()]
-    database.insert(validated(structure, -5.0, index=i) for i, structure in enumerate(seeds))
+    database.records.insert(validated(structure, -5.0, index=i) for i, structure in enumerate(seeds))
     prerelax_slot(database, SPEC, 0, 0, 1)
-    generate(database, SPEC, database.open_round(SPEC.id, 1))
-    screen(database, SPEC, database.round(SPEC.id, 1))
-    assert {r.lineage.generator for r in database.records(SPEC.id, round=1)} == {"random"}
+    generate(database, SPEC, database.rounds.open(SPEC.id, 1))
+    screen(database, SPEC, database.rounds.get(SPEC.id, 1))
+    assert {r.lineage.generator for r in database.records.find(SPEC.id, round=1)} == {"random"}
     first = look(database)
     assert first
 
-    draw_offspring(database, SPEC, database.round(SPEC.id, 1), offspring_batch=1, offspring_batches=2)
-    drawn = database.records(SPEC.id, round=1)
+    draw_offspring(database, SPEC, database.rounds.get(SPEC.id, 1), offspring_batch=1, offspring_batches=2)
+    drawn = database.records.find(SPEC.id, round=1)
     children = [r for r in drawn if r.lineage.generator == "offspring"]
     assert [record.index for record in drawn] == list(range(len(drawn)))
     assert len(children) == 6
     parents = {parent for child in children for parent in child.lineage.parents}
-    oxide = next(record.id for record in database.records(SPEC.id, round=0) if record.formula == "NbO")
+    oxide = next(record.id for record in database.records.find(SPEC.id, round=0) if record.formula == "NbO")
     assert parents & set(first)
     assert parents <= {*first, oxide}
     assert Status.GENERATED not in {record.status for record in drawn}
-    rejected = database.round(SPEC.id, 1).metrics.rejected_by_generator
+    rejected = database.rounds.get(SPEC.id, 1).metrics.rejected_by_generator
     assert {key.split(":")[0] for key in rejected} == {"random", "offspring/1"}
 
-    as_an_older_niobe_left_it = database.round(SPEC.id, 1).model_copy(update={"wanted": {}})
+    as_an_older_niobe_left_it = database.rounds.get(SPEC.id, 1).model_copy(update={"wanted": {}})
     draw_offspring(database, SPEC, as_an_older_niobe_left_it, offspring_batch=1, offspring_batches=2)
-    assert database.records(SPEC.id, round=1) == drawn
+    assert database.records.find(SPEC.id, round=1) == drawn
     second = look(database)
-    now = {record.id: record for record in database.records(SPEC.id, round=1)}
+    now = {record.id: record for record in database.records.find(SPEC.id, round=1)}
     looked = sum(record.prerelaxed is not None for record in now.values())
     assert {now[name].lineage.generator for name in second} == {"offspring"}
     assert len(first) + len(second) <= looked / 2 + 1
     assert look(database) == []
 
-    draw_offspring(database, SPEC, database.round(SPEC.id, 1), offspring_batch=2, offspring_batches=2)
-    grown = database.records(SPEC.id, round=1)
+    draw_offspring(database, SPEC, database.rounds.get(SPEC.id, 1), offspring_batch=2, offspring_batches=2)
+    grown = database.records.find(SPEC.id, round=1)
     assert [record.index for record in grown] == list(range(len(drawn) + 6))
     younger = [r for r in grown if r.lineage.generator == "offspring" and r.index >= len(drawn)]
     parents = {parent for child in younger for parent in child.lineage.parents}

@@ -24,11 +24,11 @@ def waiting(a: float, energy: float, index: int) -> StructureRecord:
 def test_what_lies_below_an_unstable_crystal_that_it_looks_like_gets_phonons(database: Database) -> None:
     unstable = validated(nbo(), -9.5, round_number=1, outcome=Stability.UNSTABLE)
     collapsed, back, again = waiting(4.21, -9.52, 0), waiting(4.22, -9.5005, 1), waiting(4.23, -9.52, 2)
-    database.create_campaign(SPEC)
-    database.insert([*SEEDS, unstable, collapsed, back, again])
-    choose_phonons(database, SPEC, database.open_round(SPEC.id, 2))
-    assert database.round(SPEC.id, 2).phonons == [collapsed.id]
-    verdicts = [database.record(record.id).validation for record in (back, again)]
+    database.campaigns.create(SPEC)
+    database.records.insert([*SEEDS, unstable, collapsed, back, again])
+    choose_phonons(database, SPEC, database.rounds.open(SPEC.id, 2))
+    assert database.rounds.get(SPEC.id, 2).phonons == [collapsed.id]
+    verdicts = [database.records.get(record.id).validation for record in (back, again)]
     assert [v.phonon.reason for v in verdicts if v] == [
         f"relaxed into {unstable.id}",
         f"relaxed into {collapsed.id}",

@@ -31,7 +31,7 @@ def stretched(a: float) -> Structure:
 
 
 def with_candidates(database: Database, *structures: Structure) -> list[StructureRecord]:
-    database.create_campaign(SPEC)
+    database.campaigns.create(SPEC)
     seeds = [
         validated(element("Nb", 2.6), -10.0, index=0),
         validated(element("O", 2.6), -5.0, index=1),
@@ -43,21 +43,21 @@ def with_candidates(database: Database, *structures: Structure) -> list[Structur
         )
         for index, structure in enumerate(structures)
     ]
-    database.insert([*seeds, *drawn])
-    database.store_hull(build_hull("t", 0, SPEC.elements, seeds))
+    database.records.insert([*seeds, *drawn])
+    database.hulls.store(build_hull("t", 0, SPEC.elements, seeds))
     prerelax_slot(database, SPEC, 0, 0, 1)
     return drawn
 
 
 def statuses(database: Database, drawn: list[StructureRecord]) -> list[tuple[str, bool | None]]:
     """Status, and whether the pre-relaxation potential only had a short pre-relaxation."""
-    now = [database.record(record.id) for record in drawn]
+    now = [database.records.get(record.id) for record in drawn]
     return [(record.status.value, record.prerelaxed.brief if record.prerelaxed else None) for record in now]
 
 
 def relax_promising(database: Database, number: int) -> None:
     prerelax_slot(database, SPEC, number, 0, 1)
-    choose_promising(database, SPEC, database.open_round(SPEC.id, number))
+    choose_promising(database, SPEC, database.rounds.open(SPEC.id, number))
     relax_slot(database, SPEC, number, 0, 1)
 
 
@@ -66,32 +66,32 @@ def test_the_most_promising_are_relaxed_further_and_no_two_alike(database: Datab
     drawn = with_candidates(database, *map(stretched, (3.9, 3.5, 4.3)))
     relax_promising(database, 1)
     assert statuses(database, drawn) == [("duplicate", True), ("screened", False), ("screened", False)]
-    assert database.record(drawn[0].id).duplicate_of == drawn[1].id
-    further = database.record(drawn[1].id).prerelaxed
+    assert database.records.get(drawn[0].id).duplicate_of == drawn[1].id
+    further = database.records.get(drawn[1].id).prerelaxed
     assert further is not None
     assert further.steps > PRIOR.first_steps + 1
-    before = database.records(SPEC.id)
+    before = database.records.find(SPEC.id)
     relax_slot(database, SPEC, 1, 0, 1)
-    assert database.records(SPEC.id) == before
+    assert database.records.find(SPEC.id) == before
 
 
 def test_what_a_round_left_is_chosen_from_later(database: Database) -> None:
     drawn = with_candidates(database, stretched(3.5), rocksalt(5.2))
     once = SPEC.model_copy(update={"prerelax": PRIOR.model_copy(update={"keep": 0.5})})
     prerelax_slot(database, SPEC, 1, 0, 1)
-    choose_promising(database, once, database.open_round(SPEC.id, 1))
-    assert database.round(SPEC.id, 1).promising == [drawn[0].id]
+    choose_promising(database, once, database.rounds.open(SPEC.id, 1))
+    assert database.rounds.get(SPEC.id, 1).promising == [drawn[0].id]
     relax_slot(database, SPEC, 1, 0, 1)
     worse = new_record(SPEC, 2, 0, nbo(7.5), Lineage(generator="test"))
-    database.insert([worse.model_copy(update={"status": Status.SCREENED})])
+    database.records.insert([worse.model_copy(update={"status": Status.SCREENED})])
     prerelax_slot(database, SPEC, 2, 0, 1)
-    choose_promising(database, once, database.open_round(SPEC.id, 2))
-    assert database.round(SPEC.id, 2).promising == [drawn[1].id]
+    choose_promising(database, once, database.rounds.open(SPEC.id, 2))
+    assert database.rounds.get(SPEC.id, 2).promising == [drawn[1].id]
 
 
 def test_a_pinned_candidate_is_no_duplicate(database: Database) -> None:
     drawn = with_candidates(database, *map(stretched, (3.9, 3.5)))
-    database.update_record(drawn[0].id, pinned=True)
+    database.records.update(drawn[0].id, pinned=True)
     relax_promising(database, 1)
     assert statuses(database, drawn) == [("screened", True), ("screened", False)]
 
@@ -100,46 +100,46 @@ def test_what_collapsed_has_no_part_in_the_hull(database: Database) -> None:
     """A candidate at −50 eV/atom would put all others out of reach of the hull, wherever they are."""
     drawn = with_candidates(database, stretched(3.5), rutile(), stretched(2.9))
     prerelax_slot(database, SPEC, 1, 0, 1)
-    gone = database.record(drawn[2].id)
+    gone = database.records.get(drawn[2].id)
     assert gone.prerelaxed is not None
     deep = gone.prerelaxed.model_copy(update={"energy_per_atom": -50.0})
-    database.update_record(gone.id, status=Status.INVALID, prerelaxed=deep)
+    database.records.update(gone.id, status=Status.INVALID, prerelaxed=deep)
     one = SPEC.model_copy(update={"prerelax": PRIOR.model_copy(update={"keep": 0.1})})
-    choose_promising(database, one, database.open_round(SPEC.id, 1))
-    with_it = database.round(SPEC.id, 1).promising
-    database.update_record(gone.id, prerelaxed=None)
-    database.update_round(SPEC.id, 1, promising=[])
-    choose_promising(database, one, database.open_round(SPEC.id, 1))
-    assert database.round(SPEC.id, 1).promising == with_it
-    database.update_record(gone.id, status=Status.VALIDATED, prerelaxed=deep)
-    database.update_round(SPEC.id, 1, promising=[])
-    choose_promising(database, one, database.open_round(SPEC.id, 1))
-    assert database.round(SPEC.id, 1).promising != with_it
+    choose_promising(database, one, database.rounds.open(SPEC.id, 1))
+    with_it = database.rounds.get(SPEC.id, 1).promising
+    database.records.update(gone.id, prerelaxed=None)
+    database.rounds.update(SPEC.id, 1, promising=[])
+    choose_promising(database, one, database.rounds.open(SPEC.id, 1))
+    assert database.rounds.get(SPEC.id, 1).promising == with_it
+    database.records.update(gone.id, status=Status.VALIDATED, prerelaxed=deep)
+    database.rounds.update(SPEC.id, 1, promising=[])
+    choose_promising(database, one, database.rounds.open(SPEC.id, 1))
+    assert database.rounds.get(SPEC.id, 1).promising != with_it
 
 
 def test_of_two_alike_the_one_relaxed_further_stays(database: Database) -> None:
     """One was passed over in round 1, the other is relaxed further in round 2 and turns out to be like it."""
     left, better = with_candidates(database, stretched(3.9), rocksalt(5.2))
     prerelax_slot(database, SPEC, 1, 0, 1)
-    answer = database.record(left.id).prerelaxed
+    answer = database.records.get(left.id).prerelaxed
     assert answer is not None
     further = answer.model_copy(update={"brief": False})
-    database.update_record(better.id, round=2, formula=left.formula, prerelaxed=further)
-    database.open_round(SPEC.id, 2)
-    database.update_round(SPEC.id, 2, promising=[better.id])
+    database.records.update(better.id, round=2, formula=left.formula, prerelaxed=further)
+    database.rounds.open(SPEC.id, 2)
+    database.rounds.update(SPEC.id, 2, promising=[better.id])
     mark_duplicates(database, SPEC, 2)
     assert statuses(database, [left, better]) == [("screened", True), ("screened", False)]
-    database.update_record(left.id, round=3)
-    choose_promising(database, SPEC, database.open_round(SPEC.id, 3))
+    database.records.update(left.id, round=3)
+    choose_promising(database, SPEC, database.rounds.open(SPEC.id, 3))
     assert statuses(database, [left, better]) == [("duplicate", True), ("screened", False)]
-    assert database.record(left.id).duplicate_of == better.id
+    assert database.records.get(left.id).duplicate_of == better.id
 
 
 def test_without_a_share_every_candidate_gets_all_steps(database: Database) -> None:
     drawn = with_candidates(database, stretched(3.5), stretched(3.9))
     every = SPEC.model_copy(update={"prerelax": PRIOR.model_copy(update={"keep": 1.0})})
     prerelax_slot(database, every, 1, 0, 1)
-    answers = [database.record(record.id).prerelaxed for record in drawn]
+    answers = [database.records.get(record.id).prerelaxed for record in drawn]
     assert [answer.brief for answer in answers if answer] == [False, False]
 
 
@@ -151,7 +151,7 @@ def test_a_candidate_is_not_blamed_for_the_disk(
     monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "file"))
     with pytest.raises(NotADirectoryError):
         prerelax_slot(database, SPEC, 1, 0, 1)
-    assert database.record(drawn.id).status is Status.SCREENED
+    assert database.records.get(drawn.id).status is Status.SCREENED
 
 
 @pytest.mark.parametrize("keep", [0.0, 1.5])

@@ -21,15 +21,15 @@ def test_files_of_a_failure_are_kept(
 ) -> None:
     content = {"seeds": {"prototypes": False}, "oracle": {"name": "emt", "wall_time": wall_time}}
     spec = CampaignSpec.model_validate({"id": "kept", "elements": ["Cu"], **content})
-    database.create_campaign(spec)
-    seed_campaign(database, spec, database.open_round(spec.id, 0))
-    batch = database.round(spec.id, 0).batch
+    database.campaigns.create(spec)
+    seed_campaign(database, spec, database.rounds.open(spec.id, 0))
+    batch = database.rounds.get(spec.id, 0).batch
     home = tmp_path / "home"
     left = home / "work" / spec.id / f"{batch[0]}-validate-{os.getpid()}" / "OUTCAR"
     left.parent.mkdir(parents=True)
     left.write_text("what an oracle left", encoding="utf-8")
     validate_slot(database, spec, 0, 0, len(batch))
-    record = database.record(batch[0])
+    record = database.records.get(batch[0])
     assert record.status is status
     assert not left.exists()
     if record.failure is None:

@@ -19,11 +19,11 @@ def test_what_has_phonons_is_exported_for_phonopy(
     database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with_phonons, without = validated(nbo(), -1.0), validated(rocksalt(), -2.0, index=1)
-    database.create_campaign(SPEC)
-    database.insert([with_phonons, without])
+    database.campaigns.create(SPEC)
+    database.records.insert([with_phonons, without])
     found = dynamics(copper(), emt_forces, Phonons(min_length=6.0))  # type: ignore[arg-type]
     record = PhononRecord(record_id=with_phonons.id, campaign="t", modes=[], **found.bands)
-    database.store_phonons(record)
+    database.phonons.store(record)
     folder = tmp_path / "out"
     said = Niobe(monkeypatch, capsys).said("export", "phonopy", str(folder), "--all")
     assert said == f"1 structures: {folder}\n"

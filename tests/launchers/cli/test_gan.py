@@ -78,8 +78,8 @@ def test_a_campaign_begins_with_the_trained_gan(
         encoding="utf-8",
     )
     spec = load_campaign(file)
-    database.create_campaign(spec)
-    train_gan(database, spec, database.open_round(spec.id, 1))
+    database.campaigns.create(spec)
+    train_gan(database, spec, database.rounds.open(spec.id, 1))
     request = SampleRequest(elements=("Nb", "O"), max_atoms=6)
     own = CrystalGAN.load(checkpoint(spec.id, 1, "gan")).sample(request, 3, seed=4)
     first = CrystalGAN.load(trained).sample(request, 3, seed=4)

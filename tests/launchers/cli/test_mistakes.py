@@ -68,8 +68,8 @@ def file(tmp_path: Path) -> Path:
 def records(database: Database) -> list[StructureRecord]:
     """Two structures of the campaign ``t``, in the database."""
     found = [validated(nbo(), -1.0), validated(rocksalt(), -2.0, index=1)]
-    database.create_campaign(SPEC)
-    database.insert(found)
+    database.campaigns.create(SPEC)
+    database.records.insert(found)
     return found
 
 
@@ -95,7 +95,7 @@ def test_an_export_replaces_an_export(
     names = [f"{record.formula}-{record.id}{suffix}" for record in records]
     assert niobe.said("export", format, str(to), "--all") == f"2 structures: {to}\n"
     assert sorted(path.name for path in to.iterdir()) == sorted(names)
-    database.update_record(records[1].id, status=Status.FAILED)
+    database.records.update(records[1].id, status=Status.FAILED)
     assert niobe.said("export", format, str(to), "--all") == f"1 structures: {to}\n"
     assert [path.name for path in to.iterdir()] == names[:1]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -334,14 +334,14 @@ def test_without_a_campaign_it_is_said_where_none_is(
 
 def test_of_several_campaigns_one_is_to_be_named(database: Database, niobe: Niobe) -> None:
     for name in ("a", "b"):
-        database.create_campaign(SPEC.model_copy(update={"id": name}))
+        database.campaigns.create(SPEC.model_copy(update={"id": name}))
     assert "several; name one with -c: a, b" in niobe.mistake("rounds")
     assert "'c' is not in the database; known: a, b" in niobe.mistake("rounds", "-c", "c")
 
 
 def test_steering_says_what_it_did(database: Database, niobe: Niobe, records: list[StructureRecord]) -> None:
     for record in records:
-        database.update_record(record.id, status=Status.SCREENED)
+        database.records.update(record.id, status=Status.SCREENED)
     pinned, vetoed = (record.id for record in records)
     assert niobe.said("pin", pinned) == f"pinned {pinned}: validated in the next round\n"
     assert niobe.said("veto", vetoed) == f"vetoed {vetoed}: never validated\n"

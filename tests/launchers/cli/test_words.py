@@ -68,11 +68,11 @@ def put(database: Database, ids: list[str], word: str) -> None:
     value = PredictedValue(mean=0.0, std=1.0, in_domain=True)
     fields: dict[str, Any] = {"note": word, "reason": word, "choice": choice, "lineage": lineage}
     for identifier in ids:
-        database.update_record(identifier, **fields, prediction={"x" + word.replace(".", ""): value})
-    database.update_record(ids[3], failure=failure, status=Status.FAILED)
-    database.update_campaign("t", reason=word)
-    metrics = database.round("t", 1).metrics.model_copy(update={"failures_by_cause": {word: 1}})
-    database.update_round("t", 1, metrics=metrics)
+        database.records.update(identifier, **fields, prediction={"x" + word.replace(".", ""): value})
+    database.records.update(ids[3], failure=failure, status=Status.FAILED)
+    database.campaigns.update("t", reason=word)
+    metrics = database.rounds.get("t", 1).metrics.model_copy(update={"failures_by_cause": {word: 1}})
+    database.rounds.update("t", 1, metrics=metrics)
     steps = {f"step {word}": 1.0}
     database.mongo["rounds"].update_many({}, {"$set": {"notes": [word, f"[{word}]"], "doing": word}})
     database.mongo["rounds"].update_one({"number": 2}, {"$set": {"steps": steps}})

@@ -67,13 +67,13 @@ def seeded(launchpad: Any, database: Database, spec: CampaignSpec = SPEC) -> lis
     """Round 0 as it stands when its seeds are stored and their workflows submitted; the batch."""
     launch_campaign(launchpad, database, spec)
     complete(launchpad, "cu-au r0 seed")
-    seed_campaign(database, spec, database.open_round(spec.id, 0))
-    database.update_round(spec.id, 0, steps__seed=0.1)
+    seed_campaign(database, spec, database.rounds.open(spec.id, 0))
+    database.rounds.update(spec.id, 0, steps__seed=0.1)
     complete(launchpad, "cu-au r0 compete")
-    compete(database, spec, database.round(spec.id, 0))
-    database.update_round(spec.id, 0, steps__compete=0.1)
+    compete(database, spec, database.rounds.get(spec.id, 0))
+    database.rounds.update(spec.id, 0, steps__compete=0.1)
     advance(launchpad, database, spec.id)
-    return database.round(spec.id, 0).batch
+    return database.rounds.get(spec.id, 0).batch
 
 
 def checkout(launchpad: Any, folder: str = "/nowhere") -> tuple[Any, int]:
@@ -99,11 +99,11 @@ def test_two_launches_at_once_submit_once(launchpad: Any, database: Database) ->
 
 def test_two_final_jobs_open_one_next_round(launchpad: Any, database: Database) -> None:
     for identifier in seeded(launchpad, database):
-        database.update_record(identifier, status=Status.FAILED)
-    database.update_round(SPEC.id, 0, state="closed")
+        database.records.update(identifier, status=Status.FAILED)
+    database.rounds.update(SPEC.id, 0, state="closed")
     done = together(4, lambda: advance(launchpad, database, SPEC.id))
     assert sorted(map(tuple, done)) == [(), (), (), ("cu-au r1 prepare",)]
-    assert [record.number for record in database.rounds(SPEC.id)] == [0, 1]
+    assert [record.number for record in database.rounds.find(SPEC.id)] == [0, 1]
     assert launchpad.workflows.count_documents({"metadata.round": 1}) == 1
 
 
@@ -135,7 +135,7 @@ def test_jobs_go_to_the_machines_they_want(kind: str, oracle: str, wanted: str) 
 def test_half_a_submission_is_made_whole_once_its_claim_expired(launchpad: Any, database: Database) -> None:
     from niobe.flows.round import one_each
 
-    database.create_campaign(SPEC)
+    database.campaigns.create(SPEC)
     batch = [f"c{number}" for number in range(4)]
     flows = lambda: one_each(SPEC, 1, "validate", batch)  # noqa: E731
     assert submit_once(launchpad, SPEC, 1, "key", flows)
@@ -160,14 +160,14 @@ def test_what_is_asked_again_is_submitted_once_and_what_follows_too(
     batch = seeded(launchpad, database)
     lost = Failure(step="relax", cause="died", exception="E", message="m")
     for identifier in batch:
-        database.finish_validation(identifier, status=Status.FAILED, failure=lost)
+        database.records.finish_validation(identifier, status=Status.FAILED, failure=lost)
     assert advance(launchpad, database, SPEC.id) == ["cu-au r0 choose phonons"]
     ask_again(database, SPEC, batch[:2])
     assert advance(launchpad, database, SPEC.id) == ["cu-au r0 validate again 2"]
     again = launchpad.workflows.count_documents({"metadata.candidate": {"$in": batch[:2]}})
     assert (again, advance(launchpad, database, SPEC.id)) == (4, [])
     for identifier in batch[:2]:
-        database.finish_validation(identifier, status=Status.FAILED, failure=lost)
+        database.records.finish_validation(identifier, status=Status.FAILED, failure=lost)
     assert advance(launchpad, database, SPEC.id) == ["cu-au r0 choose phonons again 2"]
 
 
@@ -192,7 +192,7 @@ def test_a_job_that_died_too_often_becomes_a_failure_record(
         launchpad.fireworks.update_many({"state": "READY"}, {"$set": {"state": "PAUSED"}})
         launchpad.mark_fizzled(launch)
         sweep(launchpad, database)
-    record = database.record(candidate)
+    record = database.records.get(candidate)
     assert record.status is Status.FAILED
     assert record.failure is not None
     assert (record.failure.cause, record.failure.message) == ("lost", "its worker died 2 times")
@@ -230,7 +230,7 @@ def test_a_step_that_fails_twice_is_noted_and_launching_again_tries_it_again(
         sweep(launchpad, database)
     assert states(launchpad) == {"cu-au r0 seed": "FIZZLED", "cu-au r0 compete": "WAITING"}
     assert unfinished(launchpad, ["cu-au"]) == 0
-    assert database.round("cu-au", 0).notes == ["cu-au r0 seed: ValueError: no seeds"]
+    assert database.rounds.get("cu-au", 0).notes == ["cu-au r0 seed: ValueError: no seeds"]
     assert "1 jobs that were given up run again" in launch_campaign(launchpad, database, SPEC)
     assert states(launchpad) == {"cu-au r0 seed": "READY", "cu-au r0 compete": "WAITING"}
 
@@ -252,11 +252,11 @@ def test_a_lock_left_behind_is_released(launchpad: Any, database: Database) -> N
 
 def test_a_child_left_waiting_by_a_torn_update_is_made_ready(launchpad: Any, database: Database) -> None:
     spec = SPEC.model_copy(update={"id": "torn"})
-    database.create_campaign(spec)
+    database.campaigns.create(spec)
     from niobe.flows.round import prepare
 
     submit_once(launchpad, spec, 1, "torn r1 prepare", lambda: [prepare(spec, 1)])
-    database.open_round("torn", 0)
+    database.rounds.open("torn", 0)
     complete(launchpad, "torn r1 train_gan")
     launchpad.fireworks.update_one({"name": "torn r1 generate"}, {"$set": {"state": "WAITING"}})
     launchpad.workflows.update_one(
@@ -271,7 +271,7 @@ def test_a_workflow_between_two_jobs_is_not_finished(launchpad: Any, database: D
     from niobe.flows.round import prepare
 
     spec = SPEC.model_copy(update={"id": "between"})
-    database.create_campaign(spec)
+    database.campaigns.create(spec)
     submit_once(launchpad, spec, 1, "between r1 prepare", lambda: [prepare(spec, 1)])
     launchpad.fireworks.update_many({"state": "READY"}, {"$set": {"state": "COMPLETED"}})
     assert set(states(launchpad).values()) == {"COMPLETED", "WAITING"}
@@ -298,7 +298,7 @@ def test_a_dead_workers_job_is_handed_back_and_no_other(launchpad: Any, database
 def test_what_a_local_launcher_runs_is_left_alone_until_it_is_submitted(
     launchpad: Any, database: Database
 ) -> None:
-    database.create_campaign(SPEC.model_copy(update={"launcher": "local"}))
+    database.campaigns.create(SPEC.model_copy(update={"launcher": "local"}))
     assert running(database) == []
     assert sweep(launchpad, database) == {}
     assert states(launchpad) == {}
@@ -312,8 +312,8 @@ def test_competing_phases_are_chosen_although_pre_relaxations_were_given_up(
     spec = SPEC.model_copy(update={"prerelax": Prerelaxation(potential="lj")})
     launch_campaign(launchpad, database, spec)
     complete(launchpad, "cu-au r0 seed")
-    seed_campaign(database, spec, database.open_round(spec.id, 0))
-    database.update_round(spec.id, 0, steps__seed=0.1)
+    seed_campaign(database, spec, database.rounds.open(spec.id, 0))
+    database.rounds.update(spec.id, 0, steps__seed=0.1)
     assert "cu-au r0 validate" not in advance(launchpad, database, "cu-au")
     waiting = [f["fw_id"] for f in launchpad.fireworks.find({"spec.kind": "prerelax"})]
     assert states(launchpad)["cu-au r0 compete"] == "WAITING"
@@ -328,16 +328,16 @@ def test_competing_phases_are_chosen_although_pre_relaxations_were_given_up(
 def test_a_batch_waits_for_all_or_for_its_quorum(launchpad: Any, database: Database) -> None:
     for asynchronous, wanted in ((False, False), (True, True)):
         spec = SPEC.model_copy(update={"id": f"a{asynchronous}".lower(), "asynchronous": asynchronous})
-        database.create_campaign(spec)
-        database.open_round(spec.id, 0)
-        database.update_round(spec.id, 0, state="closed")
-        seed_campaign(database, spec, database.open_round(spec.id, 1))
-        batch = database.round(spec.id, 1).batch
-        database.update_round(spec.id, 1, steps__acquire=0.1)
+        database.campaigns.create(spec)
+        database.rounds.open(spec.id, 0)
+        database.rounds.update(spec.id, 0, state="closed")
+        seed_campaign(database, spec, database.rounds.open(spec.id, 1))
+        batch = database.rounds.get(spec.id, 1).batch
+        database.rounds.update(spec.id, 1, steps__acquire=0.1)
         for place, identifier in enumerate(batch):
             late = place >= 0.8 * len(batch)
             status = Status.ACQUIRED if late else Status.FAILED
-            database.update_record(identifier, acquired_round=1, status=status)
+            database.records.update(identifier, acquired_round=1, status=status)
         assert (f"{spec.id} r1 choose phonons" in advance(launchpad, database, spec.id)) is wanted
 
 
@@ -353,18 +353,18 @@ def test_a_result_later_than_the_last_round_gets_phonons_and_a_verdict(
     stable = late.validation.phonon
     open_ = PhononVerdict(outcome=Stability.PENDING, tolerance=0.1)
     late = late.model_copy(update={"validation": late.validation.model_copy(update={"phonon": open_})})
-    database.insert([*known, late])
+    database.records.insert([*known, late])
     for number in (0, 1):
-        database.open_round("t", number)
+        database.rounds.open("t", number)
         steps = {"seed": 0.1, "generate": 0.1, "acquire": 0.1, "choose_phonons": 0.1}
-        database.update_round("t", number, state="closed", steps=steps)
+        database.rounds.update("t", number, state="closed", steps=steps)
     assert advance(launchpad, database, "t") == ["t r1 late phonons"]
     assert f"t r1 phonons {late.id}" in states(launchpad)
     assert advance(launchpad, database, "t") == []
-    database.update_record(late.id, **{"validation.phonon": stable})
+    database.records.update(late.id, **{"validation.phonon": stable})
     assert advance(launchpad, database, "t") == []
-    assert database.create_campaign(spec).state == "finished"
-    found = database.record(late.id).verdict
+    assert database.campaigns.create(spec).state == "finished"
+    found = database.records.get(late.id).verdict
     assert found is not None and found.discovery
 
 

@@ -55,16 +55,16 @@ def records() -> list[StructureRecord]:
 
 
 def filled(database: Database) -> None:
-    database.create_campaign(SPEC)
+    database.campaigns.create(SPEC)
     for number in (0, 1, 2):
-        database.open_round("t", number)
-    database.insert(records())
+        database.rounds.open("t", number)
+    database.records.insert(records())
     hull, _ = close_round(SPEC, 2, records())
-    database.store_hull(hull)
+    database.hulls.store(hull)
     for name, licence in (("open", "CC BY 4.0"), ("closed", "FIZ Karlsruhe, licensed: not to be passed on")):
         origin = Origin(name, "http://there", licence, "2026-01-01")
         labels = label("e_above_hull", 0.02, "oqmd PBE")
-        database.store_entries([new_entry(origin, Found("1", rocksalt(), labels))])
+        database.entries.store([new_entry(origin, Found("1", rocksalt(), labels))])
     folder = Settings().home / "checkpoints" / "t" / "round-1"
     folder.mkdir(parents=True)
     (folder / "surrogate.json").write_text("{}")
@@ -102,7 +102,7 @@ def test_a_bundle_restores_an_equal_database(
     source = Source(name="bundle", kind="niobe", at=str(bundle), licence="CC BY 4.0")
     done = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path))
     assert (done.new, done.broken) == (4, [])
-    found = database.entries(sources=["bundle"])
+    found = database.entries.find(sources=["bundle"])
     assert {entry.source_id for entry in found} == {record.id for record in records()}
     assert {label.fingerprint for entry in found for label in entry.labels} == {"niobe test"}
     licences = (bundle / "LICENCES.md").read_text()
@@ -147,7 +147,7 @@ def test_a_harmed_bundle_is_refused_and_nothing_is_written(
 def test_a_campaign_that_is_there_with_other_records_is_not_mixed(database: Database, tmp_path: Path) -> None:
     filled(database)
     bundle = write_bundle(database, "t", tmp_path / "bundle")
-    database.insert([validated(rocksalt(), -8.0, round_number=1, index=5)])
+    database.records.insert([validated(rocksalt(), -8.0, round_number=1, index=5)])
     with pytest.raises(ConfigError, match="is there with other records"):
         read_bundle(database, bundle)
     with pytest.raises(ConfigError, match="is there already"):
@@ -232,7 +232,7 @@ def test_another_niobe_ingests_the_same_structures(database: Database, tmp_path:
         source = Source(name="friend", kind="niobe", at=url, licence="CC BY 4.0")
         done = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path / "cache"))
     assert (done.new, done.partial, done.broken) == (4, "", [])
-    entries = {entry.source_id: entry for entry in database.entries(sources=["friend"])}
+    entries = {entry.source_id: entry for entry in database.entries.find(sources=["friend"])}
     for record in records():
         entry = entries[record.id]
         assert matcher().fit(entry_structure(entry), relaxed_structure(record))

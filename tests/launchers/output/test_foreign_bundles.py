@@ -34,13 +34,13 @@ def full(database: Database) -> None:
     """A campaign with parents, a failed structure and phonons beside what ``filled`` makes."""
     filled(database)
     first, second, third, fourth = records()
-    database.update_record(fourth.id, lineage=Lineage(generator="soft_mode", parents=[third.id]))
+    database.records.update(fourth.id, lineage=Lineage(generator="soft_mode", parents=[third.id]))
     failure = HARMLESS.model_copy(update={"files": f"failed/t/{first.id}/relax"})
-    database.update_record(first.id, failure=failure)
+    database.records.update(first.id, failure=failure)
     lineage = Lineage(generator="gan", checkpoint="t/round-1/gan")
-    database.update_record(second.id, lineage=lineage)
-    database.update_round("t", 1, batch=[third.id], batch_digest=batch_digest([third.id]))
-    database.store_phonons(
+    database.records.update(second.id, lineage=lineage)
+    database.rounds.update("t", 1, batch=[third.id], batch_digest=batch_digest([third.id]))
+    database.phonons.store(
         PhononRecord(
             record_id=third.id,
             campaign="t",
@@ -306,8 +306,8 @@ def test_another_name_makes_another_campaign_of_it(
         read_bundle(there, bundle)
         assert read_bundle(there, bundle, "mine")["structures"] == 4
         assert set(read_bundle(there, bundle, "mine").values()) == {0}
-        old = {record.fingerprint: record for record in there.records("t")}
-        new = {record.fingerprint: record for record in there.records("mine")}
+        old = {record.fingerprint: record for record in there.records.find("t")}
+        new = {record.fingerprint: record for record in there.records.find("mine")}
         assert len(old) == len(new) == 4 and not {r.id for r in new.values()} & {r.id for r in old.values()}
         renamed = {old[key].id: new[key].id for key in old}
         for key, record in new.items():
@@ -316,12 +316,12 @@ def test_another_name_makes_another_campaign_of_it(
             if record.failure is not None:
                 assert record.failure.files == f"failed/mine/{record.id}/relax"
         assert {r.lineage.checkpoint for r in new.values()} == {None, "mine/round-1/gan"}
-        batch = there.round("mine", 1).batch
-        assert batch == [renamed[one] for one in there.round("t", 1).batch]
-        assert there.round("mine", 1).batch_digest == batch_digest(batch)
-        assert {e.record_id for e in there.hulls("mine")[0].entries} <= set(renamed.values())
-        assert there.phonons(batch[0]) is not None
-        campaign = there.campaign("mine")
+        batch = there.rounds.get("mine", 1).batch
+        assert batch == [renamed[one] for one in there.rounds.get("t", 1).batch]
+        assert there.rounds.get("mine", 1).batch_digest == batch_digest(batch)
+        assert {e.record_id for e in there.hulls.find("mine")[0].entries} <= set(renamed.values())
+        assert there.phonons.find_one(batch[0]) is not None
+        campaign = there.campaigns.find_one("mine")
         assert campaign is not None and campaign.state == "stopped"
         assert (tmp_path / "home/checkpoints/mine/round-1/surrogate.json").is_file()
         with pytest.raises(ConfigError, match="--as"):
@@ -371,14 +371,14 @@ def _mutate(lines: Lines, draw: Callable[[Any], Any]) -> None:
 def _check_readable(database: Database) -> None:
     """Everything loads through its model, and only collections of a campaign were written."""
     assert {name for name, found in contents(database).items() if found} <= COLLECTIONS.keys()
-    for campaign in database.campaigns():
+    for campaign in database.campaigns.find():
         assert campaign.id == "t" and campaign.state != "running"
-        found: list[StructureRecord] = database.records(campaign.id)
+        found: list[StructureRecord] = database.records.find(campaign.id)
         assert all(record.status is not Status.VALIDATED or record.validation for record in found)
-        database.rounds(campaign.id)
-        database.hulls(campaign.id)
-        assert all(database.phonons(record.id) is None or record.id for record in found)
-    database.entries()
+        database.rounds.find(campaign.id)
+        database.hulls.find(campaign.id)
+        assert all(database.phonons.find_one(record.id) is None or record.id for record in found)
+    database.entries.find()
 
 
 def _empty(database: Database) -> None:

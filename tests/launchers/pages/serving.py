@@ -22,28 +22,28 @@ EVIL = "<script>alert(1)</script>"
 
 def fill(database: Database) -> dict[str, StructureRecord]:
     """A campaign of one closed round and one that is open, by hand; records by name."""
-    database.create_campaign(SPEC)
+    database.campaigns.create(SPEC)
     seeds = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -4.5, index=1)]
     found = [
         validated(nbo(), -9.2, round_number=1),
         validated(rutile(), -8.0, round_number=1, index=1, outcome=Stability.UNSTABLE),
     ]
-    database.insert([*seeds, *found])
+    database.records.insert([*seeds, *found])
     for number, batch in ((0, seeds), (1, found)):
-        database.open_round("t", number)
-        database.update_round("t", number, state="closed", batch=[record.id for record in batch])
+        database.rounds.open("t", number)
+        database.rounds.update("t", number, state="closed", batch=[record.id for record in batch])
         known = [*seeds, *found][: 2 * (number + 1)]
         hull, verdicts = close_round(SPEC, number, known)
-        database.store_hull(hull)
+        database.hulls.store(hull)
         for identifier, verdict in verdicts.items():
-            database.update_record(identifier, verdict=verdict)
+            database.records.update(identifier, verdict=verdict)
     value = PredictedValue(mean=-1.5, std=0.1, in_domain=True)
-    database.update_record(found[0].id, prediction={"formation_energy_per_atom": value}, note=EVIL)
-    database.store_phonons(_soft(found[1]))
+    database.records.update(found[0].id, prediction={"formation_energy_per_atom": value}, note=EVIL)
+    database.phonons.store(_soft(found[1]))
     child = new_record(SPEC, 2, 0, rocksalt(), Lineage(generator="soft_mode", parents=[found[1].id]))
     waiting = child.model_copy(update={"status": Status.SCREENED})
-    database.insert([waiting])
-    database.open_round("t", 2)
+    database.records.insert([waiting])
+    database.rounds.open("t", 2)
     assert build_hull("t", 1, SPEC.elements, [*seeds, *found]).entries
     return {"seed": seeds[0], "discovery": found[0], "unstable": found[1], "waiting": waiting}
 

@@ -32,11 +32,11 @@ def test_what_is_served_is_ingested_whole_and_once(
     source = Source(name="friend", kind="niobe", at=f"{pages.base_url}/optimade", licence="CC BY 4.0")
     first = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path / "cache"))
     again = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path / "cache", refresh=True))
-    served = {record.id: record for record in read_database.records("t", status="validated")}
+    served = {record.id: record for record in read_database.records.find("t", status="validated")}
     assert read_records["discovery"].id in served
     assert (first.new, first.partial, first.broken) == (len(served), "", [])
     assert (again.new, again.changed, again.unchanged) == (0, 0, len(served))
-    for entry in database.entries(sources=["friend"]):
+    for entry in database.entries.find(sources=["friend"]):
         record = served[entry.source_id]
         assert matcher().fit(entry_structure(entry), relaxed_structure(record))
         assert entry.formula_reduced == record.formula_reduced

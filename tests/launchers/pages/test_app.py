@@ -141,11 +141,11 @@ def test_a_refused_query_is_a_line_on_the_page(pages: httpx.Client) -> None:
 
 
 def test_reading_changes_nothing(pages: httpx.Client, read_database: Database, read_records: Records) -> None:
-    before = [record.model_dump(mode="json") for record in read_database.records("t")]
+    before = [record.model_dump(mode="json") for record in read_database.records.find("t")]
     waiting = read_records["waiting"].id
     assert pages.post(f"/structures/{waiting}/steer", data={"action": "veto"}).status_code == 403
     assert pages.post("/campaigns/t/stop").status_code == 403
-    assert [record.model_dump(mode="json") for record in read_database.records("t")] == before
+    assert [record.model_dump(mode="json") for record in read_database.records.find("t")] == before
 
 
 @pytest.mark.parametrize(
@@ -172,19 +172,19 @@ def test_steering_needs_the_token_and_a_page_of_this_site(
     assert steered.post(path, data=pin, headers={"authorization": "Bearer wrong"}).status_code == 401
     evil = {"origin": "https://evil.example"} | BEARER
     assert steered.post(path, data=pin, headers=evil).status_code == 403
-    assert not database.record(records["waiting"].id).pinned
+    assert not database.records.get(records["waiting"].id).pinned
     assert steered.post("/login", data={"token": "wrong"}).status_code == 401
     answer = steered.post("/login", data={"token": TOKEN})
     assert "httponly" in answer.headers["set-cookie"].lower()
     assert "samesite=strict" in answer.headers["set-cookie"].lower()
     assert steered.post(path, data=pin).status_code == 303
-    pinned = database.record(records["waiting"].id)
+    pinned = database.records.get(records["waiting"].id)
     assert (pinned.pinned, pinned.note) == (True, "looks right")
     assert steered.post(path, data={"action": "veto"}).status_code == 303
-    assert database.record(records["waiting"].id).status is Status.VETOED
+    assert database.records.get(records["waiting"].id).status is Status.VETOED
     assert steered.post(path, data={"action": "pin"}).status_code == 409
     assert steered.post("/campaigns/t/stop").status_code == 303
-    stopped = database.campaign("t")
+    stopped = database.campaigns.find_one("t")
     assert stopped is not None
     assert stopped.stop
 
@@ -211,10 +211,10 @@ def test_no_file_outside_the_oracles_folder_is_served(
     (kept / "linked").symlink_to(home / "secret")
     for folder in (home, home / "failed", home / "failed/t", tmp_path):
         (folder / "secret").write_text("secret")
-    validation = database.record(record.id).validation
+    validation = database.records.get(record.id).validation
     assert validation is not None
     base = f"/structures/{record.id}/files"
-    database.update_record(
+    database.records.update(
         record.id, validation=validation.model_copy(update={"files": f"failed/t/{record.id}"})
     )
     assert steered.get(f"{base}/OUTCAR").text == "forces"
@@ -233,7 +233,7 @@ def test_no_file_outside_the_oracles_folder_is_served(
         "/",
         "a\0b",
     ):
-        database.update_record(record.id, validation=validation.model_copy(update={"files": files}))
+        database.records.update(record.id, validation=validation.model_copy(update={"files": files}))
         answer = steered.get(f"{base}/secret")
         assert (answer.status_code, "secret" in steered.get(f"/structures/{record.id}").text) == (404, False)
 
@@ -292,7 +292,7 @@ def test_nothing_a_client_sends_makes_a_route_fail(
 ) -> None:
     access = Access(hosts=("testserver", "localhost"), token=TOKEN, steering=True)
     app = create_app(database, access, mongo_uri)
-    database.update_campaign("t", state="finished")
+    database.campaigns.update("t", state="finished")
     known = {"campaign": "t", "record": records["discovery"].id}
     seen = 0
     for found in schemathesis.openapi.from_asgi("/openapi.json", app, headers=BEARER).get_all_operations():

@@ -58,11 +58,13 @@ class Looked:
     states: list[str]
 
     def records(self, status: str) -> list[StructureRecord]:
-        return self.database.records("cu-au", status=status)
+        return self.database.records.find("cu-au", status=status)
 
     def unstable(self) -> StructureRecord:
         """A structure with a soft mode."""
-        found = [r for r in self.records("validated") if (p := self.database.phonons(r.id)) and p.modes]
+        found = [
+            r for r in self.records("validated") if (p := self.database.phonons.find_one(r.id)) and p.modes
+        ]
         return found[0]
 
 
@@ -71,7 +73,7 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looked]:
     folder = tmp_path_factory.mktemp("looked")
     uri = ensure_server(folder / "home" / "db")
     database = Database.connect(uri, "niobe")
-    database.create_campaign(CampaignSpec.model_validate(CAMPAIGN))
+    database.campaigns.create(CampaignSpec.model_validate(CAMPAIGN))
     access = Access(token=TOKEN, steering=True)
     with served(database, uri, access) as address, browsing(address, folder / "profile") as browser:
         yield Looked(browser, database, watch(browser, folder))
@@ -193,6 +195,6 @@ def test_pin_and_veto_through_the_page_with_the_token(looked: Looked) -> None:
         browser.one("input[name=note]").send_keys("by hand <b>")
         browser.one(f"button[value={action}]").click()
         browser.until(lambda: "by hand <b>" in browser.one(".about").text)
-    assert looked.database.record(pinned.id).pinned
-    assert looked.database.record(vetoed.id).status.value == "vetoed"
-    assert looked.database.record(vetoed.id).note == "by hand <b>"
+    assert looked.database.records.get(pinned.id).pinned
+    assert looked.database.records.get(vetoed.id).status.value == "vetoed"
+    assert looked.database.records.get(vetoed.id).note == "by hand <b>"

@@ -44,12 +44,12 @@ def test_the_acceleration_of_a_page_is_that_of_the_command_line(database: Databa
         chosen(validated(nbo(4.9), -9.0, round_number=2), "acquired", **waiting),
         chosen(validated(nbo(5.2), -9.0, round_number=2, index=1), "control", **waiting),
     ]
-    database.create_campaign(SPEC)
-    database.insert(records)
+    database.campaigns.create(SPEC)
+    database.records.insert(records)
     for identifier, verdict in close_round(SPEC, 1, records)[1].items():
-        database.update_record(identifier, verdict=verdict)
-    said = views.acceleration(database, "t", database.discovered("t"))
-    assert said == acceleration_line(database.records("t"))
+        database.records.update(identifier, verdict=verdict)
+    said = views.acceleration(database, "t", database.records.discovered("t"))
+    assert said == acceleration_line(database.records.find("t"))
     assert said.endswith("1 of 2 chosen, 0 of 2 drawn at random")
 
 

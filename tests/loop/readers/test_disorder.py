@@ -90,7 +90,7 @@ def test_icsd_exports_keep_codes_charges_and_what_was_done(database: Database, t
     done = ingest(database, source, (), ReadOptions(tmp_path / "home"))
     assert (done.new, done.set_aside, done.partial) == (3, 1, "")
     assert len(done.broken) == 1 and f"{tmp_path / 'c.cif'}:" in done.broken[0]
-    found = {entry.source_id: entry for entry in database.entries()}
+    found = {entry.source_id: entry for entry in database.entries.find()}
     whole = found["1234"]
     assert whole.references == {"icsd": "1234", "mineral": "Made up", "temperature (K)": "298"}
     assert whole.oxidation_states == {"Nb": 4.0, "O": -2.0, "Ti": 2.0}

@@ -18,9 +18,9 @@ def test_a_large_cell_is_set_aside_and_compared_with_nothing(database: Database)
     assert [entry.n_atoms for entry in entries] == [9600, 9600]
     assert {entry.set_aside for entry in entries} == {f"more than {MOST_SITES} sites"}
     earlier = [entry.model_copy(update={"set_aside": ""}) for entry in entries]  # as before this bound
-    database.store_entries(earlier)
+    database.entries.store(earlier)
     regroup(database, {entry.formula_reduced for entry in entries})
-    assert {entry.group for entry in database.entries()} == {"large:0", "large:1"}
+    assert {entry.group for entry in database.entries.find()} == {"large:0", "large:1"}
     assert time.monotonic() - began < 60
 
 

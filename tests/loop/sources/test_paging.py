@@ -167,7 +167,7 @@ def test_optimade_entries_become_entries_with_labels_of_their_own(database: Data
     assert (done.new, done.groups, len(done.broken), done.partial) == (3, 2, 2, "")
     assert done.broken[0].startswith("d: ") and done.broken[1].startswith("e: ")
     assert (again.new, again.changed, again.unchanged) == (0, 0, 3)
-    found = {entry.source_id: entry for entry in database.entries()}
+    found = {entry.source_id: entry for entry in database.entries.find()}
     assert [(label.quantity, label.value) for label in found["a"].labels] == [
         ("formation_energy_per_atom", -2.0),
         ("e_above_hull", 0.01),
@@ -198,7 +198,7 @@ def test_the_materials_project_is_asked_with_a_key_that_is_never_stored(
         done = ingested(database, provider, tmp_path, "mp")
     assert (done.new, done.groups, done.partial, done.broken) == (24, 3, "", [])
     assert "chemsys=Nb,O,Nb-O" in provider.requests[0]
-    entry = next(entry for entry in database.entries() if entry.source_id == "mp-7")
+    entry = next(entry for entry in database.entries.find() if entry.source_id == "mp-7")
     assert entry.references == {"icsd": "icsd-1234, icsd-99", "theoretical": "false"}
     assert entry.licence.startswith("CC BY 4.0")
     above = entry.label("e_above_hull")
@@ -217,7 +217,10 @@ def test_an_entry_that_changed_is_replaced_and_grouped_anew(database: Database, 
         source = Source(name="there", kind="optimade", at=provider.url)
         done = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path, QUICK, refresh=True))
     assert (done.new, done.changed, done.unchanged, done.groups) == (0, 1, 1, 2)
-    assert {entry.source_id: entry.group for entry in database.entries()} == {"a": "there:a", "b": "there:b"}
+    assert {entry.source_id: entry.group for entry in database.entries.find()} == {
+        "a": "there:a",
+        "b": "there:b",
+    }
 
 
 @pytest.mark.parametrize("url", ["localhost:5000/v1", "example.org/optimade", "ftp://example.org/"])

@@ -80,12 +80,12 @@ def test_seeds_come_from_sources_and_foreign_energies_from_no_hull(
     source = Source(name="open", kind="files", at=str(path), licence="CC0")
     done = ingest(database, source, SPEC.elements, ReadOptions(tmp_path))
     assert (done.new, done.notes) == (2, ["1 entries hold other elements"])
-    database.create_campaign(SPEC)
-    seed_campaign(database, SPEC, database.open_round("t", 0))
-    seeds = [record for record in database.records("t") if record.lineage.generator == "source"]
+    database.campaigns.create(SPEC)
+    seed_campaign(database, SPEC, database.rounds.open("t", 0))
+    seeds = [record for record in database.records.find("t") if record.lineage.generator == "source"]
     assert [record.formula for record in seeds] == ["NbO2", "NbO"]
     assert seeds[0].lineage.origin == {"label": "open:b"}
-    assert "2 structures of the sources are recomputed" in database.round("t", 0).notes
+    assert "2 structures of the sources are recomputed" in database.rounds.get("t", 0).notes
     answers = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -5.0), validated(nbo(), -9.0)]
     hull, _ = close_round(SPEC, 0, answers)
     assert min(found.formation_energy_per_atom for found in hull.entries) > -2

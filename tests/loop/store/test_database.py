@@ -13,55 +13,55 @@ from tests.loop.factory import SPEC, nbo, rocksalt, validated
 
 def test_records_come_back_as_they_went_in_and_are_never_overwritten(database: Database) -> None:
     record = validated(nbo(), -9.5)
-    database.insert([record])
-    database.insert([record.model_copy(update={"note": "again"})])
-    stored = [database.record(record.id), *database.records("t", status="validated")]
+    database.records.insert([record])
+    database.records.insert([record.model_copy(update={"note": "again"})])
+    stored = [database.records.get(record.id), *database.records.find("t", status="validated")]
     assert [found.model_dump(mode="json") for found in stored] == [record.model_dump(mode="json")] * 2
-    assert database.count("t") == 1
+    assert database.records.count("t") == 1
 
 
 def test_the_first_outcome_of_a_validation_stays(database: Database) -> None:
     record = new_record(SPEC, 1, 0, rocksalt(), Lineage(generator="test"))
-    database.insert([record])
-    assert database.finish_validation(record.id, status=Status.FAILED)
-    assert not database.finish_validation(record.id, status=Status.VALIDATED)
-    assert database.record(record.id).status is Status.FAILED
+    database.records.insert([record])
+    assert database.records.finish_validation(record.id, status=Status.FAILED)
+    assert not database.records.finish_validation(record.id, status=Status.VALIDATED)
+    assert database.records.get(record.id).status is Status.FAILED
 
 
 def test_another_spec_under_the_same_id_shows_the_difference(database: Database) -> None:
-    database.create_campaign(SPEC)
-    assert database.create_campaign(SPEC).id == "t"
+    database.campaigns.create(SPEC)
+    assert database.campaigns.create(SPEC).id == "t"
     with pytest.raises(ConfigError, match=r"seed: 0 -> 5.*new id to fork"):
-        database.create_campaign(SPEC.model_copy(update={"seed": 5}))
+        database.campaigns.create(SPEC.model_copy(update={"seed": 5}))
     with pytest.raises(ConfigError, match="elements"):
-        database.create_campaign(CampaignSpec(id="t", elements=("Ti", "N")))
+        database.campaigns.create(CampaignSpec(id="t", elements=("Ti", "N")))
 
 
 def test_a_newer_schema_is_refused(database: Database) -> None:
-    database.create_campaign(SPEC)
-    database.update_campaign("t", schema_version=99)
+    database.campaigns.create(SPEC)
+    database.campaigns.update("t", schema_version=99)
     with pytest.raises(ConfigError, match="newer than this"):
-        database.campaign("t")
+        database.campaigns.find_one("t")
 
 
 def test_rounds_and_hulls_are_kept_by_number(database: Database) -> None:
     for number in (2, 0, 1):
-        database.open_round("t", number)
-    database.open_round("t", 1)
-    assert [record.number for record in database.rounds("t")] == [0, 1, 2]
-    database.update_round("t", 1, steps__screen=1.5)
-    assert database.round("t", 1).steps == {"screen": 1.5}
+        database.rounds.open("t", number)
+    database.rounds.open("t", 1)
+    assert [record.number for record in database.rounds.find("t")] == [0, 1, 2]
+    database.rounds.update("t", 1, steps__screen=1.5)
+    assert database.rounds.get("t", 1).steps == {"screen": 1.5}
     for oracle in ("a", "b"):
-        database.store_hull(HullRecord(campaign="t", round=1, oracle=oracle, entries=[]))
-    assert [hull.oracle for hull in database.hulls("t")] == ["b"]
+        database.hulls.store(HullRecord(campaign="t", round=1, oracle=oracle, entries=[]))
+    assert [hull.oracle for hull in database.hulls.find("t")] == ["b"]
 
 
 @pytest.mark.parametrize("ask", ["record", "round", "update"])
 def test_what_is_not_there_is_named(database: Database, ask: str) -> None:
     with pytest.raises(ConfigError, match="t"):
         if ask == "record":
-            database.record("zzt")
+            database.records.get("zzt")
         elif ask == "round":
-            database.round("t", 7)
+            database.rounds.get("t", 7)
         else:
-            database.update_campaign("t", stop=True)
+            database.campaigns.update("t", stop=True)

@@ -51,10 +51,10 @@ def test_a_stored_version_1_becomes_the_present_one_and_stays_so(database: Datab
     for identifier, document in before.items():
         kept = {key: value for key, value in document.items() if key not in {"schema_version", "prior"}}
         assert within(kept, after[identifier])
-    campaign = database.campaign("t")
+    campaign = database.campaigns.find_one("t")
     assert campaign is not None
     spec = CampaignSpec.model_validate(campaign.spec)
-    assert database.create_campaign(spec).schema_version == SCHEMA_VERSION
+    assert database.campaigns.create(spec).schema_version == SCHEMA_VERSION
     assert upgrade(database).written == {}
 
 
@@ -65,23 +65,23 @@ def as_version_2(spec: dict[str, Any], prior: dict[str, Any] | None) -> dict[str
 
 def test_a_pre_relaxation_of_version_2_loses_what_later_versions_do_not_know(database: Database) -> None:
     spec = CampaignSpec(id="old", elements=("Nb", "O"), oracle=LEGACY, prerelax=Prerelaxation(steps=7))
-    stored = database.create_campaign(spec).model_dump(mode="json")
+    stored = database.campaigns.create(spec).model_dump(mode="json")
     prior = stored["spec"]["prerelax"] | {"rattle": 0.1}
     older = {"schema_version": 2, "spec": as_version_2(stored["spec"], prior), "spec_digest": "another"}
     database.mongo["campaigns"].update_one({"_id": "old"}, {"$set": older})
     assert upgrade(database).written == {"campaigns": 1}
-    found = database.campaign("old")
+    found = database.campaigns.find_one("old")
     assert found is not None
     assert CampaignSpec.model_validate(found.spec) == spec
     assert found.spec_digest == spec.digest()
 
 
 def test_a_campaign_from_before_there_was_pre_relaxation_has_none(database: Database) -> None:
-    stored = database.create_campaign(CampaignSpec(id="old", elements=("Nb", "O"))).model_dump(mode="json")
+    stored = database.campaigns.create(CampaignSpec(id="old", elements=("Nb", "O"))).model_dump(mode="json")
     spec = {key: value for key, value in stored["spec"].items() if key != "prerelax"}
     database.mongo["campaigns"].update_one({"_id": "old"}, {"$set": {"schema_version": 2, "spec": spec}})
     assert upgrade(database).written == {"campaigns": 1}
-    found = database.campaign("old")
+    found = database.campaigns.find_one("old")
     assert found is not None
     assert found.spec["prerelax"] is None
 
@@ -96,10 +96,10 @@ def test_the_words_of_version_3_become_those_of_now(database: Database) -> None:
     pending = PhononVerdict(outcome=Stability.PENDING, tolerance=0.1)
     waiting = validation.model_copy(update={"phonon": pending})
     record = record.model_copy(update={"validation": waiting})
-    stored = database.create_campaign(spec).model_dump(mode="json")
-    database.insert([record])
-    database.open_round("t", 1)
-    database.update_round("t", 1, steps={"screen": 1.0, "breed_2": 2.0})
+    stored = database.campaigns.create(spec).model_dump(mode="json")
+    database.records.insert([record])
+    database.rounds.open("t", 1)
+    database.rounds.update("t", 1, steps={"screen": 1.0, "breed_2": 2.0})
     prior = stored["spec"]["prerelax"]
     campaigns, structures = database.mongo["campaigns"], database.mongo["structures"]
     older = {"schema_version": 3, "spec": as_version_2(stored["spec"], prior)}
@@ -109,9 +109,9 @@ def test_the_words_of_version_3_become_those_of_now(database: Database) -> None:
     gone = {"prerelaxed": "", "choice.selection": ""}
     structures.update_one({"_id": record.id}, {"$set": older, "$unset": gone})
     assert upgrade(database).written == {"campaigns": 1, "structures": 1}
-    assert database.record(record.id).model_dump(mode="json") == record.model_dump(mode="json")
-    assert database.create_campaign(spec).spec_digest == spec.digest()
-    assert database.round("t", 1).steps == {"screen": 1.0, "offspring_2": 2.0}
+    assert database.records.get(record.id).model_dump(mode="json") == record.model_dump(mode="json")
+    assert database.campaigns.create(spec).spec_digest == spec.digest()
+    assert database.rounds.get("t", 1).steps == {"screen": 1.0, "offspring_2": 2.0}
     assert "prior" not in (structures.find_one({"_id": record.id}) or {})
 
 
@@ -119,24 +119,24 @@ def test_a_campaign_of_version_4_keeps_its_scale_and_a_new_one_is_corrected(data
     """A file that names no scale goes on with what its campaign began with."""
     new = CampaignSpec(id="t", elements=("Nb", "O"))
     assert new.oracle.corrections == "mp2020"
-    stored = database.create_campaign(new).model_dump(mode="json")
+    stored = database.campaigns.create(new).model_dump(mode="json")
     oracle = {key: value for key, value in stored["spec"]["oracle"].items() if key != "corrections"}
     older = {"schema_version": 4, "spec.oracle": oracle, "spec_digest": "another"}
     database.mongo["campaigns"].update_one({"_id": "t"}, {"$set": older})
-    database.insert([validated(nbo(), -9.0)])
+    database.records.insert([validated(nbo(), -9.0)])
     database.mongo["structures"].update_many(
         {}, {"$set": {"schema_version": 4}, "$unset": {"validation.correction": ""}}
     )
     assert upgrade(database).written == {"campaigns": 1, "structures": 1}
-    (record,) = database.records("t")
+    (record,) = database.records.find("t")
     assert record.validation is not None
     assert (record.validation.energy_per_atom, record.validation.correction) == (-9.0, 0.0)
     legacy = CampaignSpec(id="t", elements=("Nb", "O"), oracle=LEGACY)
-    assert database.create_campaign(legacy).spec_digest == legacy.digest()
-    assert database.create_campaign(new).spec_digest == legacy.digest()
+    assert database.campaigns.create(legacy).spec_digest == legacy.digest()
+    assert database.campaigns.create(new).spec_digest == legacy.digest()
     named = CampaignSpec(id="t", elements=("Nb", "O"), oracle=Oracle(corrections="mp2020"))
     with pytest.raises(ConfigError, match="corrections"):
-        database.create_campaign(named)
+        database.campaigns.create(named)
 
 
 def test_what_does_not_fit_is_named_and_left_as_it_was(database: Database) -> None:
@@ -184,8 +184,8 @@ def test_the_embedded_server_says_that_it_checks_nothing_or_mongodb_refuses_what
     from pymongo.errors import OperationFailure
 
     enforced = database.enforce({name: mongo_schema(name) for name in DOCUMENTS})
-    database.insert([validated(nbo(), -9.0)])
+    database.records.insert([validated(nbo(), -9.0)])
     if enforced:
         with pytest.raises(OperationFailure, match="validation"):
             database.mongo["structures"].insert_one({"status": "lost"})
-    assert database.count("t") == 1
+    assert database.records.count("t") == 1

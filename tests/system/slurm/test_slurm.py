@@ -72,7 +72,7 @@ def job_in(launch: Path) -> str | None:
 def wait_for_end(database: Database) -> Any:
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while time.monotonic() < deadline:
-        campaign = database.campaign("cu-au")
+        campaign = database.campaigns.find_one("cu-au")
         if campaign is not None and campaign.state != "running":
             return campaign
         time.sleep(0.5)
@@ -105,10 +105,10 @@ def test_a_cancelled_job_stops_no_campaign(tmp_path: Path) -> None:
 
 def assert_all_there(database: Database, cancelled: str) -> None:
     """Every candidate has its outcome, and the cancelled job ran a second time."""
-    assert [record.state for record in database.rounds("cu-au")] == ["closed", "closed"]
-    batch = database.round("cu-au", 1).batch
+    assert [record.state for record in database.rounds.find("cu-au")] == ["closed", "closed"]
+    batch = database.rounds.get("cu-au", 1).batch
     assert len(batch) == 3
-    assert all(database.record(identifier).status is Status.VALIDATED for identifier in batch)
+    assert all(database.records.get(identifier).status is Status.VALIDATED for identifier in batch)
     firework = database.mongo["fireworks"].find_one({"name": cancelled})
     assert firework is not None
     assert firework["state"] == "COMPLETED"

@@ -1,0 +1,63 @@
+"""What campaigns were asked for and where they stand: the collection ``campaigns``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from niobe.config.errors import ConfigError
+from niobe.config.loading import as_begun
+from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
+from niobe.loop.documents.rounds import CampaignRecord
+from niobe.loop.store.mapping import Document, body, differences, from_mongo, load
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection as MongoCollection
+
+
+class Campaigns:
+    """What campaigns were asked for and where they stand: the collection ``campaigns``."""
+
+    def __init__(self, collection: MongoCollection[Document]) -> None:
+        self._collection = collection
+
+    def find_one(self, campaign: str) -> CampaignRecord | None:
+        """The campaign, or None. Raises ConfigError where a newer Niobe wrote it."""
+        document = self._collection.find_one({"_id": campaign})
+        if document is not None and document.get("schema_version", 0) > SCHEMA_VERSION:
+            raise ConfigError(
+                f"campaign {campaign!r}: schema version {document['schema_version']} is newer than this "
+                f"Niobe's {SCHEMA_VERSION}; update Niobe"
+            )
+        return None if document is None else CampaignRecord.model_validate(from_mongo(document))
+
+    def find(self) -> list[CampaignRecord]:
+        """All campaigns, by id."""
+        return load(CampaignRecord, self._collection.find({}, sort=[("_id", 1)]))
+
+    def create(self, spec: CampaignSpec) -> CampaignRecord:
+        """The campaign of that id, made if new.
+
+        Raises ConfigError where it exists and began with another value of a key that ``spec`` names.
+        """
+        record = CampaignRecord(
+            id=spec.id,
+            spec=spec.model_dump(mode="json"),
+            spec_digest=spec.digest(),
+            schema_version=SCHEMA_VERSION,
+        )
+        self._collection.update_one({"_id": spec.id}, {"$setOnInsert": body(record)}, upsert=True)
+        stored = self.find_one(spec.id) or record
+        begun = CampaignSpec.model_validate(stored.spec)
+        asked = as_begun(spec, begun)
+        if asked.digest() != begun.digest():
+            changed = differences(begun.model_dump(mode="json"), asked.model_dump(mode="json"))
+            raise ConfigError(
+                f"campaign {spec.id!r} exists with another spec ({changed}); "
+                "give the file a new id to fork it, or what it began with; `niobe budget` adds to a budget"
+            )
+        return stored
+
+    def update(self, campaign: str, **fields: Any) -> None:
+        """Set fields of a campaign. Raises ConfigError where there is none."""
+        if not self._collection.update_one({"_id": campaign}, {"$set": fields}).matched_count:
+            raise ConfigError(f"campaign {campaign!r} is not in the database")
