@@ -76,12 +76,15 @@ def _logit(probability: FloatArray) -> FloatArray:
 
 
 def coverage(errors: FloatArray, std: FloatArray) -> float:
-    """Share of errors inside the 90 % interval."""
+    """Share of errors inside the 90 % interval. errors, std: shape (n,), same unit."""
     return float(np.mean(np.abs(errors) <= Z_90 * std))
 
 
 def miscalibration_area(errors: FloatArray, std: FloatArray) -> float:
-    """Area between expected and observed coverage of central intervals, 0 (calibrated) to 0.5."""
+    """Area between expected and observed coverage of central intervals, 0 (calibrated) to 0.5.
+
+    errors, std: shape (n,), same unit.
+    """
     from scipy.stats import norm
 
     expected = np.linspace(0, 1, 101)

@@ -117,7 +117,7 @@ class Domain:
         return cls(rows, elements_of(structures), Chemistry.fit(shares), fitted)
 
     def arrays(self) -> dict[str, FloatArray]:
-        """What a checkpoint keeps, the elements aside."""
+        """What a checkpoint keeps, the elements aside; rows have the shape (n, d), as fitted."""
         held = self.geometry
         return {
             "domain.rows": np.ascontiguousarray(self.rows),
@@ -130,7 +130,10 @@ class Domain:
 
     @classmethod
     def restored(cls, arrays: Mapping[str, FloatArray], elements: Sequence[str]) -> Domain:
-        """From ``arrays`` and the elements. Raises ValueError for those of a Niobe that kept no geometry."""
+        """From ``arrays``, of the shapes given there, and the elements.
+
+        Raises ValueError for those of a Niobe that kept no geometry.
+        """
         if "domain.usual" not in arrays:
             raise ValueError("a checkpoint of an older Niobe, whose domain saw no geometry; train it again")
         weights, offset, whitening = (arrays[f"domain.{n}"] for n in ("weights", "offset", "whitening"))
@@ -140,7 +143,7 @@ class Domain:
         return cls(arrays["domain.rows"], frozenset(elements), chemistry, held)
 
     def scaled(self, rows: FloatArray) -> FloatArray:
-        """Rows with the training rows' mean and spread taken out."""
+        """Rows (n, d) with the training rows' mean and spread taken out."""
         return np.asarray((rows - self._mean) / self._std)
 
     def distance(self, rows: FloatArray) -> FloatArray:

@@ -79,7 +79,7 @@ def tune(
 ) -> list[Trial]:
     """Run the study in a folder up to ``trials`` trials; all of them, best first.
 
-    model: a network by name. structures, labels: n each, labels finite, in the target's unit; target: a
+    model: a network by name. structures: n. labels: (n,), finite, in the target's unit. target: a
     surrogate's target by name. search: which options are tried next. trials: how many, those done before
     included; no options are tried twice, so at most all there are. epochs: of each trial. seed: of rows held
     out, weights and search; an interrupted study ends where an uninterrupted one does. folder: holds the

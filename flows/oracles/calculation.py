@@ -163,7 +163,7 @@ def check_bound(relaxed: Structure, before: Structure, reach: float | None) -> N
     reach: how far (Å) the potential sees, None for one that sees all. Atoms as near as their radii say count
     as bound all the same: caesium's neighbours are at 5.3 Å, and 7net-0, which sees 5 Å, learned it so.
 
-    before: earlier state.
+    relaxed: its end. before: its start; both with the same sites.
     """
     grown = relaxed.volume / before.volume
     if grown >= MOST_GROWN:

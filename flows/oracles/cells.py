@@ -24,11 +24,11 @@ class CellFilter(FrechetCellFilter):
         super().__init__(atoms, **options)
 
     def get_positions(self) -> Array:
-        """See FrechetCellFilter."""
+        """See FrechetCellFilter. Å for the atoms, then the cell's rows: shape (n + 3, 3)."""
         return self._once("positions", super().get_positions)
 
     def get_forces(self, **options: Any) -> Array:
-        """See FrechetCellFilter."""
+        """See FrechetCellFilter. eV/Å for the atoms, then the cell's rows: shape (n + 3, 3)."""
         return super().get_forces(**options) if options else self._once("forces", super().get_forces)
 
     def _once(self, what: str, answer: Callable[[], Array]) -> Array:

@@ -20,8 +20,8 @@ def train_gan(
     without: Annotated[
         str, typer.Option(help="Leave out what is of exactly these elements, as in Nb-O: a fair test.")
     ] = "",
-    epochs: Annotated[int, typer.Option(min=1)] = 20,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the corpus.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
 ) -> None:
     """Train the GAN on a corpus; campaigns that name its folder as their corpus begin with it."""
     from rich.progress import Progress

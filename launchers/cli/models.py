@@ -33,7 +33,7 @@ Column = Annotated[str, typer.Option("--target", "-t", help="Column of labels, e
 Model = Annotated[str, typer.Option("--model", "-m", help="A registered surrogate; see `niobe models list`.")]
 Members = Annotated[int, typer.Option(min=1, help="Members of an ensemble.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Epochs of training (trees: 3 an epoch).")]
-Seed = Annotated[int, typer.Option(min=0)]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything drawn at random.")]
 Rows = Annotated[
     int | None, typer.Option(min=12, help="Use so many rows, drawn by the seed; all if left out.")
 ]
@@ -90,7 +90,7 @@ def compare(
     ] = None,
     members: Members = 2,
     epochs: Epochs = EPOCHS,
-    folds: Annotated[int, typer.Option(min=2)] = 3,
+    folds: Annotated[int, typer.Option(min=2, help="Parts of the table, each held out once.")] = 3,
     seed: Seed = 0,
     rows: Rows = None,
     as_json: AsJson = False,
@@ -113,7 +113,7 @@ def learning_curve(
     model: Model = "gbt",
     members: Members = 2,
     epochs: Epochs = EPOCHS,
-    repeats: Annotated[int, typer.Option(min=2)] = 3,
+    repeats: Annotated[int, typer.Option(min=2, help="Trainings at each number of records.")] = 3,
     points: Annotated[int, typer.Option(min=3, help="Numbers of records, doubling up to all.")] = 4,
     aim: Annotated[float, typer.Option(min=0, help="Error to reach, in the target's unit.")] = 0.02,
     to: Annotated[Path | None, typer.Option(help="Draw it into this HTML file, which opens offline.")] = None,
@@ -172,7 +172,7 @@ def tune(
     target: Column,
     model: Model = "moments",
     search: Annotated[str, typer.Option(help="grid, random or nas.")] = "nas",
-    trials: Annotated[int, typer.Option(min=1)] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Trainings in all, those done before too.")] = 20,
     epochs: Epochs = 20,
     seed: Seed = 0,
     rows: Rows = None,

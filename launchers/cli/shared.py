@@ -47,6 +47,7 @@ def _place() -> str:
 
 
 def chosen_records(database: Database, campaign: str, *, every: bool) -> list[StructureRecord]:
+    """Discoveries of a campaign in a database; ``every``: all that was validated."""
     if every:
         return database.records.find(campaign, status="validated")
     return database.records.find(campaign, verdict__discovery=True)
@@ -59,6 +60,10 @@ def packed_forces(database: Database, records: Sequence[StructureRecord]) -> dic
 
 
 def report_of(database: Database, campaign: str, to: Path) -> Path:
+    """Write the report of a campaign in a database into the file ``to``.
+
+    Raises ConfigError where there is no such campaign, or ``to`` is a folder.
+    """
     from niobe.config.spec import CampaignSpec
     from niobe.launchers.pages.report import write_report
 

@@ -32,7 +32,7 @@ def write_report(
     """Write the report of a campaign, its scripts included, whole or not at all.
 
     path: where the file goes. spec: the campaign. records: structure records. rounds: all rounds, in order.
-    hulls: one per round.
+    hulls: one per round. phonons: of the records that have them.
     """
     shown = _worth_showing(records)
     page = render(

@@ -48,7 +48,7 @@ class View:
 
 
 def log_ei(view: View) -> FloatArray:
-    """Log expected improvement (Ament et al., NeurIPS 2023) plus log feasibility."""
+    """Log expected improvement (Ament et al., NeurIPS 2023) plus log feasibility. Shape (n,)."""
     from botorch.acquisition import LogExpectedImprovement
 
     function = LogExpectedImprovement(_table(view.mean[:, None], view.std[:, None]), best_f=view.best)
@@ -56,7 +56,10 @@ def log_ei(view: View) -> FloatArray:
 
 
 def log_nei(view: View) -> FloatArray:
-    """Log noisy expected improvement over what was found (qLogNEI, same source) plus log feasibility."""
+    """Log noisy expected improvement over what was found (qLogNEI, same source) plus log feasibility.
+
+    Shape (n,).
+    """
     from botorch.acquisition import qLogNoisyExpectedImprovement
 
     mean, std, baseline = _with_observed(view, columns=1)
@@ -75,7 +78,7 @@ def log_nehvi(view: View) -> FloatArray:
     """Log noisy expected hypervolume improvement over (−e_above_hull, P(dynamically stable), novelty).
 
     Daulton et al., NeurIPS 2021; log form by Ament et al., NeurIPS 2023. The reference point is 0.5 eV/atom
-    above the hull, probability 0, novelty 0.
+    above the hull, probability 0, novelty 0. Shape (n,).
     """
     from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 
@@ -93,32 +96,35 @@ def log_nehvi(view: View) -> FloatArray:
 
 
 def ucb(view: View) -> FloatArray:
-    """Upper confidence bound, two standard deviations."""
+    """Upper confidence bound, two standard deviations: eV/atom, shape (n,)."""
     return view.mean + _UCB_BETA * view.std
 
 
 def greedy(view: View) -> FloatArray:
-    """The mean alone."""
+    """The mean alone: eV/atom, shape (n,)."""
     return view.mean
 
 
 def max_uncertainty(view: View) -> FloatArray:
-    """The standard deviation alone."""
+    """The standard deviation alone: eV/atom, shape (n,)."""
     return view.std
 
 
 def thompson(view: View) -> FloatArray:
-    """One draw from each candidate's posterior."""
+    """One draw from each candidate's posterior: eV/atom, shape (n,)."""
     return view.mean + view.std * np.random.default_rng(view.seed).standard_normal(len(view.mean))
 
 
 def p_target(view: View) -> FloatArray:
-    """Log probability of being a target, plus log feasibility, less for what resembles a chosen one."""
+    """Log probability of being a target, plus log feasibility, less for what resembles a chosen one.
+
+    Shape (n,).
+    """
     return np.log(np.maximum(view.p_target, _LEAST) * view.feasible * view.fresh)
 
 
 def p_hull(view: View) -> FloatArray:
-    """As p_target, but what is not dynamically stable is wanted as much."""
+    """As p_target, but what is not dynamically stable is wanted as much. Shape (n,)."""
     return np.log(np.maximum(view.p_target * view.succeeds, _LEAST) * view.fresh)
 
 

@@ -58,7 +58,7 @@ class EnsemblePosterior:
 
     @classmethod
     def of(cls, mean: FloatArray, std: FloatArray, features: FloatArray) -> EnsemblePosterior:
-        """Nothing is taken as known yet."""
+        """Nothing is taken as known yet. mean, std: eV/atom, (n,). features: (n, d)."""
         nothing = np.empty((0, features.shape[1]))
         return cls(mean, std, features, std, nothing, np.empty((len(mean), 0)))
 
@@ -67,7 +67,10 @@ class EnsemblePosterior:
         return self.given_at(self.features[index])
 
     def given_at(self, features: FloatArray) -> EnsemblePosterior:
-        """See Posterior. The variance left is that of a Gaussian process with a nugget of 0.002."""
+        """See Posterior. The variance left is that of a Gaussian process with a nugget of 0.002.
+
+        features: (d,).
+        """
         known = np.vstack([self.known, features])
         related = np.column_stack([self.related, _correlation(self.features, features)])
         among = np.array([_correlation(known, row) for row in known]) + _NUGGET * np.eye(len(known))
@@ -147,7 +150,7 @@ class GaussianProcess:
         return self.given_at(self.features[index])
 
     def given_at(self, features: FloatArray) -> GaussianProcess:
-        """See Posterior."""
+        """See Posterior. features: (d,)."""
         import torch
 
         row = torch.from_numpy(features)[None, :]

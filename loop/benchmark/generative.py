@@ -51,7 +51,11 @@ class Run(BaseModel):
 
     @classmethod
     def of(cls, setting: str, seed: int, records: Sequence[StructureRecord], seconds: float | None) -> Run:
-        """The run that a campaign's records tell."""
+        """The run that a campaign's records tell.
+
+        setting: how it was set, as the comparison names it. seed: of the campaign. seconds: it took,
+        where known.
+        """
         done = [record for record in records if record.status in {Status.VALIDATED, Status.FAILED}]
         called = sorted(
             (record for record in done if record.round > 0),

@@ -33,7 +33,7 @@ def discovery_curve(hits: Sequence[bool] | NDArray[np.bool_]) -> FloatArray:
 
 
 def calls_to(curve: FloatArray, level: float) -> float:
-    """The first t at which D(t) reaches ``level``; infinite where it never does."""
+    """The first t at which D(t), shape (calls,), reaches ``level``; infinite where it never does."""
     reached = np.flatnonzero(curve >= level - 1e-9)
     return float(reached[0] + 1) if len(reached) else float("inf")
 
@@ -61,7 +61,7 @@ def enhancement_factor(curve: FloatArray, baseline: FloatArray, calls: int) -> f
 
 
 def area_under_curve(curve: FloatArray) -> float:
-    """Mean of D(t) over that of a search whose every call is a hit: 1 is perfect."""
+    """Mean of D(t), shape (calls,), over that of a search whose every call is a hit: 1 is perfect."""
     return float(curve.sum() / np.arange(1, len(curve) + 1).sum())
 
 

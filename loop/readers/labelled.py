@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def labelled_structures(path: Path, column: str) -> tuple[list[Structure], NDArray[np.float64]]:
-    """Structures and labels of a CSV or parquet file, each row whole.
+    """Structures and labels, shape (n,), of a CSV or parquet file, each row whole.
 
     Raises ConfigError, naming file and row, for a row that is no structure or has no finite label: a label
     that is missing is for the user to drop, not for a model to skip.

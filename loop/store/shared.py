@@ -46,7 +46,7 @@ def failed_elsewhere(database: Database, spec: CampaignSpec) -> dict[str, str]:
 def prerelaxed_before(database: Database, potential: str, contents: Sequence[str]) -> dict[str, Prerelaxed]:
     """Full answers of a potential for the seeds, of any campaign, of these content hashes.
 
-    database: the campaign database.
+    database: the campaign database. potential: its fingerprint. contents: hashes as in ``fingerprint``.
     """
     query = {
         "fingerprint": {"$in": list(contents)},

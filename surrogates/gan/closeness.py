@@ -47,7 +47,10 @@ def _distances(lattices: FloatArray, apart: FloatArray, itself: BoolArray) -> Fl
 
 
 def fingerprint(crystal: Crystal) -> FloatArray:
-    """Smeared distances of each pair of elements, per atom, in units of (V/n)^(1/3)."""
+    """Smeared distances of each pair of elements, per atom, in units of (V/n)^(1/3).
+
+    Shape (pairs × grid,).
+    """
     symbols, n = np.array(crystal.symbols), len(crystal.symbols)
     unit = (abs(np.linalg.det(crystal.lattice)) / n) ** (1 / 3)
     apart = (crystal.coordinates[:, None] - crystal.coordinates[None, :]).reshape(1, -1, 3)

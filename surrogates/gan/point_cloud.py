@@ -34,7 +34,7 @@ class PointCloud:
     repeats = True
 
     def encode(self, structure: Structure, elements: tuple[str, ...]) -> tuple[IntArray, FloatArray] | None:
-        """See Representation.encode; None for more than MAX_ATOMS atoms."""
+        """See Representation.encode: (length,) and (width,); None for more than MAX_ATOMS atoms."""
         reduced = structure.get_primitive_structure().get_reduced_structure()
         if len(reduced) > MAX_ATOMS:
             return None
@@ -86,11 +86,11 @@ class PointCloud:
         return mask
 
     def free(self, tokens: IntArray) -> FloatArray:
-        """See Representation.free: all but the first atom's place."""
+        """See Representation.free: all but the first atom's place, (n, width)."""
         atoms = np.repeat((tokens != END).astype(float), 6, axis=1)
         atoms[:, :6] = 0.0
         return np.concatenate([np.ones((len(tokens), LATTICE)), atoms], axis=1)
 
     def features(self, tokens: IntArray) -> FloatArray:
-        """See Representation.features: the role of each atom."""
+        """See Representation.features, (n, n_features): the role of each atom."""
         return np.eye(MAX_ROLES + 1)[tokens][:, :, :MAX_ROLES].reshape(len(tokens), -1)

@@ -77,7 +77,10 @@ class Representation(Protocol):
 
 
 def to_circle(coordinates: FloatArray) -> FloatArray:
-    """Cosine and sine of each fractional coordinate, side by side: periodic without a seam."""
+    """Cosine and sine of each fractional coordinate, side by side: periodic without a seam.
+
+    coordinates: (n, 3). Shape of the answer: (6n,).
+    """
     angles = 2 * np.pi * np.asarray(coordinates).reshape(-1)
     return np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(-1)
 

@@ -45,7 +45,7 @@ class SymmetricCrystals:
     repeats = False
 
     def encode(self, structure: Structure, elements: tuple[str, ...]) -> tuple[IntArray, FloatArray] | None:
-        """See Representation.encode; None for more than MAX_ORBITS orbits."""
+        """See Representation.encode: (length,) and (width,); None for more than MAX_ORBITS orbits."""
         crystal = encode(structure, elements)
         return None if crystal is None else to_numbers(crystal)
 
@@ -88,14 +88,17 @@ class SymmetricCrystals:
         return mask
 
     def free(self, tokens: IntArray) -> FloatArray:
-        """See Representation.free."""
+        """See Representation.free: (n, width)."""
         letters, _ = _split(tokens[:, 1:])
         taken = (tokens[:, 1:] != END)[:, :, None]
         sites = np.repeat(_free()[tokens[:, :1], letters] * taken, 2, axis=2)
         return np.concatenate([_free_lattice()[tokens[:, 0]], sites.reshape(len(tokens), -1)], axis=1)
 
     def features(self, tokens: IntArray) -> FloatArray:
-        """See Representation.features: of each orbit its size, freedom, place and role; lattice freedom."""
+        """See Representation.features: of each orbit its size, freedom, place and role; lattice freedom.
+
+        Shape (n, n_features).
+        """
         group, (letters, roles) = tokens[:, :1], _split(tokens[:, 1:])
         taken = (tokens[:, 1:] != END)[:, :, None].astype(float)
         sites = np.concatenate(

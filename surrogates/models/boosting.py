@@ -141,7 +141,7 @@ class BoostedTrees:
         return {name: _predict(name, model, rows, inside, strain) for name, model in self._fitted().items()}
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
-        """The standardised rows."""
+        """The standardised rows, shape (n, d)."""
         return self._known_domain().scaled(self._rows_of(structures))
 
     def _known_domain(self) -> Domain:

@@ -226,7 +226,7 @@ class NeuralSurrogate:
         }
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
-        """The first member's representation, standardised."""
+        """The first member's representation, standardised: shape (n, d)."""
         items = self._recipe.encoder.encode(structures)
         return self._known_domain().scaled(self._embedded(items)[0])
 

@@ -74,7 +74,7 @@ class PriorSurrogate:
         return found
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
-        """The standardised rows."""
+        """The standardised rows, shape (n, d)."""
         return self._correction.features(structures)
 
     def save(self, folder: Path) -> None:

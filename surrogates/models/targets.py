@@ -19,7 +19,7 @@ _RIDGE = 1e-3
 
 
 def checked(structures: Sequence[Structure], targets: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Targets with a known label, as floats. Raises ValueError for what cannot be trained on."""
+    """Targets with a known label, as floats, (n,). Raises ValueError for what cannot be trained on."""
     for name, labels in targets.items():
         if len(labels) != len(structures):
             raise ValueError(f"target {name}: {len(labels)} labels for {len(structures)} structures")
@@ -42,7 +42,7 @@ class Constant:
 
 
 def constant(name: str, labels: FloatArray) -> Constant | None:
-    """The constant answer where labels (NaN unknown) do not suffice to learn from; else None."""
+    """The constant answer where labels of shape (n,), NaN unknown, are too few to learn from; else None."""
     y = labels[~np.isnan(labels)]
     if name in PROBABILITIES:
         lone = len(set(y)) == 1 or len(y) < MIN_LABELS
@@ -74,7 +74,7 @@ class Baseline:
         return cls(np.asarray(fitted.coef_), float(fitted.intercept_), max(float(left.std()), 1e-6))
 
     def reduced(self, rows: FloatArray, labels: FloatArray) -> FloatArray:
-        """Labels as the network sees them."""
+        """Labels (n,) of rows (n, 103) as the network sees them: dimensionless."""
         return np.asarray((labels - rows @ self.weights - self.offset) / self.scale)
 
     def restored(self, rows: FloatArray, answers: FloatArray) -> FloatArray:

@@ -71,4 +71,5 @@ class Cgcnn(nn.Module):
         return nn.functional.softplus(self.hidden(nn.functional.softplus(pooled)))
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Answers to a batch of the encoder, (structures, outputs)."""
         return self.head(self.embed(batch))

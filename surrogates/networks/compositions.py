@@ -37,6 +37,7 @@ class ElemNet(nn.Module):
         return self.hidden(batch["rows"])
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Answers to a batch of the encoder, (structures, outputs)."""
         return self.head(self.embed(batch))
 
 
@@ -62,6 +63,7 @@ class PeriodicTableCNN(nn.Module):
         return self.dense(torch.flatten(self.convolutions(image), 1))
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Answers to a batch of the encoder, (structures, outputs)."""
         return self.head(self.embed(batch))
 
 

@@ -19,6 +19,7 @@ class ShiftedSoftplus(nn.Module):
     """ln(1/2 + e^x / 2), zero at zero."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Each value by itself; shape kept."""
         return nn.functional.softplus(x) - math.log(2.0)
 
 
@@ -67,6 +68,7 @@ class SchNet(nn.Module):
         return mean_by_structure(self.atomwise(atoms), batch)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Answers to a batch of the encoder, (structures, outputs)."""
         return self.head(self.embed(batch))
 
 
@@ -83,6 +85,7 @@ class ExponentialBasis(nn.Module):
         self.sharpness = (2.0 / size * (1.0 - last)) ** -2
 
     def forward(self, distances: Tensor) -> Tensor:
+        """distances: (e,), Å. Shape of the answer: (e, size)."""
         x = (distances / self.cutoff).clamp(max=1.0)
         smooth = 1 - 6 * x**5 + 15 * x**4 - 10 * x**3
         near = torch.exp(-distances)[:, None] - self.centers
@@ -99,6 +102,7 @@ class Residual(nn.Module):
         self.activation = ShiftedSoftplus()
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (n, width), as the answer."""
         return x + self.outer(self.activation(self.inner(self.activation(x))))
 
 
@@ -154,4 +158,5 @@ class PhysNet(nn.Module):
         return mean_by_structure(torch.cat(readings, dim=1), batch)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Answers to a batch of the encoder, (structures, outputs)."""
         return self.head(self.embed(batch))

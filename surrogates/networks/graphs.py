@@ -38,6 +38,7 @@ class GaussianBasis(nn.Module):
         self.width = width if width is not None else (stop - start) / (size - 1)
 
     def forward(self, distances: Tensor) -> Tensor:
+        """distances: (edges,), Å. Shape of the answer: (edges, size)."""
         return torch.exp(-(((distances[:, None] - self.centers) / self.width) ** 2))
 
 

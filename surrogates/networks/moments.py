@@ -119,4 +119,5 @@ class MomentNet(nn.Module):
         return sum_by(weights * atoms, batch["owner"], len(batch["atoms"])) / total
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Answers to a batch of the encoder, (structures, outputs)."""
         return self.head(self.embed(batch))

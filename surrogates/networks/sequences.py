@@ -36,4 +36,5 @@ class WyckoffRNN(nn.Module):
         return self.dense(torch.cat([mean, last], dim=1))
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Answers to a batch of the encoder, (structures, outputs)."""
         return self.head(self.embed(batch))

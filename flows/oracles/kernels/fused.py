@@ -43,6 +43,7 @@ class FusedConvolution(torch.nn.Module):
         self._out_of: torch.Tensor = torch.argsort(_channels_last(plain.convolution.irreps_out))
 
     def forward(self, data: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Features of each atom in place of those before, (atoms, width); see the class wrapped."""
         plain = self.plain
         dst, src = data[plain.key_edge_idx]
         weight = plain.weight_nn(data[plain.key_weight_input])

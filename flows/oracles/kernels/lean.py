@@ -64,6 +64,10 @@ class LeanCHGNet(Calculator):
         properties: list[str] | None = None,
         system_changes: list[str] = all_changes,
     ) -> None:
+        """Energy (eV), forces (eV/Å) and stress (eV/Å³), as ASE asks for them.
+
+        atoms: None for those of the last call. properties, system_changes: as ASE's Calculator has them.
+        """
         super().calculate(atoms, properties, system_changes)
         graph = _graph(self.atoms, *self._cutoffs)
         vectors = torch.tensor(graph.vectors, dtype=torch.float32, requires_grad=True)

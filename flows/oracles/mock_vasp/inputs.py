@@ -97,7 +97,7 @@ def _check_moments(incar: Mapping[str, Any], cell: Cell) -> None:
 
 
 def read_poscar(text: str) -> tuple[Cell, NDArray[np.bool_]]:
-    """Cell and movable coordinates of a POSCAR with a line of element symbols."""
+    """Cell (Å) and movable coordinates, shape (n, 3), of a POSCAR with a line of element symbols."""
     lines = text.splitlines()
     if len(lines) < 8:
         raise RefusedError("POSCAR: ends before the positions")

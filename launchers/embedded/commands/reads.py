@@ -26,7 +26,7 @@ _COUNT_STAGE = {"$group": {"_id": 1, "n": {"$sum": 1}}}
 def whole(given: Document, name: str, default: int = 0) -> int:
     """An option that is a whole number, not negative. Raises CommandError.
 
-    name: its name.
+    given: the command. name: of the option. default: where it is left out.
     """
     value = given.get(name)
     if value is None:

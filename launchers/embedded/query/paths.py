@@ -28,7 +28,8 @@ Path = list[str]
 def candidates(value: Any, path: Path, *, expand: bool = True) -> Iterator[Any]:
     """The values that a condition on ``path`` is tried on; MISSING where an object lacks the field.
 
-    expand: an array at the end of the path gives its elements, then itself; else only itself.
+    value: of the document, or a part of it. expand: an array at the end of the path gives its elements,
+    then itself; else only itself.
     """
     for depth, name in enumerate(path):
         if isinstance(value, list):

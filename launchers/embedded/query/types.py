@@ -70,7 +70,7 @@ def type_test(wanted: Any) -> Callable[[Any], bool]:
 def combined(calculate: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
     """The result of two numbers in the type MongoDB gives it: the wider one, long where int is too small.
 
-    other: another parent.
+    calculate: of two numbers of one type. one, other: int, long, double or decimal.
     Raises CommandError where 64 bits are too few, or for a double with a decimal.
     """
     types = {type_of(one), type_of(other)}

@@ -42,7 +42,7 @@ class Collection(Documents):
     ) -> Iterator[Row]:
         """One page of what matches; a sort holds keys and numbers, and reads the documents again in order.
 
-        skip: documents to pass over. limit: documents at most.
+        filter: as MongoDB takes it. skip: documents to pass over. limit: documents at most.
         """
         if sort == [("$natural", -1)]:
             found = iter(list(self.rows(filter))[::-1])
@@ -61,7 +61,8 @@ class Collection(Documents):
     def hinted(self, filter: Document, sort: Sort, skip: int, limit: int) -> Iterator[Row] | None:
         """One page of a query that the indexes answer alone, or None where they cannot.
 
-        sort: fields and directions, 1 or -1. skip: documents to pass over. limit: documents at most.
+        filter: as MongoDB takes it. sort: fields and directions, 1 or -1. skip: documents to pass over.
+        limit: documents at most.
         """
         seqs = self.index.page(filter, sort, skip, limit)
         return None if seqs is None else self.numbered(seqs)
@@ -117,7 +118,8 @@ class Collection(Documents):
     def ensure_unique(self, name: str, index: Document, document: Document, own: int | None = None) -> None:
         """Raise DuplicateKeyError where another document has one of the entries of a unique index.
 
-        name: its name.
+        name: of the index, as the error says it. index: its specification. document: what is to be stored.
+        own: its number where it is stored already.
         """
         fields = [field for field, _ in index["key"]]
         if not _is_indexed(index, document):

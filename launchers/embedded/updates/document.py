@@ -146,7 +146,7 @@ def _there(document: Any, path: Path) -> Any:
 def set_at(document: Any, path: Path, value: Any) -> None:
     """Set a value, making objects on the way. Raises CommandError where a scalar is in the way.
 
-    path: where the file goes.
+    document: changed in place. path: field names and positions in arrays.
     """
     for depth, name in enumerate(path):
         is_last = depth == len(path) - 1

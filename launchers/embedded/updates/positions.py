@@ -15,7 +15,8 @@ Document = dict[str, Any]
 def resolved(path: Path, document: Document, filter: Document, filters: list[Document]) -> Iterator[Path]:
     """The paths that one path means. Raises CommandError where there is no such place.
 
-    filter: as MongoDB takes it.
+    path: with ``$``, ``$[]`` or ``$[name]`` in it. document: that it leads into. filter: what found the
+    document. filters: the update's arrayFilters.
     """
     place = next((at for at, name in enumerate(path) if name.startswith("$")), None)
     if place is None:

@@ -253,7 +253,7 @@ def _images(point: NDArray[np.float64], group: Group, matrix: NDArray[np.float64
 
 
 def structure(orbits: Sequence[Orbit], matrix: NDArray[np.float64]) -> Structure:
-    """All sites of the cell, without properties."""
+    """All sites of the cell, without properties. matrix: its rows in Å, (3, 3)."""
     from pymatgen.core import Lattice, Structure
 
     species: list[dict[str, float]] = []
