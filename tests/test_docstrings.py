@@ -71,16 +71,17 @@ def has_help(annotation: ast.expr) -> bool:
     return any(keyword.arg == "help" for call in calls for keyword in call.keywords)
 
 
-def test_parameters_are_named() -> None:
-    """An option of a command counts as named where it has a help text: `niobe COMMAND --help` shows that."""
+def functions_of_many_parameters() -> dict[str, list[str]]:
+    """Public functions of three or more parameters, and which of them neither docstring nor help names.
+
+    An option of a command counts as named where it has a help text: `niobe COMMAND --help` shows that.
+    """
     shared = options_with_help()
-    functions = [one for one in public_functions() if len(one.parameters) >= MANY_PARAMETERS]
-    unnamed = {
-        function.where: missing
-        for function in functions
-        if (missing := [one.arg for one in function.parameters if not is_named(one, function, shared)])
+    return {
+        function.where: [one.arg for one in function.parameters if not is_named(one, function, shared)]
+        for function in public_functions()
+        if len(function.parameters) >= MANY_PARAMETERS
     }
-    assert 1 - len(unnamed) / len(functions) >= LEAST, unnamed
 
 
 def is_named(parameter: ast.arg, function: Function, shared: set[str]) -> bool:
@@ -91,11 +92,22 @@ def is_named(parameter: ast.arg, function: Function, shared: set[str]) -> bool:
     return re.search(rf"\b{parameter.arg}\b", function.docstring) is not None
 
 
+def functions_of_arrays() -> dict[str, bool]:
+    """Public functions that take or return arrays, and whether their docstring has a shape or a unit."""
+    return {
+        one.where: bool(SHAPE.search(one.docstring) or UNIT.search(one.docstring))
+        for one in public_functions()
+        if ARRAY.search(one.types)
+    }
+
+
+def test_parameters_are_named() -> None:
+    functions = functions_of_many_parameters()
+    unnamed = {where: missing for where, missing in functions.items() if missing}
+    assert 1 - len(unnamed) / len(functions) >= LEAST, unnamed
+
+
 def test_arrays_have_a_shape_or_a_unit() -> None:
-    functions = [one for one in public_functions() if ARRAY.search(one.types)]
-    unclear = [
-        f"{one.where}: {one.docstring!r}"
-        for one in functions
-        if not SHAPE.search(one.docstring) and not UNIT.search(one.docstring)
-    ]
-    assert 1 - len(unclear) / len(functions) >= LEAST, "\n".join(unclear)
+    functions = functions_of_arrays()
+    unclear = [where for where, is_clear in functions.items() if not is_clear]
+    assert 1 - len(unclear) / len(functions) >= LEAST, unclear

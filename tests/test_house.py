@@ -16,8 +16,7 @@ FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("
 MOST_MODULES, MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_METHODS = 12, 400, 40, 25
 
 LONG_FUNCTIONS = {
-    "launchers/cli/bench.py:generative": "its options are the command's, the body is a call",
-    "launchers/cli/models.py:learning_curve": "its options are the command's, the body is a call",
+    "launchers/cli/bench.py:generative": "its options, documented one by one, are 24 of its lines",
 }
 
 OLD_WORDS = {"tests/test_house.py", "launchers/fireworks/renewal.py"}
@@ -68,32 +67,43 @@ def test_no_module_is_imported_by_what_it_imports() -> None:
         pytest.fail(f"circle: {' → '.join(error.args[1])}")
 
 
-def test_no_folder_is_a_heap() -> None:
+def modules_of_folders() -> dict[str, int]:
     folders = {file.parent for file in FILES}
-    counts = {
+    return {
         str(folder.relative_to(ROOT)): len([f for f in folder.glob("*.py") if f.name != "__init__.py"])
         for folder in folders
     }
-    assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}
 
 
-def test_no_file_is_too_long() -> None:
-    lines = {str(f.relative_to(ROOT)): len(f.read_text(encoding="utf-8").splitlines()) for f in FILES}
-    assert {file: count for file, count in lines.items() if count > MOST_LINES} == {}
+def lines_of_files() -> dict[str, int]:
+    return {str(f.relative_to(ROOT)): len(f.read_text(encoding="utf-8").splitlines()) for f in FILES}
 
 
-def test_no_function_is_too_long() -> None:
-    """Its docstring aside."""
-    long = {}
+def lines_of_functions() -> dict[str, int]:
+    """Their docstrings aside."""
+    lines = {}
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 said = node.body[0] if ast.get_docstring(node) else None
                 about = (said.end_lineno or 0) - said.lineno + 1 if said else 0
                 count = (node.end_lineno or node.lineno) - node.lineno + 1 - about
-                if count > MOST_LINES_OF_A_FUNCTION:
-                    long[f"{file.relative_to(ROOT)}:{node.name}"] = count
-    assert set(long) <= set(LONG_FUNCTIONS), long
+                lines[f"{file.relative_to(ROOT)}:{node.name}:{node.lineno}"] = count
+    return lines
+
+
+def test_no_folder_is_a_heap() -> None:
+    assert {folder: count for folder, count in modules_of_folders().items() if count > MOST_MODULES} == {}
+
+
+def test_no_file_is_too_long() -> None:
+    assert {file: count for file, count in lines_of_files().items() if count > MOST_LINES} == {}
+
+
+def test_no_function_is_too_long() -> None:
+    lines = lines_of_functions()
+    long = {name.rsplit(":", 1)[0] for name, count in lines.items() if count > MOST_LINES_OF_A_FUNCTION}
+    assert long <= set(LONG_FUNCTIONS)
 
 
 def test_no_class_holds_too_much() -> None:

@@ -130,16 +130,9 @@ def learning_curve(
     structures, labels = _labelled(file, target, rows, seed)
     most = len(labels) - len(labels) // 5
     sizes = sorted({most // 2**power for power in range(points)})
+    make = _maker(model, members, epochs)
     with _bad_input():
-        curve = measure(
-            _maker(model, members, epochs),
-            structures,
-            _ENERGY,
-            labels,
-            sizes=sizes,
-            repeats=repeats,
-            seed=seed,
-        )
+        curve = measure(make, structures, _ENERGY, labels, sizes=sizes, repeats=repeats, seed=seed)
         law = power_law(curve, seed=seed)
     if to is not None:
         from niobe.launchers.output.learning_curve import write_curve

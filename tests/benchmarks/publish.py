@@ -29,6 +29,7 @@ PAGES = {
     "fireworks": "FireWorks",
     "sources": "Open databases and files",
     "vasp": "VASP's path",
+    "code": "The code itself",
 }
 """Title of each page, in the order of the summary."""
 
