@@ -25,6 +25,8 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
         potentials["prerelax.potential"] = spec.prerelax.potential
     if spec.phonons.enabled and spec.phonons.oracle is not None:
         potentials["phonons.oracle"] = spec.phonons.oracle
+    for rank, name in enumerate(spec.confirm.oracles if spec.confirm.enabled else ()):
+        potentials[f"confirm.oracles.{rank}"] = name
     for key, potential in potentials.items():
         if unknown := unknown_to(potential, spec.elements):
             yield f"{key}: {potential} does not know {unknown[0]}; chgnet, lj and vasp know all elements"

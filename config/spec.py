@@ -10,6 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from niobe.config.elements import ELEMENTS
+from niobe.config.oracles.claims import (
+    Confirmation,
+    default_confirmation,
+    second_oracles,
+)
 from niobe.config.plugins import GeneratorName, OracleName, SurrogateName
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, PrerelaxPotential, unknown_to
 
@@ -286,6 +291,7 @@ class CampaignSpec(_Part):
     prerelax: Prerelaxation | None = Field(default_factory=_default_prerelaxation)
     acquisition: Acquisition = Acquisition()
     phonons: Phonons = Phonons()
+    confirm: Confirmation = Field(default_factory=default_confirmation)
     hull_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.1
     quorum: Annotated[float, Field(gt=0, le=1)] = 0.8
     asynchronous: bool = False
@@ -298,6 +304,14 @@ class CampaignSpec(_Part):
         """A pre-relaxation that names no potential has the default of the oracle."""
         default = DEFAULT_PRERELAX_POTENTIALS.get(info.data["oracle"].name) if "oracle" in info.data else None
         return {"potential": default} | given if default and isinstance(given, dict) else given
+
+    @field_validator("confirm", mode="before")
+    @classmethod
+    def _default_oracles(cls, given: object, info: ValidationInfo) -> object:
+        """A confirmation that names no oracles has those of the campaign's oracle."""
+        if not isinstance(given, dict) or not {"oracle", "elements"} <= info.data.keys():
+            return given
+        return {"oracles": second_oracles(info.data["oracle"].name, info.data["elements"])} | given
 
     @field_validator("sources")
     @classmethod
@@ -328,6 +342,8 @@ class CampaignSpec(_Part):
             raise ValueError(
                 f"prerelax.potential: {self.oracle.name} is the oracle; what ranks may not judge"
             )
+        if self.oracle.name in self.confirm.oracles:
+            raise ValueError(f"confirm.oracles: {self.oracle.name} is the oracle; allowed: any other")
         if self.asynchronous and self.launcher == "local":
             raise ValueError("asynchronous: needs launcher: fireworks; the local launcher waits for a batch")
         return self

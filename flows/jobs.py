@@ -221,6 +221,28 @@ def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any =
 
 
 @job
+def confirm(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Have the other oracles ``slot``, ``slot + slots``, … relax the finds and what those rest on.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.steps.claims.confirm import confirm_slot as step
+
+    return _run_slot(campaign, number, slot, slots, step)
+
+
+@job
+def weigh_opinions(campaign: Document, number: int, after: Any = None) -> Document:
+    """Store what the other oracles think of the finds.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.steps.claims.confirm import weigh_opinions as step
+
+    return _run_once("weigh_opinions", campaign, number, step)
+
+
+@job
 def close(campaign: Document, number: int, after: Any = None) -> Document:
     """Close the round at its quorum: hull, discoveries, metrics.
 

@@ -13,7 +13,7 @@ from jobflow import Flow, Job, Maker, OnMissing
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows import jobs
-from niobe.flows.stages import Stage, plan, preparation
+from niobe.flows.stages import Stage, conclusion, plan, preparation
 
 
 @dataclass
@@ -30,6 +30,14 @@ class RoundMaker(Maker):
 def prepare(spec: CampaignSpec, number: int) -> Flow:
     """All jobs up to the choice of the batch (round 0: seeds and their pre-relaxation)."""
     return flow_of(spec, number, preparation(plan(spec, number)))
+
+
+def conclude(spec: CampaignSpec, number: int) -> Flow:
+    """All jobs after the phonons of the batch: challenge, other oracles, close.
+
+    spec: the campaign. number: of the round.
+    """
+    return flow_of(spec, number, conclusion(plan(spec, number)))
 
 
 def single(spec: CampaignSpec, number: int, name: str) -> Flow:

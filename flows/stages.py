@@ -4,7 +4,7 @@ submits next, and what a running campaign is said to be doing."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from niobe.config.spec import CampaignSpec
@@ -42,13 +42,21 @@ def plan(spec: CampaignSpec, number: int) -> tuple[Stage, ...]:
     """The stages of round ``number`` (0: seeds), each after those that it needs."""
     before = tuple(_seeding(spec) if number == 0 else _discovery(spec))
     slots = spec.acquisition.batch if number else SEED_SLOTS
-    return (*before, *_validation(slots, before))
+    asked = tuple(_validation(slots, before))
+    return (*before, *asked, *_conclusion(spec, number, asked[-1].name))
 
 
 def preparation(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     """The stages of a plan up to the validation of its batch."""
     first = next(index for index, stage in enumerate(stages) if stage.name == "validate")
     return tuple(stages[:first])
+
+
+def conclusion(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages of a plan after the phonons of its batch."""
+    last = next(index for index, stage in enumerate(stages) if stage.name == "phonons")
+    first, *rest = stages[last + 1 :]
+    return (replace(first, needs=()), *rest)
 
 
 def current(stages: Sequence[Stage], done: Collection[str]) -> Stage | None:
@@ -128,4 +136,13 @@ def _validation(slots: int, before: Sequence[Stage]) -> Iterator[Stage]:
     yield Stage("validate", "validate", (batch,), "oracle", label, slots)
     yield Stage("choose_phonons", "choose_phonons", ("validate",), label=label, lenient=True)
     yield Stage("phonons", "phonons", ("choose_phonons",), "oracle", label, slots)
-    yield Stage("close", "close", ("phonons",), label=label, lenient=True)
+
+
+def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]:
+    """Ask other oracles about the finds, then close. Round 0 has none."""
+    if number and spec.confirm.enabled and spec.confirm.oracles:
+        label, slots = "asking other oracles about finds", len(spec.confirm.oracles)
+        yield Stage("confirm", "confirm", (before,), "oracle", label, slots, lenient=True)
+        before = "weigh_opinions"
+        yield Stage(before, "weigh_opinions", ("confirm",), label=label, lenient=True)
+    yield Stage("close", "close", (before,), label="closing", lenient=True)

@@ -22,6 +22,7 @@ def make_oracle(spec: OracleSpec) -> Oracle:
 def check_machine(spec: CampaignSpec) -> None:
     """Raises ConfigError where this machine cannot ask the campaign's oracles (VASP command, POTCARs)."""
     names = {spec.oracle.name} | ({spec.phonon_oracle.name} if spec.phonons.enabled else set())
+    names |= set(spec.confirm.oracles) if spec.confirm.enabled else set()
     for name in sorted(names):
         check = getattr(load(ORACLES, name), "check_machine", None)
         if check is not None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class VaspOracle:
     """Double relaxation and static runs with MPRelaxSet and MPStaticSet (PBE, PBE+U for MP's oxides)."""
 
     spec: OracleSpec
+    is_dft: ClassVar[bool] = True
     _deadline: float = field(default=float("inf"), init=False)
     _version: str = field(default="", init=False)
 

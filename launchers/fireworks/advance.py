@@ -52,7 +52,7 @@ def spec_of(database: Database, campaign: str) -> CampaignSpec:
 
 def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
     """Stages of a round whose time has come, finished ones included, in order."""
-    from niobe.flows.round import one_each, prepare, single
+    from niobe.flows.round import conclude, one_each, prepare, single
 
     number = record.number
     yield "prepare", lambda: [prepare(spec, number)]
@@ -68,7 +68,7 @@ def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterato
         return
     yield f"phonons{again}", lambda: one_each(spec, number, "phonons", record.phonons)
     if not _phonons_wait(database, record):
-        yield f"close{again}", lambda: [single(spec, number, "close")]
+        yield f"close{again}", lambda: [conclude(spec, number)]
 
 
 def _waiting(database: Database, record: RoundRecord) -> list[str]:

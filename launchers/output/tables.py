@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from niobe.config.spec import CampaignSpec
+from niobe.loop.documents.claims import Agreement, Opinion
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, HullRecord, RoundRecord
 from niobe.loop.store.database import Database
@@ -47,6 +48,7 @@ def round_row(record: RoundRecord) -> Row:
         "dynamically stable": m.dynamically_stable,
         "discoveries": m.discoveries,
         "displaced": m.displaced,
+        "other oracles": {a.oracle: agreement_text(a) for a in m.agreements},
         "hit rate": m.hit_rate,
         "control": m.control_hit_rate,
         "MAE eV/atom": m.mae,
@@ -167,7 +169,39 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
             )
             for p in verdict.products
         ]
-    return rows
+    return rows + [_opinion_row(opinion) for opinion in record.opinions]
+
+
+def _opinion_row(opinion: Opinion) -> Row:
+    """What another oracle thinks of a find."""
+    if opinion.e_above_hull is None:
+        return _row(f"opinion of {opinion.oracle}", "none", opinion.reason)
+    said = "agrees" if opinion.agrees else "disagrees"
+    height = f"{opinion.e_above_hull:.3f} eV/atom above its own hull"
+    return _row(
+        f"opinion of {opinion.oracle}", said, f"{height}; {opinion.above_products:.3f} above products"
+    )
+
+
+def agreement_text(agreement: Agreement) -> str:
+    """How another oracle sees the finds of a campaign, in words."""
+    order = "" if agreement.tau is None else f", Kendall's τ {agreement.tau:.2f}"
+    apart = "" if agreement.difference is None else f", {agreement.difference:+.3f} eV/atom"
+    return f"{agreement.agreeing} of {agreement.asked}{order}{apart}"
+
+
+def agreement_rows(rounds: Sequence[RoundRecord]) -> list[Row]:
+    """How other oracles see the finds as of the newest closed round, one row an oracle."""
+    closed = [record for record in rounds if record.closed]
+    return [
+        {
+            "oracle": found.oracle,
+            "agrees": f"{found.agreeing} of {found.asked}",
+            "Kendall's τ": None if found.tau is None else round(found.tau, 2),
+            "median difference (eV/atom)": None if found.difference is None else round(found.difference, 3),
+        }
+        for found in (closed[-1].metrics.agreements if closed else [])
+    ]
 
 
 def hull_sources(hull: HullRecord) -> list[Row]:

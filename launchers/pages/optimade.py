@@ -79,6 +79,24 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
         None,
         "Dynamical verdict: stable, unstable or undecided.",
     ),
+    "opinions_agreeing": (
+        "verdict.opinions_agreeing",
+        "integer",
+        None,
+        "How many oracles besides the campaign's agree, each on a hull of its own.",
+    ),
+    "opinions_asked": (
+        "verdict.opinions_asked",
+        "integer",
+        None,
+        "How many oracles besides the campaign's were asked.",
+    ),
+    "opinions_spread": (
+        "verdict.spread",
+        "float",
+        "eV",
+        "Between the highest and the lowest height above its products by all oracles asked, per atom.",
+    ),
     "discovery": (
         "verdict.discovery",
         "boolean",

@@ -8,7 +8,7 @@ from typing import Any
 
 from niobe.config.atomic import write_whole
 from niobe.config.spec import CampaignSpec
-from niobe.launchers.output.tables import hull_sources, hull_systems, rediscovery_rows
+from niobe.launchers.output.tables import agreement_rows, hull_sources, hull_systems, rediscovery_rows
 from niobe.launchers.pages import hull_plots, plots
 from niobe.launchers.pages.rendering import asset, render
 from niobe.launchers.pages.scenes import structure_scene
@@ -43,6 +43,7 @@ def write_report(
         spec=spec,
         oracle=next((r.validation.oracle for r in records if r.validation), spec.oracle.name),
         acceleration=acceleration_line(records),
+        agreements=agreement_rows(rounds),
         figures=_figures(records, rounds),
         sources=hull_sources(hulls[-1]) if hulls else [],
         systems=hull_systems(hulls[-1]) if hulls else [],

@@ -10,7 +10,9 @@ import numpy as np
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.campaign.acceleration import hit_ratio
+from niobe.loop.campaign.confirming import agreements, spread
 from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.claims import k_of_n
 from niobe.loop.documents.records import ON_HULL, Failure, Product, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord, SearchedSystem
 from niobe.loop.documents.structures import relaxed_structure
@@ -50,7 +52,7 @@ def close_round(
     hull.noise = _noise(hull, verdicts)
     for entry, record in zip(hull.entries, validated, strict=False):
         if entry.e_above_hull <= spec.hull_tolerance and record.nelements > 1:
-            verdicts[record.id] = _against_products(hull, record.id, verdicts[record.id], asked)
+            verdicts[record.id] = _against_products(hull, record, verdicts[record.id], asked)
     return hull, verdicts
 
 
@@ -62,9 +64,14 @@ def _noise(hull: HullRecord, verdicts: Mapping[str, Verdict]) -> float | None:
     return float(np.median(apart)) if len(apart) >= _LEAST_PAIRS else None
 
 
-def _against_products(hull: HullRecord, record_id: str, verdict: Verdict, asked: Counter[str]) -> Verdict:
-    """The verdict of a claim with what it competes with; its error is that of a difference of energies."""
-    found, above = competitors(hull, record_id)
+def _against_products(
+    hull: HullRecord, record: StructureRecord, verdict: Verdict, asked: Counter[str]
+) -> Verdict:
+    """The verdict of a claim with what it competes with, and with what other oracles think of that.
+
+    Its error is that of a difference of energies.
+    """
+    found, above = competitors(hull, record.id)
     error = hull.noise and hull.noise * math.sqrt(1 + sum(share**2 for _, share in found))
     products = [
         Product(
@@ -76,7 +83,12 @@ def _against_products(hull: HullRecord, record_id: str, verdict: Verdict, asked:
         )
         for entry, share in found
     ]
-    return verdict.model_copy(update={"products": products, "above_products": above, "error": error})
+    judged = verdict.model_copy(update={"products": products, "above_products": above, "error": error})
+    agreeing, others = k_of_n(record.opinions)
+    apart = spread(judged, record.opinions)
+    return judged.model_copy(
+        update={"opinions_agreeing": agreeing, "opinions_asked": others, "spread": apart}
+    )
 
 
 def searched_systems(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[SearchedSystem]:
@@ -216,6 +228,8 @@ def round_metrics(
         diversity=round_record.metrics.diversity,
         seconds=round_record.steps,
         best_e_above_hull=min(above, default=None),
+        agreements=agreements([r for r in records if r.verdict and r.verdict.discovery]),
+        confirm_seconds=round_record.metrics.confirm_seconds,
     )
 
 

@@ -52,11 +52,11 @@ class Challenge(_Part):
 class Opinion(_Part):
     """What another oracle says of a find, on a hull of its own. Never mixed into the campaign's.
 
-    oracle: its name. fingerprint: of what answered. e_above_hull: eV/atom above the hull that its own answers
-    for the elements, what the find would fall into and the find make together; None where it has no answer.
-    above_products: eV/atom above what it would fall into, below 0 where it is stable. agrees: whether that
-    lies within what the campaign asks for. is_dft: a program that solves for electrons, no potential.
-    reason: why it has no answer. seconds: that its answers for this find took.
+    oracle: its name. fingerprint: of what answered. e_above_hull: eV/atom above the hull that its answers for
+    the elements, the campaign's finds and what those would fall into make together; None where it has no
+    answer. above_products: eV/atom above what the find would fall into there, below 0 where it is stable.
+    agrees: whether e_above_hull lies within what the campaign asks for. is_dft: a program that solves for
+    electrons, no potential. reason: why it has no answer. seconds: that its answer for the find took.
     """
 
     oracle: str
@@ -67,6 +67,21 @@ class Opinion(_Part):
     is_dft: bool = False
     reason: str = ""
     seconds: float = 0.0
+
+
+class Agreement(_Part):
+    """How an oracle sees a campaign's finds: ``agreeing`` of ``asked``.
+
+    tau: Kendall's, between its order of them and the campaign's oracle's, by how far each lies above what it
+    would fall into; None for fewer than three. difference: median of that height, its own less the
+    campaign's, eV/atom.
+    """
+
+    oracle: str
+    agreeing: int
+    asked: int
+    tau: float | None = None
+    difference: float | None = None
 
 
 def k_of_n(opinions: list[Opinion]) -> tuple[int, int]:

@@ -176,6 +176,8 @@ class Verdict(_Part):
     """Set when a round closes. products: of a claim (within ``hull_tolerance``), what it competes with, and
     above_products how far it lies above that mixture, eV/atom; below 0 where it is stable. error: standard
     deviation of the numbers of a claim, as far as the oracle repeats itself, eV/atom.
+    opinions_agreeing of opinions_asked: of other oracles; spread: between the highest and the lowest
+    above_products of all oracles, eV/atom.
     ``found`` is on the hull of the record's own round, ``now`` on the newest."""
 
     formation_energy_per_atom: float
@@ -186,6 +188,9 @@ class Verdict(_Part):
     above_products: float | None = None
     duplicate_of: str | None = None
     error: float | None = None
+    opinions_agreeing: int = 0
+    opinions_asked: int = 0
+    spread: float | None = None
     discovery: bool = False
     discovery_round: int | None = None
     displaced_round: int | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from niobe.loop.documents.claims import Agreement
 from niobe.loop.documents.records import ON_HULL
 
 
@@ -39,6 +40,7 @@ class RoundMetrics(_Part):
 
     stable: on the hull when found; metastable: above it, within ``hull_tolerance``. discoveries are either.
     miscalibration: area between expected and observed coverage of all central intervals, 0 to 0.5.
+    agreements: other oracles' with the campaign's finds. confirm_seconds: what all their answers took so far.
     """
 
     generated: int = 0
@@ -62,6 +64,8 @@ class RoundMetrics(_Part):
     diversity: Diversity | None = None
     seconds: dict[str, float] = {}
     best_e_above_hull: float | None = None
+    agreements: list[Agreement] = []
+    confirm_seconds: float = 0.0
 
 
 class RoundState(StrEnum):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
 from niobe.config.settings import Settings
+from niobe.loop.store.collections.answers import Answers
 from niobe.loop.store.collections.campaigns import Campaigns
 from niobe.loop.store.collections.documents import Documents
 from niobe.loop.store.collections.entries import Entries
@@ -44,6 +45,7 @@ class Database:
         self.rounds = Rounds(mongo["rounds"])
         self.hulls = Hulls(mongo["hulls"])
         self.phonons = Phonons(mongo["phonons"])
+        self.answers = Answers(mongo["answers"])
         self.documents = Documents(mongo)
 
     @classmethod

@@ -50,6 +50,8 @@ def _plain_value(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, dict):
         return plain(value)
+    if isinstance(value, list):
+        return [_plain_value(part) for part in value]
     return str(value) if isinstance(value, Status) else value
 
 

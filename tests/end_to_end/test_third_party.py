@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ NIOBE = [sys.executable, "-P", "-c", "from niobe.launchers.cli import main; main
 ENTRY_POINTS = """\
 [niobe.oracles]
 acme-packing = acme_niobe:Packing
+acme-doubtful = acme_niobe:Doubtful
 
 [niobe.generators]
 acme-random = acme_niobe:generator
@@ -36,6 +38,7 @@ acquisition: {batch: 3}
 limits: {max_atoms: 4}
 budget: {rounds: 1, validations: 3}
 phonons: {enabled: false}
+confirm: {oracles: [acme-doubtful, emt], share: 1.0}
 """
 
 
@@ -71,8 +74,19 @@ def test_a_campaign_runs_with_what_another_package_registers(place: Path) -> Non
         found = json.loads(niobe(place, "best", "-n", "50", "--json", site=site).stdout)
         assert "acme-random" in {row["from"] for row in found}
         assert "acme packing 1" in niobe(place, "show", found[0]["id"], site=site).stdout
+        said = opinions(place, site)
+        assert {opinion["oracle"] for opinion in said} == {"acme-doubtful", "emt"}
+        assert not any(opinion["agrees"] for opinion in said if opinion["oracle"] == "acme-doubtful")
+        assert "disagrees" in niobe(place, "show", found[0]["id"], site=site).stdout
     finally:
         stop_server(place / "home" / "db")
+
+
+def opinions(place: Path, site: Path) -> list[dict[str, Any]]:
+    """Of all finds, as a file of the campaign has them."""
+    assert niobe(place, "export", "json", "finds.json", site=site).returncode == 0
+    found = json.loads((place / "finds.json").read_text())
+    return [opinion for record in found for opinion in record["opinions"]]
 
 
 def test_what_is_not_installed_is_one_line(place: Path) -> None:

@@ -39,10 +39,26 @@ class Packing:
     def within(self, seconds: float) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    @property
+    def mixing(self) -> float:
+        """What mixing gains, eV/atom."""
+        return 0.1
+
     def _answer(self, structure: Structure) -> Answer:
         mixed = len(structure.composition) - 1
-        energy = -0.1 * mixed * len(structure) + 0.001 * structure.volume
+        energy = -self.mixing * mixed * len(structure) + 0.001 * structure.volume
         return Answer(structure, energy, np.zeros((len(structure), 3)), steps=1)
+
+
+@dataclass(frozen=True)
+class Doubtful(Packing):
+    """Elements that mix lose by it: no alloy lies near its hull."""
+
+    fingerprint: str = "acme doubtful 1"
+
+    @property
+    def mixing(self) -> float:
+        return -0.5
 
 
 class Shifted:

@@ -1,0 +1,60 @@
+"""What a campaign file says of its finds: whose opinion is asked besides the oracle's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from niobe.config.plugins import OracleName
+from niobe.config.potentials import unknown_to
+
+UNIVERSAL = ("7net-l3i5", "chgnet", "7net-0")
+"""Potentials of Niobe's own that know nearly every element and run without a network, best first."""
+_SECOND = 2
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Confirmation(_Part):
+    """Which other oracles are asked about finds, each on a hull of its own.
+
+    oracles: by name; none of them the campaign's. most: finds of the campaign, nearest the hull first.
+    agree: eV/atom above its own hull up to which an oracle agrees; ``hull_tolerance`` where it is left out.
+    share: of the seconds that the campaign took for all else, after which no further find is asked about.
+    """
+
+    enabled: bool = True
+    oracles: tuple[OracleName, ...] = ()
+    most: Annotated[int, Field(ge=1)] = 10
+    agree: Annotated[float, Field(ge=0, le=1)] | None = None
+    share: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+    @field_validator("oracles")
+    @classmethod
+    def _named_once(cls, oracles: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(oracles)) != len(oracles):
+            raise ValueError("names an oracle twice")
+        return oracles
+
+
+def second_oracles(oracle: str, elements: Iterable[str]) -> tuple[str, ...]:
+    """Who is asked besides ``oracle``, a name, unless the file says: two other universal potentials.
+
+    elements: symbols, all of which they have to know.
+
+    Nobody where the oracle is none itself: a toy's finds are not worth it, and how long a program may be
+    asked is its user's to say.
+    """
+    symbols = list(elements)
+    others = tuple(name for name in UNIVERSAL if name != oracle and not unknown_to(name, symbols))
+    return others[:_SECOND] if oracle in UNIVERSAL else ()
+
+
+def default_confirmation(before: dict[str, Any]) -> Confirmation:
+    """Of the fields of a campaign that are validated before."""
+    known = {"oracle", "elements"} <= before.keys()
+    return Confirmation(oracles=second_oracles(before["oracle"].name, before["elements"]) if known else ())

@@ -1,0 +1,59 @@
+"""The finds of a round before it closes, and what the campaign spent on all else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.known import competitors_elsewhere
+from niobe.loop.campaign import closing
+from niobe.loop.campaign.policy import oracle_seconds
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.store.database import Database
+
+Known = dict[str, StructureRecord]
+
+
+def found_so_far(database: Database, spec: CampaignSpec, number: int) -> tuple[list[StructureRecord], Known]:
+    """What would be a discovery if round ``number`` closed now, and all that is validated, by id.
+
+    Finds come with that verdict, nearest the hull first.
+
+    database: the campaign database. spec: the campaign.
+    """
+    records, elsewhere = database.records.find(spec.id), competitors_elsewhere(database, spec)
+    return judged(spec, number, records, elsewhere)
+
+
+def judged(
+    spec: CampaignSpec,
+    number: int,
+    records: Sequence[StructureRecord],
+    elsewhere: Sequence[StructureRecord],
+) -> tuple[list[StructureRecord], Known]:
+    """The same from records at hand. records: of the campaign; elsewhere: what else competes.
+
+    spec: the campaign. number: of the round.
+    """
+    _, verdicts = closing.close_round(spec, number, records, elsewhere)
+    finds = [
+        record.model_copy(update={"verdict": verdicts[record.id]})
+        for record in records
+        if record.id in verdicts and verdicts[record.id].discovery
+    ]
+    known = {record.id: record for record in [*records, *elsewhere] if record.validation is not None}
+    return sorted(finds, key=_height), known
+
+
+def _height(find: StructureRecord) -> tuple[float, str]:
+    above = find.verdict.above_products if find.verdict else None
+    return (0.0 if above is None else above, find.id)
+
+
+def spent_on_all_else(database: Database, spec: CampaignSpec) -> float:
+    """Seconds of the oracle and of the steps that learn, draw and choose; pre-relaxation is not timed.
+
+    database: the campaign database. spec: the campaign.
+    """
+    steps = sum(sum(record.steps.values()) for record in database.rounds.find(spec.id))
+    return steps + oracle_seconds(database.records.find(spec.id))

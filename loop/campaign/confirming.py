@@ -1,0 +1,144 @@
+"""What other oracles think of a campaign's finds, each on a hull of its own. Pure: records in, opinions
+out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from niobe.loop.documents.answers import SecondAnswer
+from niobe.loop.documents.claims import Agreement, Opinion
+from niobe.loop.documents.records import StructureRecord, Verdict
+from niobe.loop.stability.hull import build_hull, competitors
+
+_LEAST_RANKED = 3
+
+
+def rests_on(find: StructureRecord, known: Mapping[str, StructureRecord]) -> list[StructureRecord]:
+    """What an oracle has to answer for before it has an opinion of a find, the find first.
+
+    What it would fall into, and the lowest crystal of each of its elements. known: validated records by id,
+    the elements among them.
+    """
+    products = [product.record_id for product in find.verdict.products] if find.verdict else []
+    elements = [_lowest(symbol, known) for symbol in find.chemsys.split("-")]
+    needed = [find, *(known.get(name) for name in products), *elements]
+    return list({record.id: record for record in needed if record is not None}.values())
+
+
+def _lowest(symbol: str, known: Mapping[str, StructureRecord]) -> StructureRecord | None:
+    of_it = [record for record in known.values() if record.chemsys == symbol]
+    found = [(record.validation.energy_per_atom, record.id) for record in of_it if record.validation]
+    return known[min(found)[1]] if found else None
+
+
+@dataclass(frozen=True)
+class SecondOracle:
+    """Who is asked besides the campaign's oracle.
+
+    agree: eV/atom above its own hull up to which it agrees. is_dft: it solves for electrons.
+    """
+
+    name: str
+    fingerprint: str
+    agree: float
+    is_dft: bool = False
+
+
+def opinions(
+    oracle: SecondOracle,
+    finds: Sequence[StructureRecord],
+    known: Mapping[str, StructureRecord],
+    answers: Mapping[str, SecondAnswer],
+) -> dict[str, Opinion]:
+    """What one oracle thinks of each find that it was asked about, by the find's id.
+
+    known: validated records by id. answers: the oracle's, by the id of the record.
+    """
+    asked = [find for find in finds if all(r.id in answers for r in rests_on(find, known))]
+    answered = {
+        record.id: record.model_copy(update={"validation": answers[record.id].validation})
+        for find in asked
+        for record in rests_on(find, known)
+        if answers[record.id].validation is not None
+    }
+    found = {}
+    for find in asked:
+        own = answers[find.id]
+        said = Opinion(
+            oracle=oracle.name,
+            fingerprint=own.validation.oracle if own.validation else oracle.fingerprint,
+            is_dft=oracle.is_dft,
+            seconds=own.seconds,
+        )
+        needed = rests_on(find, known)
+        missing = [f"{r.formula}: {_cause(answers[r.id])}" for r in needed if r.id not in answered]
+        update = {"reason": "; ".join(missing)} if missing else _heights(find, answered, oracle.agree)
+        found[find.id] = said.model_copy(update=update)
+    return found
+
+
+def _heights(
+    find: StructureRecord, answered: Mapping[str, StructureRecord], agree: float
+) -> dict[str, float | bool]:
+    """How high a find lies on the hull of all that an oracle answered for in its system."""
+    elements = find.chemsys.split("-")
+    within = [record for record in answered.values() if set(record.chemsys.split("-")) <= set(elements)]
+    hull = build_hull(find.campaign, 0, elements, within)
+    height = next(entry.e_above_hull for entry in hull.entries if entry.record_id == find.id)
+    return {
+        "e_above_hull": height,
+        "above_products": competitors(hull, find.id)[1],
+        "agrees": height <= agree,
+    }
+
+
+def _cause(answer: SecondAnswer) -> str:
+    return answer.failure.cause if answer.failure else "no answer"
+
+
+def agreements(finds: Sequence[StructureRecord]) -> list[Agreement]:
+    """How each oracle that has opinions of the finds sees them, in the order in which they are named."""
+    names = dict.fromkeys(opinion.oracle for find in finds for opinion in find.opinions)
+    return [_agreement(name, finds) for name in names]
+
+
+def _agreement(oracle: str, finds: Sequence[StructureRecord]) -> Agreement:
+    said = [(find, opinion) for find in finds for opinion in find.opinions if opinion.oracle == oracle]
+    pairs = [
+        (find.verdict.above_products, opinion.above_products)
+        for find, opinion in said
+        if find.verdict and find.verdict.above_products is not None and opinion.above_products is not None
+    ]
+    own, theirs = np.array(pairs, dtype=float).reshape(-1, 2).T
+    return Agreement(
+        oracle=oracle,
+        agreeing=sum(opinion.agrees for _, opinion in said),
+        asked=len(said),
+        tau=kendall_tau(own.tolist(), theirs.tolist()),
+        difference=float(np.median(theirs - own)) if len(pairs) else None,
+    )
+
+
+def kendall_tau(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Kendall's tau-b between two orders of the same things, -1 to 1.
+
+    None for fewer than three, and where all are equal in one of them.
+    """
+    from scipy.stats import kendalltau
+
+    if len(one) < _LEAST_RANKED or len(set(one)) == 1 or len(set(other)) == 1:
+        return None
+    return float(kendalltau(one, other).statistic)
+
+
+def spread(verdict: Verdict, opinions: Sequence[Opinion]) -> float | None:
+    """How far apart oracles put a claim above what it would fall into, highest less lowest, eV/atom.
+
+    verdict: by the campaign's oracle. opinions: of the others. None where only one of all has an answer.
+    """
+    given = [verdict.above_products, *(opinion.above_products for opinion in opinions)]
+    heights = [height for height in given if height is not None]
+    return max(heights) - min(heights) if len(heights) > 1 else None

@@ -1,0 +1,48 @@
+"""What oracles other than a campaign's answered for its structures; no part of any hull but their own."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydantic import BaseModel, ConfigDict
+
+from niobe.loop.documents.records import Failure, Validation
+
+UNEXPLAINED = "oracle_error"
+"""The cause of a failure that may be the machine's and not the crystal's: it is asked again another time."""
+
+
+class SecondAnswer(BaseModel):
+    """One answer of an oracle that is not the campaign's. ``id`` is a hash of who was asked and of what.
+
+    campaign: for which it was asked first. content: hash of the structure that it relaxed.
+    One of validation and failure is there; the validation's phonons are never run.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    campaign: str
+    content: str
+    validation: Validation | None = None
+    failure: Failure | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether the oracle would say the same again."""
+        return self.failure is None or self.failure.cause != UNEXPLAINED
+
+    @property
+    def seconds(self) -> float:
+        """What it took, s."""
+        if self.validation is not None:
+            return sum(self.validation.seconds.values())
+        return self.failure.seconds if self.failure else 0.0
+
+
+def answer_id(fingerprint: str, fmax: float, content: str) -> str:
+    """16 hex digits.
+
+    fingerprint: of the oracle. fmax: to which it relaxes, eV/Å. content: hash of the structure.
+    """
+    return hashlib.sha256(f"{fingerprint}\n{fmax}\n{content}".encode()).hexdigest()[:16]
