@@ -1,4 +1,4 @@
-"""What other oracles answered, by who was asked and of what, once for all campaigns: the collection ``answers``."""
+"""What other oracles answered, once for all campaigns: the collection ``answers``."""
 
 from __future__ import annotations
 

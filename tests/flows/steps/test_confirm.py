@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
@@ -34,7 +35,7 @@ def fcc(symbol: str, a: float) -> Structure:
 
 
 def cu_au() -> Structure:
-    return Structure(Lattice.tetragonal(2.8, 3.7), ["Cu", "Au"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    return Structure(Lattice.tetragonal(2.8, 3.7), ["Cu", "Au"], np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
 
 
 CU, AU = validated(fcc("Cu", 3.6), -3.0), validated(fcc("Au", 4.06), -3.0, index=1)
