@@ -11,6 +11,8 @@ from niobe.loop.documents.records import Choice, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.database import Database
 
+_ANEW = {"choose_phonons", "weigh_opinions"}
+
 
 def ask_again(database: Database, spec: CampaignSpec, ids: Sequence[str] = ()) -> list[StructureRecord]:
     """What failed in the round that is open goes back into its batch; its failures are noted on the round.
@@ -73,10 +75,10 @@ def _why(record: StructureRecord) -> str:
 
 
 def _into_batch(database: Database, round_record: RoundRecord, ids: Sequence[str]) -> None:
-    """Phonons are chosen anew, once these have been validated."""
+    """Phonons, and what comes after them, are chosen anew, once these have been validated."""
     changes = {
         "batch": list(dict.fromkeys([*round_record.batch, *ids])),
         "asked_again": [*round_record.asked_again, *ids],
-        "steps": {step: took for step, took in round_record.steps.items() if step != "choose_phonons"},
+        "steps": {step: took for step, took in round_record.steps.items() if step not in _ANEW},
     }
     database.rounds.update(round_record.campaign, round_record.number, **changes)
