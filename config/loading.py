@@ -82,7 +82,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _once_each())
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such campaign file") from None
+        raise ConfigError(f"{path}: no such campaign file; `niobe new {path}` writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

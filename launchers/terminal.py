@@ -6,6 +6,7 @@ rich reads ``[/x]`` as markup and ``:warning:`` as a picture; a terminal obeys w
 from __future__ import annotations
 
 import functools
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ def shown(text: object) -> str:
         letter if letter == "\n" or letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in str(text)
     )
+
+
+def local_time(moment: str) -> str:
+    """A moment as it is stored (ISO 8601 with its zone) by the clock of this machine, to the minute."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def styled(text: object, style: str) -> Text:

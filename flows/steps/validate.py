@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -249,4 +250,5 @@ def _require_quorum(
 def _store_metrics(database: Database, spec: CampaignSpec, number: int) -> None:
     round_record = database.rounds.get(spec.id, number)
     metrics = round_metrics(spec, round_record, database.records.find(spec.id))
-    database.rounds.update(spec.id, number, metrics=metrics, state=RoundState.CLOSED)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    database.rounds.update(spec.id, number, metrics=metrics, state=RoundState.CLOSED, closed_at=now)

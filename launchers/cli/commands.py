@@ -20,7 +20,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 the campaign failed, 2 bad input, 130 interrupted (run it again to go on).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 

@@ -18,7 +18,7 @@ from niobe.launchers.cli.shared import (
     print_rows,
     report_of,
 )
-from niobe.launchers.terminal import console
+from niobe.launchers.terminal import console, local_time, styled
 
 app = typer.Typer()
 _FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench, phonopy; or bundle: the campaign."
@@ -45,8 +45,10 @@ def rounds(campaign: CampaignId = "", as_json: AsJson = False) -> None:
     rows = [round_row(record) for record in found]
     if as_json:
         print_rows(rows, as_json)
-    else:
-        _print_side_by_side(rows)
+        return
+    for row in rows:
+        row["closed at"] = local_time(row["closed at"]) if row["closed at"] else None
+    _print_side_by_side(rows)
 
 
 def _print_side_by_side(rounds: list[dict[str, Any]]) -> None:
@@ -89,6 +91,21 @@ def hull(campaign: CampaignId = "", as_json: AsJson = False) -> None:
     for newest in found if not as_json else ():
         print_rows(hull_sources(newest), as_json)
         print_rows(hull_systems(newest), as_json)
+
+
+@app.command()
+def watch(campaign: CampaignId = "") -> None:
+    """Follow a campaign that runs elsewhere until it ends; only the database is read."""
+    from niobe.config.spec import CampaignSpec
+    from niobe.launchers.local.progress import watch as follow
+    from niobe.launchers.services import campaign_database
+
+    with campaign_database() as database:
+        name = one_campaign(database, campaign)
+        found = database.campaigns.find_one(name)
+        spec = CampaignSpec.model_validate(found.spec if found else {})
+        said = follow(database, spec, console())
+    console().print("campaign", styled(name, "bold"), said)
 
 
 @app.command()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from niobe.config.errors import ConfigError
 from niobe.launchers.cli.shared import AsJson, CampaignFile, chosen_records, print_rows, report_of
 from niobe.launchers.terminal import console, shown, styled
 
 if TYPE_CHECKING:
     from niobe.config.spec import CampaignSpec
+    from niobe.launchers.new_campaign import Question
     from niobe.loop.store.database import Database
 
 app = typer.Typer()
@@ -46,6 +49,33 @@ def launch(
             with CampaignProgress(database, spec, console()) as progress:
                 reason = run_campaign(database, spec, progress.tick)
         _show_end(database, spec, reason)
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="Where to write it; the elements' name if left out.")] = Path(),
+    elements: Annotated[str | None, typer.Option(help="Elements such as Cu,O.")] = None,
+    oracle: Annotated[str | None, typer.Option(help="What judges: 7net-0, emt, vasp, …")] = None,
+    budget: Annotated[str | None, typer.Option(help="Candidates given to the oracle.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: defaults for the rest.")] = False,
+) -> None:
+    """Write a campaign file with comments, from three answers."""
+    from niobe.launchers.new_campaign import QUESTIONS, ask, write_file
+
+    named = {"elements": elements, "oracle": oracle, "budget": budget}
+    defaults = {question.key: question.default for question in QUESTIONS if yes}
+    given = defaults | {key: value for key, value in named.items() if value is not None}
+    path = write_file(ask(given, _answer, lambda mistake: print(f"niobe: {shown(mistake)}")), file)
+    print(f"wrote {path}: `niobe check {path}` says what it would cost, `niobe launch {path}` runs it")
+
+
+def _answer(question: Question) -> str:
+    """One line from the terminal or a pipe. Raises ConfigError where there is none any more."""
+    try:
+        return input(f"{question.asks} ({question.note}) [{question.default}] ").strip()
+    except EOFError:
+        flags = "--elements, --oracle and --budget, or take the defaults by --yes"
+        raise ConfigError(f"new: no answer to {question.asks!r}; give {flags}") from None
 
 
 @app.command()

@@ -32,7 +32,8 @@ def one_campaign(database: Database, campaign: str) -> str:
             f"campaign: {campaign!r} is not in the database; known: {', '.join(known) or 'none'}"
         )
     if not known:
-        raise ConfigError(f"no campaign in {_place()} yet; `niobe launch FILE` makes one")
+        way = "`niobe new` writes a campaign file, `niobe launch FILE` runs it"
+        raise ConfigError(f"no campaign in {_place()} yet; {way}")
     if len(known) > 1:
         raise ConfigError(f"campaign: there are several; name one with -c: {', '.join(known)}")
     return known[0]

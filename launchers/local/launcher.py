@@ -8,11 +8,12 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import campaign_lock
+from niobe.config.home import campaign_lock, worker_log
 from niobe.config.settings import Settings
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.local.executor import FlowRun, Tick, Workers
 from niobe.launchers.rounds import end_campaign, next_round, note
+from niobe.loop.documents.rounds import CampaignState
 
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
@@ -33,7 +34,9 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: 
     from niobe.flows.round import RoundMaker
 
     with only_one(spec), Workers(Settings().workers) as workers:
-        database.campaigns.update(spec.id, **{"spec.launcher": "local"})
+        database.campaigns.update(
+            spec.id, **{"spec.launcher": "local", "state": CampaignState.RUNNING, "reason": ""}
+        )
         for _ in count() if rounds is None else range(rounds):
             number, reason = next_round(database, spec)
             if reason:
@@ -50,7 +53,7 @@ def _require_closed(database: Database, spec: CampaignSpec, number: int, errors:
     if database.rounds.get(spec.id, number).closed:
         return
     failed = "; ".join(f"{name}: {error}" for name, error in errors.items()) or "no step reported why"
-    raise StepFailedError(f"round {number} could not close: {failed}")
+    raise StepFailedError(f"round {number} could not close: {failed}; details: {worker_log()}")
 
 
 @contextmanager
@@ -66,7 +69,8 @@ def only_one(spec: CampaignSpec) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ConfigError(f"campaign {spec.id!r} is already running on this machine") from None
+        running = f"campaign {spec.id!r} is already running on this machine"
+        raise ConfigError(f"{running}; `niobe watch -c {spec.id}` follows it") from None
     try:
         yield
     finally:

@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
-from niobe.launchers.terminal import shown, styled
+from niobe.launchers.output.hull_text import hull_text
+from niobe.launchers.terminal import local_time, shown, styled
 from niobe.loop.documents.records import Status
-from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.documents.rounds import CampaignState, RoundRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
 _LOOK_EVERY = 1.0
+_ANSWERED = (Status.VALIDATED, Status.FAILED)
 
 
 class CampaignProgress:
-    """A live line for the running round, and a printed line for each closed round and discovery."""
+    """A live line for the running round; as one closes, a line, its discoveries and its hull are printed."""
 
-    def __init__(self, database: Database, spec: CampaignSpec, console: Console) -> None:
+    def __init__(
+        self, database: Database, spec: CampaignSpec, console: Console, *, so_far: bool = False
+    ) -> None:
+        """so_far: show also what closed before."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._database, self._spec, self._console = database, spec, console
@@ -34,8 +39,9 @@ class CampaignProgress:
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("starting", total=spec.budget.validations, state="")
         self._looked = 0.0
-        self._closed = {r.number for r in database.rounds.find(spec.id) if r.closed}
-        self._known = {r.id for r in self._discoveries()}
+        before = [] if so_far else database.rounds.find(spec.id)
+        self._closed = {r.number for r in before if r.closed}
+        self._known = {r.id for r in self._discoveries()} if before else set()
 
     def __enter__(self) -> CampaignProgress:
         self._progress.start()
@@ -61,12 +67,19 @@ class CampaignProgress:
             self._task,
             description=f"round {current.number}",
             completed=done,
-            state=f"{at} · {done} validations · {len(self._known)} discoveries",
+            state=f"{at}{self._of_batch(current)} · {done} validations · {len(self._known)} discoveries",
         )
 
+    def _of_batch(self, current: RoundRecord) -> str:
+        """How many of its batch have an answer, once it is being asked for."""
+        if current.closed or not current.batch:
+            return ""
+        answered = (self._count(status, acquired_round=current.number) for status in _ANSWERED)
+        return f" {sum(answered)} of {len(current.batch)}"
+
     def _finished(self) -> int:
-        seeds = sum(self._count(status, round=0) for status in (Status.VALIDATED, Status.FAILED))
-        return sum(self._count(status) for status in (Status.VALIDATED, Status.FAILED)) - seeds
+        seeds = sum(self._count(status, round=0) for status in _ANSWERED)
+        return sum(self._count(status) for status in _ANSWERED) - seeds
 
     def _count(self, status: Status, **equal: int) -> int:
         return self._database.records.count(self._spec.id, status=status.value, **equal)
@@ -84,9 +97,34 @@ class CampaignProgress:
             self._console.print(round_line(closed))
             for note in closed.notes:
                 self._console.print(styled(f"round {closed.number}", "yellow"), note)
+        self._show_hull()
+
+    def _show_hull(self) -> None:
+        """The newest, as wide as the terminal or cut."""
+        for hull in self._database.hulls.find(self._spec.id)[-1:]:
+            if text := hull_text(hull, self._spec.elements):
+                self._console.print(text, overflow="crop", no_wrap=True, highlight=False)
 
     def _discoveries(self) -> list[Any]:
         return self._database.records.find(self._spec.id, verdict__discovery=True)
+
+
+def watch(database: Database, spec: CampaignSpec, console: Console) -> str:
+    """Show a campaign that another process runs, until it has ended; how it ended, in words.
+
+    What was found so far is shown first.
+
+    database: the campaign database, which is read only. spec: the campaign. console: where it is shown.
+    """
+    with CampaignProgress(database, spec, console, so_far=True) as progress:
+        while True:
+            found = database.campaigns.find_one(spec.id)
+            if found is None:
+                return "is not in the database any more"
+            if found.state is not CampaignState.RUNNING:
+                return f"{found.state}: {found.reason}"
+            progress.tick()
+            time.sleep(_LOOK_EVERY)
 
 
 def doing(current: RoundRecord, spec: CampaignSpec) -> str:
@@ -102,12 +140,14 @@ def doing(current: RoundRecord, spec: CampaignSpec) -> str:
 def round_line(closed: Any) -> str:
     """One line about a closed round."""
     m = closed.metrics
+    at = f"{local_time(closed.closed_at)} " if closed.closed_at else ""
     if closed.number == 0:
-        return f"seeds: {m.validated} validated, {m.failed} failed"
+        return f"{at}seeds: {m.validated} validated, {m.failed} failed"
     best = "–" if m.best_e_above_hull is None else f"{m.best_e_above_hull:.3f} eV/atom"
     return (
-        f"round {closed.number}: {m.generated} generated, {m.duplicates} duplicates, {m.invalid} invalid, "
-        f"{m.validated} validated, {m.failed} failed, {m.discoveries} discoveries, best {best} above hull"
+        f"{at}round {closed.number}: {m.generated} generated, {m.duplicates} duplicates, "
+        f"{m.invalid} invalid, {m.validated} validated, {m.failed} failed, {m.discoveries} discoveries, "
+        f"best {best} above hull"
     )
 
 

@@ -37,6 +37,7 @@ def round_row(record: RoundRecord) -> Row:
     return {
         "round": record.number,
         "state": record.state,
+        "closed at": record.closed_at or None,
         "batch": record.batch_digest,
         "generated": m.generated,
         "duplicates": m.duplicates,

@@ -91,7 +91,8 @@ class RoundRecord(_Part):
     promising: ids of those candidates that the pre-relaxation potential relaxes further in this round.
     phonons: ids of those validated structures whose phonons are run in this round.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
-    again. doing: how far the running step has come, in words.
+    again. doing: how far the running step has come, in words. closed_at: ISO 8601 in UTC; "" until then, and
+    of an older Niobe.
     """
 
     campaign: str
@@ -107,6 +108,7 @@ class RoundRecord(_Part):
     doing: str = ""
     metrics: RoundMetrics = RoundMetrics()
     notes: list[str] = []
+    closed_at: str = ""
 
     @property
     def closed(self) -> bool:

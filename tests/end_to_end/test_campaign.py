@@ -115,11 +115,13 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
     said = niobe(place, "launch", file).stdout
     assert "campaign cu-au ended" in said
     assert "report:" in said
+    assert [f"hull of round {number}: formation energy" in said for number in range(3)] == [True] * 3
     report = next((place / "home" / "results").rglob("report.html")).read_text(encoding="utf-8")
     assert "Plotly" in report
     assert "https://cdn" not in report.split("<script>")[0]
     rounds = json.loads(niobe(place, "rounds", "--json").stdout)
     assert [row["state"] for row in rounds] == ["closed"] * 3
+    assert all(row["closed at"].endswith("+00:00") for row in rounds)
     assert sum(row["validated"] + row["failed"] for row in rounds[1:]) == 8
     table = [line.split() for line in niobe(place, "rounds").stdout.splitlines()]
     assert ["validated", *(str(row["validated"]) for row in rounds)] in table

@@ -33,7 +33,7 @@ class Records:
         """The record of that id. Raises ConfigError where there is none."""
         document = self._collection.find_one({"_id": record})
         if document is None:
-            raise ConfigError(f"structure {record!r} is not in the database")
+            raise ConfigError(f"structure {record!r} is not in the database; `niobe best` lists ids")
         return StructureRecord.model_validate(from_mongo(document))
 
     def find(self, campaign: str, *, limit: int = 0, **equal: Any) -> list[StructureRecord]:
