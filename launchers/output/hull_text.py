@@ -56,8 +56,9 @@ def _picture(hull: HullRecord, elements: Sequence[str]) -> str:
         return row, column
 
     line = sorted({(e.composition.get(last, 0.0), e.formation_energy_per_atom) for e in hull.vertices()})
-    for fraction in np.linspace(0, 1, _WIDTH):
-        put(float(fraction), float(np.interp(fraction, *zip(*line, strict=True))), _LINE)
+    fractions = np.linspace(0, 1, _WIDTH)
+    for fraction, energy in zip(fractions, np.interp(fractions, *np.array(line).T), strict=True):
+        put(float(fraction), float(energy), _LINE)
     for entry in hull.entries:
         if entry.formation_energy_per_atom <= top:
             put(entry.composition.get(last, 0.0), entry.formation_energy_per_atom, _ABOVE)
