@@ -18,8 +18,21 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 
+FIND_FMAX = 0.005
+"""eV/Å: forces on the atoms of a find are below this."""
+KILOBAR = 0.1
+"""GPa."""
+_MOST_STRESS, _MOST_STRESS_OF_FINDS = 0.5, 0.1  # GPa
+
+
+def most_stress(fmax: float) -> float:
+    """Largest stress component (GPa) that a relaxation to ``fmax`` (eV/Å) may leave: 0.1 of a find's, else
+    0.5."""
+    return _MOST_STRESS_OF_FINDS if fmax <= FIND_FMAX else _MOST_STRESS
+
+
 class NotConvergedError(RuntimeError):
-    """The relaxation ended with forces above fmax."""
+    """The relaxation ended with forces above fmax, or with stress."""
 
 
 class CalculationDiedError(RuntimeError):
@@ -39,6 +52,7 @@ class Answer:
     """energy: eV for the cell, uncorrected; forces: eV/Å, shape (n_atoms, 3); steps: ionic steps taken.
 
     parameters: of the DFT run, as pymatgen's entries have them; None for a potential's answer.
+    stress: GPa, shape (3, 3); None where the oracle gives none. Only its size counts, so either sign will do.
     """
 
     structure: Structure
@@ -46,6 +60,7 @@ class Answer:
     forces: NDArray[np.float64]
     steps: int
     parameters: Mapping[str, Any] | None = None
+    stress: NDArray[np.float64] | None = None
 
     @property
     def energy_per_atom(self) -> float:
@@ -55,6 +70,11 @@ class Answer:
     def max_force(self) -> float:
         """Largest force on an atom, eV/Å."""
         return float(np.linalg.norm(self.forces, axis=1).max())
+
+    @property
+    def max_stress(self) -> float | None:
+        """Largest component of the stress, GPa."""
+        return None if self.stress is None else float(np.abs(self.stress).max())
 
 
 class Oracle(Protocol):
@@ -76,6 +96,20 @@ class Oracle(Protocol):
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Stop what runs inside once ``seconds`` of wall time are used."""
+
+
+def residual(answer: Answer, fmax: float) -> str:
+    """What a relaxation to ``fmax`` (eV/Å) left too much of, forces or stress, in words; "" where nothing."""
+    if not answer.max_force <= fmax:
+        return f"largest force {answer.max_force:.3g} eV/Å; fmax {fmax}"
+    stress, most = answer.max_stress, most_stress(fmax)
+    return "" if stress is None or stress <= most else f"stress of {stress:.3g} GPa; at most {most}"
+
+
+def require_converged(answer: Answer, fmax: float) -> None:
+    """Raises NotConvergedError for what ``residual`` names."""
+    if left := residual(answer, fmax):
+        raise NotConvergedError(f"{left}, after {answer.steps} steps")
 
 
 def correction_of(oracle: Oracle, answer: Answer) -> float:

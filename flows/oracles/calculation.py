@@ -19,6 +19,8 @@ from niobe.flows.oracles.base import (
     NotConvergedError,
     Oracle,
     correction_of,
+    require_converged,
+    residual,
 )
 from niobe.flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
 from niobe.loop.crystals.similarity import spacegroup_number
@@ -43,7 +45,8 @@ _CAUSES = {
 }
 MOST_GROWN = 2.0
 """Times its volume: no crystal relaxes this far, and what comes apart does not stop here."""
-_SYMMETRY_COST = 1e-3
+SYMMETRY_COST = 1e-3
+"""eV/atom: a crystal is as symmetric as it can be made at no more."""
 _BOUND = 1.15
 _FINAL = tuple(_CAUSES)
 
@@ -63,18 +66,24 @@ def validate_structure(
 
     spec: the campaign. structure: the crystal. folder: where its files go.
     """
-    return _attempt(spec, oracle, "relax", lambda: _relax(spec, oracle, structure, folder, references or {}))
+    return attempt(spec, oracle, "relax", lambda: _relax(spec, oracle, structure, folder, references or {}))
 
 
 def phonons(
-    spec: CampaignSpec, judge: Oracle, structure: Structure, folder: Path, find: bool = False
+    spec: CampaignSpec,
+    judge: Oracle,
+    structure: Structure,
+    folder: Path,
+    find: bool = False,
+    *,
+    settled: bool = False,
 ) -> tuple[Dynamics, float] | Failure:
     """Phonons of a structure and the seconds they took, or a Failure as in validate_structure.
 
     judge: what ``spec.phonon_oracle`` names. It relaxes the structure first, from its symmetrised primitive
     cell. A stable ``find`` is looked at again in a larger supercell; where that fails, the first one counts.
 
-    folder: where its files go.
+    folder: where its files go. settled: the judge has relaxed the structure already, as tightly as it would.
     """
     started = time.monotonic()
 
@@ -82,20 +91,22 @@ def phonons(
         return [answer.forces for answer in judge.static(cells, folder)]
 
     def first_look() -> Dynamics:
+        if settled:
+            return dynamics(structure, forces, spec.phonons)
         relaxed = judge.relax(symmetrised(structure), folder)
         check_physics(relaxed)
         return dynamics(relaxed.structure, forces, spec.phonons)
 
-    found = _attempt(spec, judge, "phonons", first_look)
+    found = attempt(spec, judge, "phonons", first_look)
     if isinstance(found, Failure):
         return found
-    again = _attempt(spec, judge, "phonons", lambda: looked_at_again(found, forces, spec.phonons, find))
+    again = attempt(spec, judge, "phonons", lambda: looked_at_again(found, forces, spec.phonons, find))
     if isinstance(again, Failure):
         again = unconfirmed(found, f"phonons failed: {again.cause}", spec.phonons)
     return again.changed(oracle=judge.fingerprint), round(time.monotonic() - started, 3)
 
 
-def _attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T]) -> T | Failure:
+def attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T]) -> T | Failure:
     started = time.monotonic()
     attempts = 0
     while attempts <= spec.oracle.retries:
@@ -123,8 +134,9 @@ def _relax(
     started = time.monotonic()
     relaxed = oracle.relax(structure, folder)
     check_physics(relaxed)
+    require_converged(relaxed, spec.oracle.fmax)
     check_bound(relaxed.structure, structure, REACH.get(spec.oracle.name))
-    answer = _symmetric(oracle, relaxed, folder)
+    answer = _symmetric(oracle, relaxed, spec.oracle.fmax, folder)
     correction = correction_of(oracle, answer)
     energy = answer.energy_per_atom + correction
     check_depth(answer.structure, energy, references)
@@ -136,17 +148,20 @@ def _relax(
         correction=correction,
         volume_per_atom=float(answer.structure.volume / len(answer.structure)),
         max_force=answer.max_force,
+        max_stress=answer.max_stress,
         steps=relaxed.steps,
         seconds={"relax": round(time.monotonic() - started, 3)},
         phonon=PhononVerdict(outcome=Stability.PENDING, tolerance=spec.phonons.tolerance),
     )
 
 
-def _symmetric(oracle: Oracle, relaxed: Answer, folder: Path) -> Answer:
-    """Energy and forces of the symmetrised cell; the relaxed one where symmetry costs over 1 meV/atom."""
+def _symmetric(oracle: Oracle, relaxed: Answer, fmax: float, folder: Path) -> Answer:
+    """Energy and forces of the symmetrised cell; the relaxed one where symmetry costs over 1 meV/atom, or
+    leaves forces or stress."""
     (static,) = oracle.static([symmetrised(relaxed.structure)], folder)
     check_physics(static)
-    return static if static.energy_per_atom - relaxed.energy_per_atom < _SYMMETRY_COST else relaxed
+    cost = static.energy_per_atom - relaxed.energy_per_atom
+    return static if cost < SYMMETRY_COST and not residual(static, fmax) else relaxed
 
 
 def check_physics(answer: Answer) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from niobe.config.potentials import LABELS
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import Answer, NotConvergedError, run_job
+from niobe.flows.oracles.base import KILOBAR, Answer, most_stress, require_converged, residual, run_job
 from niobe.flows.oracles.potentials import potential, wall_time, weights_digest
 from niobe.loop.stability.corrections import scheme
 
@@ -70,16 +70,24 @@ class ForceFieldOracle:
         return self.spec.corrections == "mp2020" and LABELS[self.spec.name] == "GGA/GGA+U"
 
     def relax(self, structure: Structure, folder: Path) -> Answer:
-        """Relax cell and sites, twice where the first ends above fmax: the cell filter scales its forces."""
+        """Relax cell and sites, twice where the first leaves force or stress: the filter scales its forces.
+
+        Raises NotConvergedError.
+        """
         potential(self.spec.name)
-        answer = self.relax_briefly(structure, folder)
-        if answer.max_force > self.spec.fmax:
-            answer = self.relax_briefly(answer.structure, folder)
-        if answer.max_force > self.spec.fmax:
-            raise NotConvergedError(
-                f"largest force {answer.max_force:.3g} eV/Å after {answer.steps} steps; fmax {self.spec.fmax}"
-            )
+        answer = self._relax_once(structure, folder)
+        if residual(answer, self.spec.fmax):
+            answer = self._relax_once(answer.structure, folder)
+        require_converged(answer, self.spec.fmax)
         return answer
+
+    def _relax_once(self, structure: Structure, folder: Path) -> Answer:
+        """To forces on the cell, volume × stress / atoms (eV/Å), that leave no more stress than may be."""
+        from ase.units import GPa
+
+        on_cell = most_stress(self.spec.fmax) * GPa * structure.volume / len(structure)
+        tight = self.spec.model_copy(update={"fmax": min(self.spec.fmax, on_cell)})
+        return _answer(run_job(relax_maker(tight, self.stepping).make(structure), folder))
 
     def relax_briefly(self, structure: Structure, folder: Path) -> Answer:
         """Relax as far as ``max_steps`` reach, converged or not."""
@@ -108,4 +116,5 @@ def _answer(document: Any) -> Answer:
         energy=float(output.energy),
         forces=np.asarray(output.forces, dtype=float),
         steps=int(output.n_steps or 1),
+        stress=None if output.stress is None else np.asarray(output.stress, dtype=float) * KILOBAR,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,21 +14,24 @@ from niobe.config.home import home, kept_files, work
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Oracle
 from niobe.flows.oracles.calculation import phonons, validate_structure
+from niobe.flows.oracles.refinement import refine, tight, unrefined
 from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.known import competitors_elsewhere
 from niobe.loop.campaign import closing
-from niobe.loop.campaign.closing import in_order, round_metrics
-from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.records import Failure, PhononVerdict, Status, StructureRecord
+from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
+from niobe.loop.campaign.duplicates import Crystals, lowest_first
+from niobe.loop.documents.records import Failure, PhononVerdict, Status, StructureRecord, Validation
 from niobe.loop.documents.rounds import PhononRecord, RoundRecord, RoundState
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
-from niobe.loop.generators.soft_mode_families import SAME_ENERGY
 from niobe.loop.stability.hull import build_hull, elemental_energies
 from niobe.loop.stability.phonons import undecided
 from niobe.loop.store.database import Database
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+
+
+_PHONONS_OFF = "phonons are off"
 
 
 class QuorumError(RuntimeError):
@@ -67,7 +70,8 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     """Set aside, with the reason, what waits for phonons that would not pay; the rest is the round's to run.
 
     They pay within ``phonons.window`` of the hull of all that is validated by now, and not for what relaxed
-    into a structure that came before it. Results that came after their own round closed are chosen from too.
+    into the crystal of another result that lies as low. Results that came after their own round closed are
+    chosen from too.
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
@@ -75,12 +79,11 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     if not any(record.phonons_pending for record in validated):
         return
     above = _above_hull(database, spec, round_record.number, validated)
-    chosen, seen = [], SeenStructures()
-    for record in in_order(validated):
-        others = _unstable_above(record, validated)
+    chosen, seen = [], Crystals()
+    for record in lowest_first(in_order(validated)):
         pending = record.phonons_pending
-        reason = _why_no_phonons(spec, record, above[record.id], seen, others) if pending else ""
-        seen.add(record.id, relaxed_structure(record))
+        reason = _why_no_phonons(spec, record, above[record.id], seen) if pending else ""
+        seen.add(record)
         if reason:
             _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
         elif pending:
@@ -100,18 +103,43 @@ def _above_hull(
 def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Phonons of every ``slots``-th structure from ``slot`` on that the round chose, unless stored.
 
+    What may be a find is relaxed tightly and symmetrised before; without phonons that is all.
+
     database: the campaign database. spec: the campaign. number: of the round.
     """
     chosen = database.rounds.get(spec.id, number).phonons[slot::slots]
     waiting = [record for record in map(database.records.get, chosen) if record.phonons_pending]
     if not waiting:
         return
-    judge = make_oracle(spec.phonon_oracle)
+    judge = make_oracle(spec.phonon_oracle) if spec.phonons.enabled else None
     validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     above = _above_hull(database, spec, number, validated)
     for record in waiting:
-        find = record.round > 0 and above[record.id] <= spec.hull_tolerance
-        _run_phonons(database, spec, judge, record, find)
+        find = may_be_find(spec, record, above[record.id])
+        if find and not _refine(database, spec, record):
+            continue
+        if judge is None:
+            _store_verdict(database, record, undecided(spec.phonons.tolerance, _PHONONS_OFF))
+        else:
+            _run_phonons(database, spec, judge, database.records.get(record.id), find)
+
+
+def _refine(database: Database, spec: CampaignSpec, record: StructureRecord) -> bool:
+    """Whether a candidate find could be relaxed as tightly as a find has to be; stored either way."""
+    validation = record.validation
+    if validation is None or validation.refined is not None:
+        return True
+    with work_folder(spec, record, "refine") as folder:
+        outcome = refine(spec, make_oracle(tight(spec)), validation, folder)
+        if isinstance(outcome, Failure):
+            outcome = _with_files(outcome, spec, record, folder)
+    if isinstance(outcome, Validation):
+        database.records.update(record.id, validation=outcome)
+        return True
+    verdict = undecided(spec.phonons.tolerance, f"not relaxed as a find has to be: {outcome.message}")
+    loose = unrefined(validation, outcome).model_copy(update={"phonon": verdict})
+    database.records.update(record.id, validation=loose, failure=outcome)
+    return False
 
 
 def give_up_on(database: Database, spec: CampaignSpec, identifier: str, step: str, failure: Failure) -> None:
@@ -130,32 +158,19 @@ def give_up_on(database: Database, spec: CampaignSpec, identifier: str, step: st
         _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
 
 
-def _unstable_above(record: StructureRecord, validated: Sequence[StructureRecord]) -> set[str]:
-    """Dynamically unstable results that lie higher: what looks like one of them may be what it falls into."""
-    return {
-        other.id
-        for other in validated
-        if record.validation
-        and other.validation
-        and other.dynamically_unstable
-        and other.validation.energy_per_atom > record.validation.energy_per_atom + SAME_ENERGY
-    }
+def _why_no_phonons(spec: CampaignSpec, record: StructureRecord, above: float, seen: Crystals) -> str:
+    """Why a record ``above`` the hull (eV/atom) is not looked at more closely, or "".
 
-
-def _why_no_phonons(
-    spec: CampaignSpec, record: StructureRecord, above: float, seen: SeenStructures, others: Collection[str]
-) -> str:
-    """Why phonons would not pay for a record ``above`` the hull (eV/atom), or "".
-
-    They do not after what was ``seen``, unless it is one of the ``others``.
+    It is not worth phonons after what was ``seen`` of the same crystal. Without phonons what may be a find
+    is looked at all the same: it is relaxed tightly.
     """
-    if not spec.phonons.enabled:
-        return "phonons are off"
+    if not spec.phonons.enabled and not may_be_find(spec, record, above):
+        return _PHONONS_OFF
     if record.competing and record.lineage.generator not in {"file", "source"}:
         return "a competing phase: only its energy counts"
-    if above > spec.phonons.window:
+    if spec.phonons.enabled and above > spec.phonons.window:
         return f"{above:.3f} eV/atom above the hull; phonons.window {spec.phonons.window}"
-    duplicate = seen.find(relaxed_structure(record), exclude=others)
+    duplicate = seen.find(record)
     return f"relaxed into {duplicate}" if duplicate else ""
 
 
@@ -163,7 +178,9 @@ def _run_phonons(
     database: Database, spec: CampaignSpec, judge: Oracle, record: StructureRecord, find: bool
 ) -> None:
     with work_folder(spec, record, "phonons") as folder:
-        outcome = phonons(spec, judge, relaxed_structure(record), folder, find)
+        outcome = phonons(
+            spec, judge, relaxed_structure(record), folder, find, settled=_settled(spec, record)
+        )
         if isinstance(outcome, Failure):
             outcome = _with_files(outcome, spec, record, folder)
     if isinstance(outcome, Failure):
@@ -177,6 +194,12 @@ def _run_phonons(
             PhononRecord(record_id=record.id, campaign=record.campaign, modes=result.modes, **result.bands)
         )
     _store_verdict(database, record, result.verdict, seconds)
+
+
+def _settled(spec: CampaignSpec, record: StructureRecord) -> bool:
+    """Whether what judges phonons has relaxed the structure already, to forces as small as it would."""
+    refined = record.validation.refined if record.validation else None
+    return refined is not None and refined.converged and spec.phonon_oracle.name == spec.oracle.name
 
 
 def _store_verdict(

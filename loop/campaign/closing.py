@@ -11,11 +11,10 @@ import numpy as np
 from niobe.config.spec import CampaignSpec
 from niobe.loop.campaign.acceleration import hit_ratio
 from niobe.loop.campaign.confirming import agreements, spread
-from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.campaign.duplicates import duplicates
 from niobe.loop.documents.claims import k_of_n
 from niobe.loop.documents.records import ON_HULL, Failure, Product, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord, SearchedSystem
-from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.stability.hull import build_hull, competitors
 from niobe.surrogates.calibration import coverage, miscalibration_area
 from niobe.surrogates.protocols import FloatArray
@@ -40,15 +39,18 @@ def close_round(
     hull.searched = searched_systems(spec, [*records, *elsewhere])
     hull.excluded = list(spec.seeds.exclude)
     asked = Counter(record.formula for record in [*records, *elsewhere] if record.asked)
-    crystals = _Crystals()
-    for record in elsewhere:
-        crystals.add(record)
-    verdicts = {}
-    for record, entry in zip(validated, hull.entries, strict=False):
-        verdict = _verdict(
-            spec, record, round_number, entry.e_above_hull, entry.formation_energy_per_atom, crystals
+    same_as = duplicates(validated, elsewhere)
+    verdicts = {
+        record.id: _verdict(
+            spec,
+            record,
+            round_number,
+            entry.e_above_hull,
+            entry.formation_energy_per_atom,
+            same_as[record.id],
         )
-        verdicts[record.id] = verdict
+        for record, entry in zip(validated, hull.entries, strict=False)
+    }
     hull.noise = _noise(hull, verdicts)
     for entry, record in zip(hull.entries, validated, strict=False):
         if entry.e_above_hull <= spec.hull_tolerance and record.nelements > 1:
@@ -110,7 +112,7 @@ def searched_systems(spec: CampaignSpec, records: Sequence[StructureRecord]) -> 
 def in_order(records: Iterable[StructureRecord]) -> list[StructureRecord]:
     """What was judged before first, then by the round they were acquired in and their place in its batch.
 
-    Of two that relaxed into one crystal the later one is the duplicate.
+    Of two that relaxed into one crystal at one energy the later one is the duplicate.
     """
     return sorted(records, key=_turn)
 
@@ -120,36 +122,15 @@ def _turn(record: StructureRecord) -> tuple[bool, int, int, int, int]:
     return record.verdict is None, record.acquired_round or 0, rank, record.round, record.index
 
 
-class _Crystals:
-    """Crystals validated so far. What vibrates stably is no duplicate of what does not, however alike they
-    look: a soft mode leads from one to the other by less than what a comparison overlooks."""
-
-    def __init__(self) -> None:
-        self._unstable, self._others = SeenStructures(), SeenStructures()
-
-    def find(self, record: StructureRecord) -> str | None:
-        structure = relaxed_structure(record)
-        duplicate = self._others.find(structure)
-        return duplicate if duplicate or record.dynamically_stable else self._unstable.find(structure)
-
-    def add(self, record: StructureRecord) -> None:
-        (self._unstable if record.dynamically_unstable else self._others).add(
-            record.id, relaxed_structure(record)
-        )
-
-
 def _verdict(
     spec: CampaignSpec,
     record: StructureRecord,
     round_number: int,
     above: float,
     formation: float,
-    crystals: _Crystals,
+    duplicate_of: str | None,
 ) -> Verdict:
     before = record.verdict
-    duplicate_of = before.duplicate_of if before else crystals.find(record)
-    if duplicate_of is None:
-        crystals.add(record)
     found = before.e_above_hull_found if before else above
     discovered = is_discovery(spec, record, above, duplicate_of)
     discovery_round = before.discovery_round if before else None
@@ -171,20 +152,29 @@ def _verdict(
 
 
 def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, duplicate_of: str | None) -> bool:
-    """Stable (within ``hull_tolerance``), unique, novel against seeds, and dynamically stable if asked.
+    """Stable (within ``hull_tolerance``), unique, novel against seeds, relaxed as tightly as a find has to
+    be, and dynamically stable if asked.
 
     spec: the campaign. record: the structure record. above: e_above_hull, eV/atom. duplicate_of: what it is
     a duplicate of, if anything.
     """
     validation = record.validation
     return (
-        not record.competing
+        may_be_find(spec, record, above)
         and validation is not None
-        and not is_reference(spec, record)
         and duplicate_of is None
-        and above <= spec.hull_tolerance
+        and not record.phonons_pending
+        and (validation.refined is None or validation.refined.converged)
         and (record.dynamically_stable or not spec.phonons.enabled)
     )
+
+
+def may_be_find(spec: CampaignSpec, record: StructureRecord, above: float) -> bool:
+    """Whether a result lies within ``hull_tolerance`` and is no competing phase nor an element of a compound.
+
+    spec: the campaign. record: the structure record. above: e_above_hull, eV/atom.
+    """
+    return not record.competing and not is_reference(spec, record) and above <= spec.hull_tolerance
 
 
 def is_reference(spec: CampaignSpec, record: StructureRecord) -> bool:
@@ -263,9 +253,13 @@ def _hit_rate(batch: Sequence[StructureRecord], setting: str) -> float | None:
 
 
 def hits_of(records: Sequence[StructureRecord], setting: str) -> tuple[int, int]:
-    """How many of a setting's finished validations were discoveries when found, and how many finished."""
+    """How many of a setting's finished validations were discoveries when found, and how many finished.
+
+    A crystal counts once, by the record that represents it now.
+    """
     done = [r for r in records if r.choice and r.choice.selection == setting and (r.validation or r.failure)]
-    return sum(r.verdict is not None and r.verdict.discovery_round is not None for r in done), len(done)
+    verdicts = [r.verdict for r in done if r.verdict is not None]
+    return sum(v.discovery_round is not None and v.duplicate_of is None for v in verdicts), len(done)
 
 
 def acceleration_line(records: Sequence[StructureRecord]) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from niobe.loop.crystals.symmetry import SYMPREC, dataset
+
 if TYPE_CHECKING:
     from pymatgen.core import Lattice, Structure
 
@@ -33,15 +35,10 @@ def content_hash(structure: Structure) -> str:
     return hashlib.sha256(repr((lattice, sites)).encode()).hexdigest()
 
 
-def spacegroup_number(structure: Structure, symprec: float = 1e-2) -> int:
-    """International number by moyopy; 1 where symmetry search fails on a distorted cell."""
-    from moyopy import MoyoDataset
-    from moyopy.interface import MoyoAdapter
-
-    try:
-        return int(MoyoDataset(MoyoAdapter.from_structure(structure), symprec=symprec).number)
-    except (RuntimeError, ValueError):
-        return 1
+def spacegroup_number(structure: Structure, symprec: float = SYMPREC) -> int:
+    """International number by moyopy; 1 where symmetry search fails on a distorted cell. symprec in Å."""
+    data = dataset(structure, symprec)
+    return 1 if data is None else int(data.number)
 
 
 class Reduced:

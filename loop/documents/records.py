@@ -140,10 +140,28 @@ class Prerelaxed(_Part):
     brief: bool = False
 
 
+class Refinement(_Part):
+    """What became of a candidate find, relaxed tightly, as its symmetry was searched over growing tolerances.
+
+    converged: whether forces and stress vanish as they have to for a find; else ``reason`` says why not.
+    symprec: the tightest tolerance (Å) that finds the space group, None where no symmetry could be kept.
+    symmetry_cost: energy of the symmetrised cell above the relaxed one, eV/atom. prototype: AFLOW's label,
+    mineral: what the library calls it; "" where none fits.
+    """
+
+    converged: bool
+    reason: str = ""
+    symprec: float | None = None
+    symmetry_cost: float | None = None
+    prototype: str = ""
+    mineral: str = ""
+
+
 class Validation(_Part):
     """What the oracle answered. Energies in eV/atom, volume in Å³/atom, force in eV/Å, seconds per step.
 
-    energy_per_atom: on the campaign's scale, ``correction`` included.
+    energy_per_atom: on the campaign's scale, ``correction`` included. max_stress: largest component, GPa,
+    None where the oracle gives none. refined: of a candidate find, else None.
     """
 
     oracle: str
@@ -153,8 +171,10 @@ class Validation(_Part):
     correction: float = 0.0
     volume_per_atom: float
     max_force: float
+    max_stress: float | None = None
     steps: int
     seconds: dict[str, float]
+    refined: Refinement | None = None
     phonon: PhononVerdict
     files: str | None = None
 

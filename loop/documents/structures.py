@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from niobe.loop.crystals.decoding import decoded
+from niobe.loop.crystals.symmetry import symmetric_cell
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import PhononRecord
-
-SYMPREC = 1e-2
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -43,26 +42,5 @@ def phonon_structure(record: StructureRecord, phonons: PhononRecord | None) -> S
 
 
 def symmetrised(structure: Structure) -> Structure:
-    """The primitive standard cell with its symmetry made exact, sites moved by at most about 0.01 Å.
-
-    Sites come in one order, as finite displacements depend on which of equivalent sites comes first. The
-    structure itself where symmetry search fails on a distorted cell.
-    """
-    from moyopy import MoyoDataset
-    from moyopy.interface import MoyoAdapter
-
-    try:
-        data = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=SYMPREC)
-    except (RuntimeError, ValueError):
-        return structure
-    return _in_order(MoyoAdapter.get_structure(data.prim_std_cell))
-
-
-def _in_order(structure: Structure) -> Structure:
-    """Sites within the cell, by element and then by coordinates."""
-    import numpy as np
-
-    wrapped = type(structure)(structure.lattice, structure.species, structure.frac_coords.round(10) % 1.0)
-    keys = (np.round(wrapped.frac_coords, 4) % 1.0).tolist()
-    order = sorted(range(len(wrapped)), key=lambda i: (wrapped[i].specie.Z, keys[i]))
-    return type(structure).from_sites([wrapped[i] for i in order])
+    """The primitive standard cell with its symmetry made exact: see ``symmetric_cell``."""
+    return symmetric_cell(structure)

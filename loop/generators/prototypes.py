@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import itertools
-import json
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from niobe.loop.crystals.decoding import decoded
+from niobe.loop.crystals.prototypes import library
 from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
 from niobe.surrogates.representations.elements import atomic_volume
 
@@ -21,21 +18,8 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def _library() -> dict[str, Structure]:
-    """Each ordered AFLOW prototype in pymatgen by label, as it is stored.
-
-    Read from its file: importing pymatgen's module parses 288 bibliographies, which takes 7 s.
-    """
-
-    file = files("pymatgen.analysis") / "prototypes" / "aflow_prototypes.json.gz"
-    entries = json.loads(gzip.decompress(file.read_bytes()))
-    found = [(entry["tags"]["aflow"], decoded(entry["snl"])) for entry in entries]
-    return {label: structure for label, structure in found if structure.is_ordered}
-
-
-@functools.cache
 def _primitive(label: str) -> Structure:
-    return _library()[label].get_primitive_structure()
+    return library()[label].structure.get_primitive_structure()
 
 
 def decorated_prototypes(elements: Sequence[str], max_atoms: int) -> list[tuple[str, Structure]]:
@@ -44,8 +28,8 @@ def decorated_prototypes(elements: Sequence[str], max_atoms: int) -> list[tuple[
     Labels are ``AFLOW label`` and the elements in the prototype's order, in the order of pymatgen's library.
     """
     found = []
-    for label, stored in _library().items():
-        kinds = sorted({site.specie.symbol for site in stored})
+    for label, stored in library().items():
+        kinds = sorted({site.specie.symbol for site in stored.structure})
         if len(kinds) != len(elements) or len(_primitive(label)) > max_atoms:
             continue
         for assigned in itertools.permutations(elements):
@@ -56,7 +40,7 @@ def decorated_prototypes(elements: Sequence[str], max_atoms: int) -> list[tuple[
 
 def known_in(label: str) -> str:
     """The symbol of the element that a unary prototype is stored with: the one it was found in."""
-    return str(_library()[label][0].specie.symbol)
+    return str(library()[label].structure[0].specie.symbol)
 
 
 def _decorate(structure: Structure, assigned: dict[str, str]) -> Structure:

@@ -15,7 +15,7 @@ from niobe.flows.oracles.base import NotConvergedError, correction_of
 from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.force_field import ForceFieldOracle
 from niobe.flows.oracles.registry import check_machine, make_oracle
-from niobe.flows.oracles.vasp import VaspOracle, require_converged, run_parameters
+from niobe.flows.oracles.vasp import VaspOracle, require_finished, run_parameters
 from niobe.loop.documents.records import Validation
 from niobe.loop.stability.corrections import mp2020_correction, scheme
 from tests.flows.oracles.mock_vasp.fixtures import UseMock
@@ -107,15 +107,15 @@ def document(folder: Path, structure: Structure, incar: dict[str, Any], **potcar
 
 def test_a_soft_stop_is_successful_to_emmet_and_not_converged_to_us(tmp_path: Path) -> None:
     finished = document(tmp_path / "a", cuau(), RELAX)
-    require_converged(finished, Oracle(name="vasp", fmax=0.03))
+    require_finished(finished, Oracle(name="vasp", fmax=0.03))
     with pytest.raises(NotConvergedError, match="largest force"):
-        require_converged(finished, Oracle(name="vasp", fmax=1e-9))
+        require_finished(finished, Oracle(name="vasp", fmax=1e-9))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "STOPCAR").write_text("LSTOP = .TRUE.", encoding="utf-8")
     stopped = document(tmp_path / "b", finished.output.structure, RELAX | {"EDIFFG": -1e-9})
     assert stopped.state == "successful"
     with pytest.raises(NotConvergedError, match="does not say"):
-        require_converged(stopped, Oracle(name="vasp", fmax=1.0))
+        require_finished(stopped, Oracle(name="vasp", fmax=1.0))
 
 
 def test_real_energies_get_mp2020_corrections(tmp_path: Path) -> None:

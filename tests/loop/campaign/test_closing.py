@@ -51,7 +51,7 @@ def test_a_stable_crystal_is_no_duplicate_of_an_unstable_one_that_looks_like_it(
     fallen_back = validated(nbo(4.23), -9.5, round_number=2, index=2, outcome=Stability.UNSTABLE)
     closed_ = closed([*SEEDS, parent, copy, child, again, fallen_back], 2)[2:]
     assert [record.verdict and record.verdict.duplicate_of for record in closed_] == [
-        *(None, parent.id, None, child.id, child.id)
+        *(None, parent.id, None, child.id, parent.id)
     ]
     assert closed_[2].verdict is not None
     assert closed_[2].verdict.discovery

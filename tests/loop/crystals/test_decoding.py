@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Species, Structure
 
 from niobe.loop.crystals.decoding import MOST_SITES, decoded
-from niobe.loop.generators.prototypes import _library
+from niobe.loop.crystals.prototypes import library
 
 FINITE = st.floats(-0.999, 0.999)
 SPECIES = st.sampled_from(["Nb", "O", "D", "Pu", "Cm", "Nb5+", "O2-", Species("Fe", 3, spin=5), Species("O")])
@@ -51,7 +51,7 @@ def test_what_was_written_is_read_back_bit_by_bit(structure: Structure) -> None:
 
 
 def test_every_prototype_is_read_as_pymatgen_reads_it() -> None:
-    for stored in _library().values():
+    for stored in (prototype.structure for prototype in library().values()):
         document = stored.as_dict()
         assert decoded(document).as_dict() == Structure.from_dict(document).as_dict()
 
