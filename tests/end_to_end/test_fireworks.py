@@ -89,7 +89,7 @@ def workers(supervisor: int) -> list[int]:
     return found
 
 
-def mongo(place: Path) -> Any:
+def mongo(place: Path) -> Database:
     return Database.connect(ensure_server(place / "home" / "db"), "niobe")
 
 
@@ -98,7 +98,7 @@ def assert_as_local(place: Path, wanted: list[Any]) -> None:
     assert [content(record) for record in records(place)] == wanted
     database = mongo(place)
     try:
-        rounds = database.rounds("cu-au")
+        rounds = database.rounds.find("cu-au")
         assert [record.number for record in rounds] == list(range(len(rounds)))
         assert {record.state for record in rounds} == {"closed"}
         keys = [claim["_id"] for claim in database.mongo["submissions"].find({})]
@@ -208,7 +208,7 @@ def test_two_launches_at_once_make_one_campaign(place: Path) -> None:
     assert [process.wait(timeout=120) for process in both] == [0, 0]
     database = mongo(place)
     try:
-        assert [campaign.id for campaign in database.campaigns()] == ["cu-au"]
+        assert [campaign.id for campaign in database.campaigns.find()] == ["cu-au"]
         names = [found["name"] for found in database.mongo["workflows"].find({}, {"name": 1})]
         assert names == ["cu-au r0"]
     finally:
