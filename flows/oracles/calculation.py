@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -183,21 +184,47 @@ def check_bound(relaxed: Structure, before: Structure, reach: float | None) -> N
     grown = relaxed.volume / before.volume
     if grown >= MOST_GROWN:
         raise UnphysicalAnswerError(f"the cell grew to {grown:.1f} × its volume: it came apart")
-    if reach is not None and (alone := _alone(relaxed, reach)):
+    if reach is None:
+        return
+    bonds = _bonds(relaxed, reach)
+    bound = {one for one, _, _ in bonds}
+    if alone := {site.specie.symbol for row, site in enumerate(relaxed) if row not in bound}:
         raise UnphysicalAnswerError(
-            f"{len(alone)} atoms ({', '.join(sorted(set(alone)))}) have no neighbour within the {reach:g} Å "
-            "that the potential sees"
+            f"{len(relaxed) - len(bound)} atoms ({', '.join(sorted(alone))}) have no neighbour within the "
+            f"{reach:g} Å that the potential sees"
+        )
+    if _directions(bonds, len(relaxed)) < 3:
+        raise UnphysicalAnswerError(
+            f"molecules, chains or layers lie farther apart than the {reach:g} Å that the potential sees"
         )
 
 
-def _alone(structure: Structure, reach: float) -> list[str]:
-    """Symbols of the atoms with no other within ``reach`` (Å) nor within 1.15 × their atomic radii."""
+def _bonds(structure: Structure, reach: float) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Pairs of atoms within ``reach`` (Å) or 1.15 × their atomic radii, with the cell of the second one."""
     radii = np.array([float(site.specie.atomic_radius or 0.0) for site in structure])
     most = max(reach, 2 * _BOUND * float(radii.max()))
-    one, other, _, distances = structure.get_neighbor_list(most)
+    one, other, images, distances = structure.get_neighbor_list(most)
     near = distances <= np.maximum(reach, _BOUND * (radii[one] + radii[other]))
-    bound = set(one[near].tolist())
-    return [site.specie.symbol for index, site in enumerate(structure) if index not in bound]
+    cells = map(tuple, images[near].astype(int).tolist())
+    return list(zip(one[near].tolist(), other[near].tolist(), cells, strict=True))
+
+
+def _directions(bonds: Sequence[tuple[int, int, tuple[int, ...]]], atoms: int) -> int:
+    """In how many directions the bonds hold all atoms together: 3 in a crystal, 0 where they make pieces."""
+    after: dict[int, list[tuple[int, NDArray[np.int64]]]] = defaultdict(list)
+    for one, other, image in bonds:
+        after[one].append((other, np.array(image)))
+    places, waiting, loops = {0: np.zeros(3, dtype=int)}, [0], []
+    while waiting:
+        one = waiting.pop()
+        for other, offset in after[one]:
+            place = places[one] + offset
+            if other in places:
+                loops.append(place - places[other])
+            else:
+                places[other] = place
+                waiting.append(other)
+    return int(np.linalg.matrix_rank(np.array(loops))) if loops and len(places) == atoms else 0
 
 
 def check_depth(structure: Structure, energy_per_atom: float, references: Mapping[str, float]) -> None:

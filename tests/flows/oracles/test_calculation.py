@@ -2,8 +2,10 @@
 energy."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pymatgen.core import Lattice, Structure
@@ -69,6 +71,46 @@ def test_an_atom_that_the_potential_sees_alone_is_a_failure(structure: Structure
     assert isinstance(found, Failure)
     assert (found.step, found.cause, found.attempts) == ("relax", "unphysical", 1)
     assert "have no neighbour within the 5.38 Å that the potential sees" in found.message
+
+
+def in_a_box(atoms: Sequence[str], points: Sequence[Sequence[float]], *edges: float) -> Structure:
+    return Structure(Lattice(np.diag(edges)), atoms, points, coords_are_cartesian=True)
+
+
+PIECES = {
+    "molecules": in_a_box(["Cu", "Cu"], [[0, 0, 0], [2.3, 0, 0]], 9, 9, 9),
+    "molecules of two kinds": in_a_box(
+        ["Cu", "Cu", "Au", "Au"], [[0, 0, 0], [2.3, 0, 0], [7, 7, 7], [9.4, 7, 7]], 14, 14, 14
+    ),
+    "chains": in_a_box(["Cu"], [[0, 0, 0]], 2.5, 9, 9),
+    "layers": in_a_box(["Cu", "Au"], [[0, 0, 0], [1.3, 1.3, 1.9]], 2.6, 2.6, 9),
+    "a layer and chains": in_a_box(["Cu", "Au"], [[0, 0, 0], [1.3, 0, 8]], 2.6, 2.6, 16),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of atomate2, about its own arguments
+@pytest.mark.parametrize("kind", PIECES)
+def test_pieces_that_the_potential_sees_apart_are_a_failure(kind: str, tmp_path: Path) -> None:
+    """Each has its neighbours, and relaxes as if the others were not there: what had dissociated."""
+    found = validate_structure(SPEC, make_oracle(SPEC.oracle), PIECES[kind], tmp_path)
+    assert isinstance(found, Failure)
+    assert (found.step, found.cause, found.attempts) == ("relax", "unphysical", 1)
+    with pytest.raises(UnphysicalAnswerError, match=r"lie farther apart than the 5\.38 Å that the potential"):
+        check_bound(PIECES[kind], PIECES[kind], 5.38)
+
+
+def test_molecular_and_layered_crystals_are_bound() -> None:
+    """Graphite's layers are 3.35 Å apart, solid nitrogen's molecules 4 Å; a cell of one atom is enough."""
+    graphite = Structure.from_spacegroup(
+        194, Lattice.hexagonal(2.46, 6.71), ["C", "C"], [[0, 0, 0.25], [1 / 3, 2 / 3, 0.25]]
+    )
+    nitrogen = in_a_box(["N", "N"], [[0, 0, 0], [1.1, 0, 0]], 4.0, 4.0, 4.0)
+    copper = Structure(Lattice.cubic(3.61).get_niggli_reduced_lattice(), ["Cu"], [[0, 0, 0]])
+    for crystal in (graphite, nitrogen, copper, graphite.make_supercell(2, in_place=False)):
+        check_bound(crystal, crystal, 5.0)
+        moved = crystal.copy()
+        moved.translate_sites(range(len(moved)), [0.37, 0.81, 0.59], to_unit_cell=True)
+        check_bound(moved, moved, 5.0)
 
 
 def test_a_metal_whose_atoms_lie_beyond_the_reach_is_bound_by_its_radii() -> None:
