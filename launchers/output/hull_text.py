@@ -10,6 +10,7 @@ from niobe.loop.documents.rounds import HullEntry, HullRecord
 
 _WIDTH, _HEIGHT = 61, 13
 _MOST_LISTED = 12
+_LEAST_TOP = 0.1  # eV/atom, so that compounds little above the elements are seen where none is below
 _ABOVE, _LINE, _ON = "○", "·", "●"
 
 
@@ -17,8 +18,8 @@ def hull_text(hull: HullRecord, elements: Sequence[str]) -> str:
     """The hull of a round in some lines of text; "" for one element, or where no compound is known.
 
     Of two elements formation energy (eV/atom) against the last one's atomic fraction, with the formulas on
-    the hull; what lies more than a fifth of its depth above zero is left out. Of more elements the compounds
-    on the hull, then the nearest to it, with formation energy and energy above the hull, eV/atom.
+    the hull; what lies more than a fifth of its depth, and 0.1, above zero is left out. Of more elements the
+    compounds on the hull, then the nearest to it, with formation energy and energy above the hull, eV/atom.
 
     hull: of one round. elements: symbols, as the campaign has them.
     """
@@ -46,7 +47,7 @@ def _row(entry: HullEntry, width: int) -> str:
 def _picture(hull: HullRecord, elements: Sequence[str]) -> str:
     last = elements[-1]
     lowest = min(0.0, *(entry.formation_energy_per_atom for entry in hull.entries))
-    top = max(0.02, -lowest / 5)
+    top = max(_LEAST_TOP, -lowest / 5)
     grid = [[" "] * _WIDTH for _ in range(_HEIGHT)]
 
     def put(fraction: float, energy: float, letter: str) -> tuple[int, int]:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from niobe.loop.crystals.similarity import spacegroup_symbol
+
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
@@ -30,7 +32,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"number": number, "percent": percent, "duration": duration}
-    made.filters |= {"formula": formula, "symmetry": symmetry, "figure": figure_json}
+    made.filters |= {"formula": formula, "spacegroup": spacegroup, "figure": figure_json}
     return made
 
 
@@ -67,9 +69,12 @@ def formula(text: str) -> Markup:
     return _subscripts(r"(\d+)", text)
 
 
-def symmetry(symbol: str) -> Markup:
-    """A Hermann-Mauguin symbol with its screw axes as subscripts."""
-    return _subscripts(r"_(\d)", symbol)
+def spacegroup(number: int) -> Markup:
+    """The Hermann-Mauguin symbol, screw axes as subscripts, with the international number.
+
+    number: international number.
+    """
+    return _subscripts(r"_(\d)", f"{spacegroup_symbol(number)} ({number})")
 
 
 def _subscripts(pattern: str, text: str) -> Markup:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 INK, MUTED, FAINT, GRID = "#1f2933", "#52606d", "#9aa5b1", "#e9edf1"
 ACCENT, STABLE, UNSTABLE, SEED, LOST = "#0b6e99", "#2f855a", "#c05621", "#8794a3", "#b7791f"
 SERIES = (ACCENT, UNSTABLE, STABLE, "#7b5ea7", LOST, MUTED, "#b83280", "#3c8d8d", "#6b4423", "#5a67d8")
+ABOVE = ((0.0, "#14603c"), (0.1, "#2f9e6b"), (0.35, "#5aa9c9"), (1.0, "#c9d3dc"))
+"""From on the hull to far above it: darker is lower, so that it can be read without colours too."""
 _FONT = "Inter, system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from functools import cache, cached_property
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 LTOL, STOL, ANGLE_TOL = 0.2, 0.3, 5.0
 _VOLUME_RATIO, _EDGE_RATIO = 1.6, 1.3
 _ROUNDING = 1e-6
+_GROUPS, _MONOCLINIC = 230, range(3, 16)
 
 
 @cache
@@ -39,6 +41,20 @@ def spacegroup_number(structure: Structure, symprec: float = SYMPREC) -> int:
     """International number by moyopy; 1 where symmetry search fails on a distorted cell. symprec in Å."""
     data = dataset(structure, symprec)
     return 1 if data is None else int(data.number)
+
+
+@cache
+def spacegroup_symbol(number: int) -> str:
+    """The short Hermann-Mauguin symbol of a space group's standard setting, "?" for a number that none has.
+
+    number: international number.
+    """
+    from pymatgen.symmetry.groups import sg_symbol_from_int_number
+
+    if not 1 <= number <= _GROUPS:
+        return "?"
+    symbol = str(sg_symbol_from_int_number(number))
+    return re.sub(r"^(\w)1(.+)1$", r"\1\2", symbol) if number in _MONOCLINIC else symbol
 
 
 class Reduced:

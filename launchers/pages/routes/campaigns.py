@@ -9,11 +9,14 @@ from typing import Annotated, Any
 import anyio
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from niobe.config.settings import Settings
+from niobe.launchers.output.notebook import campaign_notebook
 from niobe.launchers.output.tables import hull_sources, hull_systems, status_row
 from niobe.launchers.pages import hull_plots, plots, views
+from niobe.launchers.pages.hull_points import kind_of
 from niobe.launchers.pages.rendering import render
 from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
 from niobe.loop.documents.records import Status
@@ -58,6 +61,20 @@ def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
         failures=views.failures(rounds),
         seconds=sum(sum(r.metrics.seconds.values()) for r in rounds),
     )
+
+
+@router.get("/campaigns/{campaign}/notebook")
+def notebook(campaign: Campaign) -> Response:
+    """A notebook that opens the campaign where its database is.
+
+    campaign: its id.
+    """
+    spec, settings = spec_of(campaign), Settings()
+    home = {} if settings.real_mongo else {"NIOBE_HOME": str(settings.home.resolve())}
+    place = home | {"NIOBE_DATABASE": settings.database}
+    text = campaign_notebook(campaign.id, spec.chemsys, spec.oracle.name, place)
+    headers = {"content-disposition": f'attachment; filename="{campaign.id}.ipynb"'}
+    return Response(text, media_type="application/x-ipynb+json", headers=headers)
 
 
 @router.get("/campaigns/{campaign}/events")
@@ -177,5 +194,5 @@ def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
         sources=hull_sources(hulls[-1]) if hulls else [],
         systems=hull_systems(hulls[-1]) if hulls else [],
         figure=hull_plots.hull_figure(hulls, known, spec.elements),
-        nearest=[(e, hull_plots.kind_of(by_id.get(e.record_id), hulls[-1].round)) for e in nearest],
+        nearest=[(e, kind_of(by_id.get(e.record_id), hulls[-1].round)) for e in nearest],
     )

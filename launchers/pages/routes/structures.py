@@ -53,7 +53,6 @@ def structure(database: Db, access: Allowed, record: Record) -> HTMLResponse:
         access,
         campaign=database.campaigns.find_one(record.campaign),
         record=record,
-        symmetry=_symmetry(record),
         lattice=f"{lattice.a:.3f} × {lattice.b:.3f} × {lattice.c:.3f} Å; "
         f"{lattice.alpha:.1f}°, {lattice.beta:.1f}°, {lattice.gamma:.1f}°",
         scene=structure_scene(record, phonons),
@@ -64,13 +63,6 @@ def structure(database: Db, access: Allowed, record: Record) -> HTMLResponse:
         children=database.records.children(record.id),
         files=_file_names(record),
     )
-
-
-def _symmetry(record: StructureRecord) -> dict[str, str | int]:
-    from pymatgen.symmetry.groups import sg_symbol_from_int_number
-
-    number = record.validation.spacegroup if record.validation else record.spacegroup
-    return {"number": number, "symbol": sg_symbol_from_int_number(number) if 1 <= number <= 230 else "?"}
 
 
 @router.get("/structures/{record}/download/{kind}")

@@ -101,4 +101,4 @@ def _time(value: Any) -> datetime | None:
 
 
 def _shown(time: datetime | None) -> str:
-    return "–" if time is None else time.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return "–" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -34,7 +34,7 @@ def test_what_was_found_is_shown_and_a_round_that_closes_until_the_campaign_ends
     said = niobe.said("watch")
     other.join()
     lines = said.splitlines()
-    assert sum("discovery NbO (space group" in line for line in lines) == 1
+    assert sum("discovery NbO Pm-3m (221)" in line for line in lines) == 1
     assert sum(line.startswith("hull of round 1") for line in lines) == 2
     first = next(i for i, line in enumerate(lines) if line.startswith("round 1:"))
     last = next(i for i, line in enumerate(lines) if "round 2:" in line)

@@ -44,6 +44,13 @@ def test_two_elements_are_a_picture() -> None:
     assert (axis.index("Nb"), axis.rindex("O")) == (9, 69)
 
 
+def test_a_system_without_stable_compounds_shows_those_a_little_above() -> None:
+    ends = (entry("Ag", 0.0, Ag=1.0), entry("Cu", 0.0, Cu=1.0))
+    above = entry("CuAg", 0.03, 0.03, Ag=0.5, Cu=0.5)
+    text = hull_text(hull(*ends, above), ("Ag", "Cu"))
+    assert text.split("\n", 1)[1].count("○") == 1
+
+
 def test_more_elements_are_a_list_nearest_the_hull_first_one_of_a_formula() -> None:
     ternary = entry("NbTiO4", -2.9, 0.012, Nb=1 / 6, Ti=1 / 6, O=4 / 6)
     worse = entry("NbTiO4", -2.5, 0.412, Nb=1 / 6, Ti=1 / 6, O=4 / 6)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import nbformat
 import pytest
 import schemathesis
 from ase.io import read
@@ -100,6 +101,44 @@ def test_a_lineage_says_how_each_parent_led_to_its_child() -> None:
         (slipped.id, "a slab of it handed down"),
         (other.id, "a slab of it handed down"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("/campaigns/t", "Pm-3m (221)"),
+        ("/campaigns/t/table", "Pm-3m (221)"),
+        ("/campaigns/t/table", "P4<sub>2</sub>/mnm (136)"),
+        ("/structures/{discovery}", "Pm-3m (221)"),
+        ("/structures/{unstable}", "P4<sub>2</sub>/mnm (136)"),
+        ("/structures/{seed}", "Im-3m (229)"),
+    ],
+)
+def test_space_groups_are_symbols_with_numbers(
+    pages: httpx.Client, read_records: Records, page: str, shown: str
+) -> None:
+    """NbO, rutile NbO2 and bcc niobium, as the International Tables call their groups."""
+    assert shown in pages.get(page.format(**{name: r.id for name, r in read_records.items()})).text
+
+
+def test_a_notebook_opens_the_campaign(
+    pages: httpx.Client, read_database: Database, monkeypatch: pytest.MonkeyPatch, mongo_uri: str
+) -> None:
+    """Its cells are run here, in the database that the pages show."""
+    assert 'href="/campaigns/t/notebook"' in pages.get("/campaigns/t").text
+    answer = pages.get("/campaigns/t/notebook")
+    assert answer.headers["content-disposition"] == 'attachment; filename="t.ipynb"'
+    notebook = nbformat.reads(answer.text, as_version=4)
+    nbformat.validate(notebook)
+    monkeypatch.setenv("NIOBE_MONGO_URI", mongo_uri)
+    monkeypatch.setenv("NIOBE_DATABASE", read_database.mongo.name)
+    known: dict[str, Any] = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, "cell", "exec"), known)
+    assert known["campaign"].spec.id == "t"
+    assert known["campaign"].structure(known["best"].index[0]).num_sites
+    assert pages.get("/campaigns/none/notebook").status_code == 404
 
 
 def test_downloads_are_read_by_other_programs(

@@ -7,14 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from pymatgen.core import Lattice, Structure
+from hypothesis import given
+from hypothesis import strategies as st
+from pymatgen.core import Composition, Lattice, Structure
 
 from niobe.config.loading import load_campaign, with_changes
 from niobe.launchers.pages import hull_plots, plots, views
 from niobe.loop.benchmark.ablation import SIZES, ablation_series
 from niobe.loop.campaign.closing import acceleration_line, close_round
 from niobe.loop.documents.records import Choice, Failure, Status, StructureRecord
-from niobe.loop.documents.rounds import RoundMetrics, RoundRecord, RoundState
+from niobe.loop.documents.rounds import HullEntry, HullRecord, RoundMetrics, RoundRecord, RoundState
 from niobe.loop.stability.hull import build_hull
 from niobe.loop.store.database import Database
 from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
@@ -121,6 +123,47 @@ def test_a_ternary_hull_has_a_corner_an_element_and_tie_lines_to_what_is_stable(
     found = dict(zip(now["candidate"].customdata, _places(now["candidate"]), strict=True))
     assert found[inside.id] == pytest.approx((1 / 3, 1 / 3, 1 / 3))
     assert found[above.id] == pytest.approx((0, 1 / 2, 1 / 2))
+
+
+def test_a_ternary_hull_names_the_compounds_on_it_and_colours_say_how_far_above_the_rest_lies() -> None:
+    corners = [validated(element(symbol), -4.0, index=i) for i, symbol in enumerate(TERNARY)]
+    found = [
+        validated(Structure(Lattice.cubic(4.0), TERNARY, np.eye(3) / 2), -7.0, round_number=1),
+        validated(nbo(), -6.5, round_number=1, index=1),
+        validated(nbo(4.4), -6.0, round_number=1, index=2),
+    ]
+    hull = build_hull("t", 1, TERNARY, [*corners, *found])
+    figure = hull_plots.hull_figure([hull], [*corners, *found], TERNARY)
+    (labels,) = [trace for trace in figure.data if trace.mode == "markers+text"]
+    ternary, binary = (record.formula for record in found[:2])
+    sides = dict(zip(labels.text, labels.textposition, strict=True))
+    assert sides.keys() == {ternary, binary}
+    assert sides[binary] == "bottom center"  # N is on top, and NbO holds none
+    (points,) = [trace for trace in figure.data if trace.name == "candidate"]
+    above = dict(zip(points.customdata, points.marker.color, strict=True))
+    assert above[found[2].id] == pytest.approx(0.5)
+    assert above[found[0].id] == above[found[1].id] == 0
+    assert list(points.marker.color) == sorted(points.marker.color, reverse=True), "the nearest on top"
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=12))
+def test_any_ternary_compound_on_the_hull_is_named_once(amounts: list[tuple[int, int, int]]) -> None:
+    entries = [
+        HullEntry(
+            record_id=str(index),
+            formula=Composition(dict(zip(TERNARY, counts, strict=True))).reduced_formula,
+            n_atoms=sum(counts),
+            composition={s: n / sum(counts) for s, n in zip(TERNARY, counts, strict=True) if n},
+            energy_per_atom=-1.0,
+            formation_energy_per_atom=-1.0,
+            e_above_hull=0.0,
+        )
+        for index, counts in enumerate(amounts)
+    ]
+    hull = HullRecord(campaign="t", round=1, oracle="o", entries=entries)
+    (labels,) = [t for t in hull_plots.hull_figure([hull], [], TERNARY).data if t.mode == "markers+text"]
+    named = [text.replace("<sub>", "").replace("</sub>", "") for text in labels.text]
+    assert sorted(named) == sorted({entry.formula for entry in entries})
 
 
 def _edges(trace: Any) -> int:

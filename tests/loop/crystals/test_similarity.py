@@ -4,7 +4,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from niobe.loop.crystals.similarity import SeenStructures, content_hash, spacegroup_number
+from niobe.loop.crystals.similarity import (
+    SeenStructures,
+    content_hash,
+    spacegroup_number,
+    spacegroup_symbol,
+)
+from niobe.loop.readers.cif.symmetry import named
 from tests.loop.factory import nbo, rocksalt, rutile
 
 
@@ -47,3 +53,21 @@ def test_space_groups_by_number() -> None:
     broken.perturb(0.2)
     assert spacegroup_number(broken) == 1
     assert np.isfinite(broken.volume)
+
+
+def test_space_groups_by_symbol() -> None:
+    """Each symbol is read as its own group."""
+    for number in range(1, 231):
+        assert number in {found.number for found in named(spacegroup_symbol(number).replace("_", ""))}
+    known = {
+        1: "P1",
+        3: "P2",
+        12: "C2/m",
+        14: "P2_1/c",
+        64: "Cmce",
+        149: "P312",
+        166: "R-3m",
+        194: "P6_3/mmc",
+    }
+    assert {number: spacegroup_symbol(number) for number in known} == known
+    assert [spacegroup_symbol(number) for number in (0, -1, 231)] == ["?"] * 3
