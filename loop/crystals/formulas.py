@@ -23,11 +23,16 @@ def optimade_formula(amounts: Mapping[str, float]) -> str:
     )
 
 
-def in_optimade_form(formula: str) -> str:
-    """The OPTIMADE form of a formula of symbols, whole amounts and brackets, such as ``Al2(SO4)3``."""
+def amounts_of(formula: str) -> dict[str, int]:
+    """How many of each element a formula of symbols, whole amounts and brackets such as ``Al2(SO4)3`` has."""
     while bracket := _BRACKET.search(formula):
         formula = formula.replace(bracket[0], bracket[1] * int(bracket[2] or 1), 1)
-    amounts: dict[str, float] = {}
+    amounts: dict[str, int] = {}
     for symbol, count in _PART.findall(formula):
         amounts[symbol] = amounts.get(symbol, 0) + int(count or 1)
-    return optimade_formula(amounts)
+    return amounts
+
+
+def in_optimade_form(formula: str) -> str:
+    """The OPTIMADE form of a formula of symbols, whole amounts and brackets, such as ``Al2(SO4)3``."""
+    return optimade_formula(amounts_of(formula))

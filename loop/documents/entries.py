@@ -51,6 +51,7 @@ class SourceEntry(_Part):
     """One structure of one source. ``id`` is ``source:source_id``; ``group`` the id that represents it.
 
     treatment: what was done to make it comparable. set_aside: why it can be no seed, "" where it can.
+    disordered: as the source gave it, where partial occupancies were ordered here.
     digest: a hash of all but ``retrieved`` and ``group``, by which a change at the source is seen.
     """
 
@@ -74,6 +75,7 @@ class SourceEntry(_Part):
     references: dict[str, str] = {}
     oxidation_states: dict[str, float] = {}
     treatment: str = AS_GIVEN
+    disordered: dict[str, Any] | None = None
     set_aside: str = ""
     digest: str = ""
     group: str = ""
@@ -132,6 +134,7 @@ def new_entry(origin: Origin, found: Found) -> SourceEntry:
         references=dict(found.references),
         oxidation_states=oxidation_states(found.structure),
         treatment=answer.treatment,
+        disordered=None if answer.treatment == AS_GIVEN else found.structure.as_dict(),
         set_aside=f"more than {MOST_SITES} sites" if is_large else answer.set_aside,
     )
     return entry.model_copy(update={"digest": _digest(entry)})
@@ -166,7 +169,8 @@ def preference(entry: SourceEntry) -> tuple[bool, int, str]:
 
 
 def _digest(entry: SourceEntry) -> str:
-    return _hash(entry.model_dump(mode="json", exclude={"retrieved", "group", "digest"}))
+    left_out = {"retrieved", "group", "digest"} | ({"disordered"} if entry.disordered is None else set())
+    return _hash(entry.model_dump(mode="json", exclude=left_out))
 
 
 def _hash(content: Any) -> str:

@@ -1,0 +1,1 @@
+"""Known or new: what the verdict says of disguised, substituted, ordered and different crystals."""
