@@ -20,9 +20,12 @@ from niobe.flows.steps.known import competitors_elsewhere
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
 from niobe.loop.campaign.duplicates import Crystals, lowest_first
+from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.documents.records import Failure, PhononVerdict, Status, StructureRecord, Validation
 from niobe.loop.documents.rounds import PhononRecord, RoundRecord, RoundState
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
+from niobe.loop.novelty.catalogue import Catalogue
+from niobe.loop.novelty.judging import find_of, judge
 from niobe.loop.stability.hull import build_hull, elemental_energies
 from niobe.loop.stability.phonons import undecided
 from niobe.loop.store.database import Database
@@ -251,8 +254,13 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         raise QuorumError("no candidates were drawn: an earlier step of the round failed")
     records = database.records.find(spec.id)
     _require_quorum(spec, round_record, records)
+    catalogue = Catalogue(database, spec.id, excluded_structures(spec))
     hull, verdicts = closing.close_round(
-        spec, round_record.number, records, competitors_elsewhere(database, spec)
+        spec,
+        round_record.number,
+        records,
+        competitors_elsewhere(database, spec),
+        lambda record: judge(find_of(record), catalogue),
     )
     database.records.update_many(
         {identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()}

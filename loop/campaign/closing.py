@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from niobe.loop.campaign.acceleration import hit_ratio
 from niobe.loop.campaign.confirming import agreements, spread
 from niobe.loop.campaign.duplicates import duplicates
 from niobe.loop.documents.claims import k_of_n
+from niobe.loop.documents.novelty import Novelty
 from niobe.loop.documents.records import ON_HULL, Failure, Product, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord, SearchedSystem
 from niobe.loop.stability.hull import build_hull, competitors
@@ -27,10 +28,13 @@ def close_round(
     round_number: int,
     records: Sequence[StructureRecord],
     elsewhere: Sequence[StructureRecord] = (),
+    novelty: Callable[[StructureRecord], Novelty] | None = None,
 ) -> tuple[HullRecord, dict[str, Verdict]]:
     """The hull of the round and the verdict of every validated record of the campaign, by record id.
 
-    elsewhere: what other campaigns validated with the same oracle; it competes, and is known.
+    elsewhere: what other campaigns validated with the same oracle; it competes, and is known. novelty: asked
+    of each find, what it is beside everything known; without it a find is what it was before, or
+    new.
 
     spec: the campaign. round_number: of the round. records: structure records.
     """
@@ -51,11 +55,23 @@ def close_round(
         )
         for record, entry in zip(validated, hull.entries, strict=False)
     }
+    for record in validated:
+        verdicts[record.id] = _with_novelty(verdicts[record.id], record, novelty)
     hull.noise = _noise(hull, verdicts)
     for entry, record in zip(hull.entries, validated, strict=False):
         if entry.e_above_hull <= spec.hull_tolerance and record.nelements > 1:
             verdicts[record.id] = _against_products(hull, record, verdicts[record.id], asked)
     return hull, verdicts
+
+
+def _with_novelty(
+    verdict: Verdict, record: StructureRecord, novelty: Callable[[StructureRecord], Novelty] | None
+) -> Verdict:
+    """The verdict, of a find with what it is beside everything known."""
+    if not verdict.discovery:
+        return verdict
+    found = novelty(record) if novelty else verdict.novelty
+    return verdict.given(found) if found else verdict
 
 
 def _noise(hull: HullRecord, verdicts: Mapping[str, Verdict]) -> float | None:
@@ -148,6 +164,7 @@ def _verdict(
         discovery=discovered,
         discovery_round=discovery_round,
         displaced_round=displaced,
+        novelty=before.novelty if before else None,
     )
 
 
@@ -253,13 +270,13 @@ def _hit_rate(batch: Sequence[StructureRecord], setting: str) -> float | None:
 
 
 def hits_of(records: Sequence[StructureRecord], setting: str) -> tuple[int, int]:
-    """How many of a setting's finished validations were discoveries when found, and how many finished.
+    """How many of a setting's finished validations were finds, known before or not, and how many finished.
 
     A crystal counts once, by the record that represents it now.
     """
     done = [r for r in records if r.choice and r.choice.selection == setting and (r.validation or r.failure)]
     verdicts = [r.verdict for r in done if r.verdict is not None]
-    return sum(v.discovery_round is not None and v.duplicate_of is None for v in verdicts), len(done)
+    return sum(v.was_found and v.duplicate_of is None for v in verdicts), len(done)
 
 
 def acceleration_line(records: Sequence[StructureRecord]) -> str:

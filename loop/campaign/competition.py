@@ -88,8 +88,8 @@ def deeper(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[Struc
     usable = [r for r in records if r.status not in {Status.INVALID, Status.FAILED}]
     known = [r for r in usable if r.prerelaxed or r.verdict]
     above = above_joint_hull(known, prerelaxed_references([r for r in known if r.round == 0]), spec.elements)
-    claims = [record.verdict for record in records if record.verdict and record.verdict.discovery]
-    claimed = {record.formula for record in records if record.verdict and record.verdict.discovery}
+    claims = [record.verdict for record in records if record.verdict and record.verdict.is_find]
+    claimed = {record.formula for record in records if record.verdict and record.verdict.is_find}
     claimed |= {product.formula for verdict in claims for product in verdict.products}
     order = [
         (height - _CLAIMED * (record.formula in claimed), row)

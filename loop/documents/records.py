@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.crystals.formulas import in_optimade_form
 from niobe.loop.documents.claims import Challenge, Opinion
+from niobe.loop.documents.novelty import Novelty
 
 ON_HULL = 1e-6
 """eV/atom: what lies less above the hull is on it."""
@@ -198,7 +199,9 @@ class Verdict(_Part):
     deviation of the numbers of a claim, as far as the oracle repeats itself, eV/atom.
     opinions_agreeing of opinions_asked: of other oracles; spread: between the highest and the lowest
     above_products of all oracles, eV/atom.
-    ``found`` is on the hull of the record's own round, ``now`` on the newest."""
+    ``found`` is on the hull of the record's own round, ``now`` on the newest. novelty: of a find, what it is
+    beside everything known. rediscovered: it would be a discovery, had it not been known before.
+    """
 
     formation_energy_per_atom: float
     e_above_hull_found: float
@@ -214,6 +217,24 @@ class Verdict(_Part):
     discovery: bool = False
     discovery_round: int | None = None
     displaced_round: int | None = None
+    novelty: Novelty | None = None
+    rediscovered: bool = False
+
+    def given(self, novelty: Novelty) -> Verdict:
+        """The verdict of a find of this novelty: what was known before is rediscovered, and no discovery."""
+        known = {"discovery": False, "discovery_round": None, "displaced_round": None}
+        changed = known if novelty.is_known else {}
+        return self.model_copy(update={"novelty": novelty, "rediscovered": novelty.is_known} | changed)
+
+    @property
+    def is_find(self) -> bool:
+        """Whether it is stable, unique and judged by phonons as the campaign asks, known before or not."""
+        return self.discovery or self.rediscovered
+
+    @property
+    def was_found(self) -> bool:
+        """The same of any round: what something more stable displaced since counts too."""
+        return self.discovery_round is not None or self.rediscovered
 
     @property
     def phase(self) -> str:

@@ -56,4 +56,4 @@ def without(shares: Mapping[str, float], collapsed: str, instead: Sequence[str])
 def _successes(records: Sequence[StructureRecord], name: str) -> tuple[int, int]:
     """Discoveries and oracle calls of a generator so far."""
     called = [r for r in records if r.lineage.generator == name and (r.validation or r.failure)]
-    return sum(r.verdict is not None and r.verdict.discovery_round is not None for r in called), len(called)
+    return sum(r.verdict is not None and r.verdict.was_found for r in called), len(called)

@@ -27,8 +27,8 @@ def fingerprint(structure: Structure, *, by_element: bool = True) -> FloatArray:
     In units of the cube root of the volume per atom, so that a crystal and the same under pressure agree. An
     element counts as many neighbours as it has shares in 60, from one on; elements in alphabetical order.
 
-    structure: an ordered crystal. by_element: False takes all atoms as one kind. Equal lengths mean equal
-    shares of as many elements.
+    structure: an ordered crystal. by_element: False takes all atoms as one kind. Only those of crystals
+    of equal proportions can be compared.
     """
     symbols = np.array([site.specie.symbol if by_element else ANY for site in structure])
     length = float(structure.volume / len(structure)) ** (1 / 3)
@@ -52,7 +52,7 @@ def difference(one: FloatArray, other: FloatArray) -> FloatArray:
 
 
 def _nearest(structure: Structure, chosen: np.ndarray, wanted: int) -> FloatArray:
-    """Distances (Å) of each site to the ``wanted`` nearest of the chosen ones, itself left out. (n, wanted)."""
+    """Distances (Å) of each site to the ``wanted`` nearest of the chosen ones but itself. (n, wanted)."""
     from scipy.spatial import KDTree
 
     centres = (np.asarray(structure.frac_coords) % 1.0) @ structure.lattice.matrix

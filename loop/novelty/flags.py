@@ -1,4 +1,4 @@
-"""What makes a find less likely, or a potential less sure of it: said beside the verdict, filtering nothing."""
+"""What makes a find less likely, or a potential less sure of it: said beside the verdict, no filter."""
 
 from __future__ import annotations
 

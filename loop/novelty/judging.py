@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from niobe.loop.documents.novelty import Novelty, NoveltyKind
+from niobe.loop.documents.records import StructureRecord, Verdict
+from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.novelty.catalogue import Catalogue, prototypes_like
 from niobe.loop.novelty.fingerprints import difference
 from niobe.loop.novelty.flags import flags
@@ -18,6 +20,7 @@ from niobe.loop.novelty.relatives import (
     ordering_of,
     substitution_of,
 )
+from niobe.loop.store.database import Database
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ class _Compared:
     @property
     def relation(self) -> Relation:
         return Relation(self.crystal.id, self.crystal.source, self.crystal.formula, self.difference)
+
+
+def find_of(record: StructureRecord) -> Crystal:
+    """A validated record as a find to compare."""
+    return Crystal(record.id, f"campaign {record.campaign}", relaxed_structure(record))
 
 
 def judge(find: Crystal, catalogue: Catalogue) -> Novelty:
@@ -96,3 +104,21 @@ def _is_same(find: Crystal, one: _Compared) -> bool:
 def _is_lower(find: Crystal, other: Crystal) -> bool:
     """Whether a find has fewer symmetry operations an atom than another crystal."""
     return find.symmetry[1] < other.symmetry[1] - 1e-6
+
+
+def judge_again(database: Database) -> int:
+    """Judge the finds of all campaigns against what the database knows by now; how many verdicts changed.
+
+    What was known stays known. For when source entries were added; a round that closes judges by itself.
+
+    database: the campaign database.
+    """
+    changes: dict[str, dict[str, Verdict]] = {}
+    for campaign in database.campaigns.find():
+        catalogue = Catalogue(database, campaign.id)
+        for record in database.records.find(campaign.id, verdict__discovery=True):
+            novelty = judge(find_of(record), catalogue)
+            if record.verdict is not None and novelty != record.verdict.novelty:
+                changes[record.id] = {"verdict": record.verdict.given(novelty)}
+    database.records.update_many(changes)
+    return len(changes)

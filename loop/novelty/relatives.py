@@ -102,7 +102,7 @@ def _occupied(site: object) -> float:
 def _framework(
     structure: Structure, groups: Sequence[frozenset[str]], vacant: frozenset[str]
 ) -> Structure | None:
-    """Without the sites of what is partly vacant, elements that share sites as one; None where none is left."""
+    """Without sites of what is partly vacant, elements that share sites as one; None where none is left."""
     from pymatgen.core import Structure
 
     kept = [site for site in structure if not {species.symbol for species in site.species} & vacant]

@@ -12,6 +12,7 @@ from niobe.config.spec import Source
 from niobe.loop.crystals.grouping import group
 from niobe.loop.documents.entries import MOST_SITES, Found, Origin, SourceEntry, new_entry, preference
 from niobe.loop.documents.structures import entry_structure
+from niobe.loop.novelty.judging import judge_again
 from niobe.loop.sources.reading import ReadOptions, read_source
 from niobe.loop.store.database import Database
 
@@ -52,6 +53,8 @@ def ingest(database: Database, source: Source, elements: Sequence[str], options:
         touched |= stored.formulas
         options.tick(done.new + done.changed + done.unchanged, None)
     regroup(database, touched | database.entries.ungrouped_formulas())
+    if touched and (again := judge_again(database)):
+        done.notes += [f"{again} finds have another verdict of novelty now"]
     done.groups = database.entries.count_groups(source.name)
     return done
 

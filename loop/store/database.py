@@ -15,6 +15,7 @@ from niobe.loop.store.collections.answers import Answers
 from niobe.loop.store.collections.campaigns import Campaigns
 from niobe.loop.store.collections.documents import Documents
 from niobe.loop.store.collections.entries import Entries
+from niobe.loop.store.collections.fingerprints import Fingerprints
 from niobe.loop.store.collections.hulls import Hulls
 from niobe.loop.store.collections.phonons import Phonons
 from niobe.loop.store.collections.records import Records
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
 
 _TIMEOUT_MS = 10_000
-_COUNTED_FIELDS = ("acquired_round", "choice.selection", "verdict.discovery", "verdict.discovery_round")
+_COUNTED_FIELDS = (
+    *("acquired_round", "choice.selection"),
+    *("verdict.discovery", "verdict.discovery_round", "verdict.rediscovered"),
+)
 
 
 class Database:
@@ -42,6 +46,7 @@ class Database:
         self.records = Records(mongo["structures"])
         self.search = RecordSearch(mongo["structures"])
         self.entries = Entries(mongo["entries"])
+        self.fingerprints = Fingerprints(mongo["fingerprints"])
         self.rounds = Rounds(mongo["rounds"])
         self.hulls = Hulls(mongo["hulls"])
         self.phonons = Phonons(mongo["phonons"])
@@ -84,10 +89,11 @@ class Database:
 
         fields = [("campaign", key) for key in ("round", "status", *INDEXED_FIELDS, *_COUNTED_FIELDS)]
         alone: list[tuple[str, ...]] = [("lineage.parents",), ("facets.id",), ("nelements",), (HAS_FACETS,)]
-        alone += [("validation.oracle", "chemsys"), ("fingerprint",)]
+        alone += [("validation.oracle", "chemsys"), ("fingerprint",), ("formula_reduced",)]
         for collection, keys, unique in (
             ("structures", [*fields, *alone], False),
             ("entries", [("formula_reduced",), ("source",), ("chemsys",), ("group",)], False),
+            ("fingerprints", [("amounts",)], False),
             ("rounds", [("campaign", "number")], True),
             ("hulls", [("campaign", "round")], True),
         ):

@@ -30,6 +30,20 @@ def validated_elsewhere(database: Database, spec: CampaignSpec, oracle: str) -> 
     return list(first.values())
 
 
+def validated_of_formula(database: Database, formula: str, campaign: str) -> list[StructureRecord]:
+    """What other campaigns validated of a composition, by any oracle.
+
+    database: the campaign database. formula: in OPTIMADE's form. campaign: the one that asks.
+    """
+    query = {
+        "formula_reduced": formula,
+        "status": Status.VALIDATED.value,
+        "campaign": {"$ne": campaign},
+    }
+    order = [("campaign", 1), ("round", 1), ("index", 1)]
+    return load(StructureRecord, database.mongo["structures"].find(query, sort=order))
+
+
 def failed_elsewhere(database: Database, spec: CampaignSpec) -> dict[str, str]:
     """Content hash and id of what failed in other campaigns that ask their oracle in the same way."""
     asking = {"spec.oracle": spec.model_dump(mode="json")["oracle"], "_id": {"$ne": spec.id}}

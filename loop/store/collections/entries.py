@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from niobe.loop.documents.entries import SourceEntry
+from niobe.loop.readers.disorder import AS_GIVEN
 from niobe.loop.store.mapping import Document, body, load
 
 if TYPE_CHECKING:
@@ -59,6 +60,26 @@ class Entries:
         chosen = {"formula_reduced": formulas, "source": sources, "chemsys": systems}
         query = {key: {"$in": list(values)} for key, values in chosen.items() if values is not None}
         return load(SourceEntry, self._collection.find(query, sort=[("_id", 1)]))
+
+    def of_ids(self, ids: Sequence[str]) -> list[SourceEntry]:
+        """Entries of these ids, in the order of their ids."""
+        return load(SourceEntry, self._collection.find({"_id": {"$in": list(ids)}}, sort=[("_id", 1)]))
+
+    def formulas(self) -> list[str]:
+        """Every formula (OPTIMADE form) of an entry, once."""
+        return sorted(self._collection.distinct("formula_reduced"))
+
+    def as_given(self, formulas: Sequence[str]) -> list[Document]:
+        """``_id``, ``fingerprint`` and ``formula_reduced`` of ordered entries of these formulas.
+
+        Without those that were ordered here, or set aside.
+        """
+        query = {"formula_reduced": {"$in": list(formulas)}, "treatment": AS_GIVEN, "set_aside": ""}
+        return list(self._collection.find(query, {"fingerprint": 1, "formula_reduced": 1}, sort=[("_id", 1)]))
+
+    def count(self) -> int:
+        """How many entries there are."""
+        return self._collection.count_documents({})
 
     def alone_and_shared(self, formulas: Sequence[str]) -> tuple[list[str], list[str]]:
         """Ids of entries alone with their formula, and the formulas that several entries share."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from pymatgen.core import Element, Lattice, Structure
 
+from niobe.surrogates.representations.elements import atomic_volume
 from tests.benchmarks.materials import materials, structure_of, table
 
 STRAIN = 0.02
@@ -27,21 +28,21 @@ class Case:
     of: str
 
 
-def disguised(structure: Structure, rng: np.random.Generator) -> Structure:
+def disguised(structure: Structure, rng: np.random.Generator, strain: float = STRAIN) -> Structure:
     """The same crystal in another setting, supercell, orientation and origin, strained by 2 %."""
     cell = structure.copy()
     multiple = np.diag(rng.permutation([1, 1, int(rng.integers(1, 4))]))
     cell.make_supercell(_setting(rng) @ multiple)
-    eigen = rng.uniform(-STRAIN, STRAIN, 3)
-    eigen[int(rng.integers(3))] = STRAIN * rng.choice([-1, 1])
+    eigen = rng.uniform(-strain, strain, 3)
+    eigen[int(rng.integers(3))] = strain * rng.choice([-1, 1])
     axes, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    strain = np.eye(3) + axes @ np.diag(eigen) @ axes.T
+    stretch = np.eye(3) + axes @ np.diag(eigen) @ axes.T
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     turn *= np.sign(np.linalg.det(turn))
     order = rng.permutation(len(cell))
     places = (cell.frac_coords + rng.uniform(size=3))[order]
     return Structure(
-        Lattice(cell.lattice.matrix @ strain @ turn.T), [cell[int(i)].specie for i in order], places
+        Lattice(cell.lattice.matrix @ stretch @ turn.T), [cell[int(i)].specie for i in order], places
     )
 
 
@@ -81,7 +82,7 @@ def substitutions(count: int, seed: int) -> Iterator[Case]:
     formulas = {structure.composition.reduced_formula for structure in known.structures}
     for row in rng.permutation(len(known.ids)):
         structure = known.structures[int(row)]
-        if 1 < len(structure.composition) and len(structure) <= _MOST_ATOMS:
+        if len(structure.composition) > 1 and len(structure) <= _MOST_ATOMS:
             other = _substituted(structure, formulas, rng)
             if other is not None:
                 yield Case(rattled(other, rng), known.ids[int(row)])
@@ -100,11 +101,14 @@ def _substituted(structure: Structure, formulas: set[str], rng: np.random.Genera
         made = structure.copy()
         made.replace_species({symbol: str(new)})
         if made.composition.reduced_formula not in formulas:
-            sizes = [Element(s).atomic_radius for s in (str(new), symbol)]
-            share = structure.composition.get_atomic_fraction(symbol)
-            made.scale_lattice(structure.volume * (1 + share * ((sizes[0] / sizes[1]) ** 3 - 1)))
+            made.scale_lattice(structure.volume * _volume(made) / _volume(structure))
             return made
     return None
+
+
+def _volume(structure: Structure) -> float:
+    """Of the atoms as they are in their elements, Å³."""
+    return sum(atomic_volume(site.specie.symbol) for site in structure)
 
 
 def disordered_parents(seed: int) -> list[tuple[str, Structure]]:

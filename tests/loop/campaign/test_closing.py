@@ -1,11 +1,15 @@
 """Discoveries, displaced discoveries and duplicates as rounds close."""
 
+from collections.abc import Callable
+
 from niobe.config.loading import with_changes
-from niobe.loop.campaign.closing import acceleration_line, close_round, round_metrics
+from niobe.loop.campaign.closing import acceleration_line, close_round, hits_of, round_metrics
+from niobe.loop.documents.novelty import Novelty, NoveltyKind
 from niobe.loop.documents.records import Choice, PredictedValue, Stability, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from tests.loop.factory import SPEC, element, nbo, rocksalt, validated
 
+CHOSEN = Choice(function="greedy", selection="acquired", rank=0)
 SEEDS = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -5.0, index=1)]
 
 
@@ -26,6 +30,28 @@ def test_without_phonons_a_discovery_needs_no_dynamical_verdict() -> None:
     for spec, expected in ((SPEC, False), (plain, True)):
         _, verdicts = close_round(spec, 1, records)
         assert verdicts[records[2].id].discovery is expected
+
+
+def test_what_was_known_before_is_rediscovered_and_a_verdict_can_be_taken_back() -> None:
+    """A find counts as a call that found something, whatever is known; only finds are asked about."""
+    find = validated(nbo(), -9.5, round_number=1).model_copy(update={"choice": CHOSEN})
+    records = [*SEEDS, find, validated(rocksalt(), -8.0, round_number=1, index=1)]
+    asked: list[str] = []
+
+    def known_as(kind: NoveltyKind) -> Callable[[StructureRecord], Novelty]:
+        return lambda record: asked.append(record.id) or Novelty(kind=kind, of="mp:1")
+
+    for kind, discovery, number in ((NoveltyKind.NEW, True, 1), (NoveltyKind.KNOWN, False, None)):
+        _, verdicts = close_round(SPEC, 1, records, novelty=known_as(kind))
+        found = verdicts[find.id]
+        assert (found.discovery, found.discovery_round, found.rediscovered) == (
+            discovery,
+            number,
+            not discovery,
+        )
+        records[2] = find.model_copy(update={"verdict": found})
+        assert hits_of(records, "acquired") == (1, 1)
+    assert asked == [find.id, find.id]
 
 
 def test_a_seed_an_unstable_and_a_duplicate_are_none() -> None:
