@@ -39,7 +39,11 @@ def test_what_was_known_before_is_rediscovered_and_a_verdict_can_be_taken_back()
     asked: list[str] = []
 
     def known_as(kind: NoveltyKind) -> Callable[[StructureRecord], Novelty]:
-        return lambda record: asked.append(record.id) or Novelty(kind=kind, of="mp:1")
+        def novelty(record: StructureRecord) -> Novelty:
+            asked.append(record.id)
+            return Novelty(kind=kind, of="mp:1")
+
+        return novelty
 
     for kind, discovery, number in ((NoveltyKind.NEW, True, 1), (NoveltyKind.KNOWN, False, None)):
         _, verdicts = close_round(SPEC, 1, records, novelty=known_as(kind))

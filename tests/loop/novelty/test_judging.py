@@ -17,6 +17,9 @@ from niobe.loop.store.database import Database
 from tests.benchmarks.novelty.cases import disguised, rattled
 from tests.loop.factory import SPEC, nbo, rutile, validated
 
+crystal: Any = Structure
+"""Species may be occupancies and places lists of whole numbers, which its own types leave out."""
+spacegroup: Any = Structure.from_spacegroup
 ORIGIN = Origin("mp", "https://example.org", "CC-BY-4.0", "2026-11-01")
 
 
@@ -28,13 +31,10 @@ def novelty(database: Database, find: Structure, held_out: Sequence[tuple[str, S
     return judge(Crystal("find", "campaign t", find), Catalogue(database, "t", held_out))
 
 
-def cubic(symbols: Sequence[Any], a: float, places: Sequence[Sequence[float]]) -> Structure:
-    return Structure(Lattice.cubic(a), symbols, places)
-
-
 def perovskite(a: float = 4.1, c: float = 4.1, off: float = 0.0) -> Structure:
     places = [[0, 0, 0], [0.5, 0.5, 0.5 + off], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
-    return Structure(Lattice.tetragonal(a, c), ["Rb", "Ta", "O", "O", "O"], places)
+    made: Structure = crystal(Lattice.tetragonal(a, c), ["Rb", "Ta", "O", "O", "O"], places)
+    return made
 
 
 def stacked(order: str, metal: str = "Zn", other: str = "Se") -> Structure:
@@ -42,7 +42,8 @@ def stacked(order: str, metal: str = "Zn", other: str = "Se") -> Structure:
     at = {"A": (0, 0), "B": (1 / 3, 2 / 3), "C": (2 / 3, 1 / 3)}
     places = [(*at[layer], (i + s) / len(order)) for i, layer in enumerate(order) for s in (0, 0.75)]
     lattice = Lattice.hexagonal(4.0, 4.0 * np.sqrt(2 / 3) * len(order))
-    return Structure(lattice, [metal, other] * len(order), places)
+    made: Structure = crystal(lattice, [metal, other] * len(order), places)
+    return made
 
 
 def test_a_known_phase_that_was_never_recomputed_is_known(database: Database) -> None:
@@ -86,13 +87,11 @@ def test_an_entry_that_changed_gets_another_fingerprint(database: Database) -> N
 def test_an_ordering_of_a_disordered_crystal_is_no_new_one(database: Database) -> None:
     """Metals on one site, and charged ones that are ordered as they are read."""
     mixed = {"Rh": 0.5, "Ir": 0.5}
-    alloy = Structure.from_spacegroup(225, Lattice.cubic(3.83), [mixed], [[0, 0, 0]])
-    salt = Structure.from_spacegroup(
-        225, Lattice.cubic(6.4), [{"K+": 0.5, "Rb+": 0.5}, "Cl-"], [[0, 0, 0], [0.5, 0.5, 0.5]]
-    )
+    alloy = spacegroup(225, Lattice.cubic(3.83), [mixed], [[0, 0, 0]])
+    salt = spacegroup(225, Lattice.cubic(6.4), [{"K+": 0.5, "Rb+": 0.5}, "Cl-"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     know(database, [alloy, salt])
-    tetragonal = Structure(Lattice.tetragonal(2.71, 3.8), ["Rh", "Ir"], [[0, 0, 0], [0.5, 0.5, 0.5]])
-    layered = Structure(
+    tetragonal = crystal(Lattice.tetragonal(2.71, 3.8), ["Rh", "Ir"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    layered = crystal(
         Lattice.tetragonal(4.52, 6.4),
         ["K", "Rb", "Cl", "Cl"],
         [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0, 0, 0.5]],
@@ -102,13 +101,11 @@ def test_an_ordering_of_a_disordered_crystal_is_no_new_one(database: Database) -
 
 
 def test_an_ordering_of_vacancies_has_the_framework_of_its_parent(database: Database) -> None:
-    parent = Structure.from_spacegroup(
+    parent = spacegroup(
         227, Lattice.cubic(8.2), [{"Na": 0.5}, "Rh", "O"], [[0.125] * 3, [0.5] * 3, [0.2625] * 3]
     )
     know(database, [parent])
-    ordered = Structure.from_spacegroup(
-        227, Lattice.cubic(8.2), ["Na", "Rh", "O"], [[0.125] * 3, [0.5] * 3, [0.2625] * 3]
-    )
+    ordered = spacegroup(227, Lattice.cubic(8.2), ["Na", "Rh", "O"], [[0.125] * 3, [0.5] * 3, [0.2625] * 3])
     ordered.remove_sites([i for i, site in enumerate(ordered) if site.specie.symbol == "Na"][::2])
     found = novelty(database, ordered)
     assert (found.kind, found.of) == ("ordering", "mp:0")
@@ -128,7 +125,7 @@ def test_a_doubled_cell_is_a_distortion_too(database: Database) -> None:
     know(database, [perovskite()])
     places = [[0, 0.5, 0.5], [0, 0, 0], [0, 0, 0.5], [0.22, 0.72, 0]]
     lattice = Lattice.tetragonal(4.1 * np.sqrt(2), 4.1)
-    found = novelty(database, Structure.from_spacegroup(127, lattice, ["Rb", "Ta", "O", "O"], places))
+    found = novelty(database, spacegroup(127, lattice, ["Rb", "Ta", "O", "O"], places))
     assert (found.kind, found.of) == ("distortion", "mp:0")
 
 
@@ -145,7 +142,7 @@ def test_what_nothing_is_like_is_new(database: Database) -> None:
     know(database, [nbo(), rutile()])
     rng = np.random.default_rng(3)
     places = (np.indices((2, 2, 2)).reshape(3, -1).T + rng.uniform(0, 0.3, (8, 3))) / 2
-    found = novelty(database, Structure(Lattice.cubic(5.2), ["Nb"] * 5 + ["O"] * 3, places))
+    found = novelty(database, crystal(Lattice.cubic(5.2), ["Nb"] * 5 + ["O"] * 3, places))
     assert (found.kind, found.of, found.words) == ("new", "", "new")
 
 
