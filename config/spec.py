@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from niobe.config.elements import ELEMENTS
 from niobe.config.oracles.claims import (
+    Challenging,
     Confirmation,
+    default_challenge,
     default_confirmation,
     second_oracles,
 )
@@ -291,6 +293,7 @@ class CampaignSpec(_Part):
     prerelax: Prerelaxation | None = Field(default_factory=_default_prerelaxation)
     acquisition: Acquisition = Acquisition()
     phonons: Phonons = Phonons()
+    challenge: Challenging = Field(default_factory=default_challenge)
     confirm: Confirmation = Field(default_factory=default_confirmation)
     hull_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.1
     quorum: Annotated[float, Field(gt=0, le=1)] = 0.8
@@ -342,6 +345,8 @@ class CampaignSpec(_Part):
             raise ValueError(
                 f"prerelax.potential: {self.oracle.name} is the oracle; what ranks may not judge"
             )
+        if self.challenge.enabled and self.prerelax is None and "challenge" in self.model_fields_set:
+            raise ValueError("challenge: needs prerelax, whose potential looks for what lies lower")
         if self.oracle.name in self.confirm.oracles:
             raise ValueError(f"confirm.oracles: {self.oracle.name} is the oracle; allowed: any other")
         if self.asynchronous and self.launcher == "local":

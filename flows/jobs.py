@@ -221,6 +221,28 @@ def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any =
 
 
 @job
+def choose_finds(campaign: Document, number: int, after: Any = None) -> Document:
+    """Choose the finds that the round challenges.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.steps.claims.finds import choose_finds as step
+
+    return _run_once("choose_finds", campaign, number, step)
+
+
+@job
+def challenge(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Challenge the finds ``slot``, ``slot + slots``, … of those chosen.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.steps.claims.challenge import challenge_slot as step
+
+    return _run_slot(campaign, number, slot, slots, step)
+
+
+@job
 def confirm(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
     """Have the other oracles ``slot``, ``slot + slots``, … relax the finds and what those rest on.
 

@@ -11,6 +11,7 @@ from niobe.config.spec import CampaignSpec
 
 SEED_SLOTS = 8
 PRERELAX_SLOTS = 8
+CHALLENGE_SLOTS = 4
 OFFSPRING_BATCHES = 4
 """A child that comes out low can have children itself in the next batch: docs/experiments/0092."""
 
@@ -139,7 +140,12 @@ def _validation(slots: int, before: Sequence[Stage]) -> Iterator[Stage]:
 
 
 def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]:
-    """Ask other oracles about the finds, then close. Round 0 has none."""
+    """Challenge the finds, ask other oracles about those that survive, close. Round 0 has none."""
+    if number and spec.challenge.enabled:
+        label = "challenging finds"
+        yield Stage("choose_finds", "choose_finds", (before,), label=label, lenient=True)
+        yield Stage("challenge", "challenge", ("choose_finds",), "oracle", label, CHALLENGE_SLOTS)
+        before = "challenge"
     if number and spec.confirm.enabled and spec.confirm.oracles:
         label, slots = "asking other oracles about finds", len(spec.confirm.oracles)
         yield Stage("confirm", "confirm", (before,), "oracle", label, slots, lenient=True)

@@ -1,4 +1,4 @@
-"""What a campaign file says of its finds: whose opinion is asked besides the oracle's."""
+"""What a campaign file says of its finds: how they are challenged, whose opinion is asked besides."""
 
 from __future__ import annotations
 
@@ -17,6 +17,23 @@ _SECOND = 2
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Challenging(_Part):
+    """How a find is challenged before it is shown as one, by the pre-relaxation potential.
+
+    most: finds of one round, nearest the hull first. draws: crystals drawn at random at its composition, and
+    as many at those of what it would fall into. asks: how often, at most, the campaign's oracle is asked
+    about what that finds lower. displacement: of every atom off its site, Å. share: of the seconds that the
+    campaign took for all else, after which no further find is challenged.
+    """
+
+    enabled: bool = True
+    most: Annotated[int, Field(ge=1)] = 10
+    draws: Annotated[int, Field(ge=0, le=1000)] = 8
+    asks: Annotated[int, Field(ge=0, le=100)] = 3
+    displacement: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    share: Annotated[float, Field(gt=0, le=1)] = 0.15
 
 
 class Confirmation(_Part):
@@ -58,3 +75,10 @@ def default_confirmation(before: dict[str, Any]) -> Confirmation:
     """Of the fields of a campaign that are validated before."""
     known = {"oracle", "elements"} <= before.keys()
     return Confirmation(oracles=second_oracles(before["oracle"].name, before["elements"]) if known else ())
+
+
+def default_challenge(before: dict[str, Any]) -> Challenging:
+    """On where oracle and pre-relaxation potential are universal potentials: what they ask is cheap."""
+    if not {"oracle", "prerelax"} <= before.keys() or before["prerelax"] is None:
+        return Challenging(enabled=False)
+    return Challenging(enabled={before["oracle"].name, before["prerelax"].potential} <= set(UNIVERSAL))

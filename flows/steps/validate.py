@@ -46,10 +46,18 @@ def validate_slot(database: Database, spec: CampaignSpec, number: int, slot: int
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
+    validate_records(database, spec, database.rounds.get(spec.id, number).batch[slot::slots])
+
+
+def validate_records(database: Database, spec: CampaignSpec, identifiers: Sequence[str]) -> None:
+    """Have the oracle relax those records that wait for it, and store each outcome.
+
+    database: the campaign database. spec: the campaign. identifiers: of records.
+    """
     oracle = make_oracle(spec.oracle)
     elements = database.records.find(spec.id, round=0, nelements=1)
     references = elemental_energies([*elements, *competitors_elsewhere(database, spec)])
-    for identifier in database.rounds.get(spec.id, number).batch[slot::slots]:
+    for identifier in identifiers:
         record = database.records.get(identifier)
         if record.status is not Status.ACQUIRED:
             continue
@@ -106,12 +114,19 @@ def _above_hull(
 def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Phonons of every ``slots``-th structure from ``slot`` on that the round chose, unless stored.
 
-    What may be a find is relaxed tightly and symmetrised before; without phonons that is all.
-
     database: the campaign database. spec: the campaign. number: of the round.
     """
-    chosen = database.rounds.get(spec.id, number).phonons[slot::slots]
-    waiting = [record for record in map(database.records.get, chosen) if record.phonons_pending]
+    settle(database, spec, number, database.rounds.get(spec.id, number).phonons[slot::slots])
+
+
+def settle(database: Database, spec: CampaignSpec, number: int, identifiers: Sequence[str]) -> None:
+    """Phonons of those records that wait for them, stored.
+
+    What may be a find is relaxed tightly and symmetrised before; without phonons that is all.
+
+    database: the campaign database. spec: the campaign. number: of the round. identifiers: of records.
+    """
+    waiting = [record for record in map(database.records.get, identifiers) if record.phonons_pending]
     if not waiting:
         return
     judge = make_oracle(spec.phonon_oracle) if spec.phonons.enabled else None

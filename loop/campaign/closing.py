@@ -170,7 +170,7 @@ def _verdict(
 
 def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, duplicate_of: str | None) -> bool:
     """Stable (within ``hull_tolerance``), unique, novel against seeds, relaxed as tightly as a find has to
-    be, and dynamically stable if asked.
+    be, dynamically stable if asked, and no challenge took it away.
 
     spec: the campaign. record: the structure record. above: e_above_hull, eV/atom. duplicate_of: what it is
     a duplicate of, if anything.
@@ -183,6 +183,7 @@ def is_discovery(spec: CampaignSpec, record: StructureRecord, above: float, dupl
         and not record.phonons_pending
         and (validation.refined is None or validation.refined.converged)
         and (record.dynamically_stable or not spec.phonons.enabled)
+        and (record.challenge is None or record.challenge.survived)
     )
 
 
@@ -209,6 +210,7 @@ def round_metrics(
     drawn = [record for record in records if record.round == round_record.number]
     batch = [record for record in records if record.acquired_round == round_record.number]
     status = Counter(record.status for record in drawn)
+    challenges = [record.challenge for record in records if record.challenge]
     validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]
     above = [r.verdict.e_above_hull_found for r in validated if r.verdict]
     failures = Counter(_cause(record.failure) for record in batch if record.failure)
@@ -235,6 +237,9 @@ def round_metrics(
         diversity=round_record.metrics.diversity,
         seconds=round_record.steps,
         best_e_above_hull=min(above, default=None),
+        challenged=len(challenges),
+        survived=sum(challenge.survived for challenge in challenges),
+        challenge_seconds=sum(challenge.seconds for challenge in challenges),
         agreements=agreements([r for r in records if r.verdict and r.verdict.discovery]),
         confirm_seconds=round_record.metrics.confirm_seconds,
     )

@@ -72,10 +72,10 @@ class PredictedValue(_Part):
 
 class Choice(_Part):
     """Why a candidate was validated. selection: ``acquired``, ``control`` (drawn at random), ``pinned``, or
-    what a hull is built from: ``seed``, ``competing``."""
+    what a hull is built from: ``seed``, ``competing``; or ``challenge``: it may take a find's claim away."""
 
     function: str
-    selection: Literal["acquired", "control", "pinned", "seed", "competing"]
+    selection: Literal["acquired", "control", "pinned", "seed", "competing", "challenge"]
     rank: int
     score: float | None = None
 

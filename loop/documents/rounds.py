@@ -40,6 +40,7 @@ class RoundMetrics(_Part):
 
     stable: on the hull when found; metastable: above it, within ``hull_tolerance``. discoveries are either.
     miscalibration: area between expected and observed coverage of all central intervals, 0 to 0.5.
+    challenged, survived, challenge_seconds: of all finds so far.
     agreements: other oracles' with the campaign's finds. confirm_seconds: what all their answers took so far.
     """
 
@@ -64,6 +65,9 @@ class RoundMetrics(_Part):
     diversity: Diversity | None = None
     seconds: dict[str, float] = {}
     best_e_above_hull: float | None = None
+    challenged: int = 0
+    survived: int = 0
+    challenge_seconds: float = 0.0
     agreements: list[Agreement] = []
     confirm_seconds: float = 0.0
 
@@ -89,7 +93,8 @@ class RoundRecord(_Part):
     wanted: candidates asked of each generator, once soft modes have been followed.
     asked_again: ids that a person asked the oracle for once more, in that order.
     promising: ids of those candidates that the pre-relaxation potential relaxes further in this round.
-    phonons: ids of those validated structures whose phonons are run in this round.
+    phonons: ids of those validated structures whose phonons are run in this round. finds: of those finds
+    that it challenges.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
     again. doing: how far the running step has come, in words. closed_at: ISO 8601 in UTC; "" until then, and
     of an older Niobe.
@@ -104,6 +109,7 @@ class RoundRecord(_Part):
     wanted: dict[str, int] = {}
     promising: list[str] = []
     phonons: list[str] = []
+    finds: list[str] = []
     steps: dict[str, float] = {}
     doing: str = ""
     metrics: RoundMetrics = RoundMetrics()

@@ -9,9 +9,20 @@ from niobe.flows.steps.known import competitors_elsewhere
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.policy import oracle_seconds
 from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.database import Database
 
 Known = dict[str, StructureRecord]
+
+
+def choose_finds(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Name the finds that the round challenges: nearest the hull first, those challenged before left out.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
+    """
+    finds, _ = found_so_far(database, spec, round_record.number)
+    waiting = [find.id for find in finds if find.challenge is None]
+    database.rounds.update(spec.id, round_record.number, finds=waiting[: spec.challenge.most])
 
 
 def found_so_far(database: Database, spec: CampaignSpec, number: int) -> tuple[list[StructureRecord], Known]:

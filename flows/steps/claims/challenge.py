@@ -1,0 +1,225 @@
+"""Challenge: the cheap potential looks for what may take a find away, the campaign's oracle judges that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from niobe.config.errors import ConfigError
+from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.base import correction_of
+from niobe.flows.oracles.calculation import check_physics
+from niobe.flows.steps.claims.finds import Known, found_so_far, spent_on_all_else
+from niobe.flows.steps.known import competitors_elsewhere
+from niobe.flows.steps.prerelax import prerelax_oracle
+from niobe.flows.steps.validate import settle, validate_records, work_folder
+from niobe.loop.campaign import closing
+from niobe.loop.campaign.challenging import (
+    Rival,
+    attempt_of,
+    displaced,
+    doubled_along_the_softest,
+    drawn_at,
+    lower_in_the_pool,
+    outcome,
+)
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.claims import Attack, Challenge
+from niobe.loop.documents.records import Choice, Lineage, Prerelaxed, Status, StructureRecord
+from niobe.loop.documents.structures import (
+    candidate_structure,
+    phonon_structure,
+    relaxed_structure,
+    symmetrised,
+)
+from niobe.loop.generators.soft_mode_families import SAME_ENERGY
+from niobe.loop.store.database import Database
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from niobe.flows.oracles.force_field import ForceFieldOracle
+
+_STEPS, _WALL_SECONDS = 60, 60.0
+_ATTACKS: tuple[Attack, ...] = ("saddle", "larger_cell", "polymorphs", "products")
+
+
+def challenge_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
+    """Challenge every ``slots``-th find from ``slot`` on that the round chose, unless that is stored.
+
+    Until ``challenge.share`` is used up. database: the campaign database. spec: the campaign. number: of the
+    round.
+    """
+    for identifier in database.rounds.get(spec.id, number).finds[slot::slots]:
+        if database.records.get(identifier).challenge is not None:
+            continue
+        spent = sum(r.challenge.seconds for r in database.records.find(spec.id) if r.challenge)
+        if spent >= spec.challenge.share * spent_on_all_else(database, spec):
+            return
+        finds, known = found_so_far(database, spec, number)
+        find = next((find for find in finds if find.id == identifier), None)
+        if find is None:
+            challenge = Challenge(survived=False, reason="what was found meanwhile takes it away")
+        else:
+            challenge = _Search(database, spec, number, find, known).challenge()
+        database.records.update(identifier, challenge=challenge)
+
+
+@dataclass
+class _Search:
+    """One find's challenge. seconds, tried: by attack. own: what the potential makes of its
+    targets."""
+
+    database: Database
+    spec: CampaignSpec
+    number: int
+    find: StructureRecord
+    known: Known
+    seconds: dict[Attack, float] = field(default_factory=dict)
+    tried: dict[Attack, int] = field(default_factory=dict)
+    own: dict[str, Prerelaxed | None] = field(default_factory=dict)
+
+    @property
+    def _name(self) -> str:
+        """By which it finds again, after a kill, what it chose from the pool."""
+        return f"challenge of {self.find.id}"
+
+    def challenge(self) -> Challenge:
+        """Search, ask the oracle about the lowest that was found, judge."""
+        potential = prerelax_oracle(self.spec, steps=_STEPS)
+        records = self.database.records.find(self.spec.id)
+        rivals: list[Rival] = []
+        for attack in _ATTACKS:
+            started = time.monotonic()
+            rivals += self._lower(potential, attack, records)
+            self.seconds[attack] = time.monotonic() - started
+        rivals.sort(key=lambda rival: -rival.below)
+        asked = [self._ask(rival, rank) for rank, rival in enumerate(rivals[: self.spec.challenge.asks])]
+        return self._judged(asked)
+
+    def _lower(
+        self, potential: ForceFieldOracle, attack: Attack, records: Sequence[StructureRecord]
+    ) -> Iterator[Rival]:
+        """What one attack finds that the potential holds to be lower than what it challenges."""
+        self.tried[attack] = 0
+        for target in self._targets(attack):
+            own = self._own(potential, target)
+            if own is None:
+                continue
+            if attack in {"polymorphs", "products"}:
+                yield from lower_in_the_pool(attack, target, own, records, self._name)
+            for start in self._starts(attack, target):
+                self.tried[attack] += 1
+                answer = _relaxed(self.spec, potential, target, start)
+                below = own.energy_per_atom - answer.energy_per_atom if answer else 0.0
+                if answer is not None and below > SAME_ENERGY:
+                    yield Rival(attack, target.id, answer, below)
+
+    def _own(self, potential: ForceFieldOracle, target: StructureRecord) -> Prerelaxed | None:
+        """The potential's answer for what is challenged, asked for once."""
+        if target.id not in self.own:
+            self.own[target.id] = _relaxed(self.spec, potential, target, relaxed_structure(target))
+        return self.own[target.id]
+
+    def _targets(self, attack: Attack) -> list[StructureRecord]:
+        """The find, or the compounds that it would fall into at other compositions."""
+        if attack != "products":
+            return [self.find]
+        names = [product.record_id for product in self.find.verdict.products] if self.find.verdict else []
+        found = [self.known[name] for name in names if name in self.known]
+        return [record for record in found if record.nelements > 1 and record.formula != self.find.formula]
+
+    def _starts(self, attack: Attack, target: StructureRecord) -> list[Structure]:
+        """What the potential relaxes."""
+        asked, seed = self.spec.challenge, self.spec.derived_seed(self.number, f"challenge/{target.id}")
+        structure = relaxed_structure(target)
+        if attack == "saddle":
+            return [displaced(structure, asked.displacement, seed=seed)]
+        if attack == "larger_cell":
+            phonons = self.database.phonons.find_one(target.id)
+            if phonons is None or not phonons.phonopy or phonons.structure is None:
+                return []
+            primitive = phonon_structure(target, phonons)
+            return [doubled_along_the_softest(primitive, phonons.phonopy, 2 * asked.displacement)]
+        return drawn_at(structure, asked.draws, most_atoms=self.spec.limits.max_atoms, seed=seed)
+
+    def _ask(self, rival: Rival, rank: int) -> tuple[Rival, StructureRecord]:
+        """The record that holds the oracle's answer for a rival; a known one where it is alike."""
+        started = time.monotonic()
+        record = self._record(rival, rank)
+        validate_records(self.database, self.spec, [record.id])
+        self.seconds[rival.attack] += time.monotonic() - started
+        return rival, self.database.records.get(record.id)
+
+    def _record(self, rival: Rival, rank: int) -> StructureRecord:
+        choice = Choice(function=self._name, selection="challenge", rank=rank, score=-rival.below)
+        chosen = {"status": Status.ACQUIRED, "acquired_round": self.number, "choice": choice}
+        if rival.record:
+            self.database.records.update_screened(rival.record, **chosen)
+            return self.database.records.get(rival.record)
+        made = self._made(rival, rank).model_copy(update=chosen | {"prerelaxed": rival.prerelaxed})
+        downhill = {rival.target} if rival.attack in {"saddle", "larger_cell"} else set()
+        seen = SeenStructures((r.id, relaxed_structure(r)) for r in self.known.values() if r.id != made.id)
+        same = seen.find(candidate_structure(made), exclude=downhill)
+        if same is not None:
+            return self.known[same]
+        self.database.records.insert([made])
+        return self.database.records.get(made.id)
+
+    def _made(self, rival: Rival, rank: int) -> StructureRecord:
+        from niobe.loop.crystals.decoding import decoded
+
+        structure = decoded(rival.prerelaxed.structure)
+        index = self.database.records.count(self.spec.id, round=self.number) + rank
+        origin: dict[str, str | int | float] = {"attack": rival.attack}
+        system = structure.composition.chemical_system
+        if system != self.spec.chemsys and self.spec.limits.all_elements:
+            origin["subsystem"] = system
+        lineage = Lineage(generator="challenge", parents=[rival.target], origin=origin)
+        return new_record(self.spec, self.number, index, structure, lineage)
+
+    def _judged(self, asked: Sequence[tuple[Rival, StructureRecord]]) -> Challenge:
+        records = self.database.records.find(self.spec.id)
+        elsewhere = competitors_elsewhere(self.database, self.spec)
+        _, verdicts = closing.close_round(self.spec, self.number, records, elsewhere)
+        verdict = verdicts[self.find.id]
+        survived, reason, by = outcome(self.find, verdict, asked, self.known, self.spec.hull_tolerance)
+        attempts = [
+            attempt_of(attack, asked, self.known, tried=self.tried[attack], seconds=self.seconds[attack])
+            for attack in _ATTACKS
+        ]
+        if not survived:
+            place = [r for _, r in asked if r.id in by and r.formula == self.find.formula]
+            self._settle(place)
+        return Challenge(survived=survived, reason=reason, by=by, attempts=attempts)
+
+    def _settle(self, records: Sequence[StructureRecord]) -> None:
+        """What takes a find's place, the lowest of all, is judged as the find was."""
+        same = {r.validation.energy_per_atom: r.id for r in records if r.phonons_pending and r.validation}
+        if same:
+            settle(self.database, self.spec, self.number, [same[min(same)]])
+
+
+def _relaxed(
+    spec: CampaignSpec, potential: ForceFieldOracle, record: StructureRecord, structure: Structure
+) -> Prerelaxed | None:
+    """What the potential makes of a structure; None where it cannot answer for it."""
+    try:
+        with work_folder(spec, record, "challenge") as folder, potential.within(_WALL_SECONDS):
+            answer = potential.relax_briefly(structure, folder)
+            check_physics(answer)
+            correction = correction_of(potential, answer)
+    except (OSError, ImportError, ConfigError):
+        raise  # the machine's fault, not the crystal's: the job says so
+    except Exception:  # noqa: BLE001 - whatever was raised, there is no rival
+        return None
+    return Prerelaxed(
+        potential=potential.fingerprint,
+        structure=symmetrised(answer.structure).as_dict(),
+        energy_per_atom=answer.energy_per_atom + correction,
+        correction=correction,
+        steps=answer.steps,
+    )

@@ -1,0 +1,158 @@
+"""Finds are challenged before they are shown: what falls says why, and what is lower is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.claims.challenge import challenge_slot
+from niobe.flows.steps.claims.finds import choose_finds
+from niobe.flows.steps.validate import close_round, validate_records
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.documents.claims import Challenge
+from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord
+from niobe.loop.store.database import Database
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of atomate2, about its own arguments
+
+SPEC = CampaignSpec.model_validate(
+    {
+        "id": "t",
+        "elements": ["Cu"],
+        "limits": {"min_atoms": 1, "max_atoms": 4},
+        "oracle": {"name": "emt", "fmax": 0.05},
+        "prerelax": {"potential": "lj"},
+        "phonons": {"enabled": False},
+        "hull_tolerance": 1.0,
+        "challenge": {"draws": 2, "share": 1.0},
+    }
+)
+
+
+def fcc(a: float = 3.6) -> Structure:
+    return Structure.from_spacegroup(225, Lattice.cubic(a), ["Cu"], [[0, 0, 0]]).get_primitive_structure()
+
+
+def simple_cubic() -> Structure:
+    """A saddle of any pair potential, which a relaxation that keeps its symmetry does not leave."""
+    return Structure(Lattice.cubic(2.4), ["Cu"], np.zeros((1, 3)))
+
+
+def diamond() -> Structure:
+    return Structure.from_spacegroup(227, Lattice.cubic(5.4), ["Cu"], [[0, 0, 0]]).get_primitive_structure()
+
+
+def acquired(structure: Structure, number: int, index: int = 0) -> StructureRecord:
+    record = new_record(SPEC, number, index, structure, Lineage(generator="random"))
+    choice = Choice(function="greedy", selection="acquired", rank=index)
+    update = {"status": Status.ACQUIRED, "acquired_round": number, "choice": choice}
+    return record.model_copy(update=update)
+
+
+def campaign(database: Database, find: Structure, reference: Structure) -> StructureRecord:
+    """One with a reference and a find, both relaxed by the oracle, and a round that took a minute."""
+    database.campaigns.create(SPEC)
+    records = [acquired(reference, 0), acquired(find, 1)]
+    database.records.insert(records)
+    database.rounds.open("t", 1)
+    database.rounds.update("t", 1, steps={"generate": 60.0, "acquire": 1.0})
+    validate_records(database, SPEC, [record.id for record in records])
+    choose_finds(database, SPEC, database.rounds.get("t", 1))
+    return records[1]
+
+
+def challenged(database: Database, find: StructureRecord) -> Challenge:
+    challenge_slot(database, SPEC, 1, 0, 1)
+    challenge = database.records.get(find.id).challenge
+    assert challenge is not None
+    return challenge
+
+
+def test_a_saddle_is_left_downhill_and_falls(database: Database) -> None:
+    find = campaign(database, simple_cubic(), fcc())
+    assert database.rounds.get("t", 1).finds == [find.id]
+    challenge = challenged(database, find)
+    assert not challenge.survived
+    assert challenge.reason.startswith("no minimum: displaced off its symmetry it relaxes to ")
+    saddle = challenge.attempts[0]
+    assert (saddle.attack, saddle.tried) == ("saddle", 1)
+    assert saddle.lowest is not None and saddle.lowest < -0.1
+    close_round(database, SPEC, database.rounds.get("t", 1))
+    verdict = database.records.get(find.id).verdict
+    assert verdict is not None and not verdict.discovery and verdict.discovery_round is None
+
+
+def test_what_is_lower_is_a_record_of_the_campaign_and_on_its_hull(database: Database) -> None:
+    find = campaign(database, simple_cubic(), diamond())
+    challenge = challenged(database, find)
+    (lower,) = (database.records.get(name) for name in challenge.by)
+    assert lower.status is Status.VALIDATED
+    assert lower.lineage.generator == "challenge" and lower.lineage.parents == [find.id]
+    assert lower.choice is not None and lower.choice.selection == "challenge"
+    close_round(database, SPEC, database.rounds.get("t", 1))
+    hull = database.hulls.find("t")[-1]
+    assert lower.id in {entry.record_id for entry in hull.entries}
+
+
+def test_a_minimum_survives_and_says_what_was_tried(database: Database) -> None:
+    find = campaign(database, fcc(), simple_cubic())
+    challenge = challenged(database, find)
+    assert challenge.survived, challenge.reason
+    tried = {attempt.attack: attempt.tried for attempt in challenge.attempts}
+    assert tried["saddle"] == 1
+    assert 0 < tried["polymorphs"] <= 2
+    assert tried["larger_cell"] == 0, "no phonons were run"
+    assert challenge.seconds > 0
+
+
+def test_who_resumes_asks_the_oracle_nothing_twice(database: Database) -> None:
+    """Killed after the oracle had answered and before the find was told."""
+    find = campaign(database, simple_cubic(), diamond())
+    first = challenged(database, find)
+    database.records.update(find.id, challenge=None)
+    before = {r.id: r.validation for r in database.records.find("t", status=Status.VALIDATED.value)}
+    again = challenged(database, find)
+    after = {r.id: r.validation for r in database.records.find("t", status=Status.VALIDATED.value)}
+    assert after == before
+    assert (again.survived, again.by) == (first.survived, first.by)
+
+
+def test_a_challenge_that_is_stored_is_not_made_again(database: Database) -> None:
+    find = campaign(database, simple_cubic(), fcc())
+    told = Challenge(survived=True, reason="told")
+    database.records.update(find.id, challenge=told)
+    assert challenged(database, find) == told
+
+
+def test_no_find_is_challenged_once_the_share_is_spent(database: Database) -> None:
+    find = campaign(database, simple_cubic(), fcc())
+    spec = SPEC.model_copy(update={"challenge": SPEC.challenge.model_copy(update={"share": 1e-9})})
+    attempts = [{"attack": "saddle", "seconds": 60.0}]
+    other = {"survived": True, "attempts": attempts}
+    first = database.records.find("t", round=0)[0]
+    database.records.update(first.id, challenge=Challenge.model_validate(other))
+    challenge_slot(database, spec, 1, 0, 1)
+    assert database.records.get(find.id).challenge is None
+
+
+@pytest.mark.parametrize(
+    ("given", "on"),
+    [
+        ({"oracle": {"name": "7net-0"}}, True),
+        ({"oracle": {"name": "7net-0"}, "prerelax": None}, False),
+        ({"oracle": {"name": "emt"}, "elements": ["Cu"], "prerelax": {"potential": "lj"}}, False),
+        ({"oracle": {"name": "vasp"}}, False),
+        ({"oracle": {"name": "7net-0"}, "challenge": {"enabled": False}}, False),
+    ],
+)
+def test_where_finds_are_challenged_unless_the_file_says(given: dict[str, object], on: bool) -> None:
+    spec = CampaignSpec.model_validate({"id": "a", "elements": ["Nb", "O"]} | given)
+    assert spec.challenge.enabled is on
+
+
+def test_a_challenge_needs_a_cheap_potential() -> None:
+    given = {"id": "a", "elements": ["Nb"], "prerelax": None, "challenge": {"draws": 2}}
+    with pytest.raises(ValueError, match="challenge: needs prerelax"):
+        CampaignSpec.model_validate(given)
