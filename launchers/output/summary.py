@@ -26,6 +26,7 @@ def summary(record: StructureRecord) -> dict[str, Any]:
         "e_above_hull_error": verdict.error if verdict else None,
         "above_products": verdict.above_products if verdict else None,
         "products": " + ".join(f"{p.share:.3f} {p.formula}" for p in verdict.products) if verdict else None,
+        "challenge": _challenge(record),
         "opinions_agreeing": verdict.opinions_agreeing if verdict else None,
         "opinions_asked": verdict.opinions_asked if verdict else None,
         "spread": verdict.spread if verdict else None,
@@ -33,3 +34,10 @@ def summary(record: StructureRecord) -> dict[str, Any]:
         "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
         "discovery": verdict.discovery if verdict else False,
     }
+
+
+def _challenge(record: StructureRecord) -> str | None:
+    """What became of a find that was challenged: ``survived``, or why it fell."""
+    if record.challenge is None:
+        return None
+    return "survived" if record.challenge.survived else f"fell: {record.challenge.reason}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from niobe.config.spec import CampaignSpec
-from niobe.loop.documents.claims import Agreement, Opinion
+from niobe.loop.documents.claims import Agreement, Attempt, Opinion
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, HullRecord, RoundRecord
 from niobe.loop.store.database import Database
@@ -49,6 +49,8 @@ def round_row(record: RoundRecord) -> Row:
         "dynamically stable": m.dynamically_stable,
         "discoveries": m.discoveries,
         "displaced": m.displaced,
+        "challenged": m.challenged,
+        "survived": m.survived,
         "other oracles": {a.oracle: agreement_text(a) for a in m.agreements},
         "hit rate": m.hit_rate,
         "control": m.control_hit_rate,
@@ -170,7 +172,29 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
             )
             for p in verdict.products
         ]
-    return rows + [_opinion_row(opinion) for opinion in record.opinions]
+    return rows + challenge_rows(record) + [_opinion_row(opinion) for opinion in record.opinions]
+
+
+def challenge_rows(record: StructureRecord) -> list[Row]:
+    """What a find was challenged with, and what became of it."""
+    if record.challenge is None:
+        return []
+    challenge = record.challenge
+    said = "survived" if challenge.survived else "fell"
+    found = f"{challenge.reason} {' '.join(challenge.by)}".strip()
+    return [
+        _row("challenge", said, f"{found or 'nothing lower was found'}; {challenge.seconds:.1f} s"),
+        *(
+            _row(f"challenge: {attempt.attack.replace('_', ' ')}", f"{attempt.tried} tried", _lowest(attempt))
+            for attempt in challenge.attempts
+        ),
+    ]
+
+
+def _lowest(attempt: Attempt) -> str:
+    if attempt.lowest is None:
+        return "none lower by the pre-relaxation potential"
+    return f"{attempt.asked} asked, lowest {attempt.lowest:+.3f} eV/atom by the oracle"
 
 
 def _opinion_row(opinion: Opinion) -> Row:

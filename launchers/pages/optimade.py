@@ -79,6 +79,12 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
         None,
         "Dynamical verdict: stable, unstable or undecided.",
     ),
+    "challenge_survived": (
+        "challenge.survived",
+        "boolean",
+        None,
+        "Whether the find survived a search for what may take its claim away; null where there was none.",
+    ),
     "opinions_agreeing": (
         "verdict.opinions_agreeing",
         "integer",
