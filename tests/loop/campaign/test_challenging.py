@@ -104,8 +104,9 @@ def test_the_pool_gives_what_waits_at_the_composition_and_is_lower() -> None:
     )
     elsewhere = PRODUCT.model_copy(update=waiting | {"prerelaxed": answer(PRODUCT, -99.0)})
     own = answer(FIND, -9.0)
-    found = list(lower_in_the_pool("polymorphs", FIND, own, [lower, higher, brief, elsewhere], "challenge"))
-    assert [(rival.record, rival.below) for rival in found] == [(lower.id, pytest.approx(0.2))]
+    (rival,) = lower_in_the_pool("polymorphs", FIND, own, [lower, higher, brief, elsewhere], "challenge")
+    assert rival.record == lower.id
+    assert rival.below == pytest.approx(0.2)
 
 
 def test_a_cell_twice_as_large_is_displaced_along_a_mode_that_it_holds() -> None:
