@@ -44,6 +44,9 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
     candidates = spec.budget.rounds * spec.generation.candidates
     prerelax = candidates * _seconds_of_prerelaxation(spec.prerelax) if spec.prerelax else 0.0
     wall = (oracle + prerelax) / Settings().workers + spec.budget.rounds * _SECONDS_OF_LEARNING
+    challenge = spec.challenge.share * spec.challenge.enabled
+    confirm = spec.confirm.share * (spec.confirm.enabled and bool(spec.confirm.oracles))
+    finds = (challenge + confirm) * (oracle + spec.budget.rounds * _SECONDS_OF_LEARNING)
     return {
         "campaign": spec.id,
         "system": spec.chemsys,
@@ -56,6 +59,7 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
         "prerelax": spec.prerelax.potential if spec.prerelax else "none",
         "pre-relaxation minutes": round(prerelax / 60, 1),
         "wall minutes": round(wall / 60, 1),
+        "challenge and confirm minutes up to": round(finds / 60, 1),
     }
 
 

@@ -59,6 +59,8 @@ def round_row(record: RoundRecord) -> Row:
         "miscalibration": m.miscalibration,
         "failures": m.failures_by_cause,
         "seconds": round(sum(m.seconds.values()), 1),
+        "challenge seconds so far": round(m.challenge_seconds, 1),
+        "confirm seconds so far": round(m.confirm_seconds, 1),
         "notes": record.notes,
     }
 

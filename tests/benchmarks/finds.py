@@ -1,0 +1,104 @@
+"""``python -m tests.benchmarks.finds [FILE] [--folder F]``: what becomes of a campaign's finds.
+
+Challenged by what may take them away, then shown to other potentials: what survives, what falls and why, how
+many agree, and what share of the campaign's time that took. It goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from niobe.config.loading import load_campaign
+from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.claims.finds import spent_on_all_else
+from niobe.launchers.benchmarking import _own_home as own_home
+from niobe.launchers.local.launcher import run_campaign
+from niobe.launchers.local.progress import CampaignProgress
+from niobe.launchers.output.tables import agreement_text
+from niobe.launchers.services import campaign_database
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import RoundMetrics
+from tests.benchmarks.publish import publish
+
+FILE = Path(__file__).parent / "campaigns" / "nb-o-small.yaml"
+FOLDER = Path(".niobe/benchmarks/finds")
+
+
+def main() -> None:
+    """Run the campaign to its end, publish its finds."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.finds")
+    parser.add_argument("file", nargs="?", type=Path, default=FILE)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where its database is")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    spec = load_campaign(asked.file)
+    started = time.monotonic()
+    with own_home(asked.folder), campaign_database() as database:
+        database.campaigns.create(spec)
+        with CampaignProgress(database, spec, Console()) as progress:
+            run_campaign(database, spec, progress.tick)
+        found = [record for record in database.records.find(spec.id) if record.challenge or record.opinions]
+        closed = [record for record in database.rounds.find(spec.id) if record.closed]
+        metrics, all_else = closed[-1].metrics, spent_on_all_else(database, spec)
+    report(asked.file, spec, found, metrics, all_else, time.monotonic() - started)
+
+
+def report(
+    file: Path,
+    spec: CampaignSpec,
+    found: Sequence[StructureRecord],
+    metrics: RoundMetrics,
+    all_else: float,
+    seconds: float,
+) -> None:
+    """One row for each find that was challenged or shown to others."""
+    extra = metrics.challenge_seconds + metrics.confirm_seconds
+    share = extra / (extra + all_else)
+    notes = [
+        f"{file.name}: {metrics.challenge_seconds:.0f} s of challenge and {metrics.confirm_seconds:.0f} s of "
+        f"other potentials' answers, beside {all_else:.0f} s of oracle, learning, drawing and choosing; "
+        "pre-relaxation is not timed and not counted",
+        *(f"{found.oracle} agrees with {agreement_text(found)}" for found in metrics.agreements),
+        "the seconds are of the last call; what was finished in calls before was kept",
+    ]
+    publish(
+        f"finds-{spec.id}",
+        page="campaign",
+        title=f"What becomes of the finds of {spec.id}",
+        headline=f"{metrics.survived} of {metrics.challenged} survive; {share:.0%} of the time (bar: 25 %)",
+        command="python -m tests.benchmarks.finds",
+        rows=[_row(record) for record in found],
+        seconds=seconds,
+        seeds=[spec.seed],
+        notes=notes,
+        order=70,
+    )
+
+
+def _row(record: StructureRecord) -> dict[str, Any]:
+    challenge, verdict = record.challenge, record.verdict
+    said = {opinion.oracle: opinion.above_products for opinion in record.opinions}
+    return {
+        "find": record.formula,
+        "space group": record.validation.spacegroup if record.validation else None,
+        "above hull, eV/atom": round(verdict.e_above_hull_now, 4) if verdict else None,
+        "challenge": "none" if challenge is None else "survived" if challenge.survived else "fell",
+        "why": challenge.reason if challenge else "",
+        "tried": sum(attempt.tried for attempt in challenge.attempts) if challenge else 0,
+        "asked of the oracle": sum(attempt.asked for attempt in challenge.attempts) if challenge else 0,
+        "k of n": f"{verdict.opinions_agreeing} of {verdict.opinions_asked}" if verdict else "",
+        "above products by others, eV/atom": ", ".join(
+            f"{name} {'–' if height is None else f'{height:.3f}'}" for name, height in said.items()
+        ),
+    }
+
+
+if __name__ == "__main__":
+    main()
