@@ -40,6 +40,8 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
         yield "surrogate.model: mlip_prior has CHGNet as a prior mean of its own; allowed with prerelax: null"
     if spec.surrogate.model == "mlip_prior" and spec.oracle.name == "chgnet":
         yield "surrogate.model: mlip_prior is CHGNet, the oracle; what ranks may not judge"
+    if spec.challenge.enabled and spec.prerelax is None:
+        yield "challenge: the pre-relaxation potential looks for what lies lower; allowed with prerelax"
     generators = {part.name for part in spec.generation.mix}
     if "soft_mode" in generators and not spec.phonons.enabled:
         yield "generation.mix: soft_mode follows what phonons found; allowed with phonons.enabled: true"

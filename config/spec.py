@@ -345,8 +345,6 @@ class CampaignSpec(_Part):
             raise ValueError(
                 f"prerelax.potential: {self.oracle.name} is the oracle; what ranks may not judge"
             )
-        if self.challenge.enabled and self.prerelax is None and "challenge" in self.model_fields_set:
-            raise ValueError("challenge: needs prerelax, whose potential looks for what lies lower")
         if self.oracle.name in self.confirm.oracles:
             raise ValueError(f"confirm.oracles: {self.oracle.name} is the oracle; allowed: any other")
         if self.asynchronous and self.launcher == "local":
@@ -381,6 +379,11 @@ class CampaignSpec(_Part):
         """Whether a round draws offspring after all else, from what its pre-relaxation potential has relaxed
         by then."""
         return self.prerelax is not None and any(part.name == "offspring" for part in self.generation.mix)
+
+    @property
+    def challenges_finds(self) -> bool:
+        """Whether finds are challenged: asked for, with a pre-relaxation potential that looks for rivals."""
+        return self.challenge.enabled and self.prerelax is not None
 
     def derived_seed(self, round_number: int, step: str) -> int:
         """A 32-bit seed for one step of one round, derived from the campaign's id and seed."""

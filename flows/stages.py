@@ -141,7 +141,7 @@ def _validation(slots: int, before: Sequence[Stage]) -> Iterator[Stage]:
 
 def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]:
     """Challenge the finds, ask other oracles about those that survive, close. Round 0 has none."""
-    if number and spec.challenge.enabled:
+    if number and spec.challenges_finds:
         label = "challenging finds"
         yield Stage("choose_finds", "choose_finds", (before,), label=label, lenient=True)
         yield Stage("challenge", "challenge", ("choose_finds",), "oracle", label, CHALLENGE_SLOTS)

@@ -44,7 +44,7 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
     candidates = spec.budget.rounds * spec.generation.candidates
     prerelax = candidates * _seconds_of_prerelaxation(spec.prerelax) if spec.prerelax else 0.0
     wall = (oracle + prerelax) / Settings().workers + spec.budget.rounds * _SECONDS_OF_LEARNING
-    challenge = spec.challenge.share * spec.challenge.enabled
+    challenge = spec.challenge.share * spec.challenges_finds
     confirm = spec.confirm.share * (spec.confirm.enabled and bool(spec.confirm.oracles))
     finds = (challenge + confirm) * (oracle + spec.budget.rounds * _SECONDS_OF_LEARNING)
     return {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from niobe.config.errors import ConfigError
+from niobe.config.loading import campaign_of, with_changes
 from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.claims.challenge import challenge_slot
 from niobe.flows.steps.claims.finds import choose_finds
@@ -154,5 +158,12 @@ def test_where_finds_are_challenged_unless_the_file_says(given: dict[str, object
 
 def test_a_challenge_needs_a_cheap_potential() -> None:
     given = {"id": "a", "elements": ["Nb"], "prerelax": None, "challenge": {"draws": 2}}
-    with pytest.raises(ValueError, match="challenge: needs prerelax"):
-        CampaignSpec.model_validate(given)
+    with pytest.raises(ConfigError, match="challenge: the pre-relaxation potential looks"):
+        campaign_of(given, "a.yaml", Path())
+    assert campaign_of({"id": "a", "elements": ["Nb"], "prerelax": None}, "a.yaml", Path())
+
+
+def test_without_pre_relaxation_there_is_no_challenge_whatever_was_before() -> None:
+    spec = CampaignSpec.model_validate({"id": "a", "elements": ["Nb", "O"]})
+    assert spec.challenges_finds
+    assert not with_changes(spec, {"prerelax": None}).challenges_finds
