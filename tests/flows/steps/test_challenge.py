@@ -13,7 +13,7 @@ from niobe.config.loading import campaign_of, with_changes
 from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.claims.challenge import challenge_slot
 from niobe.flows.steps.claims.finds import choose_finds
-from niobe.flows.steps.validate import close_round, validate_records
+from niobe.flows.steps.validate import choose_phonons, close_round, phonon_slot, validate_records
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.claims import Challenge
 from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord
@@ -63,6 +63,8 @@ def campaign(database: Database, find: Structure, reference: Structure) -> Struc
     database.rounds.open("t", 1)
     database.rounds.update("t", 1, steps={"generate": 60.0, "acquire": 1.0})
     validate_records(database, SPEC, [record.id for record in records])
+    choose_phonons(database, SPEC, database.rounds.get("t", 1))
+    phonon_slot(database, SPEC, 1, 0, 1)
     choose_finds(database, SPEC, database.rounds.get("t", 1))
     return records[1]
 
