@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.home import worker_log
 from niobe.config.settings import Settings
+from niobe.launchers.local.forking import ONE_THREAD, worker_context
 
 if TYPE_CHECKING:
     from jobflow import Flow, Job
@@ -126,12 +127,13 @@ class FlowRun:
 
 
 def _new_pool(count: int) -> ProcessPoolExecutor:
-    import multiprocessing
-
-    context = multiprocessing.get_context("spawn")
+    environment = dict(os.environ)
     with _no_working_folder():
         return ProcessPoolExecutor(
-            count, mp_context=context, initializer=start_worker, initargs=(os.getpid(),)
+            count,
+            mp_context=worker_context(environment),
+            initializer=start_pool_worker,
+            initargs=(environment,),
         )
 
 
@@ -168,14 +170,33 @@ def _no_main_module() -> Iterator[None]:
             setattr(main, name, value)
 
 
+def start_pool_worker(environment: dict[str, str]) -> None:
+    """Prepare a worker of a pool, which ends with the process that made the pool.
+
+    environment: that process's variables, which are not those a forked worker begins with.
+    """
+    import multiprocessing
+
+    os.environ.clear()
+    os.environ.update(environment)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("a worker of a pool is started by multiprocessing")
+    _prepare(parent.join)
+
+
 def start_worker(parent: int) -> None:
+    """Prepare this worker, which ends with its parent. parent: process id of it."""
+    _prepare(lambda: _wait_for(parent))
+
+
+def _prepare(wait_for_parent: Callable[[], None]) -> None:
     """One thread a worker (torch reads the variables too), Ctrl-C left to the parent, no life without it."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = "1"
+    os.environ.update(ONE_THREAD)
     if os.environ.get(_SAFE_PATH) == _STARTING:  # Not for the programs that an oracle starts.
         del os.environ[_SAFE_PATH]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_after, args=(wait_for_parent,), daemon=True).start()
     _write_output_to(worker_log())
 
 
@@ -187,10 +208,14 @@ def _write_output_to(log: Path) -> None:
     os.close(target)
 
 
-def _die_with(parent: int) -> None:
+def _end_after(wait_for_parent: Callable[[], None]) -> None:
+    wait_for_parent()
+    os._exit(1)
+
+
+def _wait_for(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_TICK_SECONDS)
-    os._exit(1)
 
 
 def _work(serialised: str) -> None:
