@@ -40,7 +40,7 @@ def refine(spec: CampaignSpec, oracle: Oracle, validation: Validation, folder: P
     """The validation of a candidate find after a tight relaxation, symmetrised; a Failure (step ``refine``)
     where that does not converge.
 
-    The most symmetric cell that a tolerance of 0.01 to 0.1 Å finds is kept whose energy agrees with the
+    The most symmetric cell that a tolerance of 0.01 to 0.2 Å finds is kept whose energy agrees with the
     relaxed one within 1 meV/atom and in which forces and stress vanish, relaxed again if need be.
 
     spec: the campaign. oracle: what ``tight(spec)`` names. folder: where its files go.
@@ -63,6 +63,7 @@ def _refined(spec: CampaignSpec, oracle: Oracle, validation: Validation, folder:
     refinement = Refinement(
         converged=True,
         symprec=cell.symprec if cell else None,
+        angle_tolerance=cell.angle if cell else None,
         symmetry_cost=found.energy_per_atom - relaxed.energy_per_atom,
         prototype=prototype,
         mineral=mineral,

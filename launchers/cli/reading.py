@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,7 @@ from niobe.launchers.cli.shared import (
 from niobe.launchers.terminal import console, local_time, styled
 
 app = typer.Typer()
+_Cell = Literal["relaxed", "primitive", "conventional"]
 _FORMATS = "cif, poscar, json, csv, extxyz, asedb, optimade, matbench, phonopy; or bundle: the campaign."
 
 
@@ -146,6 +147,9 @@ def export(
     all: Annotated[
         bool, typer.Option("--all", help="Every validated structure, not only discoveries.")
     ] = False,
+    cell: Annotated[
+        _Cell, typer.Option(help="As stored, or the primitive or conventional standard cell.")
+    ] = "relaxed",
 ) -> None:
     """Write structures of a campaign to files."""
     from niobe.launchers.output.bundles import write_bundle
@@ -162,7 +166,7 @@ def export(
             forces = packed_forces(database, chosen)
             chosen = [record for record in chosen if record.id in forces]
         try:
-            written = write(chosen, format, to, forces)
+            written = write(chosen, format, to, forces, cell=cell)
         except ValueError as error:
             raise ConfigError(str(error)) from None
     print(f"{len(chosen)} structures: {written}")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.output.hull_text import hull_text
 from niobe.launchers.terminal import local_time, shown, styled
-from niobe.loop.crystals.similarity import spacegroup_symbol
 from niobe.loop.documents.records import Status
 from niobe.loop.documents.rounds import CampaignState, RoundRecord
 
@@ -154,9 +153,9 @@ def round_line(closed: Any) -> str:
 
 def discovery_line(record: Any) -> str:
     """One line about a discovery."""
-    lowest, group = record.validation.phonon.lowest_frequency, record.validation.spacegroup
+    lowest = record.validation.phonon.lowest_frequency
     dynamics = "no phonons" if lowest is None else f"lowest {lowest:.2f} THz"
     return (
-        f"{record.formula} {spacegroup_symbol(group)} ({group}) {record.id}: "
+        f"{record.formula} {record.space_group} {record.id}: "
         f"{record.verdict.phase}, {record.verdict.e_above_hull_now:.3f} eV/atom above hull, {dynamics}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import re
@@ -10,34 +11,47 @@ import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from niobe.config.atomic import naming
 from niobe.config.errors import ConfigError
 from niobe.launchers.output.open_formats import write_benchmark_table, write_jsonl
 from niobe.launchers.output.summary import summary
+from niobe.loop.crystals.symmetry import symmetric_cell
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import relaxed_structure
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+Cell = Literal["relaxed", "primitive", "conventional"]
+
 
 def export(
-    records: Sequence[StructureRecord], format: str, path: Path, forces: Mapping[str, str] | None = None
+    records: Sequence[StructureRecord],
+    format: str,
+    path: Path,
+    forces: Mapping[str, str] | None = None,
+    *,
+    cell: Cell = "relaxed",
 ) -> Path:
     """Write records as ``cif`` or ``poscar`` (a folder of files), ``json``, ``csv``, ``extxyz``, ``asedb``,
     ``optimade`` (JSON lines), ``matbench`` (parquet with a split by round) or ``phonopy`` (a folder of
     ``phonopy_params.yaml`` with displacements in Å and forces in eV/Å, of what has ``forces``).
 
-    forces: by record id, as PhononRecord keeps them.
+    forces: by record id, as PhononRecord keeps them. cell: ``relaxed``, as it is stored, or the ``primitive``
+    or ``conventional`` standard cell, symmetry made exact within 0.01 Å. A CIF has the conventional cell
+    unless the primitive one is asked for.
 
     Relaxed structures where there are some. What stood at ``path`` is replaced once everything is written.
-    Raises ValueError for an unknown format, or a path that is a folder where a file belongs; ConfigError for
+    Raises ValueError for an unknown format, a cell for ``json`` or ``phonopy``, which hold what is stored, or
+    a path that is a folder where a file belongs; ConfigError for
     a folder that holds anything but an earlier export.
     """
     if format not in _WRITERS:
         raise ValueError(f"format {format!r} is unknown; allowed: {', '.join(_WRITERS)}")
+    if cell != "relaxed":
+        records = [_in_cell(record, cell, format) for record in records]
     is_folder = format in _SUFFIXES
     if path.exists() and path.is_dir() != is_folder:
         raise ValueError(
@@ -49,11 +63,26 @@ def export(
     place.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), tempfile.TemporaryDirectory(dir=place.parent, prefix=".niobe-") as scratch:
         target = Path(scratch) / place.name
-        _WRITERS[format](records, target, *([forces or {}] if format == "phonopy" else []))
+        primitive_cif = (format, cell) == ("cif", "primitive")
+        write = _ALL_SITES if primitive_cif else _WRITERS[format]
+        write(records, target, *([forces or {}] if format == "phonopy" else []))
         if is_folder and place.exists():
             _remove(place, format)
         os.replace(target, place)  # noqa: PTH105 - works for folders alike
     return path
+
+
+def _in_cell(record: StructureRecord, cell: Cell, format: str) -> StructureRecord:
+    """The record in the standard cell of that kind."""
+    if format in {"json", "phonopy"}:
+        raise ValueError(
+            f"{format} holds what is stored, in the cell that it is; cell {cell!r} is for others"
+        )
+    structure = symmetric_cell(relaxed_structure(record), conventional=cell == "conventional")
+    update: dict[str, Any] = {"structure": structure.as_dict()}
+    if record.validation:
+        update = {"validation": record.validation.model_copy(update=update)}
+    return record.model_copy(update=update | {"n_atoms": len(structure)})
 
 
 def _earlier_export(folder: Path, format: str) -> list[Path]:
@@ -80,10 +109,10 @@ def _remove(folder: Path, format: str) -> None:
     folder.rmdir()
 
 
-def as_text(record: StructureRecord, format: str) -> str:
-    """One record as the text of a ``cif``, ``poscar``, ``json``, ``csv`` or ``extxyz`` file."""
+def as_text(record: StructureRecord, format: str, cell: Cell = "relaxed") -> str:
+    """One record as text: ``cif``, ``poscar``, ``json``, ``csv`` or ``extxyz``, see ``export``."""
     with tempfile.TemporaryDirectory(prefix="niobe-") as scratch:
-        written = export([record], format, Path(scratch) / "structure")
+        written = export([record], format, Path(scratch) / "structure", cell=cell)
         file = next(written.iterdir()) if written.is_dir() else written
         return file.read_text(encoding="utf-8")
 
@@ -97,11 +126,12 @@ def _folder_of(suffix: str, write: Callable[[StructureRecord, Path], None]) -> C
     return write_all
 
 
-def _cif(record: StructureRecord, file: Path) -> None:
+def _cif(record: StructureRecord, file: Path, *, symprec: float | None = 0.01) -> None:
+    """With symmetry, which pymatgen writes of the conventional cell only; or every site of the cell."""
     from gemmi import cif
     from pymatgen.io.cif import CifWriter
 
-    text = str(CifWriter(relaxed_structure(record), symprec=0.01))
+    text = str(CifWriter(relaxed_structure(record), symprec=symprec))
     own = "".join(f"_niobe_{name} {cif.quote(str(value))}\n" for name, value in _known(record).items())
     text = re.sub(r"(?m)^(data_.*\n)", lambda found: found[1] + own, text, count=1)
     file.write_text(text, encoding="utf-8")
@@ -198,6 +228,7 @@ def _is_number(text: str) -> bool:
 
 
 _SUFFIXES = {"cif": ".cif", "poscar": ".vasp", "phonopy": ".yaml"}
+_ALL_SITES = _folder_of(_SUFFIXES["cif"], functools.partial(_cif, symprec=None))
 _WRITERS: dict[str, Callable[..., None]] = {
     "cif": _folder_of(_SUFFIXES["cif"], _cif),
     "poscar": _folder_of(_SUFFIXES["poscar"], _poscar),

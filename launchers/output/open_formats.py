@@ -9,12 +9,16 @@ from typing import Any
 
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.launchers.output.summary import summary
+from niobe.loop.crystals.symmetry import hermann_mauguin
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import relaxed_structure
 
 API_VERSION = "1.2.0"
 _FIGURES = (
     "oracle",
+    "symprec",
+    "prototype",
+    "mineral",
     "energy_per_atom",
     "formation_energy_per_atom",
     "e_above_hull",
@@ -34,6 +38,8 @@ def optimade_entry(record: StructureRecord) -> dict[str, Any]:
     attributes = json.loads(from_pymatgen(relaxed_structure(record)).model_dump_json(exclude_none=True))
     attributes["structure_features"] = []
     attributes["last_modified"] = None
+    attributes["space_group_it_number"] = record.group
+    attributes["space_group_symbol_hermann_mauguin"] = hermann_mauguin(record.group)
     figures = summary(record) | {"campaign": record.campaign, "record": record.id}
     attributes |= {
         f"_niobe_{name}": figures[key] for name, key in _NIOBE_FIELDS.items() if figures[key] is not None
@@ -72,7 +78,7 @@ def _benchmark_row(record: StructureRecord, last: int) -> dict[str, Any]:
         "lattice": structure.lattice.matrix.ravel().tolist(),
         "numbers": list(structure.atomic_numbers),
         "frac_coords": structure.frac_coords.ravel().tolist(),
-        **{key: figures[key] for key in ("spacegroup", "dynamics", *_FIGURES)},
+        **{key: figures[key] for key in ("spacegroup", "spacegroup_symbol", "dynamics", *_FIGURES)},
         "round": record.round,
         "split": "test" if 0 < record.round == last else "train",
     }

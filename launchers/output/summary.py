@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from niobe.loop.crystals.similarity import spacegroup_symbol
 from niobe.loop.documents.records import StructureRecord
 
 
@@ -16,9 +17,11 @@ def summary(record: StructureRecord) -> dict[str, Any]:
         "round": record.round,
         "generator": record.lineage.generator,
         "status": record.status.value,
-        "spacegroup": validation.spacegroup if validation else record.spacegroup,
+        "spacegroup": record.group,
+        "spacegroup_symbol": spacegroup_symbol(record.group),
         "n_atoms": record.n_atoms,
         "oracle": validation.oracle if validation else None,
+        **_refinement(record),
         "energy_per_atom": validation.energy_per_atom if validation else None,
         "formation_energy_per_atom": verdict.formation_energy_per_atom if verdict else None,
         "e_above_hull": verdict.e_above_hull_now if verdict else None,
@@ -41,3 +44,15 @@ def _challenge(record: StructureRecord) -> str | None:
     if record.challenge is None:
         return None
     return "survived" if record.challenge.survived else f"fell: {record.challenge.reason}"
+
+
+def _refinement(record: StructureRecord) -> dict[str, Any]:
+    """How its symmetry was found (tolerance in Å), the prototype it has, and the stress that is left, GPa."""
+    validation = record.validation
+    refined = validation.refined if validation else None
+    return {
+        "symprec": refined.symprec if refined else None,
+        "prototype": (refined.prototype or None) if refined else None,
+        "mineral": (refined.mineral or None) if refined else None,
+        "max_stress": validation.max_stress if validation else None,
+    }

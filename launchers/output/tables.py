@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from niobe.config.spec import CampaignSpec
+from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Agreement, Attempt, Opinion
-from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.documents.records import Status, StructureRecord, Validation
 from niobe.loop.documents.rounds import CampaignRecord, HullRecord, RoundRecord
 from niobe.loop.store.database import Database
 
@@ -83,7 +84,7 @@ def record_row(record: StructureRecord) -> Row:
     return {
         "id": record.id,
         "formula": record.formula,
-        "group": validation.spacegroup if validation else record.spacegroup,
+        "group": record.space_group,
         "atoms": record.n_atoms,
         "e_above_hull": verdict.e_above_hull_now if verdict else None,
         "hull": verdict.phase if verdict else None,
@@ -102,7 +103,7 @@ def rediscovery_rows(spec: CampaignSpec, records: Sequence[StructureRecord]) -> 
     return [
         {
             "kept out": found.formula,
-            "group": found.spacegroup,
+            "group": spacegroup_name(found.spacegroup),
             "prototype or file": found.label,
             "oracle calls": "not found" if found.oracle_calls is None else found.oracle_calls,
             "round": found.round,
@@ -156,6 +157,7 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
         rows.append(
             _row("validation", validation.oracle, f"{validation.energy_per_atom:.4f} eV/atom; {seconds}")
         )
+        rows.append(_row("symmetry", record.space_group, _symmetry_found(validation)))
         lowest = (
             ""
             if phonon.lowest_frequency is None
@@ -229,6 +231,18 @@ def agreement_rows(rounds: Sequence[RoundRecord]) -> list[Row]:
         }
         for found in (closed[-1].metrics.agreements if closed else [])
     ]
+
+
+def _symmetry_found(validation: Validation) -> str:
+    """How a space group was found, the prototype that goes with it, or why no find can come of it."""
+    refined = validation.refined
+    if refined is None:
+        return ""
+    if not refined.converged:
+        return refined.reason
+    named = " ".join(part for part in (refined.prototype, refined.mineral) if part)
+    found = "as relaxed" if refined.symprec is None else f"within {refined.symprec:g} Å"
+    return f"{found}; {named}" if named else found
 
 
 def hull_sources(hull: HullRecord) -> list[Row]:

@@ -25,6 +25,7 @@ from optimade.server.middleware import AddWarnings
 from pymongo.errors import PyMongoError
 
 from niobe.loop.crystals.decoding import decoded
+from niobe.loop.crystals.symmetry import hermann_mauguin
 from niobe.loop.documents.records import Status
 
 if TYPE_CHECKING:
@@ -49,6 +50,19 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
     "round": ("round", "integer", None, "The round in which it was generated; 0 for seeds."),
     "generator": ("lineage.generator", "string", None, "What drew it: gan, random, prototype, offspring, …"),
     "oracle": ("validation.oracle", "string", None, "Fingerprint of what answered for energies and forces."),
+    "symprec": (
+        "validation.refined.symprec",
+        "float",
+        "angstrom",
+        "Tightest tolerance that finds the space group of a find, relaxed tightly.",
+    ),
+    "prototype": ("validation.refined.prototype", "string", None, "AFLOW label of a find's prototype."),
+    "mineral": (
+        "validation.refined.mineral",
+        "string",
+        None,
+        "Mineral that a find's prototype is named for.",
+    ),
     "energy_per_atom": (
         "validation.energy_per_atom",
         "float",
@@ -123,7 +137,9 @@ class RecordMapper(StructureMapper):
         attributes |= {facet: doc["facets"][facet] for facet in _FACETS if facet != "id"}
         attributes["chemical_formula_reduced"] = doc["formula_reduced"]
         attributes["chemical_formula_descriptive"] = doc["formula"]
-        attributes["space_group_it_number"] = doc["validation"]["spacegroup"]
+        number = doc["validation"]["spacegroup"]
+        attributes["space_group_it_number"] = number
+        attributes["space_group_symbol_hermann_mauguin"] = hermann_mauguin(number)
         attributes["last_modified"] = f"{doc['modified'].isoformat()}Z"
         attributes |= {f"_niobe_{name}": _at(doc, path) for name, (path, *_) in _FIELDS.items()}
         return {"id": doc["_id"], "type": "structures", "attributes": attributes}

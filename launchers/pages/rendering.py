@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from niobe.loop.crystals.similarity import spacegroup_symbol
+from niobe.loop.crystals.similarity import spacegroup_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -74,7 +74,7 @@ def spacegroup(number: int) -> Markup:
 
     number: international number.
     """
-    return _subscripts(r"_(\d)", f"{spacegroup_symbol(number)} ({number})")
+    return _subscripts(r"_(\d)", spacegroup_name(number))
 
 
 def _subscripts(pattern: str, text: str) -> Markup:

@@ -57,6 +57,14 @@ def spacegroup_symbol(number: int) -> str:
     return re.sub(r"^(\w)1(.+)1$", r"\1\2", symbol) if number in _MONOCLINIC else symbol
 
 
+def spacegroup_name(number: int) -> str:
+    """Symbol and number, such as ``Pm-3m (221)``.
+
+    number: international number.
+    """
+    return f"{spacegroup_symbol(number)} ({number})"
+
+
 class Reduced:
     """The Niggli-reduced primitive ``cell``, as ``matcher`` makes it of whatever it compares."""
 

@@ -1,9 +1,10 @@
-"""Space groups: their names, and the symmetry of a crystal as far as a tolerance sees it."""
+"""The symmetry of a crystal as far as a tolerance sees it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import radians
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,31 +12,32 @@ if TYPE_CHECKING:
 
 SYMPREC = 1e-2
 """Å: how far sites and cell edges may lie from where symmetry has them, unless a search goes further."""
-TOLERANCES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1)
-"""Å: of a search for the symmetry of a relaxed crystal, the tightest first."""
+TOLERANCES = ((0.01, None), (0.02, 0.6), (0.03, 0.9), (0.05, 1.5), (0.1, 3.0), (0.15, 3.0), (0.2, 3.0))
+"""Å and degrees: of a search for the symmetry of a relaxed crystal, the tightest first. No angle: the one
+that moves the end of an edge by so many Å. What shears easily is found by angles only."""
 
 
 @dataclass(frozen=True)
 class SymmetricCell:
-    """number: of the space group. symprec: the tightest tolerance (Å) that finds it. structure: the primitive
-    standard cell, lattice and sites made exact."""
+    """number: of the space group. symprec, angle: the tightest tolerances (Å, degrees) that find it.
+    structure: the primitive standard cell, lattice and sites made exact."""
 
     number: int
     symprec: float
+    angle: float | None
     structure: Structure
 
 
 def symmetric_cells(structure: Structure) -> Iterator[SymmetricCell]:
     """The crystal in each symmetry that growing tolerances find, from the loosest tolerance to the tightest.
 
-    The angles of the cell may be off by what moves an edge's end by the tolerance. What has the same space
-    group and as many sites as with a tighter tolerance is the same.
+    What has the same space group and as many sites as with a tighter tolerance is the same.
     """
     found: dict[tuple[int, int], SymmetricCell] = {}
-    for symprec in TOLERANCES:
-        if (data := dataset(structure, symprec)) is not None:
+    for symprec, angle in TOLERANCES:
+        if (data := dataset(structure, symprec, angle)) is not None:
             primitive = in_order(_structure(data.prim_std_cell))
-            cell = SymmetricCell(int(data.number), symprec, primitive)
+            cell = SymmetricCell(int(data.number), symprec, angle, primitive)
             found.setdefault((cell.number, len(primitive)), cell)
     yield from reversed(found.values())
 
@@ -51,13 +53,17 @@ def symmetric_cell(structure: Structure, *, conventional: bool = False) -> Struc
     return in_order(_structure(data.std_cell if conventional else data.prim_std_cell))
 
 
-def dataset(structure: Structure, symprec: float) -> Any:
-    """What moyopy says of the symmetry, None where it finds none on a distorted cell. symprec in Å."""
+def dataset(structure: Structure, symprec: float, angle: float | None = None) -> Any:
+    """What moyopy says of the symmetry, None where it finds none on a distorted cell.
+
+    structure: the crystal. symprec: tolerance of sites and edges, Å. angle: of angles, degrees.
+    """
     from moyopy import MoyoDataset
     from moyopy.interface import MoyoAdapter
 
     try:
-        return MoyoDataset(MoyoAdapter.from_structure(structure), symprec=symprec)
+        cell = MoyoAdapter.from_structure(structure)
+        return MoyoDataset(cell, symprec=symprec, angle_tolerance=None if angle is None else radians(angle))
     except (RuntimeError, ValueError):
         return None
 
@@ -72,17 +78,14 @@ def in_order(structure: Structure) -> Structure:
     return type(structure).from_sites([wrapped[i] for i in order])
 
 
-def group_symbol(number: int) -> str:
-    """Short Hermann-Mauguin symbol of a space group, such as ``Fm-3m`` for 225; "" for 0, of a structure
-    whose group is not known."""
+def hermann_mauguin(number: int) -> str:
+    """The short symbol of a space group as OPTIMADE writes it, such as ``P 63/m m c``.
+
+    number: of the space group, 1 to 230.
+    """
     from moyopy import SpaceGroupType
 
-    return str(SpaceGroupType(number).hm_short).replace(" ", "") if number else ""
-
-
-def group_name(number: int) -> str:
-    """Symbol and number, such as ``Fm-3m (225)``; "" for 0."""
-    return f"{group_symbol(number)} ({number})" if number else ""
+    return str(SpaceGroupType(number).hm_short).replace("_", "")
 
 
 def _structure(cell: Any) -> Structure:

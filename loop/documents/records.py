@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.crystals.formulas import in_optimade_form
+from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Challenge, Opinion
 from niobe.loop.documents.novelty import Novelty
 
@@ -145,7 +146,8 @@ class Refinement(_Part):
     """What became of a candidate find, relaxed tightly, as its symmetry was searched over growing tolerances.
 
     converged: whether forces and stress vanish as they have to for a find; else ``reason`` says why not.
-    symprec: the tightest tolerance (Å) that finds the space group, None where no symmetry could be kept.
+    symprec, angle_tolerance: the tightest tolerances (Å, degrees) that find the space group; None where no
+    symmetry could be kept, and no angle where it is the one that goes with the tolerance of edges.
     symmetry_cost: energy of the symmetrised cell above the relaxed one, eV/atom. prototype: AFLOW's label,
     mineral: what the library calls it; "" where none fits.
     """
@@ -153,6 +155,7 @@ class Refinement(_Part):
     converged: bool
     reason: str = ""
     symprec: float | None = None
+    angle_tolerance: float | None = None
     symmetry_cost: float | None = None
     prototype: str = ""
     mineral: str = ""
@@ -301,6 +304,16 @@ class StructureRecord(_Part):
     def competing(self) -> bool:
         """Whether it is a competing phase, there so that the hull is complete, and never a find."""
         return self.round == 0 or "subsystem" in self.lineage.origin
+
+    @property
+    def group(self) -> int:
+        """Number of its space group: as relaxed where it was."""
+        return self.validation.spacegroup if self.validation else self.spacegroup
+
+    @property
+    def space_group(self) -> str:
+        """Symbol and number of its space group, such as ``Pm-3m (221)``."""
+        return spacegroup_name(self.group)
 
     @property
     def asked(self) -> bool:

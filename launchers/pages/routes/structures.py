@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from niobe.config.errors import ConfigError
 from niobe.config.home import home
-from niobe.launchers.output.exports import as_text
+from niobe.launchers.output.exports import Cell, as_text
 from niobe.launchers.pages import plots, views
 from niobe.launchers.pages.routes.shared import Allowed, Db, Form, Record, page
 from niobe.launchers.pages.scenes import structure_scene
@@ -66,11 +66,17 @@ def structure(database: Db, access: Allowed, record: Record) -> HTMLResponse:
 
 
 @router.get("/structures/{record}/download/{kind}")
-def download(record: Record, kind: Literal["cif", "poscar", "extxyz", "json"]) -> Response:
-    """The structure as a file, relaxed where it was."""
+def download(
+    record: Record, kind: Literal["cif", "poscar", "extxyz", "json"], cell: Cell = "relaxed"
+) -> Response:
+    """The structure as a file, relaxed where it was, in its primitive or conventional cell if asked."""
     name = f"{record.formula}-{record.id}{_SUFFIXES[kind]}"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(as_text(record, kind), media_type=_TYPES[kind], headers=headers)
+    try:
+        text = as_text(record, kind, cell)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+    return Response(text, media_type=_TYPES[kind], headers=headers)
 
 
 @router.get("/structures/{record}/files/{name:path}")
