@@ -25,7 +25,7 @@ class Challenging(_Part):
     most: finds of one round, nearest the hull first. draws: crystals drawn at random at its composition, and
     as many at those of what it would fall into. asks: how often, at most, the campaign's oracle is asked
     about what that finds lower. displacement: of every atom off its site, Å. share: of the seconds that the
-    campaign took for all else, after which no further find is challenged.
+    campaign took for all else, divided among the finds of a round.
     """
 
     enabled: bool = True

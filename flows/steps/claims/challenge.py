@@ -50,27 +50,38 @@ _ATTACKS: tuple[Attack, ...] = ("saddle", "larger_cell", "polymorphs", "products
 def challenge_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Challenge every ``slots``-th find from ``slot`` on that the round chose, unless that is stored.
 
-    Until ``challenge.share`` is used up. database: the campaign database. spec: the campaign. number: of the
-    round.
+    What ``challenge.share`` leaves is divided among the round's finds that still wait; once its part is used
+    up a search goes no further.
+
+    database: the campaign database. spec: the campaign. number: of the round.
     """
-    for identifier in database.rounds.get(spec.id, number).finds[slot::slots]:
+    chosen = database.rounds.get(spec.id, number).finds
+    for identifier in chosen[slot::slots]:
         if database.records.get(identifier).challenge is not None:
             continue
-        spent = sum(r.challenge.seconds for r in database.records.find(spec.id) if r.challenge)
-        if spent >= spec.challenge.share * spent_on_all_else(database, spec):
+        part = _seconds_for_one(database, spec, chosen)
+        if part <= 0:
             return
         finds, known = found_so_far(database, spec, number)
         find = next((find for find in finds if find.id == identifier), None)
         if find is None:
             challenge = Challenge(survived=False, reason="what was found meanwhile takes it away")
         else:
-            challenge = _Search(database, spec, number, find, known).challenge()
+            challenge = _Search(database, spec, number, find, known, part).challenge()
         database.records.update(identifier, challenge=challenge)
+
+
+def _seconds_for_one(database: Database, spec: CampaignSpec, chosen: Sequence[str]) -> float:
+    """What each of the finds of a round that wait for their challenge may take."""
+    records = database.records.find(spec.id)
+    spent = sum(record.challenge.seconds for record in records if record.challenge)
+    waiting = sum(record.id in chosen and record.challenge is None for record in records)
+    return (spec.challenge.share * spent_on_all_else(database, spec) - spent) / max(waiting, 1)
 
 
 @dataclass
 class _Search:
-    """One find's challenge. seconds, tried: by attack. own: what the potential makes of its
+    """One find's challenge. limit: s. seconds, tried: by attack. own: what the potential makes of its
     targets."""
 
     database: Database
@@ -78,6 +89,7 @@ class _Search:
     number: int
     find: StructureRecord
     known: Known
+    limit: float
     seconds: dict[Attack, float] = field(default_factory=dict)
     tried: dict[Attack, int] = field(default_factory=dict)
     own: dict[str, Prerelaxed | None] = field(default_factory=dict)
@@ -90,6 +102,7 @@ class _Search:
     def challenge(self) -> Challenge:
         """Search, ask the oracle about the lowest that was found, judge."""
         potential = prerelax_oracle(self.spec, steps=_STEPS)
+        self._end = time.monotonic() + self.limit
         records = self.database.records.find(self.spec.id)
         rivals: list[Rival] = []
         for attack in _ATTACKS:
@@ -97,7 +110,10 @@ class _Search:
             rivals += self._lower(potential, attack, records)
             self.seconds[attack] = time.monotonic() - started
         rivals.sort(key=lambda rival: -rival.below)
-        asked = [self._ask(rival, rank) for rank, rival in enumerate(rivals[: self.spec.challenge.asks])]
+        asked: list[tuple[Rival, StructureRecord]] = []
+        for rank, rival in enumerate(rivals[: self.spec.challenge.asks]):
+            if not asked or time.monotonic() < self._end:
+                asked.append(self._ask(rival, rank))
         return self._judged(asked)
 
     def _lower(
@@ -106,12 +122,14 @@ class _Search:
         """What one attack finds that the potential holds to be lower than what it challenges."""
         self.tried[attack] = 0
         for target in self._targets(attack):
-            own = self._own(potential, target)
+            own = self._own(potential, target) if time.monotonic() < self._end else None
             if own is None:
                 continue
             if attack in {"polymorphs", "products"}:
                 yield from lower_in_the_pool(attack, target, own, records, self._name)
             for start in self._starts(attack, target):
+                if time.monotonic() > self._end:
+                    return
                 self.tried[attack] += 1
                 answer = _relaxed(self.spec, potential, target, start)
                 below = own.energy_per_atom - answer.energy_per_atom if answer else 0.0

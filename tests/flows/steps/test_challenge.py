@@ -143,6 +143,16 @@ def test_no_find_is_challenged_once_the_share_is_spent(database: Database) -> No
     assert database.records.get(find.id).challenge is None
 
 
+def test_a_search_goes_no_further_than_its_part_of_the_time(database: Database) -> None:
+    """A millionth of the minute that learning took is less than any relaxation takes."""
+    find = campaign(database, fcc(), simple_cubic())
+    spec = SPEC.model_copy(update={"challenge": SPEC.challenge.model_copy(update={"share": 1e-6})})
+    challenge_slot(database, spec, 1, 0, 1)
+    challenge = database.records.get(find.id).challenge
+    assert challenge is not None
+    assert sum(attempt.tried for attempt in challenge.attempts) <= 1
+
+
 @pytest.mark.parametrize(
     ("given", "on"),
     [
