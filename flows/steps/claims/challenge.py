@@ -173,7 +173,8 @@ class _Search:
         return rival, self.database.records.get(record.id)
 
     def _record(self, rival: Rival, rank: int) -> StructureRecord:
-        choice = Choice(function=self._name, selection="challenge", rank=rank, score=-rival.below)
+        last = len(self.database.rounds.get(self.spec.id, self.number).batch)  # one crystal is the find's
+        choice = Choice(function=self._name, selection="challenge", rank=last + rank, score=-rival.below)
         chosen = {"status": Status.ACQUIRED, "acquired_round": self.number, "choice": choice}
         if rival.record:
             self.database.records.update_screened(rival.record, **chosen)

@@ -14,6 +14,7 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.claims.challenge import challenge_slot
 from niobe.flows.steps.claims.finds import choose_finds
 from niobe.flows.steps.validate import choose_phonons, close_round, phonon_slot, validate_records
+from niobe.loop.campaign.closing import in_order
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.claims import Challenge
 from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord
@@ -97,6 +98,7 @@ def test_what_is_lower_is_a_record_of_the_campaign_and_on_its_hull(database: Dat
     assert lower.status is Status.VALIDATED
     assert lower.lineage.generator == "challenge" and lower.lineage.parents == [find.id]
     assert lower.choice is not None and lower.choice.selection == "challenge"
+    assert in_order([lower, database.records.get(find.id)])[0].id == find.id, "of one crystal it is the find"
     close_round(database, SPEC, database.rounds.get("t", 1))
     hull = database.hulls.find("t")[-1]
     assert lower.id in {entry.record_id for entry in hull.entries}
