@@ -65,6 +65,17 @@ def compete(campaign: Document, number: int = 0, after: Any = None) -> Document:
 
 
 @job
+def compete_further(campaign: Document, number: int = 0, after: Any = None) -> Document:
+    """Round 0: choose further competing phases by what the oracle answered.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.steps.competing import compete_further as step
+
+    return _run_once("compete_further", campaign, number, step)
+
+
+@job
 def train_surrogate(campaign: Document, number: int, after: Any = None) -> Document:
     """Train the surrogate on every validated and failed record.
 

@@ -57,7 +57,7 @@ def one_each(spec: CampaignSpec, number: int, name: str, candidates: Sequence[st
     flows = []
     for candidate, job in zip(candidates, _jobs(spec, number, stage, []), strict=True):
         job.name = f"{name} {candidate}"
-        flows.append(_labelled([(stage, job)], spec, number, candidate=candidate, step=name))
+        flows.append(_labelled([(stage, job)], spec, number, candidate=candidate, step=stage.job))
     return flows
 
 

@@ -15,6 +15,8 @@ CHALLENGE_SLOTS = 4
 OFFSPRING_BATCHES = 4
 """A child that comes out low can have children itself in the next batch: docs/experiments/0092."""
 
+_SEEDS = "validating seeds and competing phases"
+
 Kind = Literal["learning", "prerelax", "oracle"]
 
 
@@ -41,10 +43,13 @@ class Stage:
 
 def plan(spec: CampaignSpec, number: int) -> tuple[Stage, ...]:
     """The stages of round ``number`` (0: seeds), each after those that it needs."""
-    before = tuple(_seeding(spec) if number == 0 else _discovery(spec))
-    slots = spec.acquisition.batch if number else SEED_SLOTS
-    asked = tuple(_validation(slots, before))
-    return (*before, *asked, *_conclusion(spec, number, asked[-1].name))
+    if number == 0:
+        judged = tuple(_judgement("validate_further", SEED_SLOTS, _SEEDS))
+        return (*_seeding(spec), *judged, *_conclusion(spec, number, judged[-1].name))
+    slots, label = spec.acquisition.batch, "validating"
+    validation = Stage("validate", "validate", ("acquire",), "oracle", label, slots)
+    judged = tuple(_judgement("validate", slots, label))
+    return (*_discovery(spec), validation, *judged, *_conclusion(spec, number, judged[-1].name))
 
 
 def preparation(stages: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -75,7 +80,11 @@ def _seeding(spec: CampaignSpec) -> Iterator[Stage]:
         yield _prerelax("prerelax", "seed", "pre-relaxing competing phases")
     ranked = spec.prerelax is not None
     before = ("seed", "prerelax") if ranked else ("seed",)
-    yield Stage("compete", "compete", before, label="choosing competing phases", lenient=ranked)
+    choosing = "choosing competing phases"
+    yield Stage("compete", "compete", before, label=choosing, lenient=ranked)
+    yield Stage("validate", "validate", ("compete",), "oracle", _SEEDS, SEED_SLOTS)
+    yield Stage("compete_further", "compete_further", ("validate",), label=choosing, lenient=True)
+    yield Stage("validate_further", "validate", ("compete_further",), "oracle", _SEEDS, SEED_SLOTS)
 
 
 def _discovery(spec: CampaignSpec) -> Iterator[Stage]:
@@ -130,12 +139,9 @@ def _prerelax(name: str, after: str, label: str) -> Stage:
     return Stage(name, "prerelax", (after,), "prerelax", label, PRERELAX_SLOTS)
 
 
-def _validation(slots: int, before: Sequence[Stage]) -> Iterator[Stage]:
-    """Relax the whole batch, chosen last of what comes ``before``; then phonons near its hull, then close."""
-    batch = before[-1].name
-    label = "validating" if batch == "acquire" else "validating seeds and competing phases"
-    yield Stage("validate", "validate", (batch,), "oracle", label, slots)
-    yield Stage("choose_phonons", "choose_phonons", ("validate",), label=label, lenient=True)
+def _judgement(after: str, slots: int, label: str) -> Iterator[Stage]:
+    """Once the batch is relaxed: phonons near its hull, then close."""
+    yield Stage("choose_phonons", "choose_phonons", (after,), label=label, lenient=True)
     yield Stage("phonons", "phonons", ("choose_phonons",), "oracle", label, slots)
 
 

@@ -33,13 +33,17 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
 
     own: structures that ``seeds.files`` hold.
     """
+    from niobe.loop.campaign.competition import most_of_an_element
     from niobe.loop.generators.elements import elemental_references
 
     validations = min(spec.budget.validations, spec.budget.rounds * spec.acquisition.batch)
     recomputed = spec.recompute.budget if spec.sources else 0
     compounds = sum("-" in system for system in spec.subsystems())
-    prototypes = spec.seeds.max_prototypes * spec.seeds.prototypes * compounds
-    seeds = len(elemental_references(spec.elements)) + prototypes + own + recomputed
+    choices = 1 if spec.prerelax is None else 2
+    prototypes = choices * spec.seeds.max_prototypes * spec.seeds.prototypes * compounds
+    crystals = (len(elemental_references([symbol])) for symbol in spec.elements)
+    references = sum(min(found, most_of_an_element(spec)) + 1 for found in crystals)
+    seeds = references + prototypes + own + recomputed
     oracle = (validations + seeds) * _SECONDS_PER_VALIDATION.get(spec.oracle.name, _SECONDS_UNKNOWN)
     candidates = spec.budget.rounds * spec.generation.candidates
     prerelax = candidates * _seconds_of_prerelaxation(spec.prerelax) if spec.prerelax else 0.0

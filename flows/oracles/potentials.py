@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,11 @@ MIN_ENERGY_PER_ATOM = -25.0
 MAX_FORCE = 1e3
 MIN_VOLUME_PER_ATOM = 3.0
 MAX_VOLUME_PER_ATOM = 150.0
+_SEVENNET = {
+    "7net-0": "sevenn/pretrained_potentials/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
+    "7net-l3i5": "sevenn/pretrained_potentials/SevenNet_l3i5/checkpoint_l3i5.pth",
+}
+"""Weights, from where packages lie: asking sevenn for them imports torch, for 6 s."""
 POTENTIALS = ("7net-0", "7net-l3i5", "chgnet", "emt", "lj")
 
 
@@ -125,16 +131,12 @@ def potential(name: str) -> Calculator:
 @functools.cache
 def weights_digest(name: str) -> str:
     """First 12 digits of the SHA-256 of the weight file, or of the name and version where there is none."""
-    if name.startswith("7net"):
-        from sevenn.util import pretrained_name_to_path
-
-        return hashlib.sha256(Path(pretrained_name_to_path(name)).read_bytes()).hexdigest()[:12]
+    if name in _SEVENNET:
+        weights = distribution("sevenn").locate_file(_SEVENNET[name])
+        return hashlib.sha256(Path(str(weights)).read_bytes()).hexdigest()[:12]
     if name == "chgnet":
-        import chgnet
-
-        folder = Path(chgnet.__file__).parent / "pretrained"
         digest = hashlib.sha256()
-        for path in sorted(folder.rglob("*.tar")):
+        for path in sorted(Path(str(distribution("chgnet").locate_file("chgnet/pretrained"))).rglob("*.tar")):
             digest.update(path.read_bytes())
         return digest.hexdigest()[:12]
     import ase

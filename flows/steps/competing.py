@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows.steps.known import competitors_elsewhere, records_and_known
+from niobe.flows.steps.known import asked_before, competitors_elsewhere, records_and_known
 from niobe.flows.steps.requests import COMPETING_SHARE
-from niobe.loop.campaign.competition import competition, deeper
-from niobe.loop.campaign.seeds import excluded_structures
+from niobe.flows.steps.seed import as_asked
+from niobe.loop.campaign.competition import competition, deeper, further
+from niobe.loop.campaign.seeds import COMPETING, excluded_structures, new_record
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.records import Choice, Status, StructureRecord
+from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
+from niobe.loop.generators.elements import displaced
 from niobe.loop.store.database import Database
 
 
@@ -24,21 +27,98 @@ def compete(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     if "seed" not in round_record.steps:
         raise RuntimeError("no seeds are stored: an earlier step of the round failed")
     records = database.records.find(spec.id, round=0)
-    seeds = [record for record in records if record.choice and record.choice.selection == "seed"]
-    seen = SeenStructures((record.id, generated_structure(record)) for record in seeds)
+    given, chosen = _first_choice(database, spec, records, SeenStructures(excluded_structures(spec)))[:2]
+    _ask_for(database, spec, [r.id for r in given if r.status is not Status.DUPLICATE], chosen)
+
+
+def compete_further(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Choose further competing phases by what the oracle answered to the first ones, and the lowest crystal
+    of each element once more, displaced off its symmetry.
+
+    Answers to anything else take no part, so that the choice is the same whatever the database knows by then.
+
+    database: the campaign database. spec: the campaign. round_record: the round.
+    """
+    if "compete" not in round_record.steps:
+        raise RuntimeError("no competing phases were chosen: an earlier step of the round failed")
+    records = [r for r in database.records.find(spec.id, round=0) if r.lineage.generator != "displaced"]
+    excluded = SeenStructures(excluded_structures(spec))
+    given, chosen, seen = _first_choice(database, spec, records, excluded)
+    first = {record.id for record in [*given, *chosen]}
+    answered = [found for record in records if record.id in first and (found := _answered(database, record))]
+    for record in answered:
+        seen.add(record.id, relaxed_structure(record))
+    waiting = [
+        record.model_copy(update={"status": Status.SCREENED}) for record in records if record.id not in first
+    ]
+    ids = {record.id for record in further(spec, answered, waiting, seen, excluded)}
+    more = [
+        *_displaced(database, spec, answered, len(records)),
+        *(record for record in records if record.id in ids),
+    ]
+    _ask_for(database, spec, [name for name in round_record.batch if name in first], more)
+
+
+def _first_choice(
+    database: Database, spec: CampaignSpec, records: Sequence[StructureRecord], excluded: SeenStructures
+) -> tuple[list[StructureRecord], list[StructureRecord], SeenStructures]:
+    """Of the records of round 0 those that were given and those chosen first, and all that they look like."""
+    given = [record for record in records if record.lineage.generator not in COMPETING]
+    seen = SeenStructures((record.id, generated_structure(record)) for record in given)
     for record in competitors_elsewhere(database, spec):
-        if record.lineage.generator != "prototype":
+        if record.lineage.generator not in COMPETING:
             seen.add(record.id, relaxed_structure(record))
-    chosen = competition(spec, records, seen, SeenStructures(excluded_structures(spec)))
-    ids = [record.id for record in chosen if record.status in {Status.SCREENED, Status.ACQUIRED}]
-    batch = [*(r.id for r in seeds if r.status is not Status.DUPLICATE), *ids]
-    database.rounds.update(spec.id, round_record.number, batch=batch)
-    for record in records:
-        if record.choice and record.choice.selection == "competing" and record.id not in ids:
+    return given, competition(spec, records, seen, excluded), seen
+
+
+def _answered(database: Database, record: StructureRecord) -> StructureRecord | None:
+    """The record with the answer to it, or to the one of another campaign that began as it did."""
+    if record.validation or record.duplicate_of is None:
+        return record if record.validation else None
+    answer = database.records.get(record.duplicate_of).validation
+    return record.model_copy(update={"validation": answer}) if answer else None
+
+
+def _displaced(
+    database: Database, spec: CampaignSpec, answered: Sequence[StructureRecord], index: int
+) -> list[StructureRecord]:
+    """The lowest crystal of each element off its symmetry, stored as a record; ``index``: of the first."""
+    lowest: dict[str, StructureRecord] = {}
+    for record in sorted((r for r in answered if r.nelements == 1), key=_energy, reverse=True):
+        lowest[record.chemsys] = record
+    asked, made = asked_before(database, spec), []
+    for place, (element, record) in enumerate(sorted(lowest.items()), index):
+        structure = displaced(relaxed_structure(record), 0)
+        lineage = Lineage(generator="displaced", parents=[record.id], origin={"element": element})
+        new = new_record(spec, 0, place, structure, lineage).model_copy(update={"status": Status.SCREENED})
+        made.append(as_asked(new, asked[new.fingerprint]) if new.fingerprint in asked else new)
+    database.records.insert(made)
+    return [database.records.get(record.id) for record in made]
+
+
+def _energy(record: StructureRecord) -> float:
+    return record.validation.energy_per_atom if record.validation else math.inf
+
+
+def _ask_for(
+    database: Database, spec: CampaignSpec, before: Sequence[str], chosen: Sequence[StructureRecord]
+) -> None:
+    """Make a batch of what is in it already and what of the chosen was asked nowhere; others wait again."""
+    asking = [record for record in chosen if record.status in {Status.SCREENED, Status.ACQUIRED}]
+    batch = [*before, *(record.id for record in asking)]
+    database.rounds.update(spec.id, 0, batch=batch)
+    for record in database.records.find(spec.id, round=0, status=Status.ACQUIRED.value):
+        if record.id not in batch:
             database.records.update(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
-    for rank, identifier in enumerate(ids, len(batch) - len(ids)):
-        choice = Choice(function="competition", selection="competing", rank=rank)
-        database.records.update_screened(identifier, status=Status.ACQUIRED, acquired_round=0, choice=choice)
+    for rank, record in enumerate(asking, len(before)):
+        choice = _choice(record, rank)
+        database.records.update_screened(record.id, status=Status.ACQUIRED, acquired_round=0, choice=choice)
+
+
+def _choice(record: StructureRecord, rank: int) -> Choice:
+    if record.nelements == 1:
+        return Choice(function="seed", selection="seed", rank=rank)
+    return Choice(function="competition", selection="competing", rank=rank)
 
 
 def competitors_of_claims(

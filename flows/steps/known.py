@@ -9,11 +9,11 @@ from niobe.flows.oracles.base import UnknownFingerprintError
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.records import Status, StructureRecord, Verdict
+from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.structures import generated_structure, relaxed_structure
-from niobe.loop.stability.hull import build_hull
+from niobe.loop.stability.hull import build_hull, judged
 from niobe.loop.store.database import Database
-from niobe.loop.store.shared import validated_elsewhere
+from niobe.loop.store.shared import failed_elsewhere, validated_elsewhere
 
 
 def oracle_of(database: Database, spec: CampaignSpec) -> str | None:
@@ -57,20 +57,25 @@ def known_elsewhere(
         return []
     potentials = {record.prerelaxed.potential for record in own if record.prerelaxed}
     hull = build_hull(spec.id, 0, spec.elements, [*(r for r in own if r.validation), *found])
-    entries = {entry.record_id: entry for entry in hull.entries}
     known = []
-    for record in found:
-        entry, answer = entries[record.id], record.prerelaxed
-        verdict = Verdict(
-            formation_energy_per_atom=entry.formation_energy_per_atom,
-            e_above_hull_found=entry.e_above_hull,
-            e_above_hull_now=entry.e_above_hull,
-            hull_round=0,
-        )
+    for record in judged(found, hull):
+        answer = record.prerelaxed
         kept = answer if answer and answer.potential in potentials else None
-        update = {"verdict": verdict, "prerelaxed": kept, "round": 0, "acquired_round": 0}
+        update = {"prerelaxed": kept, "round": 0, "acquired_round": 0}
         known.append(record.model_copy(update=update))
     return known
+
+
+def asked_before(database: Database, spec: CampaignSpec) -> dict[str, str]:
+    """Content hash and id of what the same oracle was asked elsewhere, answered or failed.
+
+    database: the campaign database. spec: the campaign.
+    """
+    oracle = oracle_of(database, spec)
+    if oracle is None:
+        return {}
+    validated = validated_elsewhere(database, spec, oracle)
+    return failed_elsewhere(database, spec) | {record.fingerprint: record.id for record in validated}
 
 
 def records_and_known(database: Database, spec: CampaignSpec) -> list[StructureRecord]:

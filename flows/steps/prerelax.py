@@ -23,6 +23,7 @@ from niobe.loop.documents.structures import candidate_structure, relaxed_structu
 from niobe.loop.generators.soft_mode_families import higher_relatives
 from niobe.loop.stability.prerelaxed import above_joint_hull, briefly_prerelaxed, prerelaxed_references
 from niobe.loop.store.database import Database
+from niobe.loop.store.shared import UNANSWERED
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from niobe.flows.oracles.force_field import ForceFieldOracle
 
 _WALL_SECONDS = 60.0
-_FAILED = "prerelax:"
 _FAR = {
     "alpha": 15.0,
     "maxstep": 0.4,
@@ -50,8 +50,8 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
     brief = number > 0 and _prerelaxation(spec).keep < 1
     potential = prerelax_oracle(spec, steps=_prerelaxation(spec).first_steps if brief else None)
     for record in database.records.find(spec.id, round=number, prerelaxed=None):
-        waiting = (number == 0 and not record.reason.startswith(_FAILED)) or record.status is Status.SCREENED
-        if waiting and record.index % slots == slot:
+        waiting = number == 0 or record.status is Status.SCREENED
+        if waiting and not record.reason.startswith(UNANSWERED) and record.index % slots == slot:
             database.records.update(record.id, **_ask(spec, potential, record, brief=brief))
 
 
@@ -162,7 +162,7 @@ def _ask(
     except (OSError, ImportError, ConfigError):
         raise  # the machine's fault, not the candidate's: the job says so
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
-        reason = f"{_FAILED} {type(error).__name__}"
+        reason = f"{UNANSWERED} {type(error).__name__}"
         return {"reason": reason} if record.round == 0 else {"reason": reason, "status": Status.INVALID}
     prerelaxed = Prerelaxed(
         potential=potential.fingerprint,

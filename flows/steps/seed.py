@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows.steps.known import oracle_of
+from niobe.flows.steps.known import asked_before
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.loop.campaign.seeding import source_entries
 from niobe.loop.campaign.seeds import seed_records
@@ -13,7 +13,7 @@ from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.sources.recompute_order import to_recompute
 from niobe.loop.store.database import Database
-from niobe.loop.store.shared import failed_elsewhere, prerelaxed_before, validated_elsewhere
+from niobe.loop.store.shared import prerelaxed_before, unanswered_before
 
 
 def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -26,9 +26,10 @@ def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRec
     """
     entries = to_recompute(spec, source_entries(database, spec))
     records, broken = seed_records(spec, entries)
-    asked = _asked_before(database, spec)
+    asked = asked_before(database, spec)
     answers = _prerelaxed_before(database, spec, records)
-    records = [_as_known(record, asked, answers) for record in records]
+    unanswered = unanswered_before(database, spec) if spec.prerelax else {}
+    records = [_as_known(record, asked, answers, unanswered) for record in records]
     database.records.insert(records)
     batch = [record.id for record in records if record.status is Status.ACQUIRED]
     known = sum(record.fingerprint in asked for record in records)
@@ -36,15 +37,6 @@ def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRec
     notes += [f"{known} seeds and competing phases were asked by other campaigns"] if known else []
     database.rounds.add_notes(spec.id, round_record.number, [*broken, *notes])
     database.rounds.update(spec.id, round_record.number, batch=batch)
-
-
-def _asked_before(database: Database, spec: CampaignSpec) -> dict[str, str]:
-    """Content hash and id of what the same oracle was asked elsewhere, answered or failed."""
-    oracle = oracle_of(database, spec)
-    if oracle is None:
-        return {}
-    validated = validated_elsewhere(database, spec, oracle)
-    return failed_elsewhere(database, spec) | {record.fingerprint: record.id for record in validated}
 
 
 def _prerelaxed_before(
@@ -56,11 +48,18 @@ def _prerelaxed_before(
 
 
 def _as_known(
-    record: StructureRecord, asked: Mapping[str, str], answers: Mapping[str, Prerelaxed]
+    record: StructureRecord,
+    asked: Mapping[str, str],
+    answers: Mapping[str, Prerelaxed],
+    unanswered: Mapping[str, str],
 ) -> StructureRecord:
-    update: dict[str, object] = {"prerelaxed": answers.get(record.fingerprint)}
-    if record.fingerprint in asked:
-        first = asked[record.fingerprint]
-        update |= {"status": Status.DUPLICATE, "reason": "asked before", "duplicate_of": first}
-        update |= {"acquired_round": None, "choice": None}
-    return record.model_copy(update=update)
+    content = record.fingerprint
+    record = as_asked(record, asked[content]) if content in asked else record
+    reason = record.reason if content in answers else unanswered.get(content, record.reason)
+    return record.model_copy(update={"prerelaxed": answers.get(content), "reason": reason})
+
+
+def as_asked(record: StructureRecord, first: str) -> StructureRecord:
+    """The record as one that need not be asked again. first: id of the one that was asked."""
+    update = {"status": Status.DUPLICATE, "reason": "asked before", "duplicate_of": first}
+    return record.model_copy(update=update | {"acquired_round": None, "choice": None})

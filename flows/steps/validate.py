@@ -20,7 +20,7 @@ from niobe.flows.steps.known import competitors_elsewhere
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
 from niobe.loop.campaign.duplicates import Crystals, lowest_first
-from niobe.loop.campaign.seeds import excluded_structures
+from niobe.loop.campaign.seeds import COMPETING, excluded_structures
 from niobe.loop.documents.records import Failure, PhononVerdict, Status, StructureRecord, Validation
 from niobe.loop.documents.rounds import PhononRecord, RoundRecord, RoundState
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
@@ -72,8 +72,8 @@ def validate_records(database: Database, spec: CampaignSpec, identifiers: Sequen
 
 
 def _start(record: StructureRecord) -> Structure:
-    """Where the oracle starts: as pre-relaxed; references, files and entries as they came."""
-    given = record.round == 0 and record.lineage.generator != "prototype"
+    """Where the oracle starts: as pre-relaxed; files and entries as they came."""
+    given = record.round == 0 and record.lineage.generator not in COMPETING
     return generated_structure(record) if given else candidate_structure(record)
 
 

@@ -59,6 +59,12 @@ def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterato
     if not {"compete", "acquire"} & set(record.steps) and not _batch_of_older(database, spec, record):
         return
     yield "validate", lambda: one_each(spec, number, "validate", record.batch)
+    if number == 0 and not {"compete_further", "choose_phonons"} & set(record.steps):
+        if _enough_validated(database, spec, record):
+            yield "compete further", lambda: [single(spec, number, "compete_further")]
+        return
+    if "compete_further" in record.steps:
+        yield "validate further", lambda: _unanswered(database, spec, record)
     again = f" again {len(record.asked_again)}" if record.asked_again else ""
     if again:
         yield f"validate{again}", lambda: one_each(spec, number, "validate", _waiting(database, record))
@@ -77,6 +83,16 @@ def _waiting(database: Database, record: RoundRecord) -> list[str]:
 
     asked = map(database.records.get, dict.fromkeys(record.asked_again))
     return [found.id for found in asked if found.status is Status.ACQUIRED]
+
+
+def _unanswered(database: Database, spec: CampaignSpec, record: RoundRecord) -> list[Flow]:
+    """Workflows for what was added to a batch once the rest of it had been answered."""
+    from niobe.flows.round import one_each
+    from niobe.loop.documents.records import Status
+
+    waiting = {found.id for found in database.records.find(spec.id, status=Status.ACQUIRED.value)}
+    flows = one_each(spec, record.number, "validate_further", record.batch)
+    return [flow for flow, name in zip(flows, record.batch, strict=True) if name in waiting]
 
 
 def _batch_of_older(database: Database, spec: CampaignSpec, record: RoundRecord) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,10 @@ from niobe.loop.readers.structure_files import read_some, read_structures
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+_Found = tuple[Lineage, "Structure"]
+COMPETING = ("reference", "prototype", "displaced")
+"""Generators of the competing phases of round 0: crystals of the elements, compounds, and the lowest crystal
+of an element once more, off its symmetry."""
 _ANY_SIZE = 10_000
 _LEAST_SIZE = 12  # atoms a cell of a competing phase may have, however small candidates are
 
@@ -56,31 +60,37 @@ def seed_records(
 ) -> tuple[list[StructureRecord], list[str]]:
     """The seeds, without what is excluded, and a line per broken file.
 
-    References, files and entries, no two alike, are acquired; prototypes wait for their choice.
+    Files and entries, no two alike, are acquired; crystals of the elements and prototypes wait for their
+    choice.
 
     entries: what the campaign's sources hold, in the order in which they shall be recomputed.
     """
-    excluded, seen = SeenStructures(excluded_structures(spec)), SeenStructures()
-    records: list[StructureRecord] = []
+    excluded = SeenStructures(excluded_structures(spec))
     imported, broken = _from_files(spec)
-    sources = [
-        ("reference", elemental_references(spec.elements)),
-        ("file", imported),
-        ("source", [(entry.id, entry_structure(entry)) for entry in entries]),
-    ]
-    for source, structures in sources:
-        for label, structure in structures:
-            if excluded.find(structure) or seen.find(structure):
-                continue
-            seen.add(label, structure)
-            lineage = Lineage(generator=source, origin={"label": label})
-            records.append(_acquired(new_record(spec, 0, len(records), structure, lineage)))
-    for label, structure in _prototypes(spec):
-        if not excluded.find(structure):
-            lineage = Lineage(generator="prototype", origin={"label": label})
+    given = [*_from("file", imported), *_from("source", ((e.id, entry_structure(e)) for e in entries))]
+    elements = _from("reference", elemental_references(spec.elements))
+    prototypes = _from("prototype", _prototypes(spec))
+    records: dict[str, StructureRecord] = {}
+    for lineage, structure in [*_none_alike(given), *_none_alike(elements), *prototypes]:
+        if excluded.find(structure) is None:
             record = new_record(spec, 0, len(records), structure, lineage)
-            records.append(record.model_copy(update={"status": Status.SCREENED}))
-    return records, broken
+            waits = record.model_copy(update={"status": Status.SCREENED})
+            records.setdefault(record.id, waits if lineage.generator in COMPETING else _acquired(record))
+    return list(records.values()), broken
+
+
+def _from(generator: str, structures: Iterable[tuple[str, Structure]]) -> Iterator[_Found]:
+    for label, structure in structures:
+        yield Lineage(generator=generator, origin={"label": label}), structure
+
+
+def _none_alike(found: Iterable[_Found]) -> Iterator[_Found]:
+    """The first of those that match each other."""
+    seen = SeenStructures()
+    for lineage, structure in found:
+        if seen.find(structure) is None:
+            seen.add("", structure)
+            yield lineage, structure
 
 
 def added_seeds(

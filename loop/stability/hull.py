@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.records import StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullEntry, HullRecord
 from niobe.loop.stability.convex_hull import Hull
 
@@ -54,6 +54,21 @@ def build_hull(
             )
             for row, record in enumerate(validated)
         ],
+    )
+
+
+def judged(records: Sequence[StructureRecord], hull: HullRecord) -> list[StructureRecord]:
+    """Records with the verdicts of a hull that holds them and that nobody has stored."""
+    entries = {entry.record_id: entry for entry in hull.entries}
+    return [record.model_copy(update={"verdict": _verdict(entries[record.id])}) for record in records]
+
+
+def _verdict(entry: HullEntry) -> Verdict:
+    return Verdict(
+        formation_energy_per_atom=entry.formation_energy_per_atom,
+        e_above_hull_found=entry.e_above_hull,
+        e_above_hull_now=entry.e_above_hull,
+        hull_round=0,
     )
 
 

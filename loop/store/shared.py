@@ -9,6 +9,9 @@ from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
 from niobe.loop.store.database import Database
 from niobe.loop.store.mapping import load
 
+UNANSWERED = "prerelax:"
+"""What the reason of a record begins with that the pre-relaxation potential has no answer for."""
+
 
 def validated_elsewhere(database: Database, spec: CampaignSpec, oracle: str) -> list[StructureRecord]:
     """What other campaigns validated of the system and its subsystems with this oracle, by campaign.
@@ -55,6 +58,25 @@ def failed_elsewhere(database: Database, spec: CampaignSpec) -> dict[str, str]:
     }
     failed = database.mongo["structures"].find(query, {"fingerprint": 1})
     return {found["fingerprint"]: found["_id"] for found in failed}
+
+
+def unanswered_before(database: Database, spec: CampaignSpec) -> dict[str, str]:
+    """Content hash and reason of the seeds that another campaign's equal pre-relaxation had no answer for.
+
+    database: the campaign database. spec: the campaign.
+    """
+    asking = {"spec.prerelax": spec.model_dump(mode="json")["prerelax"], "_id": {"$ne": spec.id}}
+    campaigns = [found["_id"] for found in database.mongo["campaigns"].find(asking, {"_id": 1})]
+    query = {
+        "campaign": {"$in": campaigns},
+        "chemsys": {"$in": spec.subsystems()},
+        "round": 0,
+        "prerelaxed": None,
+        "reason": {"$ne": ""},
+    }
+    found = database.mongo["structures"].find(query, {"fingerprint": 1, "reason": 1})
+    reasons = {one["fingerprint"]: str(one["reason"]) for one in found}
+    return {content: reason for content, reason in reasons.items() if reason.startswith(UNANSWERED)}
 
 
 def prerelaxed_before(database: Database, potential: str, contents: Sequence[str]) -> dict[str, Prerelaxed]:

@@ -21,6 +21,8 @@ from niobe.flows.oracles.potentials import UnphysicalAnswerError
 from niobe.flows.oracles.potentials import potential as make_potential
 from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.prerelax import prerelax_oracle
+from niobe.loop.campaign.competition import WINDOW, most_of_an_element
+from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Failure
 from niobe.loop.generators.elements import elemental_candidates, elemental_references
 from tests.benchmarks.generative import ROOT
@@ -75,17 +77,27 @@ def as_answer(answer: Answer) -> tuple[float, Structure]:
 def reference(element: str, most: int | None = None) -> tuple[str, Structure, float]:
     """What a campaign measures against by 7net-0: label, structure and eV/atom.
 
-    most: relax so many of what it would ask for only, the lowest as they stand.
+    It asks for what CHGNet holds to be the lowest and begins there. most: relax so many only.
     """
-    asked = dict(elemental_references([element]))
-    order = list(asked)
-    if most is not None:
-        energies = unrelaxed("7net-0", f"references of {element}", list(asked.values()))
-        order = [order[row] for row in np.argsort(energies)[:most]]
-    answers = {label: relaxed("7net-0", label, asked[label]) for label in order}
+    asked = {label for label, _ in elemental_references([element])}
+    found = {label: answer for label, answer in prerelaxed(element).items() if label in asked}
+    order = _lowest_few(found)[:most]
+    answers = {label: relaxed("7net-0", f"{label} prerelaxed", found[label][1]) for label in order}
     best = min(answers, key=lambda label: answers[label]["energy"])
     energy, structure = as_answer(answers[best])
     return best, structure, energy
+
+
+def _lowest_few(found: Answers) -> list[str]:
+    """As a campaign's round 0 chooses them: near the lowest, no two alike, so many at most."""
+    lowest, seen = min(energy for energy, _ in found.values()), SeenStructures()
+    chosen: list[str] = []
+    for label in sorted(found, key=lambda label: found[label][0]):
+        energy, structure = found[label]
+        if energy <= lowest + WINDOW and seen.find(structure) is None:
+            seen.add(label, structure)
+            chosen.append(label)
+    return chosen[: most_of_an_element(spec_of("7net-0"))]
 
 
 def relaxed(potential: str, key: str, structure: Structure) -> Answer:

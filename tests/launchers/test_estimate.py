@@ -30,7 +30,7 @@ def test_a_prior_takes_time_and_less_where_only_a_share_is_relaxed_further() -> 
     assert default["pre-relaxation minutes"] == pytest.approx(
         2.5 * sparing["pre-relaxation minutes"], rel=0.05
     )
-    assert default["oracle minutes"] == without["oracle minutes"]
+    assert default["oracle minutes"] < without["oracle minutes"]  # fewer crystals of each element
 
 
 def test_seeds_are_those_of_files_and_sources_too() -> None:
@@ -41,11 +41,11 @@ def test_seeds_are_those_of_files_and_sources_too() -> None:
 
 
 def test_every_subsystem_has_competing_phases() -> None:
-    """Of three elements three binary systems and one ternary, each with as many as the file allows."""
+    """Of three elements three binary systems and one ternary, each with as many as the file allows, twice."""
     asked = [
         of(elements=["Al", "Ni", "Zr"], seeds__max_prototypes=most)["seeds up to"] for most in (0, 1, 10)
     ]
-    assert [count - asked[0] for count in asked] == [0, 4, 40]
+    assert [count - asked[0] for count in asked] == [0, 8, 80]
 
 
 def test_workers_share_oracle_and_prior(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows.steps.competing import compete
+from niobe.flows.steps.competing import compete, compete_further
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import choose_phonons, close_round, validate_slot
 from niobe.loop.documents.records import Status
@@ -28,6 +28,8 @@ def round_0(database: Database, name: str, *elements: str, **changes: object) ->
         work(database, spec, database.rounds.open(name, 0))
         database.rounds.update(name, 0, **{f"steps__{step}": 1.0})
     validate_slot(database, spec, 0, 0, 1)
+    compete_further(database, spec, database.rounds.get(name, 0))
+    validate_slot(database, spec, 0, 0, 1)
     choose_phonons(database, spec, database.rounds.get(name, 0))
     close_round(database, spec, database.rounds.get(name, 0))
     return database.hulls.find(name)[-1]
@@ -48,7 +50,37 @@ def test_a_campaign_over_what_was_searched_asks_nothing_and_begins_on_that_hull(
     )
     assert {entry.campaign for entry in second.entries} == {"wide"}
     (note,) = [note for note in database.rounds.get("narrow", 0).notes if "other campaigns" in note]
-    assert note.split()[0] == str(sum(r.status is Status.DUPLICATE for r in database.records.find("narrow")))
+    same = [record for record in database.records.find("narrow") if record.status is Status.DUPLICATE]
+    assert note.split()[0] == str(sum(record.lineage.generator != "displaced" for record in same))
+
+
+def test_the_lowest_crystal_of_an_element_is_relaxed_once_more_off_its_symmetry(database: Database) -> None:
+    """EMT's lowest crystals are close-packed, and no saddles."""
+    hull = round_0(database, "t", "Cu", "Pd", seeds={"prototypes": False})
+    again = [record for record in database.records.find("t") if record.lineage.generator == "displaced"]
+    assert [record.chemsys for record in again] == ["Cu", "Pd"]
+    for record in again:
+        assert record.validation
+        assert (record.n_atoms in {8, 16}, record.spacegroup) == (True, 1)
+        (parent,) = record.lineage.parents
+        lowest = database.records.get(parent).validation
+        assert lowest
+        assert record.validation.energy_per_atom == pytest.approx(lowest.energy_per_atom, abs=3e-3)
+    energies = {entry.record_id: entry.e_above_hull for entry in hull.entries}
+    assert all(energies[record.id] < 3e-3 for record in again)
+
+
+@pytest.mark.parametrize(("potential", "reason"), [("lj", "prerelax: WallTimeError"), ("chgnet", "")])
+def test_what_a_pre_relaxation_had_no_answer_for_is_not_asked_again(
+    database: Database, potential: str, reason: str
+) -> None:
+    for name, asked in (("one", "lj"), ("two", potential)):
+        changes = {"id": name, "elements": ["Cu"], "prerelax": {"potential": asked}}
+        spec = CampaignSpec.model_validate(CONTENT | changes | {"seeds": {"prototypes": False}})
+        database.campaigns.create(spec)
+        seed_campaign(database, spec, database.rounds.open(name, 0))
+        database.records.update(database.records.find("one")[0].id, reason="prerelax: WallTimeError")
+    assert [record.reason for record in database.records.find("two")][:2] == [reason, ""]
 
 
 def test_what_is_held_out_is_in_no_hull_and_another_oracle_competes_in_none(database: Database) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.competing import compete
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import validate_slot
 from niobe.loop.documents.records import Status
@@ -23,6 +24,8 @@ def test_files_of_a_failure_are_kept(
     spec = CampaignSpec.model_validate({"id": "kept", "elements": ["Cu"], **content})
     database.campaigns.create(spec)
     seed_campaign(database, spec, database.rounds.open(spec.id, 0))
+    database.rounds.update(spec.id, 0, steps__seed=0.1)
+    compete(database, spec, database.rounds.get(spec.id, 0))
     batch = database.rounds.get(spec.id, 0).batch
     home = tmp_path / "home"
     left = home / "work" / spec.id / f"{batch[0]}-validate-{os.getpid()}" / "OUTCAR"

@@ -325,6 +325,21 @@ def test_competing_phases_are_chosen_although_pre_relaxations_were_given_up(
     assert states(launchpad)["cu-au r0 compete"] == "READY"
 
 
+def test_round_0_asks_further_once_its_first_answers_are_in(launchpad: Any, database: Database) -> None:
+    batch = seeded(launchpad, database)
+    more = next(r.id for r in database.records.find("cu-au") if r.id not in batch)
+    for identifier in batch[:-1]:
+        database.records.update(identifier, status=Status.FAILED)
+    assert advance(launchpad, database, "cu-au") == []
+    database.records.update(batch[-1], status=Status.FAILED)
+    assert advance(launchpad, database, "cu-au") == ["cu-au r0 compete further"]
+    database.records.update(more, status=Status.ACQUIRED, acquired_round=0)
+    database.rounds.update("cu-au", 0, batch=[*batch, more], steps__compete_further=0.1)
+    assert advance(launchpad, database, "cu-au") == ["cu-au r0 validate further"]
+    (asked,) = launchpad.fireworks.find({"name": {"$regex": "validate_further"}})
+    assert (asked["spec"]["candidate"], asked["spec"]["step"]) == (more, "validate")
+
+
 def test_a_batch_waits_for_all_or_for_its_quorum(launchpad: Any, database: Database) -> None:
     for asynchronous, wanted in ((False, False), (True, True)):
         spec = SPEC.model_copy(update={"id": f"a{asynchronous}".lower(), "asynchronous": asynchronous})
@@ -332,8 +347,8 @@ def test_a_batch_waits_for_all_or_for_its_quorum(launchpad: Any, database: Datab
         database.rounds.open(spec.id, 0)
         database.rounds.update(spec.id, 0, state="closed")
         seed_campaign(database, spec, database.rounds.open(spec.id, 1))
-        batch = database.rounds.get(spec.id, 1).batch
-        database.rounds.update(spec.id, 1, steps__acquire=0.1)
+        batch = [record.id for record in database.records.find(spec.id, nelements=1)]
+        database.rounds.update(spec.id, 1, batch=batch, steps__acquire=0.1)
         for place, identifier in enumerate(batch):
             late = place >= 0.8 * len(batch)
             status = Status.ACQUIRED if late else Status.FAILED

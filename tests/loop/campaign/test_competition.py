@@ -8,10 +8,11 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec, Limits, Prerelaxation, Seeds
 from niobe.loop.campaign.closing import close_round
-from niobe.loop.campaign.competition import competition, deeper
+from niobe.loop.campaign.competition import competition, deeper, further
 from niobe.loop.campaign.seeds import new_record, seed_records
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Lineage, Prerelaxed, Status, StructureRecord, Verdict
+from niobe.loop.documents.structures import generated_structure
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 SPEC = CampaignSpec(
@@ -36,8 +37,15 @@ def caesium_chloride(a: float) -> Structure:
 ELEMENTS = [prototype(element("Nb"), 0, 0.0), prototype(element("O"), 1, 0.0)]
 
 
+def asked(*records: StructureRecord, seen: SeenStructures | None = None) -> list[StructureRecord]:
+    return competition(SPEC, records, seen or SeenStructures(), SeenStructures())
+
+
 def chosen(*records: StructureRecord, seen: SeenStructures | None = None) -> list[StructureRecord]:
-    return competition(SPEC, [*ELEMENTS, *records], seen or SeenStructures(), SeenStructures())
+    """Beside elements with one crystal each, which are asked for."""
+    found = asked(*ELEMENTS, *records, seen=seen)
+    assert found[:2] == ELEMENTS
+    return found[2:]
 
 
 def test_the_lowest_of_each_composition_come_first_whatever_their_names() -> None:
@@ -56,6 +64,44 @@ def test_none_like_another_is_asked_and_none_without_an_answer() -> None:
     assert chosen(low, same, seen=SeenStructures([("there", nbo())])) == []
 
 
+def test_of_an_element_the_lowest_six_within_a_window_are_asked_and_all_where_none_has_an_answer() -> None:
+    waiting = [record for record in seed_records(SPEC)[0] if record.chemsys == "O"]
+    assert {record.lineage.generator for record in waiting} == {"reference"}
+    energies = [-3.9 + 0.01 * rank for rank in range(len(waiting))]
+    energies[1] = -3.7
+    crystals = [
+        prototype(generated_structure(record), record.index, energy)
+        for record, energy in zip(waiting, energies, strict=True)
+    ]
+    found = asked(ELEMENTS[0], *reversed(crystals))[1:]
+    assert [r.index for r in found] == [crystals[rank].index for rank in (0, 2, 3, 4, 5, 6)]
+    mute = [record.model_copy(update={"prerelaxed": None}) for record in crystals]
+    assert asked(ELEMENTS[0], *mute)[1:] == mute[:6]
+
+
+ANSWERED = [
+    answer.model_copy(update={"prerelaxed": waiting.prerelaxed})
+    for answer, waiting in zip(
+        [validated(element("Nb"), -10.0), validated(element("O"), -5.0, index=1)], ELEMENTS, strict=True
+    )
+]
+
+
+def test_the_answers_say_where_further_polymorphs_are_asked() -> None:
+    """NbO by the cheap potential −1, by the oracle −0.2: others within 0.05 of it may lie on the hull."""
+    answer = validated(nbo(), -7.7, index=2)
+    low = answer.model_copy(update={"prerelaxed": prototype(nbo(), 2, -1.0).prerelaxed})
+    near, far = prototype(rocksalt(), 3, -0.96), prototype(caesium_chloride(2.9), 4, -0.9)
+    found = further(SPEC, [*ANSWERED, low], [near, far], SeenStructures(), SeenStructures())
+    assert found == [near]
+    assert further(SPEC, [*ANSWERED, low], [near], SeenStructures([("", rocksalt())]), SeenStructures()) == []
+
+
+def test_an_element_without_an_answer_has_its_other_crystals_asked() -> None:
+    waiting = [prototype(element("O"), 5, 1.0), prototype(rutile(), 6, -1.0)]
+    assert further(SPEC, ANSWERED[:1], waiting, SeenStructures(), SeenStructures()) == waiting[:1]
+
+
 def test_prototypes_of_every_subsystem_wait_and_no_system_goes_without() -> None:
     spec = CampaignSpec(id="t", elements=("Al", "Ni", "Zr"), limits=Limits(max_atoms=4), prerelax=None)
     records = seed_records(spec)[0]
@@ -63,8 +109,9 @@ def test_prototypes_of_every_subsystem_wait_and_no_system_goes_without() -> None
     systems = {"Al-Ni": 258, "Al-Zr": 258, "Ni-Zr": 258, "Al-Ni-Zr": 186}
     assert {s: sum(r.chemsys == s for r in waiting) for s in systems} == systems
     few = spec.model_copy(update={"seeds": Seeds(max_prototypes=2)})
-    asked = competition(few, records, SeenStructures(), SeenStructures())
-    assert {s: [r.formula for r in asked if r.chemsys == s] for s in ("Al-Ni", "Ni-Zr")} == {
+    found = competition(few, records, SeenStructures(), SeenStructures())
+    assert [r for r in found if r.nelements == 1] == [r for r in waiting if r.nelements == 1]
+    assert {s: [r.formula for r in found if r.chemsys == s] for s in ("Al-Ni", "Ni-Zr")} == {
         "Al-Ni": ["AlNi", "AlNi2"],
         "Ni-Zr": ["ZrNi", "Zr2Ni"],
     }
