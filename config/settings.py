@@ -14,6 +14,7 @@ from niobe.config.errors import ConfigError
 class Settings(BaseSettings):
     """mongo_uri: a real MongoDB, or empty for the embedded server. home: everything Niobe writes.
 
+    offline: optional sources of campaigns are not asked.
     embedded_uri: set by Niobe for what it starts, where ``mongo_uri`` is its own server's.
     Raises ConfigError that names the variable whose value is not allowed.
     """
@@ -24,6 +25,7 @@ class Settings(BaseSettings):
     embedded_uri: str = ""
     database: str = "niobe"
     home: Path = Path(".niobe")
+    offline: bool = False
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
     def __init__(self) -> None:

@@ -95,7 +95,8 @@ class Seeds(_Part):
 class Source(_Part):
     """An open database or files to start from. ``at``: address, folder or file; empty for the kind's own.
 
-    filter: an OPTIMADE filter, instead of the campaign's elements. most: entries at most.
+    filter: an OPTIMADE filter, instead of the campaign's elements. most: entries at most. optional: where it
+    does not answer, the campaign begins without.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -104,6 +105,7 @@ class Source(_Part):
     filter: str = ""
     licence: str = ""
     most: Annotated[int, Field(ge=1)] | None = None
+    optional: bool = False
 
     @model_validator(mode="after")
     def _somewhere(self) -> Source:
@@ -114,6 +116,18 @@ class Source(_Part):
         if self.filter and self.kind not in _FILTERED:
             raise ValueError(f"filter: kind {self.kind} takes none; allowed for {', '.join(_FILTERED)}")
         return self
+
+
+def _open_database(name: str, at: str) -> Source:
+    return Source(name=name, kind="optimade", at=at, licence="CC BY 4.0", most=500, optional=True)
+
+
+OPEN_DATABASES = (
+    _open_database("materials-project", "https://optimade.materialsproject.org"),
+    _open_database("alexandria", "https://alexandria.icams.rub.de/pbe"),
+    _open_database("oqmd", "https://oqmd.org/optimade"),
+)
+"""What ``sources: auto`` stands for."""
 
 
 class Recompute(_Part):
@@ -275,6 +289,7 @@ class Policy(_Part):
 class CampaignSpec(_Part):
     """A chemical system, a goal and a budget. Everything random follows from ``seed``.
 
+    sources: ``auto`` stands for ``OPEN_DATABASES``.
     prerelax: unless named, the default of the oracle; ``null`` for none. asynchronous: with ``launcher:
     fireworks``, go on at the quorum while slow validations run; what comes late counts in the next round.
     """
@@ -285,7 +300,7 @@ class CampaignSpec(_Part):
     limits: Limits = Limits()
     budget: Budget = Budget()
     seeds: Seeds = Seeds()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Source, ...] = OPEN_DATABASES
     recompute: Recompute = Recompute()
     corpus: str | None = None
     generation: Generation = Generation()
@@ -316,6 +331,11 @@ class CampaignSpec(_Part):
         if not isinstance(given, dict) or not {"oracle", "elements"} <= info.data.keys():
             return given
         return {"oracles": second_oracles(info.data["oracle"].name, info.data["elements"])} | given
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _auto(cls, given: object) -> object:
+        return OPEN_DATABASES if given == "auto" else given
 
     @field_validator("sources")
     @classmethod

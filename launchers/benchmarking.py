@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from niobe.surrogates.protocols import FloatArray
 
 LONGER_SEED = 0
-_OWN = ("NIOBE_HOME", "NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI")
+_OWN = ("NIOBE_HOME", "NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI", "NIOBE_OFFLINE")
 
 
 @dataclass(frozen=True)
@@ -232,11 +232,14 @@ def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[Structur
 
 @contextmanager
 def _own_home(home: Path) -> Iterator[None]:
-    """This process and those it starts work in ``home``, with its embedded database, stopped in the end."""
+    """This process and those it starts work in ``home``, with its embedded database, stopped in the end.
+
+    Optional sources are not asked: what a benchmark finds hangs on its file alone.
+    """
     from niobe.launchers.embedded import stop_server
 
     before = {name: os.environ.pop(name, None) for name in _OWN}
-    os.environ["NIOBE_HOME"] = str(home.resolve())
+    os.environ |= {"NIOBE_HOME": str(home.resolve()), "NIOBE_OFFLINE": "1"}
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from niobe.loop.store.database import Database
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+os.environ["NIOBE_OFFLINE"] = "1"  # no test asks an open database
 settings.register_profile("niobe", deadline=None)
 settings.load_profile("niobe")
 

@@ -46,7 +46,8 @@ def run(seed: int) -> dict[str, Any]:
 
 def environment(seed: int) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("NIOBE_")}
-    return inherited | {"NIOBE_HOME": str(KEPT / f"seed-{seed}"), "PYTHONPATH": str(ROOT)}
+    own = {"NIOBE_HOME": str(KEPT / f"seed-{seed}"), "NIOBE_OFFLINE": "1"}
+    return inherited | own | {"PYTHONPATH": str(ROOT)}
 
 
 def ask(seed: int, *arguments: str) -> Any:

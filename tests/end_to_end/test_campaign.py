@@ -60,7 +60,8 @@ def niobe(
 def environment(place: Path) -> dict[str, str]:
     root = str(Path(__file__).parents[2])
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("NIOBE_")}
-    return inherited | {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": "2", "PYTHONPATH": root}
+    own = {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": "2", "NIOBE_OFFLINE": "1"}
+    return inherited | own | {"PYTHONPATH": root}
 
 
 def test_check_says_what_a_campaign_would_cost_and_writes_nothing(place: Path) -> None:

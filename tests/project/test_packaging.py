@@ -131,7 +131,7 @@ def niobe(installed: Path, place: Path, *arguments: str) -> str:
     return subprocess.run(
         [str(installed), *arguments],
         cwd=place,
-        env=inherited | {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": "2"},
+        env=inherited | {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": "2", "NIOBE_OFFLINE": "1"},
         check=True,
         capture_output=True,
         text=True,
