@@ -59,15 +59,15 @@ def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterato
     if not {"compete", "acquire"} & set(record.steps) and not _batch_of_older(database, spec, record):
         return
     yield "validate", lambda: one_each(spec, number, "validate", record.batch)
+    again = f" again {len(record.asked_again)}" if record.asked_again else ""
+    if again:
+        yield f"validate{again}", lambda: one_each(spec, number, "validate", _waiting(database, record))
     if number == 0 and not {"compete_further", "choose_phonons"} & set(record.steps):
         if _enough_validated(database, spec, record):
             yield "compete further", lambda: [single(spec, number, "compete_further")]
         return
     if "compete_further" in record.steps:
         yield "validate further", lambda: _unanswered(database, spec, record)
-    again = f" again {len(record.asked_again)}" if record.asked_again else ""
-    if again:
-        yield f"validate{again}", lambda: one_each(spec, number, "validate", _waiting(database, record))
     if "choose_phonons" not in record.steps:
         if _enough_validated(database, spec, record):
             yield f"choose phonons{again}", lambda: [single(spec, number, "choose_phonons")]

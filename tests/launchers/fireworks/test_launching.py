@@ -161,7 +161,8 @@ def test_what_is_asked_again_is_submitted_once_and_what_follows_too(
     lost = Failure(step="relax", cause="died", exception="E", message="m")
     for identifier in batch:
         database.records.finish_validation(identifier, status=Status.FAILED, failure=lost)
-    assert advance(launchpad, database, SPEC.id) == ["cu-au r0 choose phonons"]
+    database.rounds.update(SPEC.id, 0, steps__compete_further=0.1)
+    assert advance(launchpad, database, SPEC.id) == ["cu-au r0 validate further", "cu-au r0 choose phonons"]
     ask_again(database, SPEC, batch[:2])
     assert advance(launchpad, database, SPEC.id) == ["cu-au r0 validate again 2"]
     again = launchpad.workflows.count_documents({"metadata.candidate": {"$in": batch[:2]}})
