@@ -10,6 +10,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from niobe.config.errors import ConfigError
 
+OPTIMADE_SERVERS = {
+    "materials-project": "https://optimade.materialsproject.org",
+    "alexandria": "https://alexandria.icams.rub.de/pbe",
+    "oqmd": "https://oqmd.org/optimade",
+}
+"""Open databases that a campaign asks which names none."""
+
 
 class Settings(BaseSettings):
     """mongo_uri: a real MongoDB, or empty for the embedded server. home: everything Niobe writes.

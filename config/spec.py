@@ -19,6 +19,7 @@ from niobe.config.oracles.claims import (
 )
 from niobe.config.plugins import GeneratorName, OracleName, SurrogateName
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, PrerelaxPotential, unknown_to
+from niobe.config.settings import OPTIMADE_SERVERS
 
 SCHEMA_VERSION = 5
 _MAX_ELEMENTS = 5
@@ -118,14 +119,9 @@ class Source(_Part):
         return self
 
 
-def _open_database(name: str, at: str) -> Source:
-    return Source(name=name, kind="optimade", at=at, licence="CC BY 4.0", most=500, optional=True)
-
-
-OPEN_DATABASES = (
-    _open_database("materials-project", "https://optimade.materialsproject.org"),
-    _open_database("alexandria", "https://alexandria.icams.rub.de/pbe"),
-    _open_database("oqmd", "https://oqmd.org/optimade"),
+OPEN_DATABASES = tuple(
+    Source(name=name, kind="optimade", at=at, licence="CC BY 4.0", most=500, optional=True)
+    for name, at in OPTIMADE_SERVERS.items()
 )
 """What ``sources: auto`` stands for."""
 
@@ -289,9 +285,9 @@ class Policy(_Part):
 class CampaignSpec(_Part):
     """A chemical system, a goal and a budget. Everything random follows from ``seed``.
 
-    sources: ``auto`` stands for ``OPEN_DATABASES``.
-    prerelax: unless named, the default of the oracle; ``null`` for none. asynchronous: with ``launcher:
-    fireworks``, go on at the quorum while slow validations run; what comes late counts in the next round.
+    sources: ``auto`` stands for ``OPEN_DATABASES``. prerelax: unless named, the default of the oracle;
+    ``null`` for none. asynchronous: with ``launcher: fireworks``, go on at the quorum while slow validations
+    run; what comes late counts in the next round.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
