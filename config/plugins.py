@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 
@@ -62,3 +62,16 @@ class _NameIn:
 OracleName = Annotated[str, _NameIn(ORACLES)]
 GeneratorName = Annotated[str, _NameIn(GENERATORS)]
 SurrogateName = Annotated[str, _NameIn(SURROGATES, ("auto",))]
+AcquisitionName = Literal[
+    "p_target",
+    "p_hull",
+    "qlogei",
+    "qlognei",
+    "qlognehvi",
+    "ucb",
+    "thompson",
+    "greedy",
+    "random",
+    "max_uncertainty",
+]
+"""Niobe's own; no package adds any."""

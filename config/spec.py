@@ -17,7 +17,7 @@ from niobe.config.oracles.claims import (
     default_confirmation,
     second_oracles,
 )
-from niobe.config.plugins import GeneratorName, OracleName, SurrogateName
+from niobe.config.plugins import AcquisitionName, GeneratorName, OracleName, SurrogateName
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, PrerelaxPotential, unknown_to
 from niobe.config.settings import OPTIMADE_SERVERS
 
@@ -27,18 +27,6 @@ _VASP_WALL_TIME = 86400.0
 
 _FILTERED = ("optimade", "oqmd", "niobe")
 SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
-AcquisitionName = Literal[
-    "p_target",
-    "p_hull",
-    "qlogei",
-    "qlognei",
-    "qlognehvi",
-    "ucb",
-    "thompson",
-    "greedy",
-    "random",
-    "max_uncertainty",
-]
 
 
 class _Part(BaseModel):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from niobe.config.loading import with_changes
-from niobe.config.spec import AcquisitionName, CampaignSpec
+from niobe.config.plugins import AcquisitionName
+from niobe.config.spec import CampaignSpec
 
 BASELINE = "random"
 _FROM_PARENTS = ("offspring", "soft_mode")
