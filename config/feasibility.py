@@ -20,7 +20,9 @@ def why_not(spec: CampaignSpec) -> str:
 
 
 def _reasons(spec: CampaignSpec) -> Iterator[str]:
-    potentials: dict[str, str] = {"oracle.name": spec.oracle.name}
+    if unknown := spec.oracle.unknown(spec.elements):
+        yield _not_known("oracle.name", spec.oracle.calculator or spec.oracle.name, unknown)
+    potentials: dict[str, str] = {}
     if spec.prerelax is not None:
         potentials["prerelax.potential"] = spec.prerelax.potential
     if spec.phonons.enabled and spec.phonons.oracle is not None:
@@ -29,7 +31,7 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
         potentials[f"confirm.oracles.{rank}"] = name
     for key, potential in potentials.items():
         if unknown := unknown_to(potential, spec.elements):
-            yield f"{key}: {potential} does not know {unknown[0]}; chgnet, lj and vasp know all elements"
+            yield _not_known(key, potential, unknown)
     if not any(_fits(spec.limits, spec.elements, n) for n in _sizes(spec.limits)):
         has = f"fractions {spec.limits.fractions}" if spec.limits.fractions else "one atom of each"
         yield (
@@ -51,6 +53,10 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
         yield "generation.phonon_critic: judges what the GAN draws; allowed with gan in generation.mix"
     if spec.acquisition.function == "p_target" and not spec.phonons.enabled:
         yield "acquisition.function: p_target needs phonons; p_hull is the same without"
+
+
+def _not_known(key: str, potential: str, unknown: list[str]) -> str:
+    return f"{key}: {potential} does not know {unknown[0]}; chgnet, lj and vasp know all elements"
 
 
 def _sizes(limits: Limits) -> range:

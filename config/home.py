@@ -71,3 +71,8 @@ def worker_log() -> Path:
 def campaign_lock(campaign: str) -> Path:
     """Held by the process that runs a campaign here."""
     return home() / f"{campaign}.lock"
+
+
+def trusted_calculators() -> Path:
+    """The ASE calculators that campaign files launched here have named, a line of JSON each."""
+    return home() / "calculators.jsonl"

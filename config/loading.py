@@ -169,8 +169,9 @@ def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
         _check_corpus(Path(corpus))
     excluded = tuple(_absolute_if_a_file(folder, entry) for entry in spec.seeds.exclude)
     seeds = _replaced(spec.seeds, files=files, exclude=excluded)
+    oracle = _replaced(spec.oracle, kwargs=_files_in(folder, spec.oracle.kwargs))
     sources = tuple(_source_in(folder, source) for source in spec.sources)
-    return _replaced(spec, seeds=seeds, corpus=corpus, sources=sources)
+    return _replaced(spec, seeds=seeds, oracle=oracle, corpus=corpus, sources=sources)
 
 
 def _replaced(model: Model, **fields: Any) -> Model:
@@ -181,6 +182,19 @@ def _replaced(model: Model, **fields: Any) -> Model:
 def _absolute_if_a_file(folder: Path, entry: str) -> str:
     path = (folder / entry).resolve()
     return str(path) if path.exists() else entry
+
+
+def _files_in(folder: Path, value: Any) -> Any:
+    """What an ASE calculator is made with; names of files that are there become absolute."""
+    if isinstance(value, dict):
+        return {key: _files_in(folder, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_files_in(folder, inner) for inner in value]
+    if not isinstance(value, str) or not value:
+        return value
+    if Path(value).is_absolute() and not Path(value).exists():
+        raise ConfigError(f"oracle.kwargs: {value}: no such file or folder")
+    return _absolute_if_a_file(folder, value)
 
 
 def _check_corpus(path: Path) -> None:

@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     """mongo_uri: a real MongoDB, or empty for the embedded server. home: everything Niobe writes.
 
     offline: optional sources of campaigns are not asked.
+    gpaw_python: the Python that has GPAW, or empty for Niobe's own. gpaw_ranks: of MPI. gpaw_memory: GiB that
+    a rank may take, 0 for no bound.
     embedded_uri: set by Niobe for what it starts, where ``mongo_uri`` is its own server's.
     Raises ConfigError that names the variable whose value is not allowed.
     """
@@ -33,6 +35,9 @@ class Settings(BaseSettings):
     database: str = "niobe"
     home: Path = Path(".niobe")
     offline: bool = False
+    gpaw_python: str = ""
+    gpaw_ranks: int = Field(default=1, ge=1)
+    gpaw_memory: float = Field(default=0.0, ge=0)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
     def __init__(self) -> None:

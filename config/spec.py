@@ -17,14 +17,16 @@ from niobe.config.oracles.claims import (
     default_confirmation,
     second_oracles,
 )
+from niobe.config.oracles.spec import Oracle
 from niobe.config.plugins import AcquisitionName, GeneratorName, OracleName, SurrogateName
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, PrerelaxPotential, unknown_to
 from niobe.config.settings import OPTIMADE_SERVERS
 
 SCHEMA_VERSION = 5
 _MAX_ELEMENTS = 5
-_VASP_WALL_TIME = 86400.0
 
+_COMMON = {"corrections", "device", "max_steps", "retries"}
+"""What an oracle for phonons has of the campaign's, where it is another one."""
 _FILTERED = ("optimade", "oqmd", "niobe")
 SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
 
@@ -144,28 +146,6 @@ class Phonons(_Part):
     second_displacement: Annotated[float, Field(gt=0, le=0.2)] = 0.01
     tolerance: Annotated[float, Field(ge=0)] = 0.1
     max_supercell_atoms: Annotated[int, Field(ge=1)] = 256
-
-
-class Oracle(_Part):
-    """What answers for a structure. fmax in eV/Å; wall_time in seconds for one validation (vasp: a day).
-
-    corrections: ``mp2020`` puts raw GGA and GGA+U energies on Materials Project's scale; ``legacy`` takes
-    energies as Niobe took them before schema version 5, and is for campaigns begun then.
-    """
-
-    name: OracleName = "7net-0"
-    corrections: Literal["mp2020", "legacy"] = "mp2020"
-    fmax: Annotated[float, Field(gt=0, le=1)] = 0.03
-    max_steps: Annotated[int, Field(ge=1)] = 200
-    wall_time: Annotated[float, Field(gt=0)] = 120.0
-    retries: Annotated[int, Field(ge=0, le=10)] = 1
-
-    @model_validator(mode="before")
-    @classmethod
-    def _patience(cls, given: object) -> object:
-        if isinstance(given, dict) and given.get("name") == "vasp":
-            return {"wall_time": _VASP_WALL_TIME} | given
-        return given
 
 
 class Prerelaxation(_Part):
@@ -352,6 +332,10 @@ class CampaignSpec(_Part):
             )
         if self.oracle.name in self.confirm.oracles:
             raise ValueError(f"confirm.oracles: {self.oracle.name} is the oracle; allowed: any other")
+        others = {"phonons.oracle": (self.phonons.oracle,), "confirm.oracles": self.confirm.oracles}
+        for key, names in others.items():
+            if self.oracle.name != "ase" and "ase" in names:
+                raise ValueError(f"{key}: ase is the oracle of oracle.calculator, and there is none")
         if self.asynchronous and self.launcher == "local":
             raise ValueError("asynchronous: needs launcher: fireworks; the local launcher waits for a batch")
         return self
@@ -365,8 +349,8 @@ class CampaignSpec(_Part):
     def phonon_oracle(self) -> Oracle:
         """What judges phonons: relaxes to ``phonons.fmax`` and answers with forces."""
         name = self.phonons.oracle or self.oracle.name
-        own = {"name", "fmax"} if name == self.oracle.name else {"name", "fmax", "wall_time"}
-        kept = self.oracle.model_dump(exclude=own)
+        same = name == self.oracle.name
+        kept = self.oracle.model_dump(exclude={"name", "fmax"}, include=None if same else _COMMON)
         return Oracle.model_validate(kept | {"name": name, "fmax": min(self.phonons.fmax, self.oracle.fmax)})
 
     def subsystems(self) -> list[str]:

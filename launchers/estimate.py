@@ -11,10 +11,14 @@ from niobe.config.spec import CampaignSpec, Prerelaxation
 _SECONDS_PER_VALIDATION = {
     "7net-0": 6.5,
     "7net-l3i5": 15.0,
+    "7net-mf-0-pbe": 6.5,
+    "7net-mf-0-r2scan": 6.5,
     "chgnet": 8.0,
+    "chgnet-r2scan": 8.0,
     "emt": 1.0,
     "lj": 1.0,
     "vasp": 7200.0,
+    "gpaw": 300.0,
 }
 _SECONDS_PER_STEP: dict[PrerelaxPotential, float] = {
     "chgnet": 0.02,

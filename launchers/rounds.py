@@ -21,6 +21,7 @@ def begin_campaign(database: Database, spec: CampaignSpec) -> CampaignSpec:
     where a source could not be read to its end.
     """
     from niobe.flows.oracles.checks import check_inputs
+    from niobe.flows.steps.known import check_same_oracle
     from niobe.launchers.sources import ingest_sources
 
     if database.campaigns.find_one(spec.id) is None:
@@ -28,6 +29,7 @@ def begin_campaign(database: Database, spec: CampaignSpec) -> CampaignSpec:
     else:
         _take_more_seeds(database, spec)
         spec = _begun(database, spec)
+        check_same_oracle(database, spec)
     ingest_sources(database, spec)
     return _begun(database, spec)
 

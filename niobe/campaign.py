@@ -44,6 +44,7 @@ class Campaign:
         else:
             content = source.model_dump() if isinstance(source, CampaignSpec) else source
             self.spec = campaign_of(content, "campaign", Path.cwd())
+        self._own = True
 
     @classmethod
     def stored(cls, id: str) -> Campaign:
@@ -57,6 +58,7 @@ class Campaign:
             raise ConfigError(f"campaign: {id!r} is not in the database; known: {known}")
         campaign = cls.__new__(cls)
         campaign.spec = CampaignSpec.model_validate(found.spec)
+        campaign._own = False
         return campaign
 
     def __repr__(self) -> str:
@@ -81,6 +83,7 @@ class Campaign:
         return self._run(progress, rounds=1)
 
     def _run(self, progress: bool, rounds: int | None) -> str:
+        from niobe.flows.oracles.calculators import trust
         from niobe.flows.oracles.registry import check_machine
         from niobe.launchers.local.launcher import run_campaign
         from niobe.launchers.rounds import begin_campaign
@@ -88,6 +91,8 @@ class Campaign:
 
         if self.spec.launcher != "local":
             raise ConfigError(f"launcher: {self.spec.launcher} is for `niobe launch`; from Python only local")
+        if self._own:
+            trust(self.spec.oracle)
         check_machine(self.spec)
         with campaign_database() as database:
             begin_campaign(database, self.spec)

@@ -89,7 +89,8 @@ def phonons(
     started = time.monotonic()
 
     def forces(cells: Sequence[Structure]) -> list[NDArray[np.float64]]:
-        return [answer.forces for answer in judge.static(cells, folder)]
+        ask = getattr(judge, "displaced", judge.static)  # where forces want other settings than energies
+        return [answer.forces for answer in ask(cells, folder)]
 
     def first_look() -> Dynamics:
         if settled:
@@ -136,7 +137,7 @@ def _relax(
     relaxed = oracle.relax(structure, folder)
     check_physics(relaxed)
     require_converged(relaxed, spec.oracle.fmax)
-    check_bound(relaxed.structure, structure, REACH.get(spec.oracle.name))
+    check_bound(relaxed.structure, structure, spec.oracle.reach or REACH.get(spec.oracle.name))
     answer = _symmetric(oracle, relaxed, spec.oracle.fmax, folder)
     correction = correction_of(oracle, answer)
     energy = answer.energy_per_atom + correction

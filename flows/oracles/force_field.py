@@ -6,25 +6,33 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from niobe.config.potentials import LABELS
+from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import KILOBAR, Answer, most_stress, require_converged, residual, run_job
-from niobe.flows.oracles.potentials import potential, wall_time, weights_digest
+from niobe.flows.oracles.calculators import asked, fingerprint
+from niobe.flows.oracles.potentials import potential, wall_time, weights_digest, where
 from niobe.loop.stability.corrections import scheme
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 
-def _calculator(name: str) -> dict[str, Any]:
+def which(spec: OracleSpec) -> dict[str, str]:
+    """The arguments of ``potential``."""
+    calculator = asked(spec) if spec.name == "ase" else ""
+    return {"name": spec.name, "device": spec.device, "calculator": calculator}
+
+
+def _calculator(spec: OracleSpec) -> dict[str, Any]:
     """The keyword arguments by which an atomate2 force-field Maker finds our potential again."""
     return {
         "force_field_name": {"@module": potential.__module__, "@callable": potential.__name__},
-        "calculator_kwargs": {"name": name},
+        "calculator_kwargs": which(spec),
         "ionic_step_data": ("energy",),
     }
 
@@ -39,7 +47,7 @@ def relax_maker(spec: OracleSpec, stepping: Mapping[str, float] | None = None) -
     from niobe.flows.oracles.cells import CellFilter
 
     return ForceFieldRelaxMaker(
-        **_calculator(spec.name),
+        **_calculator(spec),
         steps=spec.max_steps,
         relax_kwargs={"fmax": spec.fmax, "cell_filter": CellFilter} | dict(stepping or {}),
         optimizer_kwargs={"optimizer": "BFGS"},
@@ -50,31 +58,46 @@ def static_maker(spec: OracleSpec) -> Any:
     """atomate2 ForceFieldStaticMaker; takes one structure or a list of them."""
     from atomate2.forcefields.jobs import ForceFieldStaticMaker
 
-    return ForceFieldStaticMaker(**_calculator(spec.name))
+    return ForceFieldStaticMaker(**_calculator(spec))
 
 
 @dataclass(frozen=True)
 class ForceFieldOracle:
-    """7net-0, 7net-l3i5, chgnet, emt or lj by name. stepping: arguments of the BFGS that relaxes."""
+    """A potential of ``POTENTIALS`` by name, or an ASE calculator by path.
+
+    stepping: arguments of the BFGS that relaxes.
+    """
 
     spec: OracleSpec
     stepping: Mapping[str, float] = field(default_factory=dict)
+    is_dft: ClassVar[bool] = False
+
+    @staticmethod
+    def check_machine(spec: CampaignSpec) -> None:
+        """Raises ConfigError where a calculator by path, or the device, cannot be used here."""
+        for oracle in (spec.oracle, spec.phonon_oracle):
+            if oracle.name == "ase":
+                potential(**which(oracle))
+            elif oracle.name not in {"emt", "lj"} and oracle.device == "cuda":
+                where(oracle.device)
 
     @property
     def fingerprint(self) -> str:
-        raw = f"force-field {self.spec.name} {weights_digest(self.spec.name)}"
+        spec = self.spec
+        which = fingerprint(spec) if spec.name == "ase" else weights_digest(spec.name)
+        raw = f"force-field {spec.name} {which}"
         return f"{raw}, {scheme()}" if self.corrected else raw
 
     @property
     def corrected(self) -> bool:
-        return self.spec.corrections == "mp2020" and LABELS[self.spec.name] == "GGA/GGA+U"
+        return self.spec.corrections == "mp2020" and LABELS[self.spec.name] in {"GGA/GGA+U", "declared"}
 
     def relax(self, structure: Structure, folder: Path) -> Answer:
         """Relax cell and sites, twice where the first leaves force or stress: the filter scales its forces.
 
         Raises NotConvergedError.
         """
-        potential(self.spec.name)
+        potential(**which(self.spec))
         answer = self._relax_once(structure, folder)
         if residual(answer, self.spec.fmax):
             answer = self._relax_once(answer.structure, folder)
@@ -95,13 +118,13 @@ class ForceFieldOracle:
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         """Energy and forces, one by one: a batch does not pay on a CPU."""
-        potential(self.spec.name)
+        potential(**which(self.spec))
         documents = run_job(static_maker(self.spec).make(list(structures)), folder)
         return [_answer(document) for document in documents]
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Loading the model takes none of them."""
-        potential(self.spec.name)
+        potential(**which(self.spec))
         static_maker(self.spec)
         return wall_time(seconds)
 

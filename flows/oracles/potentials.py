@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from niobe.config.errors import ConfigError
+from niobe.config.potentials import LABELS
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -26,11 +27,21 @@ MAX_FORCE = 1e3
 MIN_VOLUME_PER_ATOM = 3.0
 MAX_VOLUME_PER_ATOM = 150.0
 _SEVENNET = {
-    "7net-0": "sevenn/pretrained_potentials/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
-    "7net-l3i5": "sevenn/pretrained_potentials/SevenNet_l3i5/checkpoint_l3i5.pth",
+    "7net-0": "SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
+    "7net-l3i5": "SevenNet_l3i5/checkpoint_l3i5.pth",
+    "7net-mf-0-pbe": "SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
+    "7net-mf-0-r2scan": "SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
 }
 """Weights, from where packages lie: asking sevenn for them imports torch, for 6 s."""
-POTENTIALS = ("7net-0", "7net-l3i5", "chgnet", "emt", "lj")
+POTENTIALS = (
+    *("7net-0", "7net-l3i5", "7net-mf-0-pbe", "7net-mf-0-r2scan"),
+    *("chgnet", "chgnet-r2scan", "emt", "lj"),
+)
+_CHGNETS = {"chgnet": "0.3.0", "chgnet-r2scan": "r2scan"}
+_CHGNET_FILES = {"chgnet": "", "chgnet-r2scan": "r2scan"}
+"""What weights_digest hashes: of CHGNet all that its package ships, as stored fingerprints have it."""
+_MODALITIES = {"7net-mf-0-pbe": ("7net-mf-0", "PBE"), "7net-mf-0-r2scan": ("7net-mf-0", "R2SCAN")}
+"""Of checkpoints that were trained on more than one functional: checkpoint and modality, by name."""
 
 
 class UnphysicalAnswerError(RuntimeError):
@@ -63,19 +74,30 @@ def _check_cell(atoms: Atoms) -> None:
         )
 
 
-def _check_answer(results: dict[str, Any], n_atoms: int) -> None:
+def _check_answer(results: dict[str, Any], n_atoms: int, lowest: float) -> None:
     energy = float(results["energy"]) / n_atoms
-    if not MIN_ENERGY_PER_ATOM <= energy <= MAX_ENERGY_PER_ATOM:
+    if not lowest <= energy <= MAX_ENERGY_PER_ATOM:
         raise UnphysicalAnswerError(
-            f"energy {energy:.4g} eV/atom; allowed {MIN_ENERGY_PER_ATOM} to {MAX_ENERGY_PER_ATOM}"
+            f"energy {energy:.4g} eV/atom; allowed {lowest:g} to {MAX_ENERGY_PER_ATOM}"
         )
     force = float(np.abs(results["forces"]).max())
     if not force <= MAX_FORCE:
         raise UnphysicalAnswerError(f"force {force:.4g} eV/Å; allowed up to {MAX_FORCE:g}")
 
 
-def _guard(calculator: Calculator) -> Calculator:
-    """Make ``calculator`` check cell, answer and wall time at each evaluation, so a runaway stops early."""
+def _lowest(name: str) -> float:
+    """The lowest energy (eV/atom) that a potential's scale has; -inf where none is known.
+
+    Raw r2SCAN totals lie far lower (Au: -41), and a calculator by path has a zero of its own.
+    """
+    return -np.inf if LABELS[name] in {"R2SCAN", "declared"} else MIN_ENERGY_PER_ATOM
+
+
+def _guard(calculator: Calculator, lowest: float) -> Calculator:
+    """Make ``calculator`` check cell, answer and wall time at each evaluation, so a runaway stops early.
+
+    lowest: eV/atom below which no answer is physical.
+    """
     evaluate = calculator.calculate
 
     @functools.wraps(evaluate)
@@ -85,29 +107,58 @@ def _guard(calculator: Calculator) -> Calculator:
         target = calculator.atoms if atoms is None else atoms
         _check_cell(target)
         evaluate(atoms, *args, **kwargs)
-        _check_answer(calculator.results, len(target))
+        _check_answer(calculator.results, len(target), lowest)
 
     calculator.calculate = guarded
     return calculator
 
 
-def _load(name: str) -> Calculator:
-    if name.startswith("7net"):
-        from sevenn.calculator import SevenNetCalculator
+def where(device: str) -> str:
+    """``cpu`` or ``cuda``: the device that a network runs on; ``auto`` is a GPU where there is one.
 
+    device: as the campaign file has it. Raises ConfigError for a GPU that is not there.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise ConfigError("oracle.device: cuda: PyTorch finds no GPU here; allowed: auto, cpu")
+    return "cuda" if there and device != "cpu" else "cpu"
+
+
+def _sevennet(name: str, device: str) -> Calculator:
+    """With the convolutions fused on a processor; on a GPU as SevenNet has them."""
+    from sevenn.calculator import SevenNetCalculator
+
+    checkpoint, modality = _MODALITIES.get(name, (name, None))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No tensor product accelerator")  # fuse is one
+        calculator = SevenNetCalculator(checkpoint, device=device, modal=modality)
+    if device == "cpu":
         from niobe.flows.oracles.kernels.fused import fuse
 
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "No tensor product accelerator")  # fuse is one
-            calculator = SevenNetCalculator(name, device="cpu")
         fuse(calculator.model)
-        return calculator
-    if name == "chgnet":
-        from chgnet.model import CHGNet
+    return calculator
 
+
+def _chgnet(name: str, device: str) -> Calculator:
+    from chgnet.model import CHGNet
+
+    model = CHGNet.load(model_name=_CHGNETS[name], use_device=device, verbose=False)
+    if device == "cpu":
         from niobe.flows.oracles.kernels.lean import LeanCHGNet
 
-        return LeanCHGNet(CHGNet.load(use_device="cpu", verbose=False))
+        return LeanCHGNet(model)
+    from chgnet.model.dynamics import CHGNetCalculator
+
+    return CHGNetCalculator(model, use_device=device)
+
+
+def _load(name: str, device: str) -> Calculator:
+    if name.startswith("7net"):
+        return _sevennet(name, where(device))
+    if name in _CHGNETS:
+        return _chgnet(name, where(device))
     if name == "emt":
         from ase.calculators.emt import EMT
 
@@ -117,26 +168,36 @@ def _load(name: str) -> Calculator:
     return LennardJones(epsilon=0.4, sigma=2.2, rc=6.0, smooth=True)
 
 
-@functools.cache
-def potential(name: str) -> Calculator:
+def potential(name: str, device: str = "auto", calculator: str = "") -> Calculator:
     """The guarded ASE calculator of that name, loaded once a process.
 
-    Raises ConfigError for an unknown name.
+    name: of an oracle. device: ``auto``, ``cpu`` or ``cuda``. calculator: with ``ase``, the line of
+    ``calculators.asked``. Raises ConfigError for an unknown name, and for what cannot be loaded.
     """
-    if name not in POTENTIALS:
+    if name != "ase" and name not in POTENTIALS:
         raise ConfigError(f"oracle.name: {name!r} is not a potential; allowed: {', '.join(POTENTIALS)}")
-    return _guard(_load(name))
+    return _loaded(name, device, calculator)
+
+
+@functools.cache
+def _loaded(name: str, device: str, calculator: str) -> Calculator:
+    if name == "ase":
+        from niobe.flows.oracles.calculators import make
+
+        return _guard(make(calculator, where(device)), _lowest(name))
+    return _guard(_load(name, device), _lowest(name))
 
 
 @functools.cache
 def weights_digest(name: str) -> str:
     """First 12 digits of the SHA-256 of the weight file, or of the name and version where there is none."""
     if name in _SEVENNET:
-        weights = distribution("sevenn").locate_file(_SEVENNET[name])
+        weights = distribution("sevenn").locate_file(f"sevenn/pretrained_potentials/{_SEVENNET[name]}")
         return hashlib.sha256(Path(str(weights)).read_bytes()).hexdigest()[:12]
-    if name == "chgnet":
+    if name in _CHGNETS:
+        folder = distribution("chgnet").locate_file(f"chgnet/pretrained/{_CHGNET_FILES[name]}")
         digest = hashlib.sha256()
-        for path in sorted(Path(str(distribution("chgnet").locate_file("chgnet/pretrained"))).rglob("*.tar")):
+        for path in sorted(Path(str(folder)).rglob("*.tar")):
             digest.update(path.read_bytes())
         return digest.hexdigest()[:12]
     import ase

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from niobe.config.errors import ConfigError
 from niobe.config.plugins import ORACLES, load
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import Oracle
+from niobe.flows.oracles.calculators import check_installed
 
 
 def make_oracle(spec: OracleSpec) -> Oracle:
@@ -19,11 +21,32 @@ def make_oracle(spec: OracleSpec) -> Oracle:
     return make(spec)
 
 
-def check_machine(spec: CampaignSpec) -> None:
-    """Raises ConfigError where this machine cannot ask the campaign's oracles (VASP command, POTCARs)."""
+def missing_here(spec: CampaignSpec) -> str:
+    """What this machine lacks to ask the campaign's oracles, or "". No calculator by path is imported.
+
+    spec: the campaign.
+    """
+    try:
+        if "ase" in _names(spec):
+            check_installed(spec.oracle)
+        else:
+            check_machine(spec)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def _names(spec: CampaignSpec) -> set[str]:
     names = {spec.oracle.name} | ({spec.phonon_oracle.name} if spec.phonons.enabled else set())
-    names |= set(spec.confirm.oracles) if spec.confirm.enabled else set()
-    for name in sorted(names):
+    return names | (set(spec.confirm.oracles) if spec.confirm.enabled else set())
+
+
+def check_machine(spec: CampaignSpec) -> None:
+    """Raises ConfigError where this machine cannot ask the campaign's oracles.
+
+    That is a VASP command or POTCARs, a GPU that is named, a calculator by path that cannot be made.
+    """
+    for name in sorted(_names(spec)):
         check = getattr(load(ORACLES, name), "check_machine", None)
         if check is not None:
             check(spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import UnknownFingerprintError
 from niobe.flows.oracles.registry import make_oracle
@@ -26,6 +27,25 @@ def oracle_of(database: Database, spec: CampaignSpec) -> str | None:
         return make_oracle(spec.oracle).fingerprint
     except UnknownFingerprintError:
         return None
+
+
+def check_same_oracle(database: Database, spec: CampaignSpec) -> None:
+    """Raises ConfigError where the campaign's energies are of another oracle than the one that would go on.
+
+    Weights behind a path, and packages, may change between two launches; a hull holds one oracle.
+
+    database: the campaign database. spec: the campaign.
+    """
+    before = oracle_of(database, spec)
+    try:
+        now = make_oracle(spec.oracle).fingerprint
+    except UnknownFingerprintError:
+        return
+    if before != now:
+        raise ConfigError(
+            f"oracle: campaign {spec.id!r} was begun with {before}; here it would go on with {now}; "
+            "bring that back, or begin under another id"
+        )
 
 
 def competitors_elsewhere(database: Database, spec: CampaignSpec) -> list[StructureRecord]:

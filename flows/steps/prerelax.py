@@ -120,6 +120,7 @@ def prerelax_oracle(spec: CampaignSpec, *, steps: int | None = None) -> ForceFie
     asked = OracleSpec(
         name=prerelax.potential,
         corrections=spec.oracle.corrections,
+        device=spec.oracle.device,
         fmax=prerelax.fmax,
         max_steps=most,
     )

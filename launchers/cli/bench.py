@@ -105,6 +105,7 @@ def generative(
 ) -> None:
     """Run a campaign's parts one after the other on, each against the random search, resumable."""
     from niobe.config.loading import load_campaign
+    from niobe.flows.oracles.calculators import trust
     from niobe.flows.oracles.checks import check_inputs
     from niobe.flows.oracles.registry import check_machine
     from niobe.launchers.benchmarking import Benchmark, measure
@@ -116,6 +117,7 @@ def generative(
     started = time.monotonic()
     spec = load_campaign(file)
     check_inputs(spec)
+    trust(spec.oracle)
     check_machine(spec)
     asked = Benchmark(
         spec,

@@ -32,6 +32,7 @@ def launch(
 ) -> None:
     """Run a campaign to its end, or go on where it was."""
     from niobe.config.loading import load_campaign
+    from niobe.flows.oracles.calculators import trust
     from niobe.flows.oracles.registry import check_machine
     from niobe.launchers.local.launcher import run_campaign
     from niobe.launchers.local.progress import CampaignProgress
@@ -39,6 +40,7 @@ def launch(
     from niobe.launchers.services import campaign_database
 
     spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id, launcher=launcher)
+    trust(spec.oracle)
     check_machine(spec)
     if spec.launcher == "fireworks":
         _submit(spec)
@@ -83,11 +85,28 @@ def check(file: CampaignFile, as_json: AsJson = False) -> None:
     """Validate a campaign file and say what it would cost; nothing is written."""
     from niobe.config.loading import load_campaign
     from niobe.flows.oracles.checks import check_inputs
+    from niobe.flows.oracles.registry import missing_here
     from niobe.launchers.estimate import estimate
+    from niobe.launchers.output.tables import oracle_card
 
     spec = load_campaign(file)
     own = check_inputs(spec)
-    print_rows([estimate(spec, own)], as_json, title=f"{file} is a valid campaign")
+    cost, card = estimate(spec, own), oracle_card(spec.oracle) | {"missing here": missing_here(spec)}
+    if as_json:
+        print_rows([cost | card], as_json)
+        return
+    print_rows([cost], as_json, title=f"{file} is a valid campaign")
+    print_rows([card], as_json, title="Its oracle")
+
+
+@app.command()
+def oracles(as_json: AsJson = False) -> None:
+    """What may judge, by the name a campaign file gives it: functional, training data, known weakness."""
+    from niobe.config.oracles.cards import card_of
+    from niobe.config.plugins import ORACLES, registered
+
+    rows = [{"oracle": name, **card_of(name)._asdict()} for name in registered(ORACLES)]
+    print_rows(rows, as_json, title="Oracles")
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from niobe.config.oracles.cards import card_of
+from niobe.config.oracles.spec import Oracle
 from niobe.config.spec import CampaignSpec
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Agreement, Attempt, Opinion
@@ -29,6 +31,17 @@ def status_row(database: Database, campaign: CampaignRecord) -> Row:
         "failed": database.records.count(campaign.id, status=Status.FAILED.value),
         "discoveries": database.records.count(campaign.id, verdict__discovery=True),
         "reason": campaign.reason,
+    }
+
+
+def oracle_card(oracle: Oracle) -> Row:
+    """What is known of a campaign's oracle: a potential by path is named by that."""
+    card = card_of(oracle.name)
+    return {
+        "oracle": oracle.calculator or oracle.name,
+        "functional": card.functional,
+        "trained on": card.training,
+        "known weakness": card.weakness,
     }
 
 

@@ -28,7 +28,7 @@ SYSTEMS = (
     *("In-Li", "Se-Ta", "S-Zn", "Hf-Pd", "Pd-Ti", "C-Si", "Au-Be", "Cd-Mg", "Ca-Si", "B-Ti", "In-P"),
     *("Cu-O-Sr", "Ni-Sc-Sn", "Al-Fe-Y", "La-Ni-Si", "Ag-Cs-F", "Li-Si", "Mg-O-Si"),
 )
-POTENTIALS = [name for name in LABELS if name != "vasp" and LABELS[name] != "toy"]
+POTENTIALS = [n for n in LABELS if n != "vasp" and LABELS[n] in {"GGA/GGA+U", "MP2020"}]
 _ATOMS, _FEW = 12, 3
 _MAE = "formation energy, MAE, eV/atom"
 _WAYS = ("as on Materials Project", "relaxed")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
+from niobe.config.oracles.cards import CARDS
 from niobe.config.plugins import ORACLES, registered
 from niobe.config.potentials import LABELS
 from niobe.config.spec import CampaignSpec, Oracle
@@ -30,7 +31,7 @@ MNO_CORRECTION = (-1.668 - 0.687) / 2  # eV/atom, MP2020's
 
 def test_every_oracle_states_its_labels() -> None:
     assert set(LABELS) == set(registered(ORACLES))
-    assert set(POTENTIALS) == set(LABELS) - {"vasp"}
+    assert set(POTENTIALS) == set(LABELS) - {"ase", "gpaw", "vasp"}
 
 
 @pytest.mark.parametrize("name", POTENTIALS)
@@ -65,3 +66,16 @@ def test_what_is_stored_is_raw_and_correction(tmp_path: Path) -> None:
         MNO_CORRECTION, abs=1e-6
     )
     assert stored["mp2020"].oracle == f"{stored['legacy'].oracle}, {scheme()}"
+
+
+def test_a_potential_by_path_is_corrected_where_its_file_says_so() -> None:
+    spec = {"name": "ase", "calculator": "ase.calculators.emt:EMT"}
+    plain, declared = (
+        ForceFieldOracle(Oracle.model_validate(spec | more)) for more in ({}, {"corrections": "mp2020"})
+    )
+    assert not plain.corrected and declared.corrected
+    assert declared.fingerprint == f"{plain.fingerprint}, {scheme()}"
+
+
+def test_every_oracle_has_a_card() -> None:
+    assert set(CARDS) == set(registered(ORACLES))

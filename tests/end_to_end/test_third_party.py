@@ -41,6 +41,23 @@ phonons: {enabled: false}
 confirm: {oracles: [acme-doubtful, emt], share: 1.0}
 """
 
+BY_PATH = """\
+id: morse
+elements: [Cu, Au]
+oracle:
+  name: ase
+  calculator: acme_niobe:Morse
+  kwargs: {weights: morse.json}
+  elements: [Cu, Au]
+  reach: 6.0
+generation: {candidates: 8, mix: [{name: random}]}
+acquisition: {batch: 2}
+limits: {max_atoms: 4}
+seeds: {prototypes: false}
+budget: {rounds: 1, validations: 4}
+phonons: {enabled: false}
+"""
+
 
 def niobe(place: Path, *words: str, site: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": "2"}
@@ -87,6 +104,33 @@ def opinions(place: Path, site: Path) -> list[dict[str, Any]]:
     assert niobe(place, "export", "json", "finds.json", site=site).returncode == 0
     found = json.loads((place / "finds.json").read_text())
     return [opinion for record in found for opinion in record["opinions"]]
+
+
+@pytest.mark.timeout(600)
+def test_a_calculator_by_path_judges_a_campaign_that_goes_on(place: Path) -> None:
+    """No entry point: a module that can be imported, and weights beside the campaign file."""
+    site = installed(place / "site")
+    (place / "morse.yaml").write_text(BY_PATH)
+    (place / "morse.json").write_text('{"depth": 0.3, "width": 1.5, "length": 2.6}')
+    try:
+        shown = json.loads(niobe(place, "check", "morse.yaml", "--json", site=site).stdout)[0]
+        assert (shown["oracle"], shown["missing here"]) == ("acme_niobe:Morse", "")
+        assert not (place / "home" / "calculators.jsonl").exists()
+        for rounds in (1, 2):
+            launched = niobe(place, "launch", "morse.yaml", site=site)
+            assert launched.returncode == 0, launched.stderr
+            done = json.loads(niobe(place, "rounds", "--json").stdout)
+            assert [row["round"] for row in done] == list(range(rounds + 1))
+            niobe(place, "budget", "--rounds", "1")
+        assert niobe(place, "export", "json", "all.json", "--all").returncode == 0
+        said = {found["validation"]["oracle"] for found in json.loads((place / "all.json").read_text())}
+        assert len(said) == 1 and said.pop().startswith("force-field ase acme_niobe:Morse ")
+        (place / "morse.json").write_text('{"depth": 0.2, "width": 1.5, "length": 2.6}')
+        refused = niobe(place, "launch", "morse.yaml", site=site)
+        assert refused.returncode == 2
+        assert "oracle: campaign 'morse' was begun with force-field ase acme_niobe:Morse" in refused.stderr
+    finally:
+        stop_server(place / "home" / "db")
 
 
 def test_what_is_not_installed_is_one_line(place: Path) -> None:

@@ -1,4 +1,5 @@
-"""What another package brings: an oracle, a generator and a surrogate, registered by its entry points."""
+"""What another package brings: an oracle, a generator and a surrogate, registered by its entry points; and an
+ASE calculator, named by its path."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.neighborlist import neighbor_list
 from pymatgen.core import Element, Structure
 
 from niobe.config.spec import Oracle as OracleSpec
@@ -18,6 +22,45 @@ from niobe.flows.oracles.base import Answer
 from niobe.flows.steps.generators import RoundContext
 from niobe.loop.generators import RandomSymmetric
 from niobe.surrogates.protocols import FloatArray, Prediction, SampleBatch, SampleRequest
+
+
+class Morse(Calculator):
+    """A Morse pair potential with the depth (eV), width (1/Å) and length (Å) that a JSON file holds.
+
+    weights: path of the file. cutoff: Å. The energy is zero and smooth at the cutoff.
+    """
+
+    implemented_properties = ("energy", "free_energy", "forces", "stress")
+
+    def __init__(self, weights: str, cutoff: float = 6.0) -> None:
+        super().__init__()
+        self._model = json.loads(Path(weights).read_text())
+        self._cutoff = cutoff
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        one, distances, vectors = neighbor_list("idD", self.atoms, self._cutoff)
+        energies, slopes = self._pair(distances)
+        pulls = (slopes / distances)[:, None] * vectors
+        forces = np.zeros((len(self.atoms), 3))
+        np.add.at(forces, one, pulls)
+        virial = 0.5 * pulls.T @ vectors / self.atoms.get_volume()
+        energy = 0.5 * float(energies.sum())
+        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
+        self.results["stress"] = virial[(0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)]
+
+    def _pair(self, r: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Energy (eV) of pairs at distances r (Å) and its derivative, both zero at the cutoff."""
+        depth, width, length = (self._model[key] for key in ("depth", "width", "length"))
+        decay = np.exp(-width * (r - length))
+        energy, slope = depth * (decay**2 - 2 * decay), 2 * depth * width * (decay - decay**2)
+        x = 1 - (r / self._cutoff) ** 2
+        return energy * x**2, slope * x**2 - energy * 4 * x * r / self._cutoff**2
 
 
 @dataclass(frozen=True)

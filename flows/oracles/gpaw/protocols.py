@@ -1,0 +1,75 @@
+"""How accurately GPAW is asked: three protocols, each one scale of energies of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MAGNETIC = ("Cr", "Mn", "Fe", "Co", "Ni")
+"""Elements that start with a moment: of those that Materials Project starts at 5 μB, those whose crystals
+keep one by PBE without U."""
+INITIAL_MOMENT = 5.0
+"""μB, of an atom of ``MAGNETIC``, as in MPRelaxSet."""
+OXYGEN_MOMENT = 1.0
+"""μB, of an atom of oxygen by itself: O2 is a triplet."""
+GASES = ("H", "N", "O", "F", "Cl")
+"""Elements whose reference is a gas of molecules: their cell stays, only sites relax."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Plane waves, PBE, Fermi-Dirac smearing; energies are extrapolated to zero width.
+
+    cutoff: eV. density: k-points per Å⁻¹, Γ-centred. width: eV of the smearing. relax_cutoff, relax_density:
+    the same while the cell relaxes; the energy that counts is of a static run afterwards. energy: eV/electron
+    between two steps when the electrons have converged. orderings: whether an antiferromagnetic start is
+    tried beside the ferromagnetic one where two or more atoms are magnetic. iterations: of the electrons at
+    most; a failure is tried once more with ``CAREFUL``.
+    """
+
+    cutoff: float
+    density: float
+    width: float
+    relax_cutoff: float
+    relax_density: float
+    energy: float
+    orderings: bool
+    iterations: int = 120
+
+    def words(self) -> str:
+        """As fingerprints and pages say it."""
+        spin = "ferro- and antiferromagnetic starts" if self.orderings else "ferromagnetic starts"
+        return (
+            f"PBE, {self.cutoff:g} eV, {self.density:g} k-points/Å⁻¹, Fermi-Dirac {self.width:g} eV, {spin}"
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What the process that runs GPAW is told."""
+        return asdict(self)
+
+
+PROTOCOLS = {
+    "fast": Protocol(500, 4.0, 0.1, 500, 2.5, 1e-5, orderings=False),
+    "balanced": Protocol(600, 5.0, 0.1, 600, 3.5, 1e-6, orderings=True),
+    "stringent": Protocol(700, 6.5, 0.05, 700, 6.5, 1e-7, orderings=True),
+}
+
+
+def starting_moments(symbols: Iterable[str], *, orderings: bool) -> list[list[float] | None]:
+    """The initial magnetic moments (μB) to try, by site; None: not spin-polarised.
+
+    symbols: of the sites. orderings: whether an antiferromagnetic start, signs alternating along the sites of
+    each magnetic element, is one of them.
+    """
+    sites = list(symbols)
+    if set(sites) == {"O"}:
+        return [[OXYGEN_MOMENT] * len(sites)]
+    magnetic = [i for i, symbol in enumerate(sites) if symbol in MAGNETIC]
+    if not magnetic:
+        return [None]
+    ferro = [INITIAL_MOMENT if i in magnetic else 0.0 for i in range(len(sites))]
+    if not orderings or len(magnetic) == 1:
+        return [ferro]
+    signs = dict(zip(magnetic, (1 - 2 * (n % 2) for n in range(len(magnetic))), strict=True))
+    return [ferro, [signs.get(i, 0) * INITIAL_MOMENT for i in range(len(sites))]]
