@@ -88,7 +88,7 @@ def _relaxed(spec: CampaignSpec, oracle: Oracle, before: Structure, folder: Path
     answer = oracle.relax(before, folder)
     check_physics(answer)
     require_converged(answer, tight(spec).fmax)
-    check_bound(answer.structure, before, REACH.get(spec.oracle.name))
+    check_bound(answer.structure, before, spec.oracle.reach or REACH.get(spec.oracle.name))
     return answer
 
 

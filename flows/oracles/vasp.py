@@ -11,7 +11,7 @@ import shlex
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,7 @@ from niobe.flows.oracles.potentials import (
     UnphysicalAnswerError,
     WallTimeError,
 )
+from niobe.loop.crystals.symmetry import antiferromagnetic
 from niobe.loop.stability.corrections import scheme
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ _RUN_TYPES = {"PBE": "GGA", "PBE+U": "GGA+U"}  # emmet's words in those of MP202
 # Forces for phonons need tighter electrons than MPStaticSet asks for; tighter is compatible with MP2020.
 _EDIFF_OF_FINDS = 1e-6  # eV; what MPRelaxSet asks for leaves noise of more than FIND_FMAX in the forces
 _STATIC_TAGS = {"EDIFF": 1e-7, "LREAL": False}
+# Tetrahedra (ISMEAR -5) give energies well and the forces of metals badly.
+_DISPLACED_TAGS = _STATIC_TAGS | {"ISMEAR": 0, "SIGMA": 0.05}
 
 
 @dataclass
@@ -81,9 +84,10 @@ class VaspOracle:
         if not self._version:
             raise UnknownFingerprintError("VASP has not answered yet, so its version is not known")
         by = scheme() if self.spec.corrections == "mp2020" else "corrected by MP2020"
+        updates = incar_updates()
         if is_mock(self._version):
-            return f"mock-vasp {self._version}, {by if self.corrected else 'uncorrected'}"
-        return f"VASP {self._version} MP PBE/PBE+U, {by}"
+            return f"mock-vasp {self._version}{updates}, {by if self.corrected else 'uncorrected'}"
+        return f"VASP {self._version} MP PBE/PBE+U{updates}, {by}"
 
     @property
     def corrected(self) -> bool:
@@ -110,7 +114,13 @@ class VaspOracle:
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         """Energy and forces, one run each."""
-        maker = static_maker()
+        return self._run_each(static_maker(_STATIC_TAGS), structures, folder)
+
+    def displaced(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
+        """Forces in the displaced supercells of phonons, smeared so that they are right in metals too."""
+        return self._run_each(static_maker(_DISPLACED_TAGS), structures, folder)
+
+    def _run_each(self, maker: Any, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         return [self._answer(*self._calculate(maker, structure, folder)) for structure in structures]
 
     @contextmanager
@@ -155,10 +165,11 @@ class VaspOracle:
 
         back = np.argsort(order)
         relaxed = document.output.structure
+        ended = Structure(relaxed.lattice, [relaxed[i].specie for i in back], relaxed.frac_coords[back])
+        if antiferromagnetic(relaxed):  # what follows would start ferromagnetic without its moments
+            ended.add_site_property("magmom", [relaxed.site_properties["magmom"][i] for i in back])
         return Answer(
-            structure=Structure(
-                relaxed.lattice, [relaxed[i].specie for i in back], relaxed.frac_coords[back]
-            ),
+            structure=ended,
             energy=float(document.output.energy),
             forces=np.asarray(document.output.forces, dtype=float)[back],
             steps=len(document.calcs_reversed[0].output.ionic_steps),
@@ -178,12 +189,12 @@ def relax_maker(spec: OracleSpec) -> Any:
     return update_user_incar_settings(MPGGADoubleRelaxMaker(), tags)
 
 
-def static_maker() -> Any:
-    """atomate2 MPGGAStaticMaker with electrons converged well enough for phonons."""
+def static_maker(tags: Mapping[str, Any]) -> Any:
+    """atomate2 MPGGAStaticMaker with some INCAR tags of ours."""
     from atomate2.vasp.jobs.mp import MPGGAStaticMaker
     from atomate2.vasp.powerups import update_user_incar_settings
 
-    return update_user_incar_settings(MPGGAStaticMaker(), _STATIC_TAGS)
+    return update_user_incar_settings(MPGGAStaticMaker(), dict(tags))
 
 
 def with_deadline(maker: Any, at: float) -> Any:
@@ -203,6 +214,15 @@ def with_deadline(maker: Any, at: float) -> Any:
     }
     changes = {"run_vasp_kwargs": run, "stop_children_kwargs": {"handle_unsuccessful": False}}
     return maker.update_kwargs(changes, class_filter=BaseVaspMaker)
+
+
+def incar_updates() -> str:
+    """What VASP_INCAR_UPDATES of the user's atomate2 settings changes, as fingerprints say it."""
+    from atomate2.settings import Atomate2Settings
+
+    updates = Atomate2Settings().VASP_INCAR_UPDATES
+    tags = " ".join(f"{tag}={updates[tag]}" for tag in sorted(updates))
+    return f" with {tags}" if tags else ""
 
 
 def is_mock(version: str) -> bool:

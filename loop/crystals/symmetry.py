@@ -15,6 +15,8 @@ SYMPREC = 1e-2
 TOLERANCES = ((0.01, None), (0.02, 0.6), (0.03, 0.9), (0.05, 1.5), (0.1, 3.0), (0.15, 3.0), (0.2, 3.0))
 """Å and degrees: of a search for the symmetry of a relaxed crystal, the tightest first. No angle: the one
 that moves the end of an edge by so many Å. What shears easily is found by angles only."""
+_LEAST_MOMENT = 0.1
+"""μB below which an atom has no magnetic moment."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,28 @@ class SymmetricCell:
     structure: Structure
 
 
+def antiferromagnetic(structure: Structure) -> bool:
+    """Whether sites of one element have magnetic moments of both signs.
+
+    structure: with site property ``magmom`` (μB), or without any.
+    """
+    moments = structure.site_properties.get("magmom") or ()
+    signs = {
+        (site.specie.symbol, moment > 0)
+        for site, moment in zip(structure, moments, strict=False)
+        if moment is not None and abs(moment) > _LEAST_MOMENT
+    }
+    return any((symbol, not up) in signs for symbol, up in signs)
+
+
 def symmetric_cells(structure: Structure) -> Iterator[SymmetricCell]:
     """The crystal in each symmetry that growing tolerances find, from the loosest tolerance to the tightest.
 
-    What has the same space group and as many sites as with a tighter tolerance is the same.
+    What has the same space group and as many sites as with a tighter tolerance is the same. None of an
+    antiferromagnet: the primitive cell of its sites may be too small for its moments.
     """
+    if antiferromagnetic(structure):
+        return
     found: dict[tuple[int, int], SymmetricCell] = {}
     for symprec, angle in TOLERANCES:
         if (data := dataset(structure, symprec, angle)) is not None:
@@ -44,11 +63,12 @@ def symmetric_cells(structure: Structure) -> Iterator[SymmetricCell]:
 
 def symmetric_cell(structure: Structure, *, conventional: bool = False) -> Structure:
     """The primitive or the conventional standard cell with its symmetry made exact, sites moved by at most
-    about ``SYMPREC``; the structure itself where symmetry search fails on a distorted cell.
+    about ``SYMPREC``; the structure itself where symmetry search fails on a distorted cell, and of an
+    antiferromagnet.
 
     Sites come in one order, as finite displacements depend on which of equivalent sites comes first.
     """
-    if (data := dataset(structure, SYMPREC)) is None:
+    if antiferromagnetic(structure) or (data := dataset(structure, SYMPREC)) is None:
         return structure
     return in_order(_structure(data.std_cell if conventional else data.prim_std_cell))
 

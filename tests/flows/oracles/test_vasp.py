@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pymatgen.core import SETTINGS, Lattice, Structure
+from pymatgen.io.vasp.inputs import Incar
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, Oracle
@@ -16,7 +18,9 @@ from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.force_field import ForceFieldOracle
 from niobe.flows.oracles.registry import check_machine, make_oracle
 from niobe.flows.oracles.vasp import VaspOracle, require_finished, run_parameters
+from niobe.loop.crystals.symmetry import antiferromagnetic
 from niobe.loop.documents.records import Validation
+from niobe.loop.documents.structures import symmetrised
 from niobe.loop.stability.corrections import mp2020_correction, scheme
 from tests.flows.oracles.mock_vasp.fixtures import UseMock
 from tests.flows.oracles.mock_vasp.machine import RELAX, cuau, prepare, run_here
@@ -141,6 +145,48 @@ def test_a_machine_that_cannot_run_vasp_is_told_what_is_missing(
     monkeypatch.setenv("ATOMATE2_VASP_GAMMA_CMD", "/nowhere/vasp_gam")
     with pytest.raises(ConfigError, match="ATOMATE2_VASP_GAMMA_CMD='/nowhere/vasp_gam': no such program"):
         check_machine(SPEC)
+
+
+def incar(folder: Path) -> Incar:
+    """Of the only run below a folder."""
+    (file,) = folder.rglob("INCAR.gz")
+    return Incar.from_str(gzip.decompress(file.read_bytes()).decode())
+
+
+def test_forces_of_displaced_cells_are_smeared_and_energies_by_tetrahedra(
+    use_mock: UseMock, tmp_path: Path
+) -> None:
+    use_mock("lj")
+    oracle = VaspOracle(SPEC.oracle)
+    oracle.static([swapped()], tmp_path / "energy")
+    oracle.displaced([swapped()], tmp_path / "forces")
+    assert incar(tmp_path / "energy")["ISMEAR"] == -5
+    assert {"ISMEAR": 0, "SIGMA": 0.05, "EDIFF": 1e-7}.items() <= incar(tmp_path / "forces").items()
+
+
+def test_an_antiferromagnet_stays_one_after_its_relaxation(use_mock: UseMock, tmp_path: Path) -> None:
+    use_mock("lj")
+    oracle, nickel = VaspOracle(SPEC.oracle), Structure(Lattice.tetragonal(2.9, 3.6), ["Ni", "Ni"], MIDDLE)
+    nickel.add_site_property("magmom", [5.0, -5.0])
+    relaxed = oracle.relax(nickel, tmp_path / "relax").structure
+    kept = symmetrised(relaxed)
+    assert antiferromagnetic(kept) and kept == relaxed
+    oracle.static([kept], tmp_path / "static")
+    assert incar(tmp_path / "static")["MAGMOM"] == [5.0, -5.0]
+    nickel.add_site_property("magmom", [5.0, 4.0])
+    assert not antiferromagnetic(nickel) and len(symmetrised(nickel)) == 1
+
+
+def test_what_the_user_changes_in_every_incar_is_in_the_fingerprint(
+    use_mock: UseMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_mock("lj")
+    plain, changed = VaspOracle(SPEC.oracle), VaspOracle(SPEC.oracle)
+    plain._version = changed._version = "6.4.3"
+    before = plain.fingerprint
+    assert before == f"VASP 6.4.3 MP PBE/PBE+U, {scheme()}"
+    monkeypatch.setenv("ATOMATE2_VASP_INCAR_UPDATES", '{"ENCUT": 600, "ALGO": "All"}')
+    assert changed.fingerprint == f"VASP 6.4.3 MP PBE/PBE+U with ALGO=All ENCUT=600, {scheme()}"
 
 
 def test_vasp_is_given_a_day_unless_told_otherwise() -> None:
