@@ -21,18 +21,15 @@ GASES = ("H", "N", "O", "F", "Cl")
 class Protocol:
     """Plane waves, PBE, Fermi-Dirac smearing; energies are extrapolated to zero width.
 
-    cutoff: eV. density: k-points per Å⁻¹, Γ-centred. width: eV of the smearing. relax_cutoff, relax_density:
-    the same while the cell relaxes; the energy that counts is of a static run afterwards. energy: eV/electron
-    between two steps when the electrons have converged. orderings: whether an antiferromagnetic start is
-    tried beside the ferromagnetic one where two or more atoms are magnetic. iterations: of the electrons at
-    most; a failure is tried once more with ``CAREFUL``.
+    cutoff: eV. density: k-points per Å⁻¹, Γ-centred. width: eV of the smearing. energy: eV/electron between
+    two steps when the electrons have converged. orderings: whether an antiferromagnetic start is tried beside
+    the ferromagnetic one where two or more atoms are magnetic. iterations: of the electrons at most; a
+    failure is tried once more with careful mixing.
     """
 
     cutoff: float
     density: float
     width: float
-    relax_cutoff: float
-    relax_density: float
     energy: float
     orderings: bool
     iterations: int = 120
@@ -50,9 +47,9 @@ class Protocol:
 
 
 PROTOCOLS = {
-    "fast": Protocol(500, 4.0, 0.1, 500, 2.5, 1e-5, orderings=False),
-    "balanced": Protocol(600, 5.0, 0.1, 600, 3.5, 1e-6, orderings=True),
-    "stringent": Protocol(700, 6.5, 0.05, 700, 6.5, 1e-7, orderings=True),
+    "fast": Protocol(500, 4.0, 0.1, 1e-5, orderings=False),
+    "balanced": Protocol(600, 5.0, 0.1, 1e-6, orderings=True),
+    "stringent": Protocol(700, 6.5, 0.05, 1e-7, orderings=True),
 }
 
 
