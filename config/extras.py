@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from niobe.config.errors import ConfigError
 
 DISTRIBUTION = "niobe-crystals"
-EXTRAS = {"matminer": "descriptors", "dscribe": "descriptors", "optuna": "tune"}
+EXTRAS = {"matminer": "descriptors", "dscribe": "descriptors", "optuna": "tune", "gpaw": "gpaw"}
 """By importable name."""
 
 
