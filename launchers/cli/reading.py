@@ -69,7 +69,7 @@ def best(
     most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Validated structures, lowest e_above_hull first."""
+    """Validated structures, the highest tier first, then the lowest e_above_hull."""
     from niobe.launchers.output.tables import best_records, record_row
     from niobe.launchers.services import campaign_database
 

@@ -140,16 +140,18 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     from niobe.config.home import results
     from niobe.launchers.output.exports import export as write
     from niobe.launchers.output.tables import record_row, rediscovery_rows
-    from niobe.loop.campaign.closing import acceleration_line
+    from niobe.loop.campaign.controls import acceleration
+    from niobe.loop.documents.tiers import headline
 
     screen = console()
     screen.print("campaign", styled(spec.id, "bold"), f"ended: {reason}")
+    screen.print(headline(chosen_records(database, spec.id, every=False)))
     discoveries = chosen_records(database, spec.id, every=False)
-    print_rows([record_row(record) for record in discoveries], False, title="Discoveries")
+    print_rows([record_row(record) for record in discoveries], False, title="Finds")
     if spec.seeds.exclude:
         again = rediscovery_rows(spec, database.records.find(spec.id))
         print_rows(again, False, title="Held-out phases rediscovered")
-    screen.print(acceleration_line(database.records.find(spec.id)))
+    screen.print(acceleration(database, spec.id))
     folder = results(spec.id)
     folder.mkdir(parents=True, exist_ok=True)
     screen.print(f"report: {report_of(database, spec.id, folder / 'report.html')}", soft_wrap=True)

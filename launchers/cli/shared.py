@@ -48,10 +48,11 @@ def _place() -> str:
 
 
 def chosen_records(database: Database, campaign: str, *, every: bool) -> list[StructureRecord]:
-    """Discoveries of a campaign in a database; ``every``: all that was validated."""
+    """Finds of a campaign, discoveries before what was known; ``every``: all that was validated."""
     if every:
         return database.records.find(campaign, status="validated")
-    return database.records.find(campaign, verdict__discovery=True)
+    known = database.records.find(campaign, verdict__rediscovered=True)
+    return database.records.find(campaign, verdict__discovery=True) + known
 
 
 def packed_forces(database: Database, records: Sequence[StructureRecord]) -> dict[str, str]:
@@ -67,6 +68,7 @@ def report_of(database: Database, campaign: str, to: Path) -> Path:
     """
     from niobe.config.spec import CampaignSpec
     from niobe.launchers.pages.report import write_report
+    from niobe.loop.campaign.controls import acceleration
 
     check_no_folder(to)
     found = database.campaigns.find_one(campaign)
@@ -81,6 +83,7 @@ def report_of(database: Database, campaign: str, to: Path) -> Path:
         rounds=database.rounds.find(campaign),
         hulls=database.hulls.find(campaign),
         phonons=phonons,
+        acceleration=acceleration(database, campaign),
     )
 
 

@@ -25,8 +25,13 @@ _FIGURES = (
     "phase",
     "lowest_phonon_frequency",
 )
+_NAMED = (
+    *("campaign", "record", "round", "generator"),
+    *("tier", "novelty", "novelty_of", "discovery", "rediscovered"),
+    *_FIGURES,
+)
 _NIOBE_FIELDS = {
-    **{name: name for name in ("campaign", "record", "round", "generator", "discovery", *_FIGURES)},
+    **{name: name for name in _NAMED},
     "verdict": "dynamics",
 }
 

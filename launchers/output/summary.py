@@ -6,14 +6,19 @@ from typing import Any
 
 from niobe.loop.crystals.similarity import spacegroup_symbol
 from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.tiers import tier_text
 
 
 def summary(record: StructureRecord) -> dict[str, Any]:
     """The figures of a record in one flat row; energies in eV/atom, frequency in THz."""
     validation, verdict = record.validation, record.verdict
+    novelty = verdict.novelty if verdict else None
     return {
         "id": record.id,
         "formula": record.formula,
+        "tier": tier_text(record) or None,
+        "novelty": novelty.kind.value if novelty else None,
+        "novelty_of": (novelty.of or None) if novelty else None,
         "round": record.round,
         "generator": record.lineage.generator,
         "status": record.status.value,
@@ -36,6 +41,9 @@ def summary(record: StructureRecord) -> dict[str, Any]:
         "dynamics": validation.phonon.outcome.value if validation else None,
         "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
         "discovery": verdict.discovery if verdict else False,
+        "rediscovered": verdict.rediscovered if verdict else False,
+        "prototype": (novelty.prototype or None) if novelty else None,
+        "flags": ("; ".join(novelty.flags) or None) if novelty else None,
     }
 
 

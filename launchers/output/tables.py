@@ -11,8 +11,9 @@ from niobe.config.oracles.spec import Oracle
 from niobe.config.spec import CampaignSpec
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Agreement, Attempt, Opinion
-from niobe.loop.documents.records import Status, StructureRecord, Validation
+from niobe.loop.documents.records import Status, StructureRecord, Validation, Verdict
 from niobe.loop.documents.rounds import CampaignRecord, HullRecord, RoundRecord
+from niobe.loop.documents.tiers import novelty_text, tier, tier_text
 from niobe.loop.store.database import Database
 
 Row = dict[str, Any]
@@ -80,7 +81,9 @@ def round_row(record: RoundRecord) -> Row:
 
 
 def best_records(database: Database, campaign: str, *, stable: bool) -> list[StructureRecord]:
-    """Validated, unique records by e_above_hull now; ``stable``: dynamically stable ones only.
+    """Validated, unique records, the highest tier first, then the lowest e_above_hull now.
+
+    ``stable``: dynamically stable ones only.
 
     database: the campaign database. campaign: its id.
     """
@@ -88,7 +91,7 @@ def best_records(database: Database, campaign: str, *, stable: bool) -> list[Str
     if stable:
         found = [r for r in found if r.dynamically_stable]
     unique = [r for r in found if r.verdict and r.verdict.duplicate_of is None]
-    return sorted(unique, key=lambda r: (r.verdict.e_above_hull_now if r.verdict else 0.0, r.id))
+    return sorted(unique, key=lambda r: (-tier(r), r.verdict.e_above_hull_now if r.verdict else 0.0, r.id))
 
 
 def record_row(record: StructureRecord) -> Row:
@@ -97,6 +100,8 @@ def record_row(record: StructureRecord) -> Row:
     return {
         "id": record.id,
         "formula": record.formula,
+        "tier": tier_text(record),
+        "novelty": novelty_text(record),
         "group": record.space_group,
         "atoms": record.n_atoms,
         "e_above_hull": verdict.e_above_hull_now if verdict else None,
@@ -182,7 +187,8 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
         error = "" if verdict.error is None else f" ± {verdict.error:.3f}"
         now = f"{verdict.e_above_hull_now:.3f}{error} eV/atom now {verdict.phase}".rstrip()
         shown = f"{verdict.e_above_hull_found:.3f} when found, {now}"
-        rows.append(_row("verdict", "discovery" if verdict.discovery else "no discovery", shown))
+        rows.append(_row("verdict", _verdict_word(verdict), shown))
+        rows += _novelty_rows(record)
         rows += [
             _row(
                 "competes with", f"{p.share:.2f} {p.formula} {p.record_id}", f"{p.asked} of {p.formula} asked"
@@ -212,6 +218,28 @@ def _lowest(attempt: Attempt) -> str:
     if attempt.lowest is None:
         return "none lower by the pre-relaxation potential"
     return f"{attempt.asked} asked, lowest {attempt.lowest:+.3f} eV/atom by the oracle"
+
+
+def _verdict_word(verdict: Verdict) -> str:
+    if verdict.rediscovered:
+        return "rediscovered"
+    return "discovery" if verdict.discovery else "no discovery"
+
+
+def _novelty_rows(record: StructureRecord) -> list[Row]:
+    """Tier and novelty of a record, as far as they were judged."""
+    rows = [_row("tier", tier_text(record), "")]
+    novelty = record.verdict.novelty if record.verdict else None
+    if novelty is None:
+        return rows
+    apart = "" if novelty.difference is None else f"distances differ by {100 * novelty.difference:.1f} %"
+    of = " of ".join(part for part in (novelty.prototype, novelty.source) if part)
+    detail = "; ".join(part for part in (of, apart, *novelty.flags) if part)
+    rows.append(_row("novelty", novelty.words, detail))
+    if novelty.disagree:
+        matcher, distances = novelty.structure_matcher or "none", novelty.minimum_distances or "none"
+        rows.append(_row("comparisons", "disagree", f"structure matcher: {matcher}; distances: {distances}"))
+    return rows
 
 
 def _opinion_row(opinion: Opinion) -> Row:

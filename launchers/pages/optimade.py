@@ -117,6 +117,24 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
         "eV",
         "Between the highest and the lowest height above its products by all oracles asked, per atom.",
     ),
+    "novelty": (
+        "verdict.novelty.kind",
+        "string",
+        None,
+        "Of a find: known, ordering, distortion, disputed, substitution or new, beside all that is known.",
+    ),
+    "novelty_of": (
+        "verdict.novelty.of",
+        "string",
+        None,
+        "What a find is, or is an ordering, a distortion or a substitution of.",
+    ),
+    "rediscovered": (
+        "verdict.rediscovered",
+        "boolean",
+        None,
+        "As a discovery, but known before.",
+    ),
     "discovery": (
         "verdict.discovery",
         "boolean",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from niobe.loop.crystals.similarity import spacegroup_name
+from niobe.loop.documents.tiers import finding, novelty_text, tier_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,6 +34,7 @@ def environment() -> Environment:
     )
     made.filters |= {"number": number, "percent": percent, "duration": duration}
     made.filters |= {"formula": formula, "spacegroup": spacegroup, "figure": figure_json}
+    made.filters |= {"tier": tier_text, "novelty": novelty_text, "finding": finding}
     return made
 
 

@@ -13,9 +13,9 @@ from niobe.launchers.pages import hull_plots, plots
 from niobe.launchers.pages.rendering import asset, render
 from niobe.launchers.pages.scenes import structure_scene
 from niobe.launchers.pages.views import lineage_nodes
-from niobe.loop.campaign.closing import acceleration_line
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import HullRecord, PhononRecord, RoundRecord
+from niobe.loop.documents.tiers import headline, tier
 
 _MOST_SHOWN = 6
 
@@ -28,11 +28,13 @@ def write_report(
     rounds: Sequence[RoundRecord],
     hulls: Sequence[HullRecord],
     phonons: Sequence[PhononRecord],
+    acceleration: str,
 ) -> Path:
     """Write the report of a campaign, its scripts included, whole or not at all.
 
     path: where the file goes. spec: the campaign. records: structure records. rounds: all rounds, in order.
     hulls: one per round. phonons: of the records that have them.
+    acceleration: what controls say of it, in words.
     """
     shown = _worth_showing(records)
     page = render(
@@ -42,7 +44,8 @@ def write_report(
         asset=asset,
         spec=spec,
         oracle=next((r.validation.oracle for r in records if r.validation), spec.oracle.name),
-        acceleration=acceleration_line(records),
+        headline=headline(records),
+        acceleration=acceleration,
         agreements=agreement_rows(rounds),
         figures=_figures(records, rounds),
         sources=hull_sources(hulls[-1]) if hulls else [],
@@ -60,7 +63,7 @@ def write_report(
 
 
 def _worth_showing(records: Sequence[StructureRecord]) -> list[StructureRecord]:
-    """Discoveries first, then what else is dynamically stable, nearest the hull first; seeds left out."""
+    """What is dynamically stable, the highest tier first, then nearest the hull; seeds left out."""
     unique = [
         r for r in records if r.round > 0 and r.verdict and r.validation and r.verdict.duplicate_of is None
     ]
@@ -68,7 +71,7 @@ def _worth_showing(records: Sequence[StructureRecord]) -> list[StructureRecord]:
     return sorted(
         stable,
         key=lambda r: (
-            not (r.verdict and r.verdict.discovery),
+            -tier(r),
             r.verdict.e_above_hull_now if r.verdict else 0,
         ),
     )
@@ -78,6 +81,7 @@ def _figures(records: Sequence[StructureRecord], rounds: Sequence[RoundRecord]) 
     closed = [r for r in rounds if r.closed and r.number > 0]
     return [
         (sum(r.verdict is not None and r.verdict.discovery for r in records), "discoveries"),
+        (sum(r.verdict is not None and r.verdict.rediscovered for r in records), "known phases rediscovered"),
         (sum(r.metrics.validated for r in closed), "validated"),
         (sum(r.metrics.failed for r in closed), "failed"),
         (len(closed), "rounds"),

@@ -10,7 +10,6 @@ from typing import Any
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.local.progress import doing
 from niobe.launchers.output.tables import descent, lineage_rows
-from niobe.loop.campaign.closing import acceleration_text
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, CampaignState, HullRecord, RoundMetrics, RoundRecord
 from niobe.loop.store.database import Database
@@ -70,23 +69,6 @@ def _finished(database: Database, campaign: str, current: RoundRecord) -> Counte
 def _candidates(database: Database, campaign: str, number: int) -> dict[str, int]:
     counts = {s.value: database.records.count(campaign, round=number, status=s.value) for s in Status}
     return {status: count for status, count in counts.items() if count}
-
-
-def acceleration(database: Database, campaign: str, discovered: Sequence[StructureRecord]) -> str:
-    """The acceleration with its interval, in words, from counts alone.
-
-    database: the campaign database. campaign: its id. discovered: discoveries of all rounds.
-    """
-    hits = Counter(r.choice.selection for r in discovered if r.choice)
-    chosen, drawn = (_finished_of(database, campaign, setting) for setting in ("acquired", "control"))
-    return acceleration_text(hits["acquired"], chosen, hits["control"], drawn)
-
-
-def _finished_of(database: Database, campaign: str, setting: str) -> int:
-    """Finished validations of a setting: whatever was chosen and no longer waits. Few wait, so it is
-    quick."""
-    waiting = database.records.count(campaign, choice__selection=setting, status=Status.ACQUIRED.value)
-    return database.records.count(campaign, choice__selection=setting) - waiting
 
 
 def failures(rounds: Sequence[RoundRecord]) -> dict[str, int]:

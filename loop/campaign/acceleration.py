@@ -7,7 +7,7 @@ the acceleration factor at a level is the baseline's calls to reach it over the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,3 +114,83 @@ def rate_difference(hits: int, calls: int, hits_before: int, calls_before: int, 
     before = rng.beta(hits_before + 0.5, calls_before - hits_before + 0.5, _DRAWS)
     low, high = np.quantile(drawn - before, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Interval(hits / calls - hits_before / calls_before, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Finished validations of a kind, and how many of them found something stable."""
+
+    hits: int
+    calls: int
+
+
+@dataclass(frozen=True)
+class Arms:
+    """What a campaign chose, what it drew at random, and what other campaigns did; seconds an oracle call."""
+
+    chosen: Calls
+    controls: Calls
+    elsewhere: Sequence[Calls] = field(default=())
+    seconds: float | None = None
+
+    @property
+    def pooled(self) -> Calls:
+        """Controls of all campaigns; each counts as one, wherever it was drawn."""
+        every = [self.controls, *self.elsewhere]
+        return Calls(sum(one.hits for one in every), sum(one.calls for one in every))
+
+
+def pooled_ratio(arms: Arms, *, seed: int = 0) -> Interval:
+    """Hit rate of what a campaign chose over that of its controls, with its 90 % credible interval.
+
+    Campaigns share what their controls say: the rates of all are draws from one Beta distribution, whose mean
+    has Jeffreys' prior and whose strength, in calls, is uniform in its logarithm from 1 to 300, so that the
+    more alike campaigns are, the more each learns from the others (Gelman et al., Bayesian Data Analysis, 3rd
+    ed., 5.3). A campaign alone is ``hit_ratio``. Raises ValueError where nothing was chosen, or drawn.
+
+    seed: of everything drawn at random.
+    """
+    others = [one for one in arms.elsewhere if one.calls]
+    own, chosen = arms.controls, arms.chosen
+    if not others:
+        return hit_ratio(chosen.hits, chosen.calls, own.hits, own.calls, seed=seed)
+    if chosen.calls < 1:
+        raise ValueError("an acceleration needs at least one chosen candidate")
+    rng = np.random.default_rng(seed)
+    mean, strength = _shared_rate([own, *others], rng)
+    control = rng.beta(own.hits + mean * strength, own.calls - own.hits + (1 - mean) * strength)
+    rate = rng.beta(chosen.hits + 0.5, chosen.calls - chosen.hits + 0.5, _DRAWS)
+    low, middle, high = np.quantile(rate / control, [(1 - _LEVEL) / 2, 0.5, (1 + _LEVEL) / 2])
+    return Interval(float(middle), float(low), float(high))
+
+
+def _shared_rate(controls: Sequence[Calls], rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Draws of mean and strength of the distribution that all campaigns' rates come from, each (_DRAWS,)."""
+    from scipy.special import betaln
+
+    means, strengths = np.meshgrid(np.linspace(0.005, 0.995, 199), np.geomspace(1, 300, 60), indexing="ij")
+    a, b = means * strengths, (1 - means) * strengths
+    log = -0.5 * np.log(means) - 0.5 * np.log(1 - means)
+    for one in controls:
+        log = log + betaln(one.hits + a, one.calls - one.hits + b) - betaln(a, b)
+    weights = np.exp(log - log.max()).ravel()
+    drawn = rng.choice(weights.size, _DRAWS, p=weights / weights.sum())
+    return means.ravel()[drawn], strengths.ravel()[drawn]
+
+
+def more_controls(arms: Arms, within: float) -> int | None:
+    """How many more controls put the interval's ends a factor ``within`` apart; None where none do.
+
+    As the rates are now: the logarithm of a rate p after n calls has the variance (1 − p) / (p n). None means
+    that what was chosen is too little by itself.
+    """
+    chosen, control = (_rate(one) for one in (arms.chosen, arms.pooled))
+    left = (np.log(within) / (2 * 1.645)) ** 2 - (1 - chosen) / (chosen * (arms.chosen.calls + 1))
+    if left <= 0:
+        return None
+    needed = int(np.ceil((1 - control) / (control * left)))
+    return max(0, needed - arms.pooled.calls)
+
+
+def _rate(calls: Calls) -> float:
+    return (calls.hits + 0.5) / (calls.calls + 1)

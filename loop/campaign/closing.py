@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from niobe.config.spec import CampaignSpec
-from niobe.loop.campaign.acceleration import hit_ratio
 from niobe.loop.campaign.confirming import agreements, spread
 from niobe.loop.campaign.duplicates import duplicates
 from niobe.loop.documents.claims import k_of_n
@@ -282,20 +281,3 @@ def hits_of(records: Sequence[StructureRecord], setting: str) -> tuple[int, int]
     done = [r for r in records if r.choice and r.choice.selection == setting and (r.validation or r.failure)]
     verdicts = [r.verdict for r in done if r.verdict is not None]
     return sum(v.was_found and v.duplicate_of is None for v in verdicts), len(done)
-
-
-def acceleration_line(records: Sequence[StructureRecord]) -> str:
-    """How much more often a chosen candidate was a discovery than one drawn at random, in words."""
-    return acceleration_text(*hits_of(records, "acquired"), *hits_of(records, "control"))
-
-
-def acceleration_text(hits: int, calls: int, control_hits: int, drawn: int) -> str:
-    """The acceleration from hits and calls of the chosen, and of those drawn at random.
-
-    control_hits: the same of controls.
-    """
-    counts = f"{hits} of {calls} chosen, {control_hits} of {drawn} drawn at random"
-    if not calls or not drawn:
-        return f"acceleration unknown: {counts}"
-    ratio = hit_ratio(hits, calls, control_hits, drawn)
-    return f"acceleration {ratio.value:.1f}× (90 % between {ratio.low:.1f}× and {ratio.high:.1f}×): {counts}"

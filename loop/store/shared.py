@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from niobe.config.spec import CampaignSpec
 from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
 from niobe.loop.store.database import Database
-from niobe.loop.store.mapping import load
+from niobe.loop.store.mapping import Document, load
 
 UNANSWERED = "prerelax:"
 """What the reason of a record begins with that the pre-relaxation potential has no answer for."""
@@ -45,6 +45,32 @@ def validated_of_formula(database: Database, formula: str, campaign: str) -> lis
     }
     order = [("campaign", 1), ("round", 1), ("index", 1)]
     return load(StructureRecord, database.mongo["structures"].find(query, sort=order))
+
+
+def calls_of(database: Database, campaign: str, selection: str) -> tuple[int, int]:
+    """Finds among the finished validations of a selection in a campaign, and how many those are.
+
+    From counts alone: what was chosen and no longer waits is finished.
+
+    database: the campaign database. campaign: its id. selection: as ``Choice`` has it.
+    """
+    chosen: Document = {"campaign": campaign, "choice.selection": selection}
+    once: Document = chosen | {"verdict.duplicate_of": None}
+    count = database.mongo["structures"].count_documents
+    hits = count(once | {"verdict.discovery_round": {"$gte": 0}})
+    hits += count(once | {"verdict.rediscovered": True})
+    return hits, count(chosen) - count(chosen | {"status": Status.ACQUIRED.value})
+
+
+def seconds_a_call(database: Database, campaign: str) -> float | None:
+    """Mean seconds of the oracle over the first hundred validations of a campaign; None where there are none.
+
+    database: the campaign database.
+    """
+    query = {"campaign": campaign, "choice.selection": "acquired", "status": Status.VALIDATED.value}
+    found = database.mongo["structures"].find(query, {"validation.seconds": 1}, limit=100)
+    seconds = [sum(one["validation"]["seconds"].values()) for one in found]
+    return sum(seconds) / len(seconds) if seconds else None
 
 
 def failed_elsewhere(database: Database, spec: CampaignSpec) -> dict[str, str]:

@@ -19,8 +19,10 @@ from niobe.launchers.pages import hull_plots, plots, views
 from niobe.launchers.pages.hull_points import kind_of
 from niobe.launchers.pages.rendering import render
 from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
+from niobe.loop.campaign.controls import acceleration
 from niobe.loop.documents.records import Status
 from niobe.loop.documents.rounds import CampaignState, RoundRecord
+from niobe.loop.documents.tiers import headline
 from niobe.loop.store.database import Database
 
 router = APIRouter()
@@ -47,6 +49,7 @@ def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
     rounds = database.rounds.find(campaign.id)
     found = database.records.discovered(campaign.id)
     current = [record for record in found if record.verdict and record.verdict.discovery]
+    known = database.records.find(campaign.id, verdict__rediscovered=True)
     return page(
         "campaign.html",
         access,
@@ -54,7 +57,9 @@ def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
         campaign=campaign,
         spec=spec_of(campaign),
         s=views.snapshot(database, campaign, rounds),
-        acceleration=views.acceleration(database, campaign.id, found),
+        headline=headline([*current, *known]),
+        rediscovered=known,
+        acceleration=acceleration(database, campaign.id),
         discoveries=sorted(current, key=lambda r: r.verdict.e_above_hull_now if r.verdict else 0.0),
         displaced=[record for record in found if record not in current],
         discovery_plot=plots.discovery_figure(found, rounds),
@@ -135,14 +140,13 @@ def rounds(
         limit=_MOST_POINTS,
         seconds=_SECONDS,
     )
-    discovered = database.records.discovered(campaign.id)
     return page(
         "rounds.html",
         access,
         name="rounds",
         campaign=campaign,
         rounds=found,
-        acceleration=views.acceleration(database, campaign.id, discovered),
+        acceleration=acceleration(database, campaign.id),
         parity=plots.parity_figure(judged),
         learning=plots.learning_figure(found),
         rates=plots.rate_figure(found),

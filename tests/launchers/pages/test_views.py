@@ -14,7 +14,8 @@ from pymatgen.core import Composition, Lattice, Structure
 from niobe.config.loading import load_campaign, with_changes
 from niobe.launchers.pages import hull_plots, plots, views
 from niobe.loop.benchmark.ablation import SIZES, ablation_series
-from niobe.loop.campaign.closing import acceleration_line, close_round
+from niobe.loop.campaign.closing import close_round
+from niobe.loop.campaign.controls import acceleration
 from niobe.loop.documents.records import Choice, Failure, Status, StructureRecord
 from niobe.loop.documents.rounds import HullEntry, HullRecord, RoundMetrics, RoundRecord, RoundState
 from niobe.loop.stability.hull import build_hull
@@ -32,7 +33,7 @@ def chosen(
     return record.model_copy(update={"choice": Choice(function="qlogei", selection=setting, rank=0)} | update)
 
 
-def test_the_acceleration_of_a_page_is_that_of_the_command_line(database: Database) -> None:
+def test_the_acceleration_counts_finished_calls_and_controls_of_all_campaigns(database: Database) -> None:
     failure = Failure(step="relax", cause="timeout", exception="TimeoutError", message="")
     failed = {"status": Status.FAILED, "validation": None, "failure": failure}
     waiting = {"status": Status.ACQUIRED, "validation": None}
@@ -50,9 +51,12 @@ def test_the_acceleration_of_a_page_is_that_of_the_command_line(database: Databa
     database.records.insert(records)
     for identifier, verdict in close_round(SPEC, 1, records)[1].items():
         database.records.update(identifier, verdict=verdict)
-    said = views.acceleration(database, "t", database.records.discovered("t"))
-    assert said == acceleration_line(database.records.find("t"))
-    assert said.endswith("1 of 2 chosen, 0 of 2 drawn at random")
+    other = {"id": "0" * 16, "campaign": "other"}
+    database.campaigns.create(SPEC.model_copy(update={"id": "other"}))
+    database.records.insert([database.records.get(records[3].id).model_copy(update=other)])
+    said = acceleration(database, "t")
+    assert "1 of 2 chosen, 0 of 3 drawn at random in 2 campaigns" in said
+    assert acceleration(database, "other").startswith("acceleration unknown: 0 of 0 chosen, 0 of 3 drawn")
 
 
 def test_what_generators_rejected_is_added_up_over_litters_and_fallbacks() -> None:

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from niobe.loop.campaign.acceleration import (
+    Arms,
+    Calls,
     acceleration_factor,
     area_under_curve,
     bootstrap,
@@ -15,8 +17,11 @@ from niobe.loop.campaign.acceleration import (
     discovery_curve,
     enhancement_factor,
     hit_ratio,
+    more_controls,
+    pooled_ratio,
     rate_difference,
 )
+from niobe.loop.campaign.controls import acceleration_text
 
 FAST = discovery_curve([True, True, False, True, False, False, False, False])
 SLOW = discovery_curve([False, False, False, True, False, False, False, True])
@@ -72,3 +77,43 @@ def test_a_difference_of_hit_rates_has_an_interval_that_shrinks_with_calls() -> 
     assert same.low < 0 < same.high
     with pytest.raises(ValueError, match="at least one call"):
         rate_difference(0, 0, 0, 10)
+
+
+def test_controls_of_other_campaigns_narrow_the_interval_as_far_as_they_are_alike() -> None:
+    """Ten campaigns with the same rate of controls nearly count as one; ten that differ say little."""
+    chosen, own = Calls(20, 43), Calls(1, 5)
+    alone = pooled_ratio(Arms(chosen, own))
+    assert alone == hit_ratio(20, 43, 1, 5)
+    alike = pooled_ratio(Arms(chosen, own, [Calls(8, 40)] * 10))
+    unlike = pooled_ratio(Arms(chosen, own, [Calls(0, 40), Calls(32, 40)] * 5))
+    as_one = hit_ratio(20, 43, 81, 405)
+    widths = [interval.high / interval.low for interval in (as_one, alike, alone, unlike)]
+    assert widths[0] < widths[1] < 2.5
+    assert 5 < widths[2] < 1.5 * widths[3]
+    assert alike.value == pytest.approx(as_one.value, rel=0.1)
+    assert pooled_ratio(Arms(chosen, Calls(0, 0), [Calls(8, 40)] * 10)).value == pytest.approx(2.3, rel=0.1)
+
+
+def test_too_few_controls_are_named_with_what_more_would_cost() -> None:
+    """5 of 25 chosen and 1 of 5 controls: the interval is 13 times as high as low."""
+    few = Arms(Calls(20, 43), Calls(1, 5), seconds=36.0)
+    said = acceleration_text(few)
+    more = more_controls(few, 5.0)
+    assert more is not None
+    assert said.startswith(
+        "not enough controls for an acceleration: 20 of 43 chosen, 1 of 5 drawn at random; "
+    )
+    assert f"{more} more controls, about {more * 36 / 3600:.1f} h of the oracle" in said
+    with_them = hit_ratio(20, 43, round((more + 5) / 4), more + 5)
+    assert with_them.high / with_them.low == pytest.approx(5.0, rel=0.2)
+    assert more_controls(Arms(Calls(1, 2), Calls(1, 5)), 5.0) is None
+    assert "too little was chosen" in acceleration_text(Arms(Calls(1, 2), Calls(1, 5)))
+    assert acceleration_text(Arms(Calls(1, 1), Calls(0, 0))) == (
+        "acceleration unknown: 1 of 1 chosen, 0 of 0 drawn at random"
+    )
+
+
+def test_enough_controls_wherever_they_were_drawn_make_an_acceleration() -> None:
+    said = acceleration_text(Arms(Calls(20, 43), Calls(1, 5), [Calls(8, 40)] * 10))
+    assert said.startswith("acceleration 2.")
+    assert "20 of 43 chosen, 81 of 405 drawn at random in 11 campaigns" in said

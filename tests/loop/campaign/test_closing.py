@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from niobe.config.loading import with_changes
-from niobe.loop.campaign.closing import acceleration_line, close_round, hits_of, round_metrics
+from niobe.loop.campaign.closing import close_round, hits_of, round_metrics
 from niobe.loop.documents.novelty import Novelty, NoveltyKind
 from niobe.loop.documents.records import Choice, PredictedValue, Stability, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
@@ -151,13 +151,3 @@ def test_metrics_count_hits_by_setting_and_coverage() -> None:
     assert metrics.coverage == 0.5
     assert metrics.mae is not None
     assert abs(metrics.mae - (0.1 + 2.4) / 2) < 1e-9
-
-
-def test_acceleration_compares_chosen_with_randomly_drawn_candidates() -> None:
-    stable = closed([*SEEDS, validated(nbo(), -9.5, round_number=1)], 1)[2]
-    missed = closed([*SEEDS, validated(rocksalt(), -1.0, round_number=1)], 1)[2]
-    chosen = Choice(function="qlogei", selection="acquired", rank=0)
-    drawn = Choice(function="qlogei", selection="control", rank=1)
-    both = [stable.model_copy(update={"choice": chosen}), missed.model_copy(update={"choice": drawn})]
-    assert acceleration_line(both[:1]) == "acceleration unknown: 1 of 1 chosen, 0 of 0 drawn at random"
-    assert acceleration_line(both).endswith("1 of 1 chosen, 0 of 1 drawn at random")

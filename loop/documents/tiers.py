@@ -1,0 +1,116 @@
+"""How sure a result is: validated, metastable or stable, challenged, confirmed; and whether it is new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from niobe.loop.documents.claims import k_of_n
+from niobe.loop.documents.novelty import NoveltyKind
+from niobe.loop.documents.records import StructureRecord
+
+_AS_NEW = {NoveltyKind.NEW, NoveltyKind.SUBSTITUTION}
+
+
+class Tier(IntEnum):
+    """How far a record has come, each tier on top of the one before; a metastable one too may go on.
+
+    validated: the oracle answered. metastable: within the campaign's tolerance of the hull, and not found to
+    be dynamically unstable. stable: the same, and on the hull. challenged: it outlived the search for what is
+    lower. confirmed: more than half of the other oracles agree too, and none that solves for electrons
+    disagrees.
+    """
+
+    NONE = 0
+    VALIDATED = 1
+    METASTABLE = 2
+    STABLE = 3
+    CHALLENGED = 4
+    CONFIRMED = 5
+
+
+def tier(record: StructureRecord) -> Tier:
+    """The highest tier that a record has reached; what fell to a challenge is validated and no more."""
+    verdict = record.verdict
+    if record.validation is None:
+        return Tier.NONE
+    fell = record.challenge is not None and not record.challenge.survived
+    if verdict is None or not verdict.phase or record.dynamically_unstable or fell:
+        return Tier.VALIDATED
+    if record.challenge is None:
+        return Tier[verdict.phase.upper()]
+    return Tier.CONFIRMED if _confirmed(record) else Tier.CHALLENGED
+
+
+def _confirmed(record: StructureRecord) -> bool:
+    agreeing, asked = k_of_n(record.opinions)
+    answered = [opinion for opinion in record.opinions if opinion.e_above_hull is not None]
+    refuted = any(opinion.is_dft and not opinion.agrees for opinion in answered)
+    return 2 * agreeing > asked and not refuted
+
+
+def tier_text(record: StructureRecord) -> str:
+    """The tier in words: "stable, challenged, confirmed (2 of 3; DFT)", or what it fell to; "" for none."""
+    reached, verdict = tier(record), record.verdict
+    if reached is Tier.NONE:
+        return ""
+    if record.challenge is not None and not record.challenge.survived:
+        return f"validated; fell: {record.challenge.reason}"
+    parts = [verdict.phase if verdict and reached > Tier.VALIDATED else "validated"]
+    parts += ["challenged"] if reached >= Tier.CHALLENGED else []
+    if record.opinions:
+        agreeing, asked = k_of_n(record.opinions)
+        dft = "; DFT" if any(opinion.is_dft and opinion.agrees for opinion in record.opinions) else ""
+        word = "confirmed " if reached is Tier.CONFIRMED else ""
+        parts.append(f"{word}({agreeing} of {asked}{dft})")
+    return ", ".join(parts)
+
+
+def finding(record: StructureRecord) -> str:
+    """``discovery``, ``rediscovered``, or the status of a record that is neither."""
+    verdict = record.verdict
+    if verdict is not None and verdict.is_find:
+        return "rediscovered" if verdict.rediscovered else "discovery"
+    return record.status.value
+
+
+def novelty_text(record: StructureRecord) -> str:
+    """The novelty of a record in words, "" where it was never judged."""
+    novelty = record.verdict.novelty if record.verdict else None
+    return novelty.words if novelty else ""
+
+
+def is_new(record: StructureRecord) -> bool:
+    """Whether a discovery is new or a substitution, or no one has asked yet."""
+    verdict = record.verdict
+    if verdict is None or not verdict.discovery:
+        return False
+    return verdict.novelty is None or verdict.novelty.kind in _AS_NEW
+
+
+def headline(records: Iterable[StructureRecord]) -> str:
+    """What a campaign has found, in a line: new ones by tier, others that are no new crystals, known ones.
+
+    "3 new (2 stable, 1 metastable; 1 challenged, 1 confirmed) · 1 ordering · 2 known phases rediscovered".
+    """
+    finds = [record for record in records if record.verdict is not None and record.verdict.is_find]
+    new = [record for record in finds if is_new(record)]
+    others = [r.verdict.novelty.kind for r in finds if r.verdict and r.verdict.novelty and not is_new(r)]
+    parts = [f"{len(new)} new{_by_tier(new)}"]
+    for kind in (NoveltyKind.ORDERING, NoveltyKind.DISTORTION, NoveltyKind.DISPUTED):
+        parts += [f"{others.count(kind)} {kind}"] if kind in others else []
+    known = others.count(NoveltyKind.KNOWN)
+    return " · ".join([*parts, f"{known} known phase{'' if known == 1 else 's'} rediscovered"])
+
+
+def _by_tier(new: list[StructureRecord]) -> str:
+    """How many of the new are what, in brackets; "" for none."""
+    phases = [record.verdict.phase for record in new if record.verdict]
+    tiers = [tier(record) for record in new]
+    how = [f"{phases.count(phase)} {phase}" for phase in ("stable", "metastable") if phase in phases]
+    beyond = {
+        "challenged": sum(reached >= Tier.CHALLENGED for reached in tiers),
+        "confirmed": sum(reached is Tier.CONFIRMED for reached in tiers),
+    }
+    then = [f"{count} {word}" for word, count in beyond.items() if count]
+    return f" ({'; '.join(filter(None, (', '.join(how), ', '.join(then))))})" if how else ""
