@@ -160,6 +160,7 @@ def pooled_ratio(arms: Arms, *, seed: int = 0) -> Interval:
     mean, strength = _shared_rate([own, *others], rng)
     control = rng.beta(own.hits + mean * strength, own.calls - own.hits + (1 - mean) * strength)
     rate = rng.beta(chosen.hits + 0.5, chosen.calls - chosen.hits + 0.5, _DRAWS)
+    control = np.maximum(control, np.finfo(float).tiny)
     low, middle, high = np.quantile(rate / control, [(1 - _LEVEL) / 2, 0.5, (1 + _LEVEL) / 2])
     return Interval(float(middle), float(low), float(high))
 
