@@ -18,6 +18,10 @@ _LOOSE = 0.25
 covalent radius, it is 0.34; of zeolites and metal-organic frameworks below 0.2."""
 
 
+_MOST_GUESSED = 20
+"""Atoms in the formula above which oxidation states are not guessed: their combinations are too many."""
+
+
 def flags(structure: Structure) -> list[str]:
     """Flags of a crystal: how charges balance, to what it is bonded, and how loosely it is packed."""
     return [*_of_composition(structure), *_of_bonding(structure)]
@@ -31,7 +35,9 @@ def _of_composition(structure: Structure) -> list[str]:
     composition = structure.composition.element_composition
     if all(element.is_metal or element.is_metalloid for element in composition) or len(composition) == 1:
         return []
-    guesses = composition.reduced_composition.oxi_state_guesses(max_sites=-20)
+    if composition.reduced_composition.num_atoms > _MOST_GUESSED:
+        return []
+    guesses = composition.reduced_composition.oxi_state_guesses()
     if not guesses:
         return [NO_CHARGES]
     return [] if any(_in_order(guess) for guess in guesses) else [ODD_CHARGES]
