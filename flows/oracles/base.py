@@ -31,6 +31,17 @@ def most_stress(fmax: float) -> float:
     return _MOST_STRESS_OF_FINDS if fmax <= FIND_FMAX else _MOST_STRESS
 
 
+def fmax_with_stress(structure: Structure, fmax: float) -> float:
+    """To which forces (eV/Å) a relaxation has to go that ends by atoms and cell alike: the force on the cell,
+    volume × stress / atoms, then leaves no more than ``most_stress``.
+
+    structure: where it starts. fmax: of the atoms, eV/Å.
+    """
+    from ase.units import GPa
+
+    return min(fmax, float(most_stress(fmax) * GPa * structure.volume / len(structure)))
+
+
 class NotConvergedError(RuntimeError):
     """The relaxation ended with forces above fmax, or with stress."""
 

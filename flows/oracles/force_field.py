@@ -13,7 +13,7 @@ import numpy as np
 from niobe.config.potentials import LABELS
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import KILOBAR, Answer, most_stress, require_converged, residual, run_job
+from niobe.flows.oracles.base import KILOBAR, Answer, fmax_with_stress, require_converged, residual, run_job
 from niobe.flows.oracles.calculators import asked, fingerprint
 from niobe.flows.oracles.potentials import potential, wall_time, weights_digest, where
 from niobe.loop.stability.corrections import scheme
@@ -105,11 +105,7 @@ class ForceFieldOracle:
         return answer
 
     def _relax_once(self, structure: Structure, folder: Path) -> Answer:
-        """To forces on the cell, volume × stress / atoms (eV/Å), that leave no more stress than may be."""
-        from ase.units import GPa
-
-        on_cell = most_stress(self.spec.fmax) * GPa * structure.volume / len(structure)
-        tight = self.spec.model_copy(update={"fmax": min(self.spec.fmax, on_cell)})
+        tight = self.spec.model_copy(update={"fmax": fmax_with_stress(structure, self.spec.fmax)})
         return _answer(run_job(relax_maker(tight, self.stepping).make(structure), folder))
 
     def relax_briefly(self, structure: Structure, folder: Path) -> Answer:

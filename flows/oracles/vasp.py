@@ -32,6 +32,7 @@ from niobe.flows.oracles.base import (
     NoCureError,
     NotConvergedError,
     UnknownFingerprintError,
+    fmax_with_stress,
     require_converged,
     residual,
     run_job,
@@ -108,7 +109,8 @@ class VaspOracle:
         return answer
 
     def _relax_once(self, structure: Structure, folder: Path) -> Answer:
-        document, order = self._calculate(relax_maker(self.spec), structure, folder)
+        tight = self.spec.model_copy(update={"fmax": fmax_with_stress(structure, self.spec.fmax)})
+        document, order = self._calculate(relax_maker(tight), structure, folder)
         require_finished(document, self.spec)
         return self._answer(document, order)
 
