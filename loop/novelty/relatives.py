@@ -17,8 +17,10 @@ SAME = 0.035
 2 % moves them by 0.03 at most."""
 RELATED = 0.12
 """The same, up to which one crystal may be a relaxed ordering, distortion or substitution of another."""
-_GROWING = (0.1, 0.2, 0.3, 0.5)
+_GROWING = (0.1, 0.2, 0.3)
 """Å: how far atoms may have moved off the symmetry of a parent."""
+_OF_A_BOND = 0.15
+"""The same as a share of the shortest distance: beyond, a search for symmetry may not come to an end."""
 _SAME_SHARE = 0.05
 """Atomic fraction within which an ordering has its parent's composition."""
 _FULL = 0.99
@@ -116,9 +118,9 @@ def distortion_of(find: Crystal, known: Sequence[Crystal]) -> Relation | None:
     """
     if not known:
         return None
-    own = find.symmetry[1]
-    for tolerance in _GROWING:
-        structure = symmetrised(find.structure, tolerance)
+    own, cell = find.symmetry[1], find.reduced.cell
+    for tolerance in (least for least in _GROWING if least <= _OF_A_BOND * _shortest(cell)):
+        structure = symmetrised(cell, tolerance)
         if structure is None or len(structure.composition) != len(find.structure.composition):
             continue
         parent = Crystal(find.id, find.source, structure)
@@ -129,6 +131,14 @@ def distortion_of(find: Crystal, known: Sequence[Crystal]) -> Relation | None:
             if apart <= RELATED and same_crystal(parent, other):
                 return Relation(other.id, other.source, other.formula, apart)
     return None
+
+
+def _shortest(cell: Structure) -> float:
+    """The shortest distance between two atoms of a cell, or an atom and its image, Å."""
+    import numpy as np
+
+    between = cell.distance_matrix + np.diag([np.inf] * len(cell))
+    return float(min(between.min(), min(cell.lattice.abc)))
 
 
 def substitution_of(find: Crystal, candidates: Iterable[Crystal]) -> Relation | None:
