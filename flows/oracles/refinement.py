@@ -23,11 +23,15 @@ from niobe.flows.oracles.potentials import UnphysicalAnswerError
 from niobe.loop.crystals.decoding import decoded
 from niobe.loop.crystals.prototypes import prototype_of
 from niobe.loop.crystals.similarity import spacegroup_number
-from niobe.loop.crystals.symmetry import SymmetricCell, symmetric_cells
+from niobe.loop.crystals.symmetry import SymmetricCell, symmetric_cells, without_roundoff
 from niobe.loop.documents.records import Failure, Refinement, Validation
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+
+_DIGITS = 9
+"""Of an energy in eV/atom. What lies beyond depends on what a calculator had done before, and a tree that
+learns from it may split elsewhere."""
 
 
 def tight(spec: CampaignSpec) -> OracleSpec:
@@ -59,7 +63,8 @@ def _refined(spec: CampaignSpec, oracle: Oracle, validation: Validation, folder:
     relaxed = _relaxed(spec, oracle, decoded(validation.structure), folder)
     found, cell = _symmetrised(spec, oracle, relaxed, folder)
     correction = correction_of(oracle, found)
-    prototype, mineral = prototype_of(found.structure)
+    structure = without_roundoff(found.structure)
+    prototype, mineral = prototype_of(structure)
     refinement = Refinement(
         converged=True,
         symprec=cell.symprec if cell else None,
@@ -70,11 +75,11 @@ def _refined(spec: CampaignSpec, oracle: Oracle, validation: Validation, folder:
     )
     return validation.model_copy(
         update={
-            "structure": found.structure.as_dict(),
-            "spacegroup": spacegroup_number(found.structure),
-            "energy_per_atom": found.energy_per_atom + correction,
+            "structure": structure.as_dict(),
+            "spacegroup": spacegroup_number(structure),
+            "energy_per_atom": round(found.energy_per_atom + correction, _DIGITS),
             "correction": correction,
-            "volume_per_atom": float(found.structure.volume / len(found.structure)),
+            "volume_per_atom": float(structure.volume / len(structure)),
             "max_force": found.max_force,
             "max_stress": found.max_stress,
             "steps": validation.steps + relaxed.steps,

@@ -42,7 +42,6 @@ def summary(record: StructureRecord) -> dict[str, Any]:
         "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
         "discovery": verdict.discovery if verdict else False,
         "rediscovered": verdict.rediscovered if verdict else False,
-        "prototype": (novelty.prototype or None) if novelty else None,
         "flags": ("; ".join(novelty.flags) or None) if novelty else None,
     }
 
@@ -58,9 +57,11 @@ def _refinement(record: StructureRecord) -> dict[str, Any]:
     """How its symmetry was found (tolerance in Å), the prototype it has, and the stress that is left, GPa."""
     validation = record.validation
     refined = validation.refined if validation else None
+    novelty = record.verdict.novelty if record.verdict else None
+    prototypes = [found.prototype for found in (refined, novelty) if found and found.prototype]
     return {
         "symprec": refined.symprec if refined else None,
-        "prototype": (refined.prototype or None) if refined else None,
+        "prototype": next(iter(prototypes), None),
         "mineral": (refined.mineral or None) if refined else None,
         "max_stress": validation.max_stress if validation else None,
     }

@@ -239,7 +239,7 @@ def round_metrics(
         challenged=len(challenges),
         survived=sum(challenge.survived for challenge in challenges),
         challenge_seconds=sum(challenge.seconds for challenge in challenges),
-        agreements=agreements([r for r in records if r.verdict and r.verdict.discovery]),
+        agreements=agreements([r for r in records if r.verdict and r.verdict.is_find]),
         confirm_seconds=round_record.metrics.confirm_seconds,
     )
 

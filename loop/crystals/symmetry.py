@@ -15,6 +15,7 @@ SYMPREC = 1e-2
 TOLERANCES = ((0.01, None), (0.02, 0.6), (0.03, 0.9), (0.05, 1.5), (0.1, 3.0), (0.15, 3.0), (0.2, 3.0))
 """Å and degrees: of a search for the symmetry of a relaxed crystal, the tightest first. No angle: the one
 that moves the end of an edge by so many Å. What shears easily is found by angles only."""
+_DIGITS = 8
 _LEAST_MOMENT = 0.1
 """μB below which an atom has no magnetic moment."""
 
@@ -96,6 +97,18 @@ def in_order(structure: Structure) -> Structure:
     keys = (np.round(wrapped.frac_coords, 4) % 1.0).tolist()
     order = sorted(range(len(wrapped)), key=lambda i: (wrapped[i].specie.Z, keys[i]))
     return type(structure).from_sites([wrapped[i] for i in order])
+
+
+def without_roundoff(structure: Structure) -> Structure:
+    """The same crystal, lattice (Å) and fractional coordinates (0 to 1) to eight digits.
+
+    What lies beyond depends on what a calculator had done before, and must not decide anything.
+    """
+    from pymatgen.core import Lattice
+
+    lattice = Lattice(structure.lattice.matrix.round(_DIGITS), pbc=structure.lattice.pbc)
+    coordinates = structure.frac_coords.round(_DIGITS) % 1.0
+    return type(structure)(lattice, structure.species, coordinates, site_properties=structure.site_properties)
 
 
 def hermann_mauguin(number: int) -> str:

@@ -381,7 +381,7 @@ def test_a_result_later_than_the_last_round_gets_phonons_and_a_verdict(
     assert advance(launchpad, database, "t") == []
     assert database.campaigns.create(spec).state == "finished"
     found = database.records.get(late.id).verdict
-    assert found is not None and found.discovery
+    assert found is not None and found.is_find
 
 
 def test_an_asynchronous_campaign_needs_rockets(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""Cells without what is only roundoff."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from pymatgen.core import Lattice, Structure
+
+from niobe.loop.crystals.symmetry import without_roundoff
+
+NOISE = st.integers(0, 2**31)
+
+
+@given(NOISE)
+def test_what_differs_by_roundoff_only_is_the_same_to_the_bit(seed: int) -> None:
+    """A hexagonal cell, whose edges no decimal fraction holds, with a site on the origin."""
+    lattice = Lattice.hexagonal(3.16, 12.3)
+    sites = np.array([[0.0, 0.0, 0.0], [1 / 3, 2 / 3, 0.25], [2 / 3, 1 / 3, 0.121]])
+    rng = np.random.default_rng(seed)
+    moved = Lattice(lattice.matrix + rng.uniform(-1e-13, 1e-13, (3, 3)))
+    shaken = sites + rng.uniform(-1e-13, 1e-13, (3, 3))
+    clean = without_roundoff(Structure(moved, ["Mo", "S", "S"], shaken))
+    assert clean == without_roundoff(Structure(lattice, ["Mo", "S", "S"], sites))
+    assert clean.frac_coords.tolist()[0] == [0.0, 0.0, 0.0]
+    assert np.abs(clean.lattice.matrix - lattice.matrix).max() < 1e-8
+
+
+def test_moments_stay() -> None:
+    structure = Structure(Lattice.cubic(3.0), ["Ni"], [[1 - 1e-17, 0, 0]], site_properties={"magmom": [1.5]})
+    assert without_roundoff(structure).site_properties == {"magmom": [1.5]}
