@@ -109,7 +109,7 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool, title: str | None = No
         return
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     for column in rows[0]:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "id")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     console().print(table)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -45,8 +46,9 @@ class Browser:
         self.until(lambda: not self.all(".plot:not([data-ready]), .viewer:not([data-ready])"))
 
     def until(self, condition: Callable[[], Any]) -> Any:
-        """Wait for a condition, at most a minute."""
-        return WebDriverWait(self._driver, _PATIENCE, poll_frequency=0.1).until(lambda _: condition())
+        """Wait for a condition, at most a minute; what it looks at may be of a page that is just left."""
+        wait = WebDriverWait(self._driver, _PATIENCE, 0.1, [StaleElementReferenceException])
+        return wait.until(lambda _: condition())
 
     def all(self, selector: str) -> list[WebElement]:
         """Elements by CSS selector."""
