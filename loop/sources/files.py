@@ -19,6 +19,7 @@ _COLUMNS: dict[str, Quantity] = {
     "energy_above_hull": "e_above_hull",
     "e_hull": "e_above_hull",
     "band_gap": "band_gap",
+    "bandgap": "band_gap",
 }
 _IDS = ("material_id", "entry_id", "id", "record")
 

@@ -246,12 +246,23 @@ def labels(file: Path) -> dict[str, list[tuple[str, float]]]:
     return found
 
 
-def test_key_value_pairs_of_an_ase_database_are_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("pairs", "wanted"),
+    [
+        ({"e_above_hull": 0.02, "band_gap": 1.5}, [("e_above_hull", 0.02), ("band_gap", 1.5)]),
+        ({"energy_above_hull": 0.02}, [("e_above_hull", 0.02)]),
+        ({"formation_energy_per_atom": -1.5}, [("formation_energy_per_atom", -1.5)]),
+        ({"e_form": -1.5, "bandgap": 0.0}, [("formation_energy_per_atom", -1.5), ("band_gap", 0.0)]),
+    ],
+)
+def test_key_value_pairs_of_an_ase_database_are_labels(
+    tmp_path: Path, pairs: dict[str, float], wanted: list[tuple[str, float]]
+) -> None:
     write(tmp_path / "x.db", nbo())
     with connect(str(tmp_path / "y.db")) as database:
         for row in connect(str(tmp_path / "x.db")).select():
-            database.write(row.toatoms(), e_above_hull=0.02, band_gap=1.5, material_id="mp-7", oracle="PBE")
-    assert labels(tmp_path / "y.db") == {"mp-7": [("e_above_hull", 0.02), ("band_gap", 1.5)]}
+            database.write(row.toatoms(), material_id="mp-7", oracle="PBE", **pairs)
+    assert sorted(labels(tmp_path / "y.db")["mp-7"]) == sorted(wanted)
 
 
 @pytest.mark.parametrize("identifier", ["12345", "00123", "1e5", "mp-1", "123456789012345678"])
