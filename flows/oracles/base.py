@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -121,6 +122,34 @@ def require_converged(answer: Answer, fmax: float) -> None:
     """Raises NotConvergedError for what ``residual`` names."""
     if left := residual(answer, fmax):
         raise NotConvergedError(f"{left}, after {answer.steps} steps")
+
+
+def relaxed_by(relax: Callable[[Structure], Answer], structure: Structure, fmax: float) -> Answer:
+    """The answer of a relaxation, run once more from its end where it left force or stress.
+
+    relax: one run of it. structure: where it starts. fmax: of the atoms, eV/Å. Raises NotConvergedError.
+    """
+    answer = relax(structure)
+    if residual(answer, fmax):
+        answer = relax(answer.structure)
+    require_converged(answer, fmax)
+    return answer
+
+
+@dataclass
+class Deadline:
+    """Until when a program may run. at: seconds since the epoch; infinite for as long as it likes."""
+
+    at: float = float("inf")
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """What runs inside has ``seconds`` of wall time."""
+        self.at = time.time() + seconds
+        try:
+            yield
+        finally:
+            self.at = float("inf")
 
 
 def correction_of(oracle: Oracle, answer: Answer) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from niobe.config.potentials import LABELS
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import KILOBAR, Answer, fmax_with_stress, require_converged, residual, run_job
+from niobe.flows.oracles.base import KILOBAR, Answer, fmax_with_stress, relaxed_by, run_job
 from niobe.flows.oracles.calculators import asked, fingerprint
 from niobe.flows.oracles.potentials import potential, wall_time, weights_digest, where
 from niobe.loop.stability.corrections import scheme
@@ -98,11 +98,7 @@ class ForceFieldOracle:
         Raises NotConvergedError.
         """
         potential(**which(self.spec))
-        answer = self._relax_once(structure, folder)
-        if residual(answer, self.spec.fmax):
-            answer = self._relax_once(answer.structure, folder)
-        require_converged(answer, self.spec.fmax)
-        return answer
+        return relaxed_by(lambda start: self._relax_once(start, folder), structure, self.spec.fmax)
 
     def _relax_once(self, structure: Structure, folder: Path) -> Answer:
         tight = self.spec.model_copy(update={"fmax": fmax_with_stress(structure, self.spec.fmax)})

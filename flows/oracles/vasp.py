@@ -11,8 +11,8 @@ import shlex
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,12 +29,12 @@ from niobe.flows.oracles.base import (
     KILOBAR,
     Answer,
     CalculationDiedError,
+    Deadline,
     NoCureError,
     NotConvergedError,
     UnknownFingerprintError,
     fmax_with_stress,
-    require_converged,
-    residual,
+    relaxed_by,
     run_job,
 )
 from niobe.flows.oracles.potentials import (
@@ -67,7 +67,7 @@ class VaspOracle:
 
     spec: OracleSpec
     is_dft: ClassVar[bool] = True
-    _deadline: float = field(default=float("inf"), init=False)
+    _deadline: Deadline = field(default_factory=Deadline, init=False)
     _version: str = field(default="", init=False)
 
     @staticmethod
@@ -102,11 +102,7 @@ class VaspOracle:
         """Relax cell and sites twice, as plane waves are chosen for the first cell; all that once more where
         it leaves stress, which VASP does not look at. Raises NotConvergedError.
         """
-        answer = self._relax_once(structure, folder)
-        if residual(answer, self.spec.fmax):
-            answer = self._relax_once(answer.structure, folder)
-        require_converged(answer, self.spec.fmax)
-        return answer
+        return relaxed_by(lambda start: self._relax_once(start, folder), structure, self.spec.fmax)
 
     def _relax_once(self, structure: Structure, folder: Path) -> Answer:
         tight = self.spec.model_copy(update={"fmax": fmax_with_stress(structure, self.spec.fmax)})
@@ -125,18 +121,14 @@ class VaspOracle:
     def _run_each(self, maker: Any, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         return [self._answer(*self._calculate(maker, structure, folder)) for structure in structures]
 
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        self._deadline = time.time() + seconds
-        try:
-            yield
-        finally:
-            self._deadline = float("inf")
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Stop VASP once ``seconds`` of wall time are used."""
+        return self._deadline.within(seconds)
 
     def _calculate(self, maker: Any, structure: Structure, folder: Path) -> tuple[Any, NDArray[np.int64]]:
         """The last task document of one calculation, and the order its sites were written in."""
         order = _written_order(structure)
-        ready = with_deadline(maker, self._deadline)
+        ready = with_deadline(maker, self._deadline.at)
         ordered = type(structure).from_sites([structure[i] for i in order])
         document = self._bounded(lambda: run_job(ready.make(ordered), folder))
         self._version = document.vasp_version
@@ -157,7 +149,7 @@ class VaspOracle:
             except (ReturnCodeError, ValidationError) as error:
                 last, attempts = error, attempt
             except CustodianError as error:
-                if time.time() > self._deadline:
+                if time.time() > self._deadline.at:
                     raise WallTimeError("wall time of one validation used up") from error
                 raise NoCureError(f"{type(error).__name__}: {error}") from error
         raise CalculationDiedError(f"{attempts} attempts: {last}") from last

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,13 @@ from niobe.config.errors import ConfigError
 from niobe.config.settings import Settings
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import Answer, CalculationDiedError, most_stress, require_converged
+from niobe.flows.oracles.base import (
+    Answer,
+    CalculationDiedError,
+    Deadline,
+    fmax_with_stress,
+    require_converged,
+)
 from niobe.flows.oracles.gpaw.process import ask, installed, python
 from niobe.flows.oracles.gpaw.protocols import GASES, PROTOCOLS, Protocol, starting_moments
 from niobe.flows.oracles.potentials import MAX_VOLUME_PER_ATOM, MIN_VOLUME_PER_ATOM, UnphysicalAnswerError
@@ -33,7 +38,7 @@ class GpawOracle:
     spec: OracleSpec
     is_dft = True
     corrected = False
-    _deadline: float = field(default=float("inf"), init=False)
+    _deadline: Deadline = field(default_factory=Deadline, init=False)
 
     @staticmethod
     def check_machine(spec: CampaignSpec) -> None:
@@ -61,8 +66,7 @@ class GpawOracle:
         Raises NotConvergedError.
         """
         gas = {site.specie.symbol for site in structure} <= set(GASES) and len(structure.composition) == 1
-        on_cell = most_stress(self.spec.fmax) * GPa * structure.volume / len(structure)
-        fmax = self.spec.fmax if gas else min(self.spec.fmax, on_cell)
+        fmax = self.spec.fmax if gas else fmax_with_stress(structure, self.spec.fmax)
         more = {"cell": not gas, "fmax": fmax, "steps": self.spec.max_steps}
         content = self._asked([structure], folder, relax=True, **more)
         (found,) = content["answers"]
@@ -75,14 +79,9 @@ class GpawOracle:
         content = self._asked(structures, folder, relax=False)
         return [_answer(*pair, 1) for pair in zip(structures, content["answers"], strict=True)]
 
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
+    def within(self, seconds: float) -> AbstractContextManager[None]:
         """Kill what runs inside once ``seconds`` of wall time are used."""
-        self._deadline = time.time() + seconds
-        try:
-            yield
-        finally:
-            self._deadline = float("inf")
+        return self._deadline.within(seconds)
 
     def _asked(self, structures: Sequence[Structure], folder: Path, **more: Any) -> dict[str, Any]:
         for structure in structures:
@@ -94,7 +93,7 @@ class GpawOracle:
         }
         place = folder / ("relax" if more["relax"] else "static")
         (place / "step.json").unlink(missing_ok=True)
-        return self._bounded(lambda: ask(task | more, place, self._deadline))
+        return self._bounded(lambda: ask(task | more, place, self._deadline.at))
 
     def _bounded(self, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Run again what died, from where its relaxation had come, ``retries`` times."""
