@@ -152,6 +152,8 @@ def _site(lines: list[str], number: int, symbol: str, *, selective: bool, direct
 
 def _check_end(lines: list[str], after: int) -> None:
     line = lines[after - 1].strip() if after <= len(lines) else ""
+    if line.lower().startswith("direct configuration"):
+        raise _LineError(after, "several configurations; a file of one is read")
     if line and not line[0].isalpha():
         raise _LineError(after, "more sites than are counted")
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
+from niobe.loop.crystals.validity import nearest_contact
 from niobe.loop.readers import archives, atoms, documents, poscar, tables
 from niobe.loop.readers.cif.blocks import blocks
-from niobe.loop.readers.cif.crystal import structure_of
+from niobe.loop.readers.cif.crystal import NEAREST, structure_of
 from niobe.loop.readers.rows import Fields, Row, one_line
 
 if TYPE_CHECKING:
@@ -143,3 +144,10 @@ def _check(structure: Structure) -> None:
         raise ValueError("lattice or coordinates are not finite")
     if abs(structure.volume) < 1e-3:
         raise ValueError("the cell has no volume")
+    contact = nearest_contact(structure)
+    if contact.share < NEAREST:
+        one, other = (structure[index].species_string for index in contact.sites)
+        raise ValueError(
+            f"{one} and {other} are {contact.distance:.3f} Å apart, nearer than in any crystal: "
+            "are lengths in Å, and coordinates fractional or Cartesian as the file says?"
+        )

@@ -162,14 +162,25 @@ def _species(block: Block, row: int, line: dict[str, str], states: dict[str, flo
 
 
 def _elements(raw: str) -> list[str]:
-    """The elements a type or label may mean: two letters before one; CO1 may be Co or C."""
+    """The elements a type or label may mean: two letters before one; CO1 may be Co or C.
+
+    None for a group of atoms: Wat, OH and NH4 are no W, O and N.
+    """
     letters = re.match(r"[A-Za-z]*", raw)
     text = letters[0] if letters else ""
     two, one = text[:2].capitalize(), text[:1].upper()
     known = [symbol for symbol in dict.fromkeys((two, one)) if symbol in ELEMENTS or symbol in _ISOTOPES]
     if len(known) == 2 and text[1].islower():
         known = known[:1]
+    if len(known) == 1 and not _is_of_a_site(text[len(known[0]) :]):
+        return []
     return [_ISOTOPES.get(symbol, symbol) for symbol in known]
+
+
+def _is_of_a_site(suffix: str) -> bool:
+    """Whether what follows a symbol names a site, ``FeA``, ``Ow``, and not another atom."""
+    is_atom = suffix in ELEMENTS or suffix in _ISOTOPES or suffix in {"h", "d"}
+    return not suffix or (len(suffix) == 1 and not is_atom)
 
 
 def _charge(raw: str) -> float | None:

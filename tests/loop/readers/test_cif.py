@@ -238,6 +238,13 @@ def test_the_sites_decide_between_two_origins_or_the_file_is_refused(tmp_path: P
         (cif(MGO, "Mg1 0 0 0\nO1 .3 .31 .32\n", symmetry=name("F m -3 m")), "Å apart"),
         (cif(MGO, "Mg1 0 0 0\nQ1 .5 .5 .5\n", symmetry=name("F m -3 m")), "'Q1' in row 2 is no element"),
         (cif(MGO, "CO1 0 0 0\nO1 .5 .5 .5\n", symmetry=name("F m -3 m")), "may be Co or C"),
+        *(
+            (
+                cif(MGO, f"Mg1 0 0 0\n{group} .5 .5 .5\n", symmetry=name("F m -3 m")),
+                f"{group!r} in row 2 is no",
+            )
+            for group in ("Wat", "OH", "OH1", "NH4", "Oh1")
+        ),
         (
             cif(MGO, MGO_SITES, symmetry=name("F m -3 m") + "\n_chemical_formula_sum 'Mg2 O'"),
             "sites make MgO, the file says 'Mg2 O'",

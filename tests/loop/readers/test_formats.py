@@ -117,7 +117,10 @@ def test_poscar_files_of_every_habit(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("kind", ["Direct", "Cartesian", "K", "cart"])
 def test_scales_and_cartesian_sites_as_ase_reads_them(tmp_path: Path, scale: str, kind: str) -> None:
     file = tmp_path / "POSCAR"
-    file.write_text(poscar(scale=scale, kind=kind))
+    text = poscar(scale=scale, kind=kind)
+    file.write_text(
+        text if kind == "Direct" else text.replace(".5 .5 .5", "2 2 2").replace(".5 0 .5", "2 0 0")
+    )
     atoms = ase.io.read(file, format="vasp")
     found = only(file)
     assert found.lattice.matrix == pytest.approx(np.array(atoms.cell))
@@ -135,6 +138,7 @@ def test_scales_and_cartesian_sites_as_ase_reads_them(tmp_path: Path, scale: str
         (poscar(scale="1 1"), 2, "is no scale"),
         (poscar().replace("0 0 0", "0 0 0 O"), 9, "'O' where Nb is counted"),
         (poscar(end="0 0 .25"), 12, "more sites"),
+        (poscar(end="Direct configuration=     2"), 12, "several configurations"),
         (poscar(kind="Selective\nDirect"), 10, "three flags"),
     ],
 )
@@ -263,6 +267,28 @@ def test_key_value_pairs_of_an_ase_database_are_labels(
         for row in connect(str(tmp_path / "x.db")).select():
             database.write(row.toatoms(), material_id="mp-7", oracle="PBE", **pairs)
     assert sorted(labels(tmp_path / "y.db")["mp-7"]) == sorted(wanted)
+
+
+def poscar_in_wrong_unit(kind: str, site: str) -> str:
+    return poscar(kind=kind).replace(".5 .5 .5", site)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("POSCAR", poscar_in_wrong_unit("Cartesian", "0.15 0.15 0.15")),
+        ("POSCAR", poscar_in_wrong_unit("Direct", "2.1 2.1 2.1")),
+        (
+            "x.xyz",
+            '2\nLattice="4.2 0 0 0 4.2 0 0 0 4.2" Properties=species:S:1:pos:R:3\nNb 0 0 0\nO .2 .2 0\n',
+        ),
+    ],
+)
+def test_sites_nearer_than_in_any_crystal_are_refused(tmp_path: Path, name: str, text: str) -> None:
+    """Coordinates in another unit than the file says: fractional as Å, Å as fractional."""
+    (tmp_path / name).write_text(text)
+    (row,) = iterate_structures(tmp_path / name)
+    assert row.structure is None and "nearer than in any crystal" in (row.problem or "")
 
 
 @pytest.mark.parametrize("identifier", ["12345", "00123", "1e5", "mp-1", "123456789012345678"])
