@@ -11,7 +11,7 @@ from niobe.config.errors import ConfigError
 from niobe.loop.crystals.validity import nearest_contact
 from niobe.loop.readers import archives, atoms, documents, poscar, tables
 from niobe.loop.readers.cif.blocks import blocks
-from niobe.loop.readers.cif.crystal import NEAREST, structure_of
+from niobe.loop.readers.cif.crystal import structure_of
 from niobe.loop.readers.rows import Fields, Row, one_line
 
 if TYPE_CHECKING:
@@ -123,6 +123,9 @@ def _poscar_rows(file: Path) -> Iterator[Row]:
     yield Row(str(file), poscar.fields(file), lambda: poscar.read(file))
 
 
+_COLLAPSED = 0.4
+"""Of the sum of covalent radii: coordinates in another unit than the file says end far below it; compressed
+crystals of a table to learn from lie above."""
 _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".cif": _cif_rows,
     ".vasp": _poscar_rows,
@@ -145,7 +148,7 @@ def _check(structure: Structure) -> None:
     if abs(structure.volume) < 1e-3:
         raise ValueError("the cell has no volume")
     contact = nearest_contact(structure)
-    if contact.share < NEAREST:
+    if contact.share < _COLLAPSED:
         one, other = (structure[index].species_string for index in contact.sites)
         raise ValueError(
             f"{one} and {other} are {contact.distance:.3f} Å apart, nearer than in any crystal: "
