@@ -70,12 +70,13 @@ def best(
     as_json: AsJson = False,
 ) -> None:
     """Validated structures, the highest tier first, then the lowest e_above_hull."""
-    from niobe.launchers.output.tables import best_records, record_row
+    from niobe.launchers.output.tables import best_records, brief_row, finds_title, record_row
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         found = best_records(database, one_campaign(database, campaign), stable=stable)
-        print_rows([record_row(record) for record in found[:most]], as_json)
+        row = record_row if as_json else brief_row
+        print_rows([row(record) for record in found[:most]], as_json, title=finds_title(found))
 
 
 @app.command()
@@ -144,9 +145,7 @@ def export(
     format: Annotated[str, typer.Argument(help=_FORMATS)],
     to: Annotated[Path, typer.Argument(help="File; a folder for cif, poscar, phonopy and bundle.")],
     campaign: CampaignId = "",
-    all: Annotated[
-        bool, typer.Option("--all", help="Every validated structure, not only discoveries.")
-    ] = False,
+    all: Annotated[bool, typer.Option("--all", help="Every validated structure, not only finds.")] = False,
     cell: Annotated[
         _Cell, typer.Option(help="As stored, or the primitive or conventional standard cell.")
     ] = "relaxed",

@@ -139,15 +139,15 @@ def _submit(spec: CampaignSpec) -> None:
 def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     from niobe.config.home import results
     from niobe.launchers.output.exports import export as write
-    from niobe.launchers.output.tables import record_row, rediscovery_rows
+    from niobe.launchers.output.tables import brief_row, finds_title, rediscovery_rows
     from niobe.loop.campaign.controls import acceleration
     from niobe.loop.documents.tiers import headline
 
     screen = console()
     screen.print("campaign", styled(spec.id, "bold"), f"ended: {reason}")
-    screen.print(headline(chosen_records(database, spec.id, every=False)))
-    discoveries = chosen_records(database, spec.id, every=False)
-    print_rows([record_row(record) for record in discoveries], False, title="Finds")
+    finds = chosen_records(database, spec.id, every=False)
+    screen.print(headline(finds))
+    print_rows([brief_row(record) for record in finds], False, title=finds_title(finds))
     if spec.seeds.exclude:
         again = rediscovery_rows(spec, database.records.find(spec.id))
         print_rows(again, False, title="Held-out phases rediscovered")
@@ -155,8 +155,8 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     folder = results(spec.id)
     folder.mkdir(parents=True, exist_ok=True)
     screen.print(f"report: {report_of(database, spec.id, folder / 'report.html')}", soft_wrap=True)
-    if discoveries:
-        screen.print(f"structures: {write(discoveries, 'cif', folder / 'cif')}", soft_wrap=True)
+    if finds:
+        screen.print(f"structures: {write(finds, 'cif', folder / 'cif')}", soft_wrap=True)
     screen.print(
         f"table: {write(chosen_records(database, spec.id, every=True), 'csv', folder / 'all.csv')}",
         soft_wrap=True,

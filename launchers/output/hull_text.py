@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from niobe.loop.documents.records import ON_HULL
 from niobe.loop.documents.rounds import HullEntry, HullRecord
 
 _WIDTH, _HEIGHT = 61, 13
@@ -40,7 +41,7 @@ def _list(hull: HullRecord, compounds: Sequence[HullEntry]) -> str:
 
 
 def _row(entry: HullEntry, width: int) -> str:
-    above = "on it" if entry.e_above_hull <= 0.0005 else f"{entry.e_above_hull:.3f}"
+    above = "on it" if entry.e_above_hull <= ON_HULL else f"{entry.e_above_hull:.3f}"
     return f"{entry.formula:{width}}  {entry.formation_energy_per_atom:9.3f}  {above:>14}"
 
 

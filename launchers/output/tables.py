@@ -114,6 +114,28 @@ def record_row(record: StructureRecord) -> Row:
     }
 
 
+def brief_row(record: StructureRecord) -> Row:
+    """The same for a terminal, where thirteen columns have no room."""
+    verdict, validation = record.verdict, record.validation
+    novelty = verdict.novelty if verdict else None
+    return {
+        "id": record.id,
+        "formula": record.formula,
+        "tier": tier_text(record),
+        "novelty": novelty.brief if novelty else None,
+        "group": record.space_group,
+        "above hull (eV/atom)": verdict.e_above_hull_now if verdict else None,
+        "lowest (THz)": validation.phonon.lowest_frequency if validation else None,
+        "round": record.round,
+    }
+
+
+def finds_title(records: Sequence[StructureRecord]) -> str:
+    """Whose energies a table of records of one campaign holds."""
+    oracle = next((record.validation.oracle for record in records if record.validation), None)
+    return f"Energies by {oracle}" if oracle else "Finds"
+
+
 def rediscovery_rows(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[Row]:
     """What was kept out of the seeds, and how many oracle calls it took to find it again."""
     from niobe.loop.campaign.rediscovery import rediscoveries

@@ -72,4 +72,9 @@ class Novelty(BaseModel):
             return "new"
         if self.kind is NoveltyKind.KNOWN:
             return f"known ({self.of})"
-        return f"{_WORDS[self.kind]} {self.formula} ({self.of})"
+        return f"{self.brief} ({self.of})"
+
+    @property
+    def brief(self) -> str:
+        """The same without the id: "known", "substitution of NaCl"."""
+        return f"{_WORDS[self.kind]} {self.formula}" if self.kind in _WORDS else self.kind.value
