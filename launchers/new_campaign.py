@@ -28,18 +28,18 @@ class Question:
 
 QUESTIONS = (
     Question("elements", "Which elements?", "Cu, O", "1 to 5 symbols; Cu, O or Cu-O"),
-    Question("oracle", "Which oracle judges?", "7net-0", "7net-0, 7net-l3i5, chgnet, emt, lj, vasp"),
+    Question("oracle", "Which oracle judges?", "7net-0", "one that `niobe oracles` lists"),
     Question("budget", "How many candidates may it be asked for?", "40", "at least 1, seeds not counted"),
 )
 _TEXT = """\
 # A campaign of Niobe. Paths are relative to this file; docs/campaign.md has every key.
 # `niobe check {file}` says what it would cost, `niobe launch {file}` runs it and goes on where it was.
 
-id: {id}                    # its name in the database; another id is another campaign
+id: "{id}"                  # its name in the database; another id is another campaign
 elements: [{elements}]
 
 oracle:
-  name: {oracle}            # 7net-0, 7net-l3i5, chgnet, emt, lj or vasp
+  name: {oracle}            # `niobe oracles` lists others
 
 budget:                     # the campaign ends with the first that is used up
   rounds: {rounds}

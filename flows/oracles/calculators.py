@@ -174,12 +174,16 @@ def _hash(file: Path, changed: int) -> str:
 
 
 def _version(calculator: str) -> str:
-    """Of the distribution that holds it, or the hash of its file where it is in none."""
+    """Of the distribution that holds it, or the hash of all modules of the package where it is in none."""
     module = calculator.partition(":")[0] if ":" in calculator else "atomate2"
     package = module.partition(".")[0]
     if names := packages_distributions().get(package):
         return version(names[0])
     found = find_spec(package)
-    if found is None or found.origin is None:
+    folders = [Path(folder) for folder in (found.submodule_search_locations or ())] if found else []
+    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    files = files or ([Path(found.origin)] if found and found.origin else [])
+    if not files:
         raise ConfigError(f"oracle.calculator: {calculator}: no package {package!r} is installed here")
-    return _hash(Path(found.origin), Path(found.origin).stat().st_mtime_ns)[:12]
+    hashes = [_hash(file, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:12]

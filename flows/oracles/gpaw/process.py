@@ -39,12 +39,15 @@ def installed(program: str) -> dict[str, Any]:
         done = subprocess.run(
             [program, str(PROGRAM), "--version"], capture_output=True, text=True, timeout=120, check=False
         )
-    except OSError as error:
+    except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(f"NIOBE_GPAW_PYTHON={program!r}: cannot be run ({error})") from None
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ConfigError(f"oracle gpaw: {program} has no GPAW ({why}): {INSTALL}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    try:
+        found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        raise ConfigError(f"oracle gpaw: {program} gave no answer; is it a Python?") from None
     return found
 
 

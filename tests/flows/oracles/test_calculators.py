@@ -94,6 +94,21 @@ def test_the_fingerprint_holds_arguments_and_weights_by_content(tmp_path: Path) 
     assert len({first, fingerprint("one", "2"), fingerprint("one", "1", dtype="float64")}) == 3
 
 
+def test_the_fingerprint_of_a_package_holds_all_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "own_potential"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "calc.py").write_text("DEPTH = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = {"name": "ase", "calculator": "own_potential.calc:Calc", "elements": ["Cu"]}
+    spec = Oracle.model_validate(given)
+    before = calculators.fingerprint(spec)
+    (package / "calc.py").write_text("DEPTH = 2\n")
+    assert calculators.fingerprint(spec) != before
+
+
 def test_weights_that_are_gone_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"oracle.kwargs: /nowhere/w.pt: no such file or folder"):
         _ = make_oracle(named(EMT, kwargs={"model": "/nowhere/w.pt"})).fingerprint

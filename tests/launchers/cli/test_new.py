@@ -46,6 +46,12 @@ def test_flags_answer_and_the_file_says_the_same(
     assert not (here / "home").exists()
 
 
+@pytest.mark.parametrize("name", ["no", "on", "123", "1e5", "null", "true", "2024-01-01", "0x1f"])
+def test_a_name_that_yaml_takes_for_another_thing_stays_a_name(niobe: Niobe, here: Path, name: str) -> None:
+    niobe.said("new", f"{name}.yaml", "--yes")
+    assert load_campaign(here / f"{name}.yaml").id == name
+
+
 def test_three_questions_have_a_default_each(
     niobe: Niobe, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
