@@ -19,7 +19,7 @@ from niobe.flows.oracles.base import (
     residual,
 )
 from niobe.flows.oracles.calculation import SYMMETRY_COST, attempt, check_bound, check_physics
-from niobe.flows.oracles.potentials import UnphysicalAnswerError
+from niobe.flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
 from niobe.loop.crystals.decoding import decoded
 from niobe.loop.crystals.prototypes import prototype_of
 from niobe.loop.crystals.similarity import spacegroup_number
@@ -118,6 +118,6 @@ def _held(
         check_physics(answer)
         if answer.energy_per_atom <= most and residual(answer, tight(spec).fmax):
             answer = _relaxed(spec, oracle, structure, folder)
-    except (NotConvergedError, UnphysicalAnswerError):
-        return None
+    except (NotConvergedError, UnphysicalAnswerError, WallTimeError):
+        return None  # the relaxed cell stands
     return answer if answer.energy_per_atom <= most else None

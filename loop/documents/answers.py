@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from niobe.loop.documents.records import Failure, Validation
 
-UNEXPLAINED = "oracle_error"
-"""The cause of a failure that may be the machine's and not the crystal's: it is asked again another time."""
+UNEXPLAINED = {"oracle_error", "wall_time", "died"}
+"""Causes of a failure that may be the machine's and not the crystal's: it is asked again another time."""
 
 
 class SecondAnswer(BaseModel):
@@ -30,7 +30,7 @@ class SecondAnswer(BaseModel):
     @property
     def final(self) -> bool:
         """Whether the oracle would say the same again."""
-        return self.failure is None or self.failure.cause != UNEXPLAINED
+        return self.failure is None or self.failure.cause not in UNEXPLAINED
 
     @property
     def seconds(self) -> float:

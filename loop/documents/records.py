@@ -237,7 +237,8 @@ class Verdict(_Part):
     @property
     def was_found(self) -> bool:
         """The same of any round: what something more stable displaced since counts too."""
-        return self.discovery_round is not None or self.rediscovered
+        known = self.novelty is not None and self.novelty.is_known  # which only finds are asked for
+        return self.discovery_round is not None or known
 
     @property
     def phase(self) -> str:

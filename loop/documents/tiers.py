@@ -35,7 +35,8 @@ def tier(record: StructureRecord) -> Tier:
     if record.validation is None:
         return Tier.NONE
     fell = record.challenge is not None and not record.challenge.survived
-    if verdict is None or not verdict.phase or record.dynamically_unstable or fell:
+    loose = record.validation.refined is not None and not record.validation.refined.converged
+    if verdict is None or not verdict.phase or record.dynamically_unstable or fell or loose:
         return Tier.VALIDATED
     if record.challenge is None:
         return Tier[verdict.phase.upper()]

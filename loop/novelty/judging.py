@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from niobe.config.spec import CampaignSpec
+from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.documents.novelty import Novelty, NoveltyKind
 from niobe.loop.documents.records import StructureRecord, Verdict
 from niobe.loop.documents.structures import relaxed_structure
@@ -115,10 +117,21 @@ def judge_again(database: Database) -> int:
     """
     changes: dict[str, dict[str, Verdict]] = {}
     for campaign in database.campaigns.find():
-        catalogue = Catalogue(database, campaign.id)
+        spec = CampaignSpec.model_validate(campaign.spec)
+        catalogue = Catalogue(database, campaign.id, excluded_structures(spec))
         for record in database.records.find(campaign.id, verdict__discovery=True):
             novelty = judge(find_of(record), catalogue)
-            if record.verdict is not None and novelty != record.verdict.novelty:
-                changes[record.id] = {"verdict": record.verdict.given(novelty)}
+            if record.verdict is not None and _differ(novelty, record.verdict.novelty):
+                given = record.verdict.given(novelty)
+                # Field by field: a round that closes meanwhile has written the others.
+                changes[record.id] = {f"verdict.{name}": getattr(given, name) for name in _OF_NOVELTY}
     database.records.update_many(changes)
     return len(changes)
+
+
+_OF_NOVELTY = ("novelty", "rediscovered", "discovery", "discovery_round", "displaced_round")
+
+
+def _differ(one: Novelty, other: Novelty | None) -> bool:
+    """Whether two verdicts say another thing, however many crystals each was compared with."""
+    return other is None or one.model_dump(exclude={"catalogue"}) != other.model_dump(exclude={"catalogue"})

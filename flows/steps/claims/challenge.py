@@ -11,7 +11,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import correction_of
 from niobe.flows.oracles.calculation import check_physics
-from niobe.flows.steps.claims.finds import Known, found_so_far, spent_on_all_else
+from niobe.flows.steps.claims.finds import Known, judged, spent_on_all_else
 from niobe.flows.steps.known import competitors_elsewhere
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.flows.steps.validate import settle, validate_records, work_folder
@@ -62,13 +62,30 @@ def challenge_slot(database: Database, spec: CampaignSpec, number: int, slot: in
         part = _seconds_for_one(database, spec, chosen)
         if part <= 0:
             return
-        finds, known = found_so_far(database, spec, number)
-        find = next((find for find in finds if find.id == identifier), None)
+        find, known = _find_without_its_rivals(database, spec, number, identifier)
         if find is None:
-            challenge = Challenge(survived=False, reason="what was found meanwhile takes it away")
-        else:
-            challenge = _Search(database, spec, number, find, known, part).challenge()
-        database.records.update(identifier, challenge=challenge)
+            continue  # what was found meanwhile takes its place, as closing will say
+        challenge = _Search(database, spec, number, find, known, part).challenge()
+        if challenge is not None:
+            database.records.update(identifier, challenge=challenge)
+
+
+def _find_without_its_rivals(
+    database: Database, spec: CampaignSpec, number: int, identifier: str
+) -> tuple[StructureRecord | None, Known]:
+    """A find as it was before its own challenge asked the oracle, which may have been killed since; and all
+    that is validated, the answers to that challenge too."""
+    records, elsewhere = database.records.find(spec.id), competitors_elsewhere(database, spec)
+    name = _name_of(identifier)
+    others = [record for record in records if record.choice is None or record.choice.function != name]
+    finds, known = judged(spec, number, others, elsewhere)
+    known |= {record.id: record for record in records if record.validation is not None}
+    return next((find for find in finds if find.id == identifier), None), known
+
+
+def _name_of(find: str) -> str:
+    """By which a challenge finds again, after a kill, what it chose from the pool."""
+    return f"challenge of {find}"
 
 
 def _seconds_for_one(database: Database, spec: CampaignSpec, chosen: Sequence[str]) -> float:
@@ -93,14 +110,11 @@ class _Search:
     seconds: dict[Attack, float] = field(default_factory=dict)
     tried: dict[Attack, int] = field(default_factory=dict)
     own: dict[str, Prerelaxed | None] = field(default_factory=dict)
+    cut_short: bool = False
 
-    @property
-    def _name(self) -> str:
-        """By which it finds again, after a kill, what it chose from the pool."""
-        return f"challenge of {self.find.id}"
-
-    def challenge(self) -> Challenge:
-        """Search, ask the oracle about the lowest that was found, judge."""
+    def challenge(self) -> Challenge | None:
+        """Search, ask the oracle about the lowest that was found, judge; None where nothing could be tried:
+        what nothing challenged has not been challenged."""
         potential = prerelax_oracle(self.spec, steps=_STEPS)
         self._end = time.monotonic() + self.limit
         records = self.database.records.find(self.spec.id)
@@ -112,9 +126,9 @@ class _Search:
         rivals.sort(key=lambda rival: -rival.below)
         asked: list[tuple[Rival, StructureRecord]] = []
         for rank, rival in enumerate(rivals[: self.spec.challenge.asks]):
-            if not asked or time.monotonic() < self._end:
+            if not asked or not self._is_over():
                 asked.append(self._ask(rival, rank))
-        return self._judged(asked)
+        return self._judged(asked) if asked or any(self.tried.values()) else None
 
     def _lower(
         self, potential: ForceFieldOracle, attack: Attack, records: Sequence[StructureRecord]
@@ -122,19 +136,24 @@ class _Search:
         """What one attack finds that the potential holds to be lower than what it challenges."""
         self.tried[attack] = 0
         for target in self._targets(attack):
-            own = self._own(potential, target) if time.monotonic() < self._end else None
-            if own is None:
+            if self._is_over() or (own := self._own(potential, target)) is None:
                 continue
             if attack in {"polymorphs", "products"}:
-                yield from lower_in_the_pool(attack, target, own, records, self._name)
+                yield from lower_in_the_pool(attack, target, own, records, _name_of(self.find.id))
             for start in self._starts(attack, target):
-                if time.monotonic() > self._end:
+                if self._is_over():
                     return
                 self.tried[attack] += 1
                 answer = _relaxed(self.spec, potential, target, start)
                 below = own.energy_per_atom - answer.energy_per_atom if answer else 0.0
                 if answer is not None and below > SAME_ENERGY:
                     yield Rival(attack, target.id, answer, below)
+
+    def _is_over(self) -> bool:
+        """Whether its part of the time is used up; the challenge says so then."""
+        over = time.monotonic() >= self._end
+        self.cut_short = self.cut_short or over
+        return over
 
     def _own(self, potential: ForceFieldOracle, target: StructureRecord) -> Prerelaxed | None:
         """The potential's answer for what is challenged, asked for once."""
@@ -174,7 +193,9 @@ class _Search:
 
     def _record(self, rival: Rival, rank: int) -> StructureRecord:
         last = len(self.database.rounds.get(self.spec.id, self.number).batch)  # one crystal is the find's
-        choice = Choice(function=self._name, selection="challenge", rank=last + rank, score=-rival.below)
+        choice = Choice(
+            function=_name_of(self.find.id), selection="challenge", rank=last + rank, score=-rival.below
+        )
         chosen = {"status": Status.ACQUIRED, "acquired_round": self.number, "choice": choice}
         if rival.record:
             self.database.records.update_screened(rival.record, **chosen)
@@ -210,6 +231,8 @@ class _Search:
             attempt_of(attack, asked, self.known, tried=self.tried[attack], seconds=self.seconds[attack])
             for attack in _ATTACKS
         ]
+        if survived and self.cut_short:
+            reason = "; ".join(filter(None, [reason, "cut short: its part of the time was used up"]))
         if not survived:
             place = [r for _, r in asked if r.id in by and r.formula == self.find.formula]
             self._settle(place)

@@ -18,6 +18,9 @@ from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.store.database import Database
 
+_NOT_ASKED = "not asked: the share of the time was used up"
+"""Of an oracle that counts among those who might have agreed all the same."""
+
 
 def confirm_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Ask every ``slots``-th of the other oracles, from ``slot`` on, about the finds of the campaign.
@@ -29,8 +32,8 @@ def confirm_slot(database: Database, spec: CampaignSpec, number: int, slot: int,
     """
     finds, known = found_so_far(database, spec, number)
     allowed = spec.confirm.share * spent_on_all_else(database, spec)
-    for name in spec.confirm.oracles[slot::slots]:
-        for find in finds[: spec.confirm.most]:
+    for find in finds[: spec.confirm.most]:
+        for name in spec.confirm.oracles[slot::slots]:
             if _spent(database, spec) >= allowed:
                 return
             for record in rests_on(find, known):
@@ -52,6 +55,9 @@ def weigh_opinions(database: Database, spec: CampaignSpec, round_record: RoundRe
         answers = {record: stored[identifier] for record, identifier in asked.items() if identifier in stored}
         for find, opinion in opinions(_second(spec, name), finds, known, answers).items():
             said[find].append(opinion)
+    for made in said.values():
+        missing = set(spec.confirm.oracles) - {opinion.oracle for opinion in made} if made else ()
+        made += [Opinion(oracle=name, fingerprint="", reason=_NOT_ASKED) for name in sorted(missing)]
     database.records.update_many({find: {"opinions": made} for find, made in said.items()})
     seconds = round(_spent(database, spec), 3)
     database.rounds.update(spec.id, round_record.number, metrics__confirm_seconds=seconds)

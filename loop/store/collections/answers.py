@@ -29,6 +29,6 @@ class Answers:
 
     def store(self, answer: SecondAnswer) -> SecondAnswer:
         """Store an answer unless one of its id is there that counts; the one that is there then."""
-        self._collection.delete_one({"_id": answer.id, "failure.cause": UNEXPLAINED})
+        self._collection.delete_one({"_id": answer.id, "failure.cause": {"$in": sorted(UNEXPLAINED)}})
         self._collection.update_one({"_id": answer.id}, {"$setOnInsert": body(answer)}, upsert=True)
         return SecondAnswer.model_validate(from_mongo(self._collection.find_one({"_id": answer.id}) or {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pymatgen.core import Lattice, Structure
 from niobe.config.errors import ConfigError
 from niobe.config.loading import campaign_of, with_changes
 from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.claims import challenge as challenge_module
 from niobe.flows.steps.claims.challenge import challenge_slot
 from niobe.flows.steps.claims.finds import choose_finds
 from niobe.flows.steps.validate import choose_phonons, close_round, phonon_slot, validate_records
@@ -56,17 +58,19 @@ def acquired(structure: Structure, number: int, index: int = 0) -> StructureReco
     return record.model_copy(update=update)
 
 
-def campaign(database: Database, find: Structure, reference: Structure) -> StructureRecord:
+def campaign(
+    database: Database, find: Structure, reference: Structure, spec: CampaignSpec = SPEC
+) -> StructureRecord:
     """One with a reference and a find, both relaxed by the oracle, and a round that took a minute."""
-    database.campaigns.create(SPEC)
+    database.campaigns.create(spec)
     records = [acquired(reference, 0), acquired(find, 1)]
     database.records.insert(records)
     database.rounds.open("t", 1)
     database.rounds.update("t", 1, steps={"generate": 60.0, "acquire": 1.0})
-    validate_records(database, SPEC, [record.id for record in records])
-    choose_phonons(database, SPEC, database.rounds.get("t", 1))
-    phonon_slot(database, SPEC, 1, 0, 1)
-    choose_finds(database, SPEC, database.rounds.get("t", 1))
+    validate_records(database, spec, [record.id for record in records])
+    choose_phonons(database, spec, database.rounds.get("t", 1))
+    phonon_slot(database, spec, 1, 0, 1)
+    choose_finds(database, spec, database.rounds.get("t", 1))
     return records[1]
 
 
@@ -127,6 +131,19 @@ def test_who_resumes_asks_the_oracle_nothing_twice(database: Database) -> None:
     assert (again.survived, again.by) == (first.survived, first.by)
 
 
+def test_a_find_that_its_own_rival_took_away_falls_by_it_after_a_kill(database: Database) -> None:
+    """The rival is on the hull already when the search is taken up again; the find would be none any more."""
+    spec = SPEC.model_copy(update={"hull_tolerance": 0.05})
+    find = campaign(database, simple_cubic(), diamond(), spec)
+    challenge_slot(database, spec, 1, 0, 1)
+    first = database.records.get(find.id).challenge
+    assert first is not None and not first.survived and first.by
+    database.records.update(find.id, challenge=None)
+    challenge_slot(database, spec, 1, 0, 1)
+    again = database.records.get(find.id).challenge
+    assert again is not None and (again.reason, again.by) == (first.reason, first.by)
+
+
 def test_a_challenge_that_is_stored_is_not_made_again(database: Database) -> None:
     find = campaign(database, simple_cubic(), fcc())
     told = Challenge(survived=True, reason="told")
@@ -150,9 +167,24 @@ def test_a_search_goes_no_further_than_its_part_of_the_time(database: Database) 
     find = campaign(database, fcc(), simple_cubic())
     spec = SPEC.model_copy(update={"challenge": SPEC.challenge.model_copy(update={"share": 1e-6})})
     challenge_slot(database, spec, 1, 0, 1)
-    challenge = database.records.get(find.id).challenge
-    assert challenge is not None
-    assert sum(attempt.tried for attempt in challenge.attempts) <= 1
+    assert database.records.get(find.id).challenge is None, "what nothing challenged has not been challenged"
+
+
+def test_a_search_that_was_cut_short_says_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock jumps by an hour once the first crystal was relaxed."""
+    find = campaign(database, fcc(), simple_cubic())
+    relaxed, jumped = challenge_module._relaxed, [0.0]
+
+    def relax(*given: object) -> object:
+        jumped[0] += 1800.0
+        return relaxed(*given)  # type: ignore[arg-type]
+
+    clock = time.monotonic
+    monkeypatch.setattr(challenge_module, "_relaxed", relax)
+    monkeypatch.setattr(challenge_module.time, "monotonic", lambda: clock() + jumped[0] * (jumped[0] > 1800))
+    challenge = challenged(database, find)
+    assert challenge.survived and challenge.reason.startswith("cut short")
+    assert sum(attempt.tried for attempt in challenge.attempts) == 1
 
 
 @pytest.mark.parametrize(

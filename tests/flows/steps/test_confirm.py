@@ -161,3 +161,18 @@ def test_who_is_asked_unless_the_file_says(oracle: str, elements: list[str], ask
 def test_the_oracle_is_no_second_opinion_of_itself() -> None:
     with pytest.raises(ValueError, match="lj is the oracle; allowed: any other"):
         CampaignSpec.model_validate(SPEC.model_dump() | {"confirm": {"oracles": ["lj"]}})
+
+
+def test_an_oracle_that_was_not_asked_counts_among_those_that_might_have_agreed(campaign: Database) -> None:
+    confirm = SPEC.confirm.model_copy(update={"oracles": ["emt", "chgnet"]})
+    spec = SPEC.model_copy(update={"confirm": confirm})
+    confirm_slot(campaign, spec, 1, 0, 2)
+    weigh_opinions(campaign, spec, campaign.rounds.get("t", 1))
+    close_round(campaign, spec, campaign.rounds.get("t", 1))
+    find = campaign.records.get(FIND.id)
+    assert [(o.oracle, o.agrees, o.reason[:9]) for o in find.opinions] == [
+        ("emt", True, ""),
+        ("chgnet", False, "not asked"),
+    ]
+    assert find.verdict is not None
+    assert (find.verdict.opinions_agreeing, find.verdict.opinions_asked) == (1, 2)
