@@ -42,6 +42,8 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
         yield "surrogate.model: mlip_prior has CHGNet as a prior mean of its own; allowed with prerelax: null"
     if spec.surrogate.model == "mlip_prior" and spec.oracle.name == "chgnet":
         yield "surrogate.model: mlip_prior is CHGNet, the oracle; what ranks may not judge"
+    if spec.surrogate.checkpoint is not None and spec.prerelax is not None:
+        yield "surrogate.checkpoint: learned no differences from a potential; allowed with prerelax: null"
     if spec.challenge.enabled and spec.prerelax is None:
         yield "challenge: the pre-relaxation potential looks for what lies lower; allowed with prerelax"
     generators = {part.name for part in spec.generation.mix}

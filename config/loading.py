@@ -167,11 +167,12 @@ def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
     corpus = str((folder / spec.corpus).resolve()) if spec.corpus else None
     if corpus:
         _check_corpus(Path(corpus))
+    surrogate = _replaced(spec.surrogate, checkpoint=_checkpoint_in(folder, spec.surrogate.checkpoint))
     excluded = tuple(_absolute_if_a_file(folder, entry) for entry in spec.seeds.exclude)
     seeds = _replaced(spec.seeds, files=files, exclude=excluded)
     oracle = _replaced(spec.oracle, kwargs=_files_in(folder, spec.oracle.kwargs))
     sources = tuple(_source_in(folder, source) for source in spec.sources)
-    return _replaced(spec, seeds=seeds, oracle=oracle, corpus=corpus, sources=sources)
+    return _replaced(spec, seeds=seeds, oracle=oracle, corpus=corpus, sources=sources, surrogate=surrogate)
 
 
 def _replaced(model: Model, **fields: Any) -> Model:
@@ -202,6 +203,15 @@ def _check_corpus(path: Path) -> None:
         raise ConfigError(f"corpus: {path}: no such file or folder")
     if path.is_dir() and not (path / "gan.json").is_file():
         raise ConfigError(f"corpus: {path}: holds no gan.json; allowed: a file of structures, a trained GAN")
+
+
+def _checkpoint_in(folder: Path, named: str | None) -> str | None:
+    if named is None:
+        return None
+    path = (folder / named).resolve()
+    if not (path / "surrogate.json").is_file():
+        raise ConfigError(f"surrogate.checkpoint: {path}: no surrogate.json; allowed: a folder of models fit")
+    return str(path)
 
 
 def _source_in(folder: Path, source: Source) -> Source:

@@ -165,13 +165,14 @@ class Prerelaxation(_Part):
 
 
 def _default_prerelaxation(before: dict[str, Any]) -> Prerelaxation | None:
-    """Of the fields validated before; none for a toy oracle, which no other potential foretells, and for
-    ``mlip_prior``, which has one of its own."""
+    """Of the fields validated before; none for a toy oracle, which no other potential foretells, for
+    ``mlip_prior``, which has one of its own, and for a checkpoint, which learned no differences from one."""
     default = DEFAULT_PRERELAX_POTENTIALS.get(before["oracle"].name) if "oracle" in before else None
     if default is None or unknown_to(default, before.get("elements", ())):
         return None
-    learns_itself = "surrogate" in before and before["surrogate"].model == "mlip_prior"
-    return None if learns_itself else Prerelaxation(potential=default)
+    chosen = before.get("surrogate")
+    does_without = chosen is not None and (chosen.model == "mlip_prior" or chosen.checkpoint is not None)
+    return None if does_without else Prerelaxation(potential=default)
 
 
 class GeneratorShare(_Part):
@@ -215,6 +216,7 @@ class SurrogateChoice(_Part):
 
     model: ``auto`` takes each round the one with the lowest cross-validated error. options: of a network, as
     `niobe tune` writes them. retrain: each round from all that is known; without, the first round's stays.
+    checkpoint: a folder of `niobe models fit`, which ranks in every round as it is.
     """
 
     model: SurrogateName = "gbt"
@@ -222,9 +224,15 @@ class SurrogateChoice(_Part):
     members: Annotated[int, Field(ge=2, le=50)] = 4
     epochs: Annotated[int, Field(ge=1)] = 60
     retrain: bool = True
+    checkpoint: str | None = None
 
     @model_validator(mode="after")
     def _of_one_model(self) -> SurrogateChoice:
+        for name in ("model", "options", "members", "epochs") if self.checkpoint is not None else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name}: a checkpoint has its own; leave it out"
+                )
         if self.options and self.model == "auto":
             raise ValueError("options: belong to one model; auto takes none, so name the model")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from niobe.config.errors import ConfigError
@@ -18,7 +19,10 @@ def check_inputs(spec: CampaignSpec) -> int:
     from niobe.loop.campaign.seeds import excluded_structures
     from niobe.loop.readers.structure_files import read_some
 
-    _check_surrogate(spec.surrogate)
+    if spec.surrogate.checkpoint is None:
+        _check_surrogate(spec.surrogate)
+    else:
+        _check_checkpoint(Path(spec.surrogate.checkpoint), spec.elements)
     excluded_structures(spec)
     if any(part.name == "gan" for part in spec.generation.mix) and spec.corpus:
         _read_corpus(spec, Path(spec.corpus))
@@ -37,6 +41,18 @@ def _check_surrogate(choice: SurrogateChoice) -> None:
         make_surrogate(choice.model, members=choice.members, epochs=choice.epochs, options=choice.options)
     except ValueError as error:
         raise ConfigError(f"surrogate.options: {error}") from None
+
+
+def _check_checkpoint(folder: Path, elements: Sequence[str]) -> None:
+    from niobe.surrogates.models import elements_of_checkpoint, load_surrogate
+
+    try:
+        load_surrogate(folder)
+    except ValueError as error:
+        raise ConfigError(f"surrogate.checkpoint: {error}") from None
+    unseen = sorted(set(elements) - elements_of_checkpoint(folder, elements))
+    if unseen:
+        raise ConfigError(f"surrogate.checkpoint: {folder}: was trained on no crystal with {unseen[0]}")
 
 
 def _read_corpus(spec: CampaignSpec, path: Path) -> None:

@@ -52,12 +52,16 @@ _FOLDS = 3
 def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Fit the surrogate on all validated and failed records and write its checkpoint.
 
-    With ``surrogate.retrain`` off the checkpoint of the round before is passed on.
+    With ``surrogate.retrain`` off the checkpoint of the round before is passed on; ``surrogate.checkpoint``
+    is, every round.
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
     from niobe.surrogates.models import make_surrogate
 
+    if spec.surrogate.checkpoint is not None:
+        _take_over(Path(spec.surrogate.checkpoint), checkpoint(spec.id, round_record.number, "surrogate"))
+        return
     before = checkpoint(spec.id, round_record.number - 1, "surrogate")
     if before.is_dir() and not spec.surrogate.retrain:
         _pass_on(spec, round_record.number, "surrogate")
@@ -355,6 +359,12 @@ def _pass_on(spec: CampaignSpec, number: int, model: str) -> None:
     before = checkpoint(spec.id, number - 1, model)
     copy = partial(shutil.copytree, before, dirs_exist_ok=True)
     write_checkpoint(checkpoint(spec.id, number, model), copy)
+
+
+def _take_over(folder: Path, to: Path) -> None:
+    """A surrogate trained before, without what an interrupted training would go on from."""
+    copy = partial(shutil.copytree, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training"))
+    write_checkpoint(to, copy, corpus_digests(folder))
 
 
 def write_checkpoint(

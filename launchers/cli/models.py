@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from niobe.config.errors import ConfigError
+from niobe.config.spec import SurrogateChoice
 from niobe.launchers.cli.shared import AsJson, check_no_folder, console, print_rows
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of everything drawn at random.")
 Rows = Annotated[
     int | None, typer.Option(min=12, help="Use so many rows, drawn by the seed; all if left out.")
 ]
-EPOCHS = 60  # as a campaign's surrogate
+EPOCHS: int = SurrogateChoice.model_fields["epochs"].default
 _ENERGY = "formation_energy_per_atom"
 
 

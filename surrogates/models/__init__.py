@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,14 @@ def load_surrogate(folder: Path) -> Surrogate:
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder}: no surrogate checkpoint ({error})") from error
     return _kind(name).load(folder)
+
+
+def elements_of_checkpoint(folder: Path, otherwise: Collection[str]) -> set[str]:
+    """Symbols of the elements that a checkpoint folder's surrogate was trained on.
+
+    otherwise: those of a surrogate of another package, whose checkpoint does not say.
+    """
+    return set(json.loads((folder / "surrogate.json").read_text()).get("elements", otherwise))
 
 
 def check_surrogate(name: str) -> None:
