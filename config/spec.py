@@ -230,9 +230,7 @@ class SurrogateChoice(_Part):
     def _of_one_model(self) -> SurrogateChoice:
         for name in ("model", "options", "members", "epochs") if self.checkpoint is not None else ():
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(
-                    f"{name}: a checkpoint has its own; leave it out"
-                )
+                raise ValueError(f"{name}: a checkpoint has its own; leave it out")
         if self.options and self.model == "auto":
             raise ValueError("options: belong to one model; auto takes none, so name the model")
         return self

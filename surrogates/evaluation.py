@@ -23,6 +23,7 @@ Make = Callable[[], Surrogate]
 AUTOMATIC = ("gbt", "gbt_magpie", "moments")
 _MIN_ROWS = 12
 _BOOTSTRAPS = 400
+_FEWEST_SIZES = 3
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,15 @@ def compared(
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Test error (the target's unit) at each number of records, one row a repeat: shape (repeats, sizes)."""
+    """Test error (the target's unit) at each number of records, one row a repeat: shape (repeats, sizes).
+
+    answered: share of the test rows that the error is over, as the surrogate abstained from the others; an
+    error over none is NaN. Same shape.
+    """
 
     sizes: NDArray[np.int64]
     errors: FloatArray
+    answered: FloatArray
 
 
 @dataclass(frozen=True)
@@ -174,30 +180,42 @@ def learning_curve(
     held = len(structures) // 5
     if max(sizes) > len(structures) - held or held < 1:
         raise ValueError(f"{max(sizes)} records asked for; {len(structures) - held} are left to train on")
-    errors = np.full((repeats, len(sizes)), np.nan)
+    errors, answered = np.full((repeats, len(sizes)), np.nan), np.zeros((repeats, len(sizes)))
     for repeat in range(repeats):
         order = np.random.default_rng([seed, repeat]).permutation(len(structures))
         test, pool = order[:held], order[held:]
         for column, size in enumerate(sizes):
             model, part = make(), pool[:size]
             model.fit([structures[i] for i in part], {target: labels[part]}, seed=seed + repeat)
-            answer = model.predict([structures[i] for i in test])[target]
-            errors[repeat, column] = np.nanmean(np.abs(answer.mean - labels[test]))
-    return LearningCurve(np.array(sizes), errors)
+            inside, missed = _missed(model, [structures[i] for i in test], target, labels[test])
+            answered[repeat, column] = inside
+            errors[repeat, column] = missed
+    return LearningCurve(np.array(sizes), errors, answered)
 
 
-def power_law(curve: LearningCurve, *, seed: int) -> PowerLaw:
-    """Least squares in logarithms, residuals resampled. Raises ValueError for fewer than 3 sizes."""
-    if len(curve.sizes) < 3:
-        raise ValueError(f"{len(curve.sizes)} sizes; a power law needs at least 3")
-    logs = np.log(curve.errors)
-    factor, exponent = _line(curve.sizes, logs.mean(0))
-    left = logs - (np.log(factor) + exponent * np.log(curve.sizes))
+def _missed(
+    model: Surrogate, structures: Sequence[Structure], target: str, labels: FloatArray
+) -> tuple[float, float]:
+    """Share of the structures it answers for, and its mean absolute error on these, NaN without any."""
+    errors = np.abs(model.predict(structures)[target].mean - labels)
+    inside = np.isfinite(errors)
+    return float(inside.mean()), float(errors[inside].mean()) if inside.any() else float("nan")
+
+
+def power_law(curve: LearningCurve, *, seed: int) -> PowerLaw | None:
+    """Least squares in logarithms, residuals resampled, over sizes at which every repeat answered.
+
+    None for fewer than 3 of these.
+    """
+    whole = np.isfinite(curve.errors).all(axis=0)
+    if whole.sum() < _FEWEST_SIZES:
+        return None
+    sizes, logs = curve.sizes[whole], np.log(curve.errors[:, whole])
+    factor, exponent = _line(sizes, logs.mean(0))
+    left = logs - (np.log(factor) + exponent * np.log(sizes))
     rng = np.random.default_rng(seed)
     drawn = [
-        _line(
-            curve.sizes, np.log(factor * curve.sizes**exponent) + rng.choice(left.ravel(), left.shape).mean(0)
-        )
+        _line(sizes, np.log(factor * sizes**exponent) + rng.choice(left.ravel(), left.shape).mean(0))
         for _ in range(_BOOTSTRAPS)
     ]
     factors, exponents = np.array(drawn).T

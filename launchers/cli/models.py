@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pymatgen.core import Structure
 
+    from niobe.surrogates.evaluation import LearningCurve, PowerLaw
     from niobe.surrogates.protocols import Surrogate
     from niobe.surrogates.tuning import Trial
 
@@ -40,6 +41,7 @@ Rows = Annotated[
 ]
 EPOCHS: int = SurrogateChoice.model_fields["epochs"].default
 _ENERGY = "formation_energy_per_atom"
+_NO_LAW = "no power law: it takes three numbers of records at which the surrogate answers for held-out rows"
 
 
 @models.command("list")
@@ -139,22 +141,33 @@ def learning_curve(
         from niobe.launchers.output.learning_curve import write_curve
 
         write_curve(to, curve, law, f"{model}, error of {target}")
-    needed = law.records_for(aim) if aim else (float("inf"),) * 3
-    found = [
-        {"records": int(n), "error": float(e.mean()), "spread": float(e.std()), "law": law.error(n)}
-        for n, e in zip(curve.sizes, curve.errors.T, strict=True)
-    ]
-    print_rows(found, as_json)
+    print_rows(_by_records(curve, law), as_json)
     if not as_json:
-        console().print(_extrapolation(law.exponent, law.interval(), aim, needed, len(labels)))
+        console().print(_extrapolation(law, aim, len(labels)) if law else _NO_LAW)
 
 
-def _extrapolation(
-    exponent: float, interval: tuple[float, float], aim: float, needed: tuple[float, float, float], have: int
-) -> str:
+def _by_records(curve: LearningCurve, law: PowerLaw | None) -> list[dict[str, Any]]:
+    """One row a number of records; no error where the surrogate abstained from all of a repeat's rows."""
+    import numpy as np
+
+    return [
+        {
+            "records": int(n),
+            "error": float(errors.mean()) if np.isfinite(errors).all() else None,
+            "spread": float(errors.std()) if np.isfinite(errors).all() else None,
+            "law": law.error(n) if law else None,
+            "answered": float(shares.mean()),
+        }
+        for n, errors, shares in zip(curve.sizes, curve.errors.T, curve.answered.T, strict=True)
+    ]
+
+
+def _extrapolation(law: PowerLaw, aim: float, have: int) -> str:
+    interval = law.interval()
+    needed = law.records_for(aim) if aim else (float("inf"),) * 3
     more = [f"{max(n - have, 0):,.0f}" if n < 1e12 else "more than anyone has" for n in needed]
     return (
-        f"error ~ records^{exponent:.2f} (90 % between {interval[0]:.2f} and {interval[1]:.2f}); "
+        f"error ~ records^{law.exponent:.2f} (90 % between {interval[0]:.2f} and {interval[1]:.2f}); "
         f"for {aim:g}: {more[0]} more records (90 % between {more[1]} and {more[2]})"
     )
 

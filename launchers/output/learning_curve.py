@@ -17,14 +17,25 @@ if TYPE_CHECKING:
 _FURTHER = 4.0
 
 
-def curve_figure(curve: LearningCurve, law: PowerLaw, y: str) -> Figure:
-    """Every repeat, the law and its 90 % band, carried on to four times the records.
+def curve_figure(curve: LearningCurve, law: PowerLaw | None, y: str) -> Figure:
+    """Every repeat and, where there is one, the law and its 90 % band, carried on to four times the records.
 
-    curve: targets found after each call, shape (n,). y: title of the axis.
+    curve: errors by number of records, shape (repeats, sizes). y: title of the axis.
     """
     import plotly.graph_objects as go
 
     figure = go.Figure()
+    if law is not None:
+        _add_law(figure, curve, law)
+    repeats = np.broadcast_to(curve.sizes, curve.errors.shape)
+    figure.add_scatter(x=repeats.ravel(), y=curve.errors.ravel(), mode="markers", name="repeats")
+    figure.update_layout(template="simple_white")
+    figure.update_xaxes(title="records trained on", type="log")
+    figure.update_yaxes(title=y, type="log")
+    return figure
+
+
+def _add_law(figure: Figure, curve: LearningCurve, law: PowerLaw) -> None:
     records = np.geomspace(curve.sizes.min(), _FURTHER * curve.sizes.max(), 60)
     drawn = law.factors[:, None] * records ** law.exponents[:, None]
     low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
@@ -34,17 +45,12 @@ def curve_figure(curve: LearningCurve, law: PowerLaw, y: str) -> Figure:
     )
     best = [law.error(n) for n in records]
     figure.add_scatter(x=records, y=best, mode="lines", name=f"records^{law.exponent:.2f}")
-    repeats = np.broadcast_to(curve.sizes, curve.errors.shape)
-    figure.add_scatter(x=repeats.ravel(), y=curve.errors.ravel(), mode="markers", name="repeats")
-    figure.update_layout(template="simple_white")
-    figure.update_xaxes(title="records trained on", type="log")
-    figure.update_yaxes(title=y, type="log")
-    return figure
 
 
-def write_curve(file: Path, curve: LearningCurve, law: PowerLaw, y: str) -> None:
+def write_curve(file: Path, curve: LearningCurve, law: PowerLaw | None, y: str) -> None:
     """Write the figure as one HTML file, whole or not at all.
 
-    curve: targets found after each call, shape (n,). law: the fitted power law. y: title of the axis.
+    curve: errors by number of records, shape (repeats, sizes). law: the fitted power law, where there is one.
+    y: title of the axis.
     """
     write_whole(file, curve_figure(curve, law, y).to_html(include_plotlyjs=True))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from niobe.surrogates.evaluation import LearningCurve, compared, learning_curve, power_law
+from niobe.surrogates.evaluation import LearningCurve, PowerLaw, compared, learning_curve, power_law
 from niobe.surrogates.models import make_surrogate
 from niobe.surrogates.protocols import FloatArray
 from niobe.surrogates.tuning import SEARCHES, Search, Trial, tune
@@ -34,10 +34,29 @@ def test_too_few_rows_to_cross_validate_are_refused() -> None:
         compared(makers, TRAIN[:5], TARGET, LABELS[:5], folds=3, seed=1)
 
 
+def curve_of(sizes: np.ndarray, errors: np.ndarray) -> LearningCurve:
+    return LearningCurve(sizes, errors, np.isfinite(errors).astype(float))
+
+
+def law_of(sizes: np.ndarray, errors: np.ndarray) -> PowerLaw:
+    law = power_law(curve_of(sizes, errors), seed=1)
+    assert law is not None
+    return law
+
+
+def test_sizes_at_which_it_abstained_take_no_part_in_the_law() -> None:
+    sizes = np.array([10, 100, 200, 400, 800])
+    errors = np.tile(2.0 * sizes**-0.5, (2, 1))
+    errors[1, 0] = np.nan
+    assert law_of(sizes, errors).exponent == pytest.approx(-0.5, abs=1e-9)
+    errors[0, 3:] = np.nan
+    assert power_law(curve_of(sizes, errors), seed=1) is None
+
+
 def test_a_power_law_is_found_again_and_extrapolated() -> None:
     sizes = np.array([100, 200, 400, 800])
     noise = 1 + 0.02 * np.random.default_rng(0).standard_normal((5, 4))
-    law = power_law(LearningCurve(sizes, 2.0 * sizes**-0.5 * noise), seed=1)
+    law = law_of(sizes, 2.0 * sizes**-0.5 * noise)
     low, high = law.interval()
     assert law.exponent == pytest.approx(-0.5, abs=0.03)
     assert low < law.exponent < high and high - low < 0.1
@@ -47,7 +66,7 @@ def test_a_power_law_is_found_again_and_extrapolated() -> None:
 
 
 def test_an_error_that_does_not_fall_is_never_reached() -> None:
-    law = power_law(LearningCurve(np.array([10, 20, 40]), np.full((2, 3), 0.3)), seed=1)
+    law = law_of(np.array([10, 20, 40]), np.full((2, 3), 0.3))
     assert law.records_for(0.02)[0] > 1e12
 
 
