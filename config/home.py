@@ -35,6 +35,11 @@ def work(campaign: str) -> Path:
     return home() / "work" / campaign
 
 
+def failures(campaign: str) -> Path:
+    """What an oracle left of a campaign's failed calculations, a folder a structure."""
+    return home() / "failed" / campaign
+
+
 def kept_files(campaign: str, record: str, step: str) -> Path:
     """What an oracle left of a failed calculation, relative to ``home()``, as records name it.
 

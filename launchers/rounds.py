@@ -23,7 +23,9 @@ def begin_campaign(database: Database, spec: CampaignSpec) -> CampaignSpec:
     from niobe.flows.oracles.checks import check_inputs
     from niobe.flows.steps.known import check_same_oracle
     from niobe.launchers.sources import ingest_sources
+    from niobe.loop.store.forgetting import check_not_forgotten
 
+    check_not_forgotten(database, spec.id)
     if database.campaigns.find_one(spec.id) is None:
         check_inputs(spec)
     else:

@@ -14,6 +14,7 @@ from niobe.config.errors import ConfigError
 from niobe.launchers.cli import bench, data, db, fireworks, gan, models, reading, running, serve, steering
 from niobe.launchers.interrupts import CODE
 from niobe.launchers.terminal import shown
+from niobe.launchers.upkeep import commands as upkeep
 
 app = typer.Typer(
     help="Niobe finds new crystals: generate, screen, acquire, validate with phonons, learn, repeat.",
@@ -40,7 +41,7 @@ def options(
     """Options of the command itself."""
 
 
-for group in (running, fireworks, reading, data, bench, serve, steering, models, gan):
+for group in (running, fireworks, reading, data, bench, serve, steering, models, gan, upkeep):
     app.add_typer(group.app)
 db.app.command()(data.upgrade)
 app.add_typer(db.app, name="db")

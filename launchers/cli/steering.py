@@ -79,7 +79,7 @@ def retry(
         name = one_campaign(database, campaign)
         found = database.campaigns.find_one(name)
         spec = CampaignSpec.model_validate(found.spec if found else {})
-        with only_one(spec):
+        with only_one(name):
             asked = ask_again(database, spec, records or ())
     named = ", ".join(f"{record.formula} {record.id}" for record in asked)
     print(f"{name}: {named} will be asked again; `niobe launch FILE` goes on")

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from niobe.config.home import rocket_folders
 from niobe.config.settings import Settings
 from niobe.launchers.services import ensure_database
 
@@ -43,6 +44,20 @@ def write_own_settings(file: Path, folder: Path) -> None:
     """Niobe's FW_config.yaml at ``file``, which looks for the user's other files in ``folder``."""
     file.parent.mkdir(parents=True, exist_ok=True)
     _write(file, Template(_template(file.name)).substitute(folder=folder))
+
+
+def use_settings() -> None:
+    """Niobe's FireWorks settings (short pings), where the user has none of their own.
+
+    To be called before fireworks is imported.
+    """
+    own = [Path.cwd() / "FW_config.yaml", Path("~/.fireworks/FW_config.yaml").expanduser()]
+    found = next((file for file in own if file.exists()), None)
+    if found is None and "FW_CONFIG_FILE" not in os.environ:
+        found = rocket_folders() / "FW_config.yaml"
+        write_own_settings(found, Path.cwd())
+    if found is not None:
+        os.environ["FW_CONFIG_FILE"] = str(found)
 
 
 def existing(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from niobe.config.errors import ConfigError
 from niobe.config.home import rocket_folders
-from niobe.launchers.fireworks.files import write_own_settings
+from niobe.launchers.fireworks.files import use_settings
 from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
 from niobe.launchers.interrupts import Interrupted
@@ -92,7 +92,7 @@ def fly_rockets(count: int, show: Show, *, forever: bool = False) -> tuple[str, 
 
     show: called with what the rockets do. forever: wait for further campaigns.
     """
-    _configure()
+    use_settings()
     rockets = Rockets(count)
     with Interrupts() as interrupts:
         launchpad = open_launchpad()
@@ -169,17 +169,6 @@ class Interrupts:
         """Raises KeyboardInterrupt where one was asked for."""
         if self._asked:
             raise Interrupted
-
-
-def _configure() -> None:
-    """Niobe's FireWorks settings (short pings), where the user has none of their own."""
-    own = [Path.cwd() / "FW_config.yaml", Path("~/.fireworks/FW_config.yaml").expanduser()]
-    found = next((file for file in own if file.exists()), None)
-    if found is None and "FW_CONFIG_FILE" not in os.environ:
-        found = rocket_folders() / "FW_config.yaml"
-        write_own_settings(found, Path.cwd())
-    if found is not None:
-        os.environ["FW_CONFIG_FILE"] = str(found)
 
 
 def running_jobs(launchpad: Any, rockets: Rockets) -> dict[str, str]:

@@ -120,7 +120,7 @@ def _find_lost(launchpad: Any, campaign: str) -> int:
     query = {"state": {"$in": ["RUNNING", "RESERVED"]}, "spec.campaign": campaign}
     open_jobs = [found["fw_id"] for found in launchpad.fireworks.find(query, {"fw_id": 1})]
     launches = list(launchpad.launches.find({"fw_id": {"$in": open_jobs}}, _ALIVE))
-    alive = {launch["fw_id"] for launch in launches if _is_alive(launch, limit)}
+    alive = {launch["fw_id"] for launch in launches if is_alive(launch, limit)}
     suspects = [launch for launch in launches if launch["fw_id"] not in alive]
     if not suspects:
         return 0
@@ -129,7 +129,7 @@ def _find_lost(launchpad: Any, campaign: str) -> int:
     return len(lost) + len(torn)
 
 
-def _is_alive(launch: dict[str, Any], limit: float) -> bool:
+def is_alive(launch: dict[str, Any], limit: float) -> bool:
     """Whether a launch waits in a queue, or runs and pinged less than ``limit`` seconds ago."""
     last = launch["state_history"][-1]
     pinged = last.get("updated_on") or last["created_on"]

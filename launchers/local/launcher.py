@@ -33,7 +33,7 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: 
     """
     from niobe.flows.round import RoundMaker
 
-    with only_one(spec), Workers(Settings().workers) as workers:
+    with only_one(spec.id), Workers(Settings().workers) as workers:
         database.campaigns.update(
             spec.id, **{"spec.launcher": "local", "state": CampaignState.RUNNING, "reason": ""}
         )
@@ -57,20 +57,20 @@ def _require_closed(database: Database, spec: CampaignSpec, number: int, errors:
 
 
 @contextmanager
-def only_one(spec: CampaignSpec) -> Iterator[None]:
-    """Hold the campaign's lock on this machine.
+def only_one(campaign: str) -> Iterator[None]:
+    """Hold a campaign's lock on this machine.
 
-    spec: the campaign. Raises ConfigError where another process runs the same campaign here."""
+    campaign: its id. Raises ConfigError where another process runs the same campaign here."""
     from filelock import FileLock, Timeout
 
-    file = campaign_lock(spec.id)
+    file = campaign_lock(campaign)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        running = f"campaign {spec.id!r} is already running on this machine"
-        raise ConfigError(f"{running}; `niobe watch -c {spec.id}` follows it") from None
+        running = f"campaign {campaign!r} is already running on this machine"
+        raise ConfigError(f"{running}; `niobe watch -c {campaign}` follows it") from None
     try:
         yield
     finally:

@@ -1,0 +1,66 @@
+"""Commands that keep a home and its database in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from niobe.config.errors import ConfigError
+from niobe.launchers.cli.shared import print_rows
+from niobe.launchers.terminal import console
+
+if TYPE_CHECKING:
+    from niobe.launchers.upkeep.forgetting import Plan
+
+app = typer.Typer()
+
+
+@app.command()
+def forget(
+    name: Annotated[str, typer.Argument(help="A campaign, a source, or an entry (SOURCE:ID).")],
+    kind: Annotated[
+        Literal["campaign", "source", "entry"] | None, typer.Option(help="Which, where it is several.")
+    ] = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Of a campaign, also the answers that other campaigns use.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove a campaign, a source or an entry, with all that hangs on it; killed, the same again ends it."""
+    from niobe.launchers.services import campaign_database
+    from niobe.launchers.upkeep.forgetting import forget as run
+    from niobe.launchers.upkeep.forgetting import plan
+
+    with campaign_database() as database:
+        planned = plan(database, name, kind, shared=shared)
+        _say(planned)
+        if not yes and not _confirmed(planned):
+            console().print("nothing was changed")
+            return
+        changed = run(database, planned)
+    again = f"; {changed} finds have another verdict of novelty now" if changed else ""
+    console().print(
+        f"{planned.what}: forgotten{again}; `niobe db compact` gives its room back", soft_wrap=True
+    )
+
+
+def _say(planned: Plan) -> None:
+    rows: list[dict[str, Any]] = [
+        {"what": what, "goes": count, "stays": planned.stays.get(what, 0)}
+        for what, count in planned.goes.items()
+        if count or planned.stays.get(what)
+    ]
+    rows += [{"what": what, "goes": f"{size:.1f} MB", "stays": 0} for what, size in planned.megabytes.items()]
+    print_rows(rows, False, title=f"To be forgotten: {planned.what}")
+    if any(planned.stays.values()):
+        console().print("what stays, other campaigns use; --shared removes it too")
+    if planned.known:
+        console().print(f"{planned.known} finds are told by these entries; what was known stays known")
+
+
+def _confirmed(planned: Plan) -> bool:
+    try:
+        return input(f"forget {planned.what}? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        raise ConfigError(f"forget: no answer; --yes removes {planned.what} without asking") from None

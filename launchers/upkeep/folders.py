@@ -1,0 +1,72 @@
+"""Folders of NIOBE_HOME that belong to a campaign or a source: how large they are, and their removal."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from niobe.config.errors import ConfigError
+from niobe.config.home import campaign_lock, checkpoints, failures, results, source_pages, work
+
+
+def folders_of(campaign: str) -> dict[str, Path]:
+    """Those of a campaign that are there, by what they hold.
+
+    campaign: its id. Raises ConfigError where that is no name.
+    """
+    _check_name(campaign)
+    every = {
+        "checkpoints": checkpoints(campaign),
+        "work folders": work(campaign),
+        "files of failures": failures(campaign),
+        "results": results(campaign),
+    }
+    return {name: folder for name, folder in every.items() if folder.is_dir()}
+
+
+def pages_of(source: str) -> Path:
+    """The folder that a source's answers are kept in, there or not.
+
+    source: its name. Raises ConfigError where that is none.
+    """
+    _check_name(source)
+    return source_pages() / source
+
+
+def megabytes(folder: Path) -> float:
+    """Size of all files in it, MB (10⁶ bytes); links are not followed.
+
+    folder: there or not.
+    """
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def remove_folders(campaign: str, kept: Collection[str] = ()) -> None:
+    """Remove a campaign's folders and its lock; the files of structures that stay are left.
+
+    campaign: its id. kept: ids of structures.
+    """
+    for folder in folders_of(campaign).values():
+        inside = {part.name for part in folder.iterdir()}
+        if folder == failures(campaign) and inside & set(kept):
+            for name in inside - set(kept):
+                shutil.rmtree(folder / name)
+        else:
+            shutil.rmtree(folder)
+    campaign_lock(campaign).unlink(missing_ok=True)
+
+
+def is_name(name: str) -> bool:
+    """Whether it can be a campaign's or a source's: it is part of a path, and may lead nowhere else.
+
+    name: to look at.
+    """
+    return re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) is not None
+
+
+def _check_name(name: str) -> None:
+    if not is_name(name):
+        raise ConfigError(f"{name[:80]!r}: no name of a campaign or source (a-z, 0-9, dot, hyphen and _)")

@@ -1,0 +1,93 @@
+"""What FireWorks and jobflow keep of campaigns: who is at work, how much there is, and its removal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from niobe.loop.store.database import Database
+
+_OPEN = ("RUNNING", "RESERVED")
+
+
+@contextmanager
+def launchpad_of(database: Database) -> Iterator[Any | None]:
+    """The LaunchPad, open, or None where FireWorks was never used: nothing is made by looking.
+
+    database: the campaign database.
+    """
+    from niobe.launchers.fireworks.files import use_settings
+    from niobe.launchers.fireworks.pad import open_launchpad
+
+    used = "fireworks" in database.mongo.list_collection_names()
+    if used:
+        use_settings()
+    from fireworks.fw_config import LAUNCHPAD_LOC
+
+    if not used and not LAUNCHPAD_LOC:
+        yield None
+        return
+    launchpad = open_launchpad()
+    try:
+        yield launchpad
+    finally:
+        launchpad.connection.close()
+
+
+def at_work(launchpad: Any, campaign: str) -> list[int]:
+    """Ids of a campaign's jobs that a worker runs, or that wait in a queue.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    from fireworks import fw_config
+
+    from niobe.launchers.fireworks.sweep import is_alive
+
+    query = {"state": {"$in": list(_OPEN)}, "spec.campaign": campaign}
+    jobs = [found["fw_id"] for found in launchpad.fireworks.find(query, {"fw_id": 1})]
+    launches = launchpad.launches.find({"fw_id": {"$in": jobs}, "state": {"$in": list(_OPEN)}})
+    limit = fw_config.RUN_EXPIRATION_SECS
+    return sorted({launch["fw_id"] for launch in launches if is_alive(launch, limit)})
+
+
+def counts(launchpad: Any, campaign: str) -> dict[str, int]:
+    """How many workflows, fireworks and launches a campaign has.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    jobs = _jobs(launchpad, campaign)
+    return {
+        "workflows": launchpad.workflows.count_documents({"metadata.campaign": campaign}),
+        "fireworks": launchpad.fireworks.count_documents({"fw_id": {"$in": jobs}}),
+        "launches": launchpad.launches.count_documents({"fw_id": {"$in": jobs}}),
+    }
+
+
+def remove_idle(launchpad: Any, campaign: str) -> None:
+    """Remove a campaign's jobs that no worker has, so that none takes one.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    launchpad.fireworks.delete_many({"spec.campaign": campaign, "state": {"$nin": list(_OPEN)}})
+
+
+def remove(launchpad: Any, campaign: str) -> None:
+    """Remove all of a campaign; its workflows, by which the rest is found, last.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    jobs = {"fw_id": {"$in": _jobs(launchpad, campaign)}}
+    launchpad.launches.delete_many(jobs)
+    launchpad.fireworks.delete_many(jobs)
+    # Keys are "CAMPAIGN rN STAGE": all texts from "CAMPAIGN " to before "CAMPAIGN!".
+    launchpad.db["submissions"].delete_many({"_id": {"$gte": f"{campaign} ", "$lt": f"{campaign}!"}})
+    launchpad.workflows.delete_many({"metadata.campaign": campaign})
+
+
+def _jobs(launchpad: Any, campaign: str) -> list[int]:
+    workflows = launchpad.workflows.find({"metadata.campaign": campaign}, {"nodes": 1})
+    jobs = {node for workflow in workflows for node in workflow["nodes"]}
+    own = launchpad.fireworks.find({"spec.campaign": campaign}, {"fw_id": 1})
+    return sorted(jobs | {found["fw_id"] for found in own})
