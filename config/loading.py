@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from niobe.config.errors import ConfigError
 from niobe.config.feasibility import why_not
+from niobe.config.goals.spec import with_absolute_files
 from niobe.config.spec import CampaignSpec, Source
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -172,7 +173,10 @@ def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
     seeds = _replaced(spec.seeds, files=files, exclude=excluded)
     oracle = _replaced(spec.oracle, kwargs=_files_in(folder, spec.oracle.kwargs))
     sources = tuple(_source_in(folder, source) for source in spec.sources)
-    return _replaced(spec, seeds=seeds, oracle=oracle, corpus=corpus, sources=sources, surrogate=surrogate)
+    goals = with_absolute_files(spec.goals, folder)
+    return _replaced(
+        spec, seeds=seeds, oracle=oracle, corpus=corpus, sources=sources, surrogate=surrogate, goals=goals
+    )
 
 
 def _replaced(model: Model, **fields: Any) -> Model:

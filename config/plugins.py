@@ -1,12 +1,13 @@
-"""Oracles, generators and surrogates by name: entry points of installed packages, Niobe's own among them.
+"""Oracles, generators, surrogates and properties by name: entry points of installed packages.
 
-Niobe's stand in its pyproject.toml, another package's in that one's. A document can name only what is
+Niobe's own stand in its pyproject.toml, another package's in that one's. A document can name only what is
 installed; nothing is imported before it is used.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
@@ -16,6 +17,9 @@ from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from niobe.config.errors import ConfigError
 
 ORACLES, GENERATORS, SURROGATES = "niobe.oracles", "niobe.generators", "niobe.surrogates"
+PROPERTIES = "niobe.properties"
+IMPORT_PATH = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*)[:.]([^\W\d]\w*)")
+"""``package.module:attribute``; a dot will do for the colon where only a path can be meant."""
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from niobe.config.elements import ELEMENTS
+from niobe.config.goals.spec import Goals
 from niobe.config.oracles.claims import (
     Challenging,
     Confirmation,
@@ -260,8 +261,8 @@ class CampaignSpec(_Part):
     """A chemical system, a goal and a budget. Everything random follows from ``seed``.
 
     sources: ``auto`` stands for ``OPEN_DATABASES``. prerelax: unless named, the default of the oracle;
-    ``null`` for none. asynchronous: with ``launcher: fireworks``, go on at the quorum while slow validations
-    run; what comes late counts in the next round.
+    ``null`` for none. goals: what finds are wanted for besides stability. asynchronous: with ``launcher:
+    fireworks``, go on at the quorum while slow validations run; what comes late counts in the next round.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -275,6 +276,7 @@ class CampaignSpec(_Part):
     corpus: str | None = None
     generation: Generation = Generation()
     oracle: Oracle = Oracle()
+    goals: Goals = ()
     surrogate: SurrogateChoice = SurrogateChoice()
     prerelax: Prerelaxation | None = Field(default_factory=_default_prerelaxation)
     acquisition: Acquisition = Acquisition()

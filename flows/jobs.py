@@ -276,6 +276,28 @@ def weigh_opinions(campaign: Document, number: int, after: Any = None) -> Docume
 
 
 @job
+def compute_goals(campaign: Document, number: int, after: Any = None) -> Document:
+    """Compute the properties of goals that need no oracle, choose what the oracle is asked about.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.goals.measuring import compute_goals as step
+
+    return _run_once("compute_goals", campaign, number, step)
+
+
+@job
+def ask_goals(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Ask the oracle for properties of the structures ``slot``, ``slot + slots``, … of those chosen.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.goals.measuring import ask_goals as step
+
+    return _run_slot(campaign, number, slot, slots, step)
+
+
+@job
 def close(campaign: Document, number: int, after: Any = None) -> Document:
     """Close the round at its quorum: hull, discoveries, metrics.
 

@@ -12,6 +12,7 @@ from niobe.config.spec import CampaignSpec
 SEED_SLOTS = 8
 PRERELAX_SLOTS = 8
 CHALLENGE_SLOTS = 4
+GOAL_SLOTS = 4
 OFFSPRING_BATCHES = 4
 """A child that comes out low can have children itself in the next batch: docs/experiments/0092."""
 
@@ -146,7 +147,8 @@ def _judgement(after: str, slots: int, label: str) -> Iterator[Stage]:
 
 
 def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]:
-    """Challenge the finds, ask other oracles about those that survive, close. Round 0 has none."""
+    """Challenge the finds, ask other oracles about those that survive, measure goals, close. Round 0 has no
+    finds."""
     if number and spec.challenges_finds:
         label = "challenging finds"
         yield Stage("choose_finds", "choose_finds", (before,), label=label, lenient=True)
@@ -157,4 +159,9 @@ def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]
         yield Stage("confirm", "confirm", (before,), "oracle", label, slots, lenient=True)
         before = "weigh_opinions"
         yield Stage(before, "weigh_opinions", ("confirm",), label=label, lenient=True)
+    if spec.goals:
+        label, first = "measuring goals", "compute_goals"
+        yield Stage(first, first, (before,), label=label, lenient=True)
+        yield Stage("ask_goals", "ask_goals", (first,), "oracle", label, GOAL_SLOTS, lenient=True)
+        before = "ask_goals"
     yield Stage("close", "close", (before,), label="closing", lenient=True)

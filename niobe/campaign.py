@@ -83,7 +83,7 @@ class Campaign:
         return self._run(progress, rounds=1)
 
     def _run(self, progress: bool, rounds: int | None) -> str:
-        from niobe.flows.oracles.calculators import trust
+        from niobe.flows.goals.resolving import properties_of, trust_named
         from niobe.flows.oracles.registry import check_machine
         from niobe.launchers.local.launcher import run_campaign
         from niobe.launchers.rounds import begin_campaign
@@ -92,8 +92,9 @@ class Campaign:
         if self.spec.launcher != "local":
             raise ConfigError(f"launcher: {self.spec.launcher} is for `niobe launch`; from Python only local")
         if self._own:
-            trust(self.spec.oracle)
+            trust_named(self.spec)
         check_machine(self.spec)
+        properties_of(self.spec)
         with campaign_database() as database:
             begin_campaign(database, self.spec)
             with _shown(database, self.spec, progress) as tick:
@@ -172,9 +173,11 @@ def _shown(database: Database, spec: CampaignSpec, progress: bool) -> Iterator[T
 def _table(records: Sequence[StructureRecord]) -> pd.DataFrame:
     import pandas as pd
 
+    from niobe.launchers.output.goals import units
     from niobe.launchers.output.summary import summary
 
-    rows = [summary(record) for record in records]
+    properties = units(records)
+    rows = [summary(record, properties) for record in records]
     return pd.DataFrame(rows).set_index("id") if rows else pd.DataFrame()
 
 

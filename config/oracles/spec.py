@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from niobe.config.elements import ELEMENTS
-from niobe.config.plugins import OracleName
+from niobe.config.plugins import IMPORT_PATH, OracleName
 from niobe.config.potentials import unknown_to
 
 _DFT_WALL_TIME = 86400.0
@@ -19,7 +18,6 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "ase": {"corrections": "none"},
 }
 """By oracle, where they are not those of a potential of Niobe's own."""
-_PATH = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*)[:.]([^\W\d]\w*)")
 
 ATOMATE2_NAMES = {
     "MACE_MP_0": "MACE-MP-0",
@@ -93,7 +91,7 @@ class Oracle(BaseModel):
             return ATOMATE2_NAMES[calculator]
         if not calculator or calculator in ATOMATE2_NAMES.values():
             return calculator
-        path = _PATH.fullmatch(calculator)
+        path = IMPORT_PATH.fullmatch(calculator)
         if path is None:
             names = ", ".join(ATOMATE2_NAMES.values())
             raise ValueError(f"is no package.module:Class and no force field of atomate2's; those: {names}")

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from ase.calculators.calculator import Calculator, all_changes
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import trusted_calculators
 from niobe.config.oracles.spec import Oracle as OracleSpec
+from niobe.flows import trusted
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -44,18 +44,8 @@ def trust(spec: OracleSpec) -> None:
 
     spec: of the oracle, as the file has it; of one without a calculator by path nothing is noted.
     """
-    line = asked(spec)
-    if spec.name != "ase" or line in _trusted():
-        return
-    file = trusted_calculators()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as stream:
-        stream.write(f"{line}\n")
-
-
-def _trusted() -> set[str]:
-    file = trusted_calculators()
-    return set(file.read_text(encoding="utf-8").splitlines()) if file.exists() else set()
+    if spec.name == "ase":
+        trusted.trust(asked(spec))
 
 
 def check_installed(spec: OracleSpec) -> None:
@@ -74,7 +64,7 @@ def make(line: str, device: str) -> Calculator:
     line: of ``asked``. device: ``cpu`` or ``cuda``, given to what takes a ``device`` and is told none.
     Raises ConfigError where it is not trusted here, cannot be imported or made, or lacks a property.
     """
-    if line not in _trusted():
+    if not trusted.is_trusted(line):
         raise ConfigError(
             f"oracle.calculator: {line} is code that nobody here has named in a campaign file of their own; "
             "launch such a file to trust it"
@@ -149,7 +139,11 @@ def fingerprint(spec: OracleSpec) -> str:
     """
     content = {"kwargs": _contents(spec.kwargs), "dtype": spec.dtype}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-    return f"{spec.calculator} {_version(spec.calculator)} {digest}"
+    module = spec.calculator.partition(":")[0] if ":" in spec.calculator else "atomate2"
+    try:
+        return f"{spec.calculator} {version_of(module)} {digest}"
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"oracle.calculator: {spec.calculator}: {error}") from None
 
 
 def _contents(value: Any) -> Any:
@@ -173,9 +167,11 @@ def _hash(file: Path, changed: int) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _version(calculator: str) -> str:
-    """Of the distribution that holds it, or the hash of all modules of the package where it is in none."""
-    module = calculator.partition(":")[0] if ":" in calculator else "atomate2"
+def version_of(module: str) -> str:
+    """Of the distribution that holds a module, or the hash of all modules of its package where it is in none.
+
+    module: its dotted name. Nothing is imported. Raises ModuleNotFoundError where the package is not there.
+    """
     package = module.partition(".")[0]
     if names := packages_distributions().get(package):
         return version(names[0])
@@ -184,6 +180,6 @@ def _version(calculator: str) -> str:
     files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
     files = files or ([Path(found.origin)] if found and found.origin else [])
     if not files:
-        raise ConfigError(f"oracle.calculator: {calculator}: no package {package!r} is installed here")
+        raise ModuleNotFoundError(f"no package {package!r} is installed here")
     hashes = [_hash(file, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:12]

@@ -89,7 +89,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     if not any(record.phonons_pending for record in validated):
         return
-    above = _above_hull(database, spec, round_record.number, validated)
+    above = above_hull(database, spec, round_record.number, validated)
     chosen, seen = [], Crystals()
     for record in lowest_first(in_order(validated)):
         pending = record.phonons_pending
@@ -102,10 +102,13 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     database.rounds.update(spec.id, round_record.number, phonons=chosen)
 
 
-def _above_hull(
+def above_hull(
     database: Database, spec: CampaignSpec, number: int, validated: Sequence[StructureRecord]
 ) -> dict[str, float]:
-    """eV/atom above the hull of all that is validated, here and elsewhere, by record."""
+    """eV/atom above the hull of all that is validated, here and elsewhere, by record.
+
+    database: the campaign database. spec: the campaign. number: of the round. validated: of the campaign.
+    """
     known = [*validated, *competitors_elsewhere(database, spec)]
     hull = build_hull(spec.id, number, spec.elements, known)
     return {entry.record_id: entry.e_above_hull for entry in hull.entries}
@@ -131,7 +134,7 @@ def settle(database: Database, spec: CampaignSpec, number: int, identifiers: Seq
         return
     judge = make_oracle(spec.phonon_oracle) if spec.phonons.enabled else None
     validated = database.records.find(spec.id, status=Status.VALIDATED.value)
-    above = _above_hull(database, spec, number, validated)
+    above = above_hull(database, spec, number, validated)
     for record in waiting:
         find = may_be_find(spec, record, above[record.id])
         if find and not _refine(database, spec, record):

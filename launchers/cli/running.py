@@ -32,7 +32,7 @@ def launch(
 ) -> None:
     """Run a campaign to its end, or go on where it was."""
     from niobe.config.loading import load_campaign
-    from niobe.flows.oracles.calculators import trust
+    from niobe.flows.goals.resolving import properties_of, trust_named
     from niobe.flows.oracles.registry import check_machine
     from niobe.launchers.local.launcher import run_campaign
     from niobe.launchers.local.progress import CampaignProgress
@@ -40,8 +40,9 @@ def launch(
     from niobe.launchers.services import campaign_database
 
     spec = load_campaign(file, seed=seed, oracle__name=oracle, id=id, launcher=launcher)
-    trust(spec.oracle)
+    trust_named(spec)
     check_machine(spec)
+    properties_of(spec)
     if spec.launcher == "fireworks":
         _submit(spec)
         return
@@ -139,6 +140,7 @@ def _submit(spec: CampaignSpec) -> None:
 def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     from niobe.config.home import results
     from niobe.launchers.output.exports import export as write
+    from niobe.launchers.output.goals import units
     from niobe.launchers.output.tables import brief_row, finds_title, rediscovery_rows
     from niobe.loop.campaign.controls import acceleration
     from niobe.loop.documents.tiers import headline
@@ -147,7 +149,8 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     screen.print("campaign", styled(spec.id, "bold"), f"ended: {reason}")
     finds = chosen_records(database, spec.id, every=False)
     screen.print(headline(finds))
-    print_rows([brief_row(record) for record in finds], False, title=finds_title(finds))
+    measured = units(finds)
+    print_rows([brief_row(record, measured) for record in finds], False, title=finds_title(finds))
     if spec.seeds.exclude:
         again = rediscovery_rows(spec, database.records.find(spec.id))
         print_rows(again, False, title="Held-out phases rediscovered")

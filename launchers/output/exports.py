@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from niobe.config.atomic import naming
 from niobe.config.errors import ConfigError
+from niobe.launchers.output.goals import units
 from niobe.launchers.output.open_formats import write_benchmark_table, write_jsonl
 from niobe.launchers.output.summary import summary
 from niobe.loop.crystals.symmetry import symmetric_cell
@@ -147,7 +148,7 @@ def _poscar(record: StructureRecord, file: Path) -> None:
 
 def _known(record: StructureRecord) -> dict[str, Any]:
     """The figures of a record that are there, by name."""
-    return {name: value for name, value in summary(record).items() if value is not None}
+    return {name: value for name, value in summary(record, record.properties).items() if value is not None}
 
 
 def _phonopy(records: Sequence[StructureRecord], folder: Path, forces: Mapping[str, str]) -> None:
@@ -167,7 +168,8 @@ def _json(records: Sequence[StructureRecord], file: Path) -> None:
 
 
 def _csv(records: Sequence[StructureRecord], file: Path) -> None:
-    rows = [summary(record) | _columns(record) for record in records]
+    properties = units(records)
+    rows = [summary(record, properties) | _columns(record) for record in records]
     with file.open("w", newline="", encoding="utf-8") as output:
         writer = csv.DictWriter(output, fieldnames=list(rows[0]) if rows else ["id"])
         writer.writeheader()

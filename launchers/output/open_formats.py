@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.spec import SCHEMA_VERSION
+from niobe.launchers.output.goals import figures, units
 from niobe.launchers.output.summary import summary
 from niobe.loop.crystals.symmetry import hermann_mauguin
 from niobe.loop.documents.records import StructureRecord
@@ -45,10 +46,14 @@ def optimade_entry(record: StructureRecord) -> dict[str, Any]:
     attributes["last_modified"] = None
     attributes["space_group_it_number"] = record.group
     attributes["space_group_symbol_hermann_mauguin"] = hermann_mauguin(record.group)
-    figures = summary(record) | {"campaign": record.campaign, "record": record.id}
+    said = summary(record) | {"campaign": record.campaign, "record": record.id}
     attributes |= {
-        f"_niobe_{name}": figures[key] for name, key in _NIOBE_FIELDS.items() if figures[key] is not None
+        f"_niobe_{name}": said[key] for name, key in _NIOBE_FIELDS.items() if said[key] is not None
     }
+    if record.properties:
+        attributes["_niobe_properties"] = {
+            name: found.model_dump() for name, found in record.properties.items()
+        }
     return {"id": record.id, "type": "structures", "attributes": attributes}
 
 
@@ -70,11 +75,14 @@ def write_benchmark_table(records: Sequence[StructureRecord], file: Path) -> Non
     import pandas as pd
 
     last = max((record.round for record in records), default=0)
-    pd.DataFrame([_benchmark_row(record, last) for record in records]).to_parquet(file, index=False)
+    properties = units(records)
+    pd.DataFrame(
+        [_benchmark_row(record, last) | figures(record, properties) for record in records]
+    ).to_parquet(file, index=False)
 
 
 def _benchmark_row(record: StructureRecord, last: int) -> dict[str, Any]:
-    structure, figures = relaxed_structure(record), summary(record)
+    structure, said = relaxed_structure(record), summary(record)
     return {
         "material_id": record.id,
         "formula": record.formula,
@@ -83,7 +91,7 @@ def _benchmark_row(record: StructureRecord, last: int) -> dict[str, Any]:
         "lattice": structure.lattice.matrix.ravel().tolist(),
         "numbers": list(structure.atomic_numbers),
         "frac_coords": structure.frac_coords.ravel().tolist(),
-        **{key: figures[key] for key in ("spacegroup", "spacegroup_symbol", "dynamics", *_FIGURES)},
+        **{key: said[key] for key in ("spacegroup", "spacegroup_symbol", "dynamics", *_FIGURES)},
         "round": record.round,
         "split": "test" if 0 < record.round == last else "train",
     }

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from niobe.launchers.output.goals import figures
 from niobe.loop.crystals.similarity import spacegroup_symbol
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.tiers import tier_text
 
 
-def summary(record: StructureRecord) -> dict[str, Any]:
-    """The figures of a record in one flat row; energies in eV/atom, frequency in THz."""
+def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str, Any]:
+    """The figures of a record in one flat row; energies in eV/atom, frequency in THz.
+
+    properties: names of those that have columns, with their units.
+    """
     validation, verdict = record.validation, record.verdict
     novelty = verdict.novelty if verdict else None
     return {
@@ -43,6 +48,7 @@ def summary(record: StructureRecord) -> dict[str, Any]:
         "discovery": verdict.discovery if verdict else False,
         "rediscovered": verdict.rediscovered if verdict else False,
         "flags": ("; ".join(novelty.flags) or None) if novelty else None,
+        **figures(record, properties),
     }
 
 

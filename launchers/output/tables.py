@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from niobe.config.oracles.cards import card_of
 from niobe.config.oracles.spec import Oracle
 from niobe.config.spec import CampaignSpec
+from niobe.launchers.output import goals
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Agreement, Attempt, Opinion
 from niobe.loop.documents.records import Status, StructureRecord, Validation, Verdict
@@ -94,8 +95,8 @@ def best_records(database: Database, campaign: str, *, stable: bool) -> list[Str
     return sorted(unique, key=lambda r: (-tier(r), r.verdict.e_above_hull_now if r.verdict else 0.0, r.id))
 
 
-def record_row(record: StructureRecord) -> Row:
-    """One validated structure."""
+def record_row(record: StructureRecord, properties: Mapping[str, str] | None = None) -> Row:
+    """One validated structure. properties: units of those that have columns, by name."""
     validation, verdict = record.validation, record.verdict
     return {
         "id": record.id,
@@ -109,12 +110,13 @@ def record_row(record: StructureRecord) -> Row:
         "e_form": verdict.formation_energy_per_atom if verdict else None,
         "THz": validation.phonon.lowest_frequency if validation else None,
         "dynamics": validation.phonon.outcome.value if validation else None,
+        **goals.cells(record, properties or {}),
         "from": record.lineage.generator,
         "round": record.round,
     }
 
 
-def brief_row(record: StructureRecord) -> Row:
+def brief_row(record: StructureRecord, properties: Mapping[str, str] | None = None) -> Row:
     """The same for a terminal, where thirteen columns have no room."""
     verdict, validation = record.verdict, record.validation
     novelty = verdict.novelty if verdict else None
@@ -126,6 +128,7 @@ def brief_row(record: StructureRecord) -> Row:
         "group": record.space_group,
         "above hull (eV/atom)": verdict.e_above_hull_now if verdict else None,
         "lowest (THz)": validation.phonon.lowest_frequency if validation else None,
+        **goals.cells(record, properties or {}),
         "round": record.round,
     }
 
@@ -204,6 +207,7 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
             else f"{phonon.lowest_frequency:.2f} THz at q {phonon.q_point}"
         )
         rows.append(_row("phonons", phonon.outcome.value, lowest or phonon.reason))
+    rows += [_row(f"goal: {name}", value, said) for name, value, said in goals.rows(record)]
     if record.verdict is not None:
         verdict = record.verdict
         error = "" if verdict.error is None else f" ± {verdict.error:.3f}"

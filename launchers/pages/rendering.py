@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from niobe.launchers.output.goals import units
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.tiers import finding, novelty_text, tier_text
 
@@ -34,7 +35,7 @@ def environment() -> Environment:
     )
     made.filters |= {"number": number, "percent": percent, "duration": duration}
     made.filters |= {"formula": formula, "spacegroup": spacegroup, "figure": figure_json}
-    made.filters |= {"tier": tier_text, "novelty": novelty_text, "finding": finding}
+    made.filters |= {"tier": tier_text, "novelty": novelty_text, "finding": finding, "properties": units}
     return made
 
 

@@ -14,6 +14,7 @@ from niobe.loop.crystals.formulas import in_optimade_form
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Challenge, Opinion
 from niobe.loop.documents.novelty import Novelty
+from niobe.loop.documents.properties import PropertyValue
 
 ON_HULL = 1e-6
 """eV/atom: what lies less above the hull is on it."""
@@ -48,6 +49,10 @@ class Stability(StrEnum):
     STABLE = "stable"
     UNSTABLE = "unstable"
     UNDECIDED = "undecided"
+
+
+def _nothing(values: dict[str, Any]) -> bool:
+    return not values
 
 
 class _Part(BaseModel):
@@ -268,7 +273,8 @@ class StructureRecord(_Part):
 
     structure: a pymatgen Structure as its ``as_dict`` gives it. formula: pymatgen's reduced formula;
     formula_reduced: OPTIMADE's. chemsys: symbols in alphabetical order, joined by hyphens.
-    challenge, opinions: of finds only.
+    challenge, opinions: of finds only. properties: by name, of what the oracle relaxed, those that the
+    campaign has goals in.
     """
 
     id: str
@@ -299,6 +305,7 @@ class StructureRecord(_Part):
     verdict: Verdict | None = None
     challenge: Challenge | None = None
     opinions: list[Opinion] = []
+    properties: Annotated[dict[str, PropertyValue], Field(exclude_if=_nothing)] = {}
     failure: Failure | None = None
 
     @property

@@ -6,12 +6,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from niobe.loop.documents.claims import Agreement
 from niobe.loop.documents.records import ON_HULL
+
+
+def _nothing(values: list[Any] | dict[str, Any]) -> bool:
+    return not values
 
 
 class _Part(BaseModel):
@@ -94,7 +98,7 @@ class RoundRecord(_Part):
     asked_again: ids that a person asked the oracle for once more, in that order.
     promising: ids of those candidates that the pre-relaxation potential relaxes further in this round.
     phonons: ids of those validated structures whose phonons are run in this round. finds: of those finds
-    that it challenges.
+    that it challenges. asked_for_goals: of those that the oracle is asked about for the campaign's goals.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
     again. doing: how far the running step has come, in words. closed_at: ISO 8601 in UTC; "" until then, and
     of an older Niobe.
@@ -110,6 +114,7 @@ class RoundRecord(_Part):
     promising: list[str] = []
     phonons: list[str] = []
     finds: list[str] = []
+    asked_for_goals: Annotated[list[str], Field(exclude_if=_nothing)] = []
     steps: dict[str, float] = {}
     doing: str = ""
     metrics: RoundMetrics = RoundMetrics()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymatgen.core import Composition
 
 from niobe.launchers.embedded import stop_server
 
@@ -26,6 +27,9 @@ acme-random = acme_niobe:generator
 
 [niobe.surrogates]
 acme-mean = acme_niobe:Mean
+
+[niobe.properties]
+acme-gold = acme_niobe:GOLD
 """
 CAMPAIGN = """\
 id: acme
@@ -39,6 +43,10 @@ limits: {max_atoms: 4}
 budget: {rounds: 1, validations: 3}
 phonons: {enabled: false}
 confirm: {oracles: [acme-doubtful, emt], share: 1.0}
+goals:
+  - {property: acme-gold, range: [0, 0.9]}
+  - {property: "acme_niobe:electrons", unit: 1/Å³, range: [0, 100]}
+  - {property: bulk_modulus, range: [0, null]}
 """
 
 BY_PATH = """\
@@ -91,6 +99,7 @@ def test_a_campaign_runs_with_what_another_package_registers(place: Path) -> Non
         found = json.loads(niobe(place, "best", "-n", "50", "--json", site=site).stdout)
         assert "acme-random" in {row["from"] for row in found}
         assert "acme packing 1" in niobe(place, "show", found[0]["id"], site=site).stdout
+        measured(place, site, found)
         asked = with_opinions(place, site)
         said = [opinion for record in asked for opinion in record["opinions"]]
         assert {opinion["oracle"] for opinion in said} == {"acme-doubtful", "emt"}
@@ -98,6 +107,16 @@ def test_a_campaign_runs_with_what_another_package_registers(place: Path) -> Non
         assert "disagrees" in niobe(place, "show", asked[0]["id"], site=site).stdout
     finally:
         stop_server(place / "home" / "db")
+
+
+def measured(place: Path, site: Path, found: list[dict[str, Any]]) -> None:
+    """Its properties have columns; a potential whose energy has no minimum says so."""
+    for row in found:
+        gold = row["formula"].count("Au") and Composition(row["formula"]).get_atomic_fraction("Au")
+        assert row["acme-gold (1)"] == pytest.approx(gold)
+        assert 0 < row["electrons (1/Å³)"] < 100
+    shown = niobe(place, "show", found[0]["id"], site=site).stdout
+    assert "goal: bulk_modulus" in shown and "no minimum" in " ".join(shown.split()).lower()
 
 
 def with_opinions(place: Path, site: Path) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ LOOKS_UP = {
 # What is read there is Niobe's own: (file, word).
 OWN = {
     ("flows/oracles/calculators.py", "import_module"): "an ASE calculator that the user's own file names",
+    ("flows/goals/resolving.py", "import_module"): "a property that the user's own file names by path",
     ("launchers/local/executor.py", "MontyDecoder"): "a job that its own parent process has just written",
     ("flows/oracles/mock_vasp/potcars.py", "loadfn"): "pymatgen's file of input sets, from its wheel",
     ("launchers/fireworks/workflows.py", "load_object"): "Niobe's own task, by a constant name",

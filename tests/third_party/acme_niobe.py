@@ -1,5 +1,5 @@
-"""What another package brings: an oracle, a generator and a surrogate, registered by its entry points; and an
-ASE calculator, named by its path."""
+"""What another package brings: an oracle, a generator, a surrogate and a property, registered by its entry
+points; an ASE calculator and a function of a crystal, named by their paths."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.neighborlist import neighbor_list
-from pymatgen.core import Element, Structure
+from pymatgen.core import Composition, Element, Structure
 
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import Answer
 from niobe.flows.steps.generators import RoundContext
 from niobe.loop.generators import RandomSymmetric
+from niobe.loop.goals.properties import Property
 from niobe.surrogates.protocols import FloatArray, Prediction, SampleBatch, SampleRequest
 
 
@@ -102,6 +103,19 @@ class Doubtful(Packing):
     @property
     def mixing(self) -> float:
         return -0.5
+
+
+def gold(composition: Composition) -> float:
+    """Atomic fraction of gold."""
+    return float(composition.get_atomic_fraction("Au"))
+
+
+GOLD = Property("1", "counted by acme", "composition", gold)
+
+
+def electrons(structure: Structure) -> float:
+    """Electrons per Å³."""
+    return float(sum(structure.atomic_numbers) / structure.volume)
 
 
 class Shifted:

@@ -122,7 +122,7 @@ def _file(lines: Iterator[str], name: str, kind: str) -> StreamingResponse:
 
 def _rows(database: Database, campaign: CampaignRecord, asked: TableQuery) -> Iterator[dict[str, Any]]:
     """Summaries of all that matches; the first are asked for at once, so that a refusal is an answer."""
-    question = asked.asked(campaign)
+    question, names = asked.asked(campaign), [goal.name for goal in spec_of(campaign).goals]
 
     def chunk(skip: int) -> list[StructureRecord]:
         return database.search.page(campaign.id, **question, skip=skip, limit=_CHUNK, seconds=5 * _SECONDS)
@@ -132,7 +132,7 @@ def _rows(database: Database, campaign: CampaignRecord, asked: TableQuery) -> It
     def rows() -> Iterator[dict[str, Any]]:
         records, skip = first, 0
         while records:
-            yield from (summary(record) for record in records)
+            yield from (summary(record, names) for record in records)
             skip += _CHUNK
             records = chunk(skip) if len(records) == _CHUNK else []
 

@@ -1,0 +1,103 @@
+"""What a campaign file wants of a find besides stability."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from niobe.config.errors import ConfigError
+from niobe.config.plugins import IMPORT_PATH, PROPERTIES, registered
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+Range = tuple[float | None, float | None]
+
+
+class Goal(BaseModel):
+    """One property that finds are wanted for.
+
+    property: a registered name; ``package.module:function``, which takes a pymatgen Structure and returns a
+    number; with ``file``, a name for what that holds. file: a CSV table with the columns ``formula`` and
+    ``property``, or the folder of a surrogate fitted to it, relative to the campaign file. unit: of a path's
+    or a file's values. range: lowest and highest wanted value in that unit, ``null`` for no limit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    property: str
+    file: str = ""
+    unit: Annotated[str, Field(max_length=32)] = ""
+    range: Range | None = None
+
+    @property
+    def name(self) -> str:
+        """What its values are called: of a path, the function's name."""
+        return self.property.rpartition(":")[2]
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names code to be imported."""
+        return not self.file and self.property not in registered(PROPERTIES)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest wanted value, infinite where there is no limit."""
+        low, high = self.range or (None, None)
+        return -float("inf") if low is None else low, float("inf") if high is None else high
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.is_path and not (IMPORT_PATH.fullmatch(self.property) and ":" in self.property):
+            raise ValueError(
+                f"property: {self.property!r} is unknown; allowed: {', '.join(registered(PROPERTIES))}, "
+                "package.module:function, any name with file"
+            )
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"property: {self.name!r}: allowed are letters, digits, _ and -, no digit first")
+        if self.file and not self.unit:
+            raise ValueError(f"unit: missing; say what the values of {self.file} are in")
+        if self.unit and not self.file and not self.is_path:
+            raise ValueError(f"unit: {self.property} has one of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _aims(self) -> Self:
+        low, high = self.limits
+        if self.range is None or self.range == (None, None):
+            raise ValueError("range: missing; such as [null, 5.0]")
+        if low > high:
+            raise ValueError(f"range: [{low:g}, {high:g}] holds nothing; the lowest value comes first")
+        return self
+
+
+def _named_once(goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
+    names = [goal.name for goal in goals]
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise ValueError(f"names {twice[0]} twice")
+    return goals
+
+
+def _unsaid(goals: tuple[Goal, ...]) -> bool:
+    return not goals
+
+
+Goals = Annotated[tuple[Goal, ...], AfterValidator(_named_once), Field(exclude_if=_unsaid)]
+"""Of a campaign; in no stored spec where there are none."""
+
+
+def with_absolute_files(goals: Sequence[Goal], folder: Path) -> tuple[Goal, ...]:
+    """The same goals, their files found from anywhere.
+
+    folder: what they are relative to. Raises ConfigError where one is not there.
+    """
+    found = []
+    for goal in goals:
+        path = (folder / goal.file).resolve()
+        if goal.file and not path.exists():
+            raise ConfigError(f"goals: {goal.name}: {path}: no such file or folder")
+        found.append(goal.model_copy(update={"file": str(path)}) if goal.file else goal)
+    return tuple(found)

@@ -1,0 +1,21 @@
+"""What a structure has of the properties that its campaign has goals in."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class PropertyValue(BaseModel):
+    """One property of one structure, as the campaign's oracle relaxed it.
+
+    value: in ``unit``; None where there is none, for ``reason``. source: what it comes from, an oracle by its
+    fingerprint. met: whether it lies in the range that the campaign wants.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    value: float | None = None
+    unit: str
+    source: str
+    met: bool = False
+    reason: str = ""

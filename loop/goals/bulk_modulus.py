@@ -1,0 +1,47 @@
+"""Bulk modulus of a relaxed crystal from a few energies of the oracle under isotropic strain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from niobe.loop.goals.properties import Property
+from niobe.surrogates.protocols import FloatArray
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_VOLUMES = (0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06)
+_OFF = 0.05
+"""Of the depth of the curve: energies that lie farther off it are no equation of state."""
+
+
+def bulk_modulus(structure: Structure, energies: Callable[[Sequence[Structure]], FloatArray]) -> float:
+    """Bulk modulus (GPa) by the equation of state of Alchagirov et al., Phys. Rev. B 67, 026103 (2003).
+
+    Sites keep their fractional coordinates and axes their ratios, so that what would give way by either comes
+    out too stiff. structure: as the oracle relaxed it. energies: of seven volumes, 0.94 to 1.06 of its own,
+    eV for the cell, shape (7,). Raises ValueError where they have no minimum there, or lie on no such curve.
+    """
+    from ase.eos import EquationOfState
+    from ase.units import GPa
+
+    cells = [structure.copy() for _ in _VOLUMES]
+    for cell, share in zip(cells, _VOLUMES, strict=True):
+        cell.scale_lattice(share * structure.volume)
+    volumes, found = structure.volume * np.array(_VOLUMES), energies(cells)
+    curve = EquationOfState(volumes, found)
+    minimum, _, modulus = curve.fit()
+    if not volumes[0] < minimum < volumes[-1]:
+        raise ValueError("the energy has no minimum between 0.94 and 1.06 of the relaxed volume")
+    off = np.abs(curve.fit0(volumes ** -(1 / 3)) - found).max()
+    if off > _OFF * np.ptp(found):
+        raise ValueError(f"energies lie up to {off:.2g} eV off an equation of state")
+    return float(modulus / GPa)
+
+
+BULK_MODULUS = Property(
+    "GPa", "equation of state of seven energies under isotropic strain", "oracle", bulk_modulus
+)

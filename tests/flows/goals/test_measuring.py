@@ -1,0 +1,140 @@
+"""Properties of results: computed once, the oracle asked near the hull only, code imported where trusted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.eos import EquationOfState
+from ase.units import GPa
+
+from niobe.config.errors import ConfigError
+from niobe.config.loading import campaign_of
+from niobe.config.spec import CampaignSpec
+from niobe.flows.goals.measuring import ask_goals, compute_goals
+from niobe.flows.goals.resolving import check_goals, properties_of, trust_named
+from niobe.flows.oracles.force_field import ForceFieldOracle
+from niobe.flows.steps.competing import compete
+from niobe.flows.steps.seed import seed_campaign
+from niobe.flows.steps.validate import choose_phonons, settle, validate_slot
+from niobe.loop.documents.records import Status
+from niobe.loop.store.database import Database
+
+GOALS = [
+    {"property": "density", "range": [None, 8.6]},
+    {"property": "bulk_modulus", "range": [100, None]},
+    {"property": "heavy_crystals:cell_mass", "unit": "u", "range": [1, 1000]},
+]
+MODULE = """
+def cell_mass(structure):
+    if len(structure) == 2:
+        raise RuntimeError("no pairs")
+    return structure.composition.weight / len(structure)
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CampaignSpec:
+    (tmp_path / "heavy_crystals.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "heavy_crystals", raising=False)
+    content = {
+        "id": "measured",
+        "elements": ["Cu"],
+        "goals": GOALS,
+        "oracle": {"name": "emt"},
+        "phonons": {"enabled": False},
+    }
+    return campaign_of(content, "c.yaml", tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
+def test_results_are_measured_once(
+    database: Database, spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust_named(spec)
+    database.campaigns.create(spec)
+    seed_campaign(database, spec, database.rounds.open(spec.id, 0))
+    database.rounds.update(spec.id, 0, steps__seed=0.1)
+    compete(database, spec, database.rounds.get(spec.id, 0))
+    validate_slot(database, spec, 0, 0, 1)
+    choose_phonons(database, spec, database.rounds.get(spec.id, 0))
+    settle(database, spec, 0, database.rounds.get(spec.id, 0).phonons)
+    compute_goals(database, spec, database.rounds.get(spec.id, 0))
+    named = database.rounds.get(spec.id, 0).asked_for_goals
+    ask_goals(database, spec, 0, 0, 1)
+    records = database.records.find(spec.id, status=Status.VALIDATED.value)
+    assert 0 < len(named) < len(records)
+    assert {record.id for record in records if "bulk_modulus" in record.properties} == set(named)
+    (fcc,) = [record for record in records if record.group == 225]
+    density, modulus, mass = (fcc.properties[n] for n in ("density", "bulk_modulus", "cell_mass"))
+    assert density.value == pytest.approx(63.546 / 0.602214076 / fcc.validation.volume_per_atom, rel=1e-4)  # type: ignore[union-attr]
+    assert (density.unit, density.met, modulus.unit, modulus.met) == ("g/cm³", False, "GPa", True)
+    assert modulus.value == pytest.approx(by_ase(), rel=0.01)
+    assert modulus.source.endswith(fcc.validation.oracle)  # type: ignore[union-attr]
+    assert (mass.value, mass.unit) == (pytest.approx(63.546), "u")
+    failed = {r.properties["cell_mass"].reason for r in records if r.n_atoms == 2}
+    assert failed <= {"RuntimeError: no pairs"}
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(ForceFieldOracle, "static", refuse)
+    compute_goals(database, spec, database.rounds.get(spec.id, 0))
+    assert database.rounds.get(spec.id, 0).asked_for_goals == []
+    assert database.records.find(spec.id, status=Status.VALIDATED.value) == records
+
+
+def by_ase() -> float:
+    """Bulk modulus of copper by EMT, GPa, at five volumes of ASE's own choice."""
+    volumes, energies = [], []
+    for a in (3.53, 3.56, 3.59, 3.62, 3.65):
+        atoms = bulk("Cu", a=a)
+        atoms.calc = EMT()
+        volumes.append(atoms.get_volume())
+        energies.append(atoms.get_potential_energy())
+    return float(EquationOfState(volumes, energies).fit()[2] / GPa)
+
+
+def test_a_stored_campaign_imports_nothing_that_no_file_here_has_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: CampaignSpec
+) -> None:
+    monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "home"))
+    check_goals(spec)
+    with pytest.raises(ConfigError, match="heavy_crystals:cell_mass is code that nobody here has named"):
+        properties_of(spec)
+    assert "heavy_crystals" not in sys.modules
+    trust_named(spec)
+    assert properties_of(spec)["cell_mass"].source.startswith("heavy_crystals:cell_mass ")
+
+
+@pytest.mark.parametrize(
+    ("goal", "says"),
+    [
+        (
+            {"property": "nobody.has:it", "unit": "u"},
+            "goals: nobody.has:it: no package 'nobody' is installed",
+        ),
+        ({"property": "heavy_crystals:no_such", "unit": "u"}, "goals: heavy_crystals:no_such: AttributeErr"),
+        ({"property": "heavy_crystals:cell_mass"}, "goals: heavy_crystals:cell_mass: unit: missing; say wh"),
+        ({"property": "math:pi", "unit": "u"}, "goals: math:pi: is no function"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    goal: dict[str, object],
+    says: str,
+    spec: CampaignSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "home"))
+    content = {"id": "a", "elements": ["Cu"], "goals": [goal | {"range": [0, 1]}]}
+    asked = campaign_of(content, "c.yaml", tmp_path)
+    trust_named(asked)
+    with pytest.raises(ConfigError) as refused:
+        check_goals(asked)
+        properties_of(asked)
+    assert str(refused.value).startswith(says), refused.value
