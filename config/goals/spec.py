@@ -16,14 +16,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 Range = tuple[float | None, float | None]
 
 
-class Goal(BaseModel):
-    """One property that finds are wanted for.
-
-    property: a registered name; ``package.module:function``, which takes a pymatgen Structure and returns a
-    number; with ``file``, a name for what that holds. file: a CSV table with the columns ``formula`` and
-    ``property``, or the folder of a surrogate fitted to it, relative to the campaign file. unit: of a path's
-    or a file's values. range: lowest and highest wanted value in that unit, ``null`` for no limit.
-    """
+class _Keys(BaseModel):
+    """The keys of a goal, apart: none of its own may be called ``property`` in a class with properties."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -31,6 +25,16 @@ class Goal(BaseModel):
     file: str = ""
     unit: Annotated[str, Field(max_length=32)] = ""
     range: Range | None = None
+
+
+class Goal(_Keys):
+    """One property that finds are wanted for.
+
+    property: a registered name; ``package.module:function``, which takes a pymatgen Structure and returns a
+    number; with ``file``, a name for what that holds. file: a CSV table with the columns ``formula`` and
+    ``property``, or the folder of a surrogate fitted to it, relative to the campaign file. unit: of a path's
+    or a file's values. range: lowest and highest wanted value in that unit, ``null`` for no limit.
+    """
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ def _computed(spec: CampaignSpec, properties: dict[str, Property], record: Struc
         asked = properties[goal.name]
         if asked.needs != "oracle" and not _is_stored(record, goal, asked.source):
             given = structure.composition if asked.needs == "composition" else structure
-            found[goal.name] = _valued(goal, asked, asked.source, lambda a=asked, g=given: a.value(g))
+            found[goal.name] = _valued(goal, asked, asked.source, partial(asked.value, given))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from niobe.loop.goals.bulk_modulus import bulk_modulus
 from niobe.loop.goals.properties import DENSITY, HHI_PRODUCTION, HHI_RESERVE, PRICE, VOLUME
 from niobe.loop.goals.tables import property_in
 from niobe.surrogates.models import make_surrogate
+from niobe.surrogates.protocols import FloatArray
 from tests.loop.factory import element, nbo
 
 ROCKSALT = Structure.from_spacegroup(225, Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
@@ -60,7 +62,7 @@ def test_bulk_modulus_of_a_known_equation_of_state(modulus: float, minimum: floa
 
     rest = minimum * ROCKSALT.volume
 
-    def energies(cells: list[Structure]) -> np.ndarray:
+    def energies(cells: Sequence[Structure]) -> FloatArray:
         return np.array([birchmurnaghan(cell.volume, -3.0, modulus * GPa, 4.0, rest) for cell in cells])
 
     assert bulk_modulus(ROCKSALT, energies) == pytest.approx(modulus, rel=5e-3)
