@@ -14,6 +14,7 @@ from jobflow import job
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.store.claims import Claim
 from niobe.loop.store.database import Database, open_database
 
 Document = dict[str, Any]
@@ -21,24 +22,39 @@ Step = Callable[[Database, CampaignSpec, RoundRecord], None]
 SlotStep = Callable[[Database, CampaignSpec, int, int, int], None]
 
 
+_LATE = frozenset({"validate", "phonons"})
+"""Slots of an asynchronous campaign may end after their round."""
+
+
 def _run_once(name: str, campaign: Document, number: int, step: Step) -> Document:
-    """Run a step unless the round says it is done; store its seconds when it is."""
+    """Run a step unless the round says it is done, or has closed; store its seconds when it is.
+
+    Raises SupersededError where another worker was given the step meanwhile.
+    """
     spec = CampaignSpec.model_validate(campaign)
     with open_database() as database:
-        round_record = database.rounds.open(spec.id, number)
-        if name not in round_record.steps:
+        database.rounds.open(spec.id, number)
+        claimed = database.claimed(Claim(spec.id, number, name))
+        if claimed is not None:
             started = time.monotonic()
-            step(database, spec, round_record)
-            seconds = round(time.monotonic() - started, 3)
-            database.rounds.update(spec.id, number, **{f"steps__{name}": seconds})
+            step(claimed, spec, database.rounds.get(spec.id, number))
+            claimed.rounds.finish(**{f"steps__{name}": round(time.monotonic() - started, 3)})
     return {"campaign": spec.id, "round": number, "step": name}
 
 
-def _run_slot(campaign: Document, number: int, slot: int, slots: int, step: SlotStep) -> Document:
-    """Run one of ``slots`` parts of a step, which itself passes over what is stored already."""
+def _run_slot(name: str, campaign: Document, number: int, slot: int, slots: int, step: SlotStep) -> Document:
+    """Run one of ``slots`` parts of a step, which itself passes over what is stored already.
+
+    Raises SupersededError where another worker was given the slot meanwhile.
+    """
     spec = CampaignSpec.model_validate(campaign)
     with open_database() as database:
-        step(database, spec, number, slot, slots)
+        database.rounds.open(spec.id, number)
+        claim = Claim(spec.id, number, f"{name} {slot} of {slots}", may_be_late=name in _LATE)
+        claimed = database.claimed(claim)
+        if claimed is not None:
+            step(claimed, spec, number, slot, slots)
+            claimed.rounds.finish()
     return {"campaign": spec.id, "round": number, "slot": slot}
 
 
@@ -127,7 +143,7 @@ def prerelax(campaign: Document, number: int, slot: int, slots: int, after: Any 
     """
     from niobe.flows.steps.prerelax import prerelax_slot as step
 
-    return _run_slot(campaign, number, slot, slots, step)
+    return _run_slot("prerelax", campaign, number, slot, slots, step)
 
 
 @job
@@ -153,7 +169,7 @@ def relax_promising(campaign: Document, number: int, slot: int, slots: int, afte
     """
     from niobe.flows.steps.prerelax import relax_slot as step
 
-    return _run_slot(campaign, number, slot, slots, step)
+    return _run_slot("relax_promising", campaign, number, slot, slots, step)
 
 
 @job
@@ -206,7 +222,7 @@ def validate(campaign: Document, number: int, slot: int, slots: int, after: Any 
     """
     from niobe.flows.steps.validate import validate_slot as step
 
-    return _run_slot(campaign, number, slot, slots, step)
+    return _run_slot("validate", campaign, number, slot, slots, step)
 
 
 @job
@@ -228,7 +244,7 @@ def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any =
     """
     from niobe.flows.steps.validate import phonon_slot as step
 
-    return _run_slot(campaign, number, slot, slots, step)
+    return _run_slot("phonons", campaign, number, slot, slots, step)
 
 
 @job
@@ -250,7 +266,7 @@ def challenge(campaign: Document, number: int, slot: int, slots: int, after: Any
     """
     from niobe.flows.steps.claims.challenge import challenge_slot as step
 
-    return _run_slot(campaign, number, slot, slots, step)
+    return _run_slot("challenge", campaign, number, slot, slots, step)
 
 
 @job
@@ -261,7 +277,7 @@ def confirm(campaign: Document, number: int, slot: int, slots: int, after: Any =
     """
     from niobe.flows.steps.claims.confirm import confirm_slot as step
 
-    return _run_slot(campaign, number, slot, slots, step)
+    return _run_slot("confirm", campaign, number, slot, slots, step)
 
 
 @job
@@ -294,7 +310,7 @@ def ask_goals(campaign: Document, number: int, slot: int, slots: int, after: Any
     """
     from niobe.flows.goals.measuring import ask_goals as step
 
-    return _run_slot(campaign, number, slot, slots, step)
+    return _run_slot("ask_goals", campaign, number, slot, slots, step)
 
 
 @job

@@ -60,7 +60,7 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
     for row, record in enumerate(pool):
         values = {name: _value(prediction, row).model_dump() for name, prediction in predictions.items()}
         changes[record.id] = {"prediction": values, "prediction_round": number}
-    database.records.update_many(changes)
+    database.records.update_until(number, "prediction_round", changes)
 
 
 def _predict(
@@ -118,11 +118,11 @@ def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     number = round_record.number
     batch, choices, chosen = _choose(database, spec, number)
     digest = batch_digest(batch)
-    database.rounds.update(spec.id, number, batch=batch, batch_digest=digest)
+    database.rounds.update_open(spec.id, number, batch=batch, batch_digest=digest)
     database.rounds.add_notes(spec.id, number, chosen)
     for record in _chosen_before(database, spec, number):
         if record.id not in choices:
-            database.records.update(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
+            database.records.put_back(record.id, number)
     for identifier in batch:
         database.records.update_screened(
             identifier, status=Status.ACQUIRED, acquired_round=number, choice=choices[identifier]

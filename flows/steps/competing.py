@@ -106,10 +106,10 @@ def _ask_for(
     """Make a batch of what is in it already and what of the chosen was asked nowhere; others wait again."""
     asking = [record for record in chosen if record.status in {Status.SCREENED, Status.ACQUIRED}]
     batch = [*before, *(record.id for record in asking)]
-    database.rounds.update(spec.id, 0, batch=batch)
+    database.rounds.update_open(spec.id, 0, batch=batch)
     for record in database.records.find(spec.id, round=0, status=Status.ACQUIRED.value):
         if record.id not in batch:
-            database.records.update(record.id, status=Status.SCREENED, acquired_round=None, choice=None)
+            database.records.put_back(record.id, 0)
     for rank, record in enumerate(asking, len(before)):
         choice = _choice(record, rank)
         database.records.update_screened(record.id, status=Status.ACQUIRED, acquired_round=0, choice=choice)

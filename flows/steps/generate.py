@@ -47,7 +47,7 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     modes = _sample(database, spec, number, "soft_mode", counts(mix, total).get("soft_mode", 0))
     mix.pop("soft_mode", None)
     wanted = counts(mix, total - len(modes.samples))
-    database.rounds.update(spec.id, number, wanted=wanted)
+    database.rounds.update_open(spec.id, number, wanted=wanted)
     drawn_now = [name for name in wanted if name != "offspring" or not spec.draws_offspring]
     batches = {name: _sample(database, spec, number, name, wanted[name]) for name in drawn_now}
     batches["soft_mode"] = modes
@@ -217,7 +217,7 @@ def _screen(
     drawn = [r for r in records if r.round == number and r.status is Status.GENERATED]
     by_id = {record.id: record for record in records}
     screened = {r.id: _screen_one(spec, r, seen, excluded, exclude=higher_relatives(r, by_id)) for r in drawn}
-    database.records.update_many(screened)
+    database.records.update_many(screened, status=Status.GENERATED)
 
 
 def _seen_before(records: Sequence[StructureRecord]) -> SeenStructures:

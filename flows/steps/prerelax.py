@@ -52,7 +52,8 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
     for record in database.records.find(spec.id, round=number, prerelaxed=None):
         waiting = number == 0 or record.status is Status.SCREENED
         if waiting and not record.reason.startswith(UNANSWERED) and record.index % slots == slot:
-            database.records.update(record.id, **_ask(spec, potential, record, brief=brief))
+            asked = {"prerelaxed": None, "status": record.status}
+            database.records.update_if(record.id, asked, **_ask(spec, potential, record, brief=brief))
 
 
 def choose_promising(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -88,7 +89,7 @@ def choose_promising(database: Database, spec: CampaignSpec, round_record: Round
             database.records.update_screened(
                 record.id, status=Status.DUPLICATE, reason=reason, duplicate_of=duplicate
             )
-    database.rounds.update(spec.id, number, promising=[*earlier, *chosen])
+    database.rounds.update_open(spec.id, number, promising=[*earlier, *chosen])
 
 
 def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
@@ -101,7 +102,8 @@ def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, s
     for identifier in database.rounds.get(spec.id, number).promising[slot::slots]:
         record = database.records.get(identifier)
         if record.status is Status.SCREENED and briefly_prerelaxed(record):
-            database.records.update(identifier, **_ask(spec, potential, record, brief=False))
+            asked = {"prerelaxed__brief": True, "status": record.status}
+            database.records.update_if(identifier, asked, **_ask(spec, potential, record, brief=False))
 
 
 def _prerelaxation(spec: CampaignSpec) -> Prerelaxation:

@@ -36,7 +36,7 @@ def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRec
     notes = [f"{len(entries)} structures of the sources are recomputed"] if entries else []
     notes += [f"{known} seeds and competing phases were asked by other campaigns"] if known else []
     database.rounds.add_notes(spec.id, round_record.number, [*broken, *notes])
-    database.rounds.update(spec.id, round_record.number, batch=batch)
+    database.rounds.update_open(spec.id, round_record.number, batch=batch)
 
 
 def _prerelaxed_before(

@@ -21,13 +21,21 @@ from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
 from niobe.loop.campaign.duplicates import Crystals, lowest_first
 from niobe.loop.campaign.seeds import COMPETING, excluded_structures
-from niobe.loop.documents.records import Failure, PhononVerdict, Status, StructureRecord, Validation
+from niobe.loop.documents.records import (
+    Failure,
+    PhononVerdict,
+    Stability,
+    Status,
+    StructureRecord,
+    Validation,
+)
 from niobe.loop.documents.rounds import PhononRecord, RoundRecord, RoundState
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.novelty.catalogue import Catalogue
 from niobe.loop.novelty.judging import find_of, judge
 from niobe.loop.stability.hull import build_hull, elemental_energies
 from niobe.loop.stability.phonons import undecided
+from niobe.loop.store.claims import SupersededError
 from niobe.loop.store.database import Database
 
 if TYPE_CHECKING:
@@ -155,11 +163,11 @@ def _refine(database: Database, spec: CampaignSpec, record: StructureRecord) -> 
         if isinstance(outcome, Failure):
             outcome = _with_files(outcome, spec, record, folder)
     if isinstance(outcome, Validation):
-        database.records.update(record.id, validation=outcome)
-        return True
+        open_ = {"validation__phonon__outcome": Stability.PENDING, "validation__refined": None}
+        return database.records.update_if(record.id, open_, validation=outcome)
     verdict = undecided(spec.phonons.tolerance, f"not relaxed as a find has to be: {outcome.message}")
     loose = unrefined(validation, outcome).model_copy(update={"phonon": verdict})
-    database.records.update(record.id, validation=loose, failure=outcome)
+    database.records.finish_phonons(record.id, validation=loose, failure=outcome)
     return False
 
 
@@ -175,8 +183,7 @@ def give_up_on(database: Database, spec: CampaignSpec, identifier: str, step: st
     record = database.records.get(identifier)
     if record.phonons_pending:
         reason = f"phonons failed: {failure.cause}"
-        database.records.update(identifier, failure=failure)
-        _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
+        _store_verdict(database, record, undecided(spec.phonons.tolerance, reason), failure=failure)
 
 
 def _why_no_phonons(spec: CampaignSpec, record: StructureRecord, above: float, seen: Crystals) -> str:
@@ -205,9 +212,8 @@ def _run_phonons(
         if isinstance(outcome, Failure):
             outcome = _with_files(outcome, spec, record, folder)
     if isinstance(outcome, Failure):
-        database.records.update(record.id, failure=outcome)
-        reason = f"phonons failed: {outcome.cause}"
-        _store_verdict(database, record, undecided(spec.phonons.tolerance, reason), outcome.seconds)
+        verdict = undecided(spec.phonons.tolerance, f"phonons failed: {outcome.cause}")
+        _store_verdict(database, record, verdict, outcome.seconds, failure=outcome)
         return
     result, seconds = outcome
     if result.bands:
@@ -224,12 +230,17 @@ def _settled(spec: CampaignSpec, record: StructureRecord) -> bool:
 
 
 def _store_verdict(
-    database: Database, record: StructureRecord, verdict: PhononVerdict, seconds: float = 0.0
+    database: Database,
+    record: StructureRecord,
+    verdict: PhononVerdict,
+    seconds: float = 0.0,
+    **fields: Any,
 ) -> None:
-    fields: dict[str, Any] = {"validation.phonon": verdict}
+    """Unless the record has one already. fields: stored with it."""
+    fields["validation.phonon"] = verdict
     if seconds:
         fields["validation.seconds.phonons"] = seconds
-    database.records.update(record.id, **fields)
+    database.records.finish_phonons(record.id, **fields)
 
 
 @contextmanager
@@ -264,7 +275,8 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
     """Store the hull, verdicts and metrics of a round.
 
     database: the campaign database. spec: the campaign. round_record: the round.
-    Raises QuorumError where too few validations have finished, or no batch was ever chosen.
+    Raises QuorumError where too few validations have finished, or no batch was ever chosen, SupersededError
+    where a later round has closed.
     """
     if not {"seed", "acquire"} & set(round_record.steps):
         raise QuorumError("no batch was chosen: an earlier step of the round failed")
@@ -280,9 +292,9 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         competitors_elsewhere(database, spec),
         lambda record: judge(find_of(record), catalogue),
     )
-    database.records.update_many(
-        {identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()}
-    )
+    _require_newest(database, spec, round_record.number)
+    changes = {identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()}
+    database.records.update_until(round_record.number, "verdict.hull_round", changes)
     database.hulls.store(hull)
     _store_metrics(database, spec, round_record.number)
 
@@ -294,6 +306,12 @@ def _require_quorum(
     done = sum(record.status in {Status.VALIDATED, Status.FAILED} for record in batch)
     if done < spec.quorum * len(batch):
         raise QuorumError(f"{done} of {len(batch)} validations finished; quorum {spec.quorum}")
+
+
+def _require_newest(database: Database, spec: CampaignSpec, number: int) -> None:
+    later = [record.number for record in database.rounds.find(spec.id)[number + 1 :] if record.closed]
+    if later:
+        raise SupersededError(f"{spec.id} r{number} close: round {later[0]} has closed since")
 
 
 def _store_metrics(database: Database, spec: CampaignSpec, number: int) -> None:

@@ -129,6 +129,7 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
     from niobe.flows.round import one_each
     from niobe.flows.steps.validate import close_round
     from niobe.loop.documents.records import Status
+    from niobe.loop.store.claims import Claim
 
     if database.records.exists(spec.id, status=Status.ACQUIRED.value):
         return []
@@ -139,7 +140,10 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
         return [key] if submit_once(launchpad, spec, last.number, key, flows) else []
     validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     if any(record.verdict is None for record in validated):
-        close_round(database, spec, last)
+        claimed = database.claimed(Claim(spec.id, last.number, "late close", may_be_late=True))
+        if claimed is not None:
+            close_round(claimed, spec, last)
+            claimed.rounds.finish()
     end_campaign(database, spec, reason)
     return []
 

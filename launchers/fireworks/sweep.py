@@ -212,9 +212,10 @@ def _tries(launchpad: Any, fw_id: int) -> tuple[list[str], int]:
 
 
 def _is_connection(trace: str) -> bool:
-    """Whether it was the way to the database that failed, or a worker that was told to end."""
+    """Whether it was the way to the database that failed, or a worker told to end, or one that came late."""
     last = trace.strip().splitlines()[-1]
-    return "pymongo.errors." in trace or "no database answers" in last or last.startswith("SystemExit")
+    lost = ("SystemExit", "niobe.loop.store.claims.SupersededError")
+    return "pymongo.errors." in trace or "no database answers" in last or last.startswith(lost)
 
 
 def _rerun(launchpad: Any, fw_id: int) -> None:

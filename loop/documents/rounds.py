@@ -100,8 +100,8 @@ class RoundRecord(_Part):
     phonons: ids of those validated structures whose phonons are run in this round. finds: of those finds
     that it challenges. asked_for_goals: of those that the oracle is asked about for the campaign's goals.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
-    again. doing: how far the running step has come, in words. closed_at: ISO 8601 in UTC; "" until then, and
-    of an older Niobe.
+    again. claims: what each unfinished step, or slot of one, was last claimed by, by its name. doing: how far
+    the running step has come, in words. closed_at: ISO 8601 in UTC; "" until then, and of an older Niobe.
     """
 
     campaign: str
@@ -116,6 +116,7 @@ class RoundRecord(_Part):
     finds: list[str] = []
     asked_for_goals: Annotated[list[str], Field(exclude_if=_nothing)] = []
     steps: dict[str, float] = {}
+    claims: dict[str, str] = {}
     doing: str = ""
     metrics: RoundMetrics = RoundMetrics()
     notes: list[str] = []

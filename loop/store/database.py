@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from niobe.config.errors import ConfigError
 from niobe.config.settings import Settings
+from niobe.loop.store.claims import Claim, ClaimedCollection
 from niobe.loop.store.collections.answers import Answers
 from niobe.loop.store.collections.campaigns import Campaigns
 from niobe.loop.store.collections.documents import Documents
@@ -25,6 +26,7 @@ from niobe.loop.store.mapping import Document
 from niobe.loop.store.queries import INDEXED_FIELDS
 
 if TYPE_CHECKING:
+    from pymongo.collection import Collection as MongoCollection
     from pymongo.database import Database as MongoDatabase
 
 _TIMEOUT_MS = 10_000
@@ -38,19 +40,25 @@ class Database:
     """One MongoDB database: a connection, and an object for each kind of what is stored.
 
     mongo: the pymongo database underneath, for collections of other programs (FireWorks, jobflow).
+    claim: what is written is written only while it is held.
     """
 
-    def __init__(self, mongo: MongoDatabase[Document]) -> None:
+    def __init__(self, mongo: MongoDatabase[Document], claim: Claim | None = None) -> None:
+        def collection(name: str) -> MongoCollection[Document]:
+            if claim is None:
+                return mongo[name]
+            return cast("MongoCollection[Document]", ClaimedCollection(mongo[name], claim, mongo["rounds"]))
+
         self.mongo = mongo
-        self.campaigns = Campaigns(mongo["campaigns"])
-        self.records = Records(mongo["structures"])
-        self.search = RecordSearch(mongo["structures"])
-        self.entries = Entries(mongo["entries"])
-        self.fingerprints = Fingerprints(mongo["fingerprints"])
-        self.rounds = Rounds(mongo["rounds"])
-        self.hulls = Hulls(mongo["hulls"])
-        self.phonons = Phonons(mongo["phonons"])
-        self.answers = Answers(mongo["answers"])
+        self.campaigns = Campaigns(collection("campaigns"))
+        self.records = Records(collection("structures"))
+        self.search = RecordSearch(collection("structures"))
+        self.entries = Entries(collection("entries"))
+        self.fingerprints = Fingerprints(collection("fingerprints"))
+        self.rounds = Rounds(mongo["rounds"], claim)
+        self.hulls = Hulls(collection("hulls"))
+        self.phonons = Phonons(collection("phonons"))
+        self.answers = Answers(collection("answers"))
         self.documents = Documents(mongo)
 
     @classmethod
@@ -79,6 +87,14 @@ class Database:
             client.close()
             raise ConfigError(f"mongo_uri: no database answers ({type(error).__name__})") from error
         return database
+
+    def claimed(self, claim: Claim) -> Database | None:
+        """This database, writing only while a claim is held; None where its step is over.
+
+        ``rounds.finish`` gives it back.
+        claim: taken from whoever had it.
+        """
+        return Database(self.mongo, claim) if claim.taken(self.mongo["rounds"]) else None
 
     def close(self) -> None:
         """Close the connection."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from niobe.launchers.embedded import ensure_server, stop_server
+from niobe.launchers.fireworks.files import write_own_settings
 from niobe.loop.documents.records import Status
 from niobe.loop.store.database import Database
 from tests.end_to_end.test_campaign import campaign_file, environment, niobe, records
@@ -141,3 +145,43 @@ def acquired_before_finished(place: Path, slow: str) -> bool:
     finally:
         database.close()
     return bool(ends["cu-au r2 acquire"] < ends[f"cu-au r1 validate {slow}"])
+
+
+SHORT = {"PING_TIME_SECS: 10": "PING_TIME_SECS: 1", "RUN_EXPIRATION_SECS: 60": "RUN_EXPIRATION_SECS: 4"}
+
+
+def until(true: Callable[[], Any], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_woken_after_its_round_closed_writes_nothing(place: Path) -> None:
+    """Stopped past its lost-run time as it had chosen a batch: another worker chose, the round went on."""
+    niobe(place, "launch", campaign_file(place, **SMALL), "--launcher", "fireworks")
+    settings = place / "FW_config.yaml"
+    write_own_settings(settings, place)
+    text = settings.read_text(encoding="utf-8")
+    for old, new in SHORT.items():
+        text = text.replace(old, new)
+    settings.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "tests.end_to_end.stopped_worker", "rockets", "2", "--forever"]
+    process = subprocess.Popen(command, cwd=place, env=environment(place))
+    database = Database.connect(ensure_server(place / "home" / "db"), "niobe")
+    mongo = database.mongo
+    late = {"action.stored_data._exception._stacktrace": {"$regex": "SupersededError"}}
+    try:
+        until(lambda: mongo["campaigns"].find_one({"state": "finished"}))
+        before = [list(mongo[name].find({}, sort=[("_id", 1)])) for name in ("structures", "rounds", "hulls")]
+        assert mongo["launches"].find_one(late) is None
+        os.kill(int((place / "home" / "stopped").read_text(encoding="utf-8")), signal.SIGCONT)
+        until(lambda: mongo["launches"].find_one(late))
+        after = [list(mongo[name].find({}, sort=[("_id", 1)])) for name in ("structures", "rounds", "hulls")]
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+        database.close()
+    assert after == before
+    assert ended(place) == [0, 1]

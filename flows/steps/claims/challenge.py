@@ -67,7 +67,7 @@ def challenge_slot(database: Database, spec: CampaignSpec, number: int, slot: in
             continue  # what was found meanwhile takes its place, as closing will say
         challenge = _Search(database, spec, number, find, known, part).challenge()
         if challenge is not None:
-            database.records.update(identifier, challenge=challenge)
+            database.records.update_if(identifier, {"challenge": None}, challenge=challenge)
 
 
 def _find_without_its_rivals(

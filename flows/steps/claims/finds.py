@@ -22,7 +22,7 @@ def choose_finds(database: Database, spec: CampaignSpec, round_record: RoundReco
     """
     finds, _ = found_so_far(database, spec, round_record.number)
     waiting = [find.id for find in finds if find.challenge is None]
-    database.rounds.update(spec.id, round_record.number, finds=waiting[: spec.challenge.most])
+    database.rounds.update_open(spec.id, round_record.number, finds=waiting[: spec.challenge.most])
 
 
 def found_so_far(database: Database, spec: CampaignSpec, number: int) -> tuple[list[StructureRecord], Known]:

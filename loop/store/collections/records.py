@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
-from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.documents.records import Stability, Status, StructureRecord
 from niobe.loop.store.mapping import Document, body, derived, from_mongo, load, modified_now, plain
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ class Records:
 
     def find(self, campaign: str, *, limit: int = 0, **equal: Any) -> list[StructureRecord]:
         """Records of a campaign whose fields equal what is given, by round and index; limit 0: all."""
-        query = {"campaign": campaign} | {key.replace("__", "."): value for key, value in equal.items()}
+        query = {"campaign": campaign} | _equal(equal)
         found = self._collection.find(query, sort=[("round", 1), ("index", 1)], limit=limit)
         return load(StructureRecord, found)
 
     def count(self, campaign: str, **equal: Any) -> int:
         """How many records of a campaign have fields equal to what is given."""
-        query = {"campaign": campaign} | {key.replace("__", "."): value for key, value in equal.items()}
+        query = {"campaign": campaign} | _equal(equal)
         return self._collection.count_documents(query)
 
     def discovered(self, campaign: str) -> list[StructureRecord]:
@@ -60,7 +60,7 @@ class Records:
 
     def exists(self, campaign: str, **equal: Any) -> bool:
         """Whether a record of a campaign has fields equal to what is given; name the rarest value first."""
-        query = {key.replace("__", "."): value for key, value in equal.items()} | {"campaign": campaign}
+        query = _equal(equal) | {"campaign": campaign}
         return self._collection.find_one(query, {"_id": 1}) is not None
 
     def pool(self, campaign: str) -> list[StructureRecord]:
@@ -77,27 +77,59 @@ class Records:
         """Set fields of one record in one atomic write. Models are stored as plain documents."""
         self._collection.update_one({"_id": record}, {"$set": plain(fields) | modified_now()})
 
-    def update_many(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Set fields of many records, by id; each record is written atomically, in the order given."""
+    def update_many(self, changes: Mapping[str, Mapping[str, Any]], **equal: Any) -> None:
+        """Set fields of many records, by id, each record atomically, in the order given.
+
+        changes: fields to set, by id. equal: what a record's fields have to equal, or it stays as it is.
+        """
+        self._update_many(changes, _equal(equal))
+
+    def update_until(self, number: int, field: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set fields of many records, by id, but of none that a later round has written to.
+
+        number: of the round. field: that holds the round which wrote last. changes: fields to set, by id.
+        """
+        self._update_many(changes, {field: {"$not": {"$gt": number}}})
+
+    def _update_many(self, changes: Mapping[str, Mapping[str, Any]], where: Document) -> None:
         from pymongo import UpdateOne
 
         writes = [
-            UpdateOne({"_id": record}, {"$set": plain(dict(fields)) | modified_now()})
+            UpdateOne(where | {"_id": record}, {"$set": plain(dict(fields)) | modified_now()})
             for record, fields in changes.items()
         ]
         if writes:
             self._collection.bulk_write(writes)
 
     def finish_validation(self, record: str, **fields: Any) -> bool:
-        """Store the outcome of a validation unless one is stored already; True where this call stored it."""
-        open_ = {"$nin": [Status.VALIDATED.value, Status.FAILED.value]}
-        return self._update_while(record, open_, fields)
+        """Store the outcome of a validation that is waited for; True where this call stored it."""
+        return self.update_if(record, {"status": Status.ACQUIRED}, **fields)
+
+    def finish_phonons(self, record: str, **fields: Any) -> bool:
+        """Set fields of a record whose phonons are waited for; True where this call did."""
+        return self.update_if(record, {"validation__phonon__outcome": Stability.PENDING}, **fields)
 
     def update_screened(self, record: str, **fields: Any) -> bool:
         """Set fields of a record unless it is no screened candidate any more; True where this call did."""
-        return self._update_while(record, Status.SCREENED.value, fields)
+        return self.update_if(record, {"status": Status.SCREENED}, **fields)
 
-    def _update_while(self, record: str, status: Any, fields: dict[str, Any]) -> bool:
-        query = {"_id": record, "status": status}
+    def put_back(self, record: str, number: int) -> bool:
+        """Make a screened candidate of what waits to be validated; True where this call did.
+
+        record: its id. number: of the round that had chosen it.
+        """
+        waiting = {"status": Status.ACQUIRED, "acquired_round": number}
+        return self.update_if(record, waiting, status=Status.SCREENED, acquired_round=None, choice=None)
+
+    def update_if(self, record: str, equal: Mapping[str, Any], **fields: Any) -> bool:
+        """Set fields of a record while others equal what is given; True where this call did.
+
+        record: its id. equal: fields, a key with ``__`` reaches into a subdocument; None: also one not there.
+        """
+        query = {"_id": record} | _equal(equal)
         done = self._collection.update_one(query, {"$set": plain(fields) | modified_now()})
         return done.matched_count == 1
+
+
+def _equal(fields: Mapping[str, Any]) -> Document:
+    return {key.replace("__", "."): value for key, value in plain(dict(fields)).items()}

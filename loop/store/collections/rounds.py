@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
-from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.documents.rounds import RoundRecord, RoundState
+from niobe.loop.store.claims import Claim, SupersededError
 from niobe.loop.store.mapping import Document, plain, without_id
 
 if TYPE_CHECKING:
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 class Rounds:
     """Rounds of campaigns: the collection ``rounds``."""
 
-    def __init__(self, collection: MongoCollection[Document]) -> None:
-        self._collection = collection
+    def __init__(self, collection: MongoCollection[Document], claim: Claim | None = None) -> None:
+        """claim: a round is changed only while it is held."""
+        self._collection, self._claim = collection, claim
 
     def open(self, campaign: str, number: int) -> RoundRecord:
         """The round of that number, opened if it is not there."""
@@ -39,9 +41,38 @@ class Rounds:
         return [RoundRecord.model_validate(without_id(document)) for document in found]
 
     def update(self, campaign: str, number: int, **fields: Any) -> None:
-        """Set fields of one round; a key with ``__`` reaches into a subdocument."""
-        changes = {key.replace("__", "."): value for key, value in plain(fields).items()}
-        self._collection.update_one({"campaign": campaign, "number": number}, {"$set": changes})
+        """Set fields of one round; a key with ``__`` reaches into a subdocument.
+
+        campaign: its id. number: of the round. Raises SupersededError where a claim is held no more.
+        """
+        self._change(campaign, number, {"$set": _changes(fields)})
+
+    def update_open(self, campaign: str, number: int, **fields: Any) -> None:
+        """Set fields of a round that is open; the same otherwise.
+
+        campaign: its id. number: of the round. Raises SupersededError where it has closed.
+        """
+        open_ = {"state": RoundState.OPEN.value}
+        if not self._change(campaign, number, {"$set": _changes(fields)}, open_):
+            raise SupersededError(f"{campaign} r{number}: the round has closed")
+
+    def finish(self, **fields: Any) -> None:
+        """Set fields of the claim's round and give the claim back.
+
+        Raises SupersededError where it is lost.
+        """
+        if self._claim is None:
+            raise ValueError("nothing was claimed")
+        self._claim.ended(self._collection, _changes(fields))
+
+    def _change(self, campaign: str, number: int, change: Document, where: Document | None = None) -> bool:
+        """Whether the round was one to change."""
+        key = {"campaign": campaign, "number": number} | (where or {})
+        if self._claim is None:
+            return self._collection.update_one(key, change).matched_count == 1
+        if not self._collection.update_one(key | self._claim.held, change).matched_count:
+            raise self._claim.superseded()
+        return True
 
     def add_notes(self, campaign: str, number: int, notes: Sequence[str]) -> None:
         """Add notes to a round, each once, whatever other steps of it note at the same time.
@@ -49,5 +80,8 @@ class Rounds:
         campaign: its id. number: of the round.
         """
         if notes:
-            added = {"$addToSet": {"notes": {"$each": list(notes)}}}
-            self._collection.update_one({"campaign": campaign, "number": number}, added)
+            self._change(campaign, number, {"$addToSet": {"notes": {"$each": list(notes)}}})
+
+
+def _changes(fields: dict[str, Any]) -> Document:
+    return {key.replace("__", "."): value for key, value in plain(fields).items()}

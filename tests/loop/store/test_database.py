@@ -22,7 +22,7 @@ def test_records_come_back_as_they_went_in_and_are_never_overwritten(database: D
 
 def test_the_first_outcome_of_a_validation_stays(database: Database) -> None:
     record = new_record(SPEC, 1, 0, rocksalt(), Lineage(generator="test"))
-    database.records.insert([record])
+    database.records.insert([record.model_copy(update={"status": Status.ACQUIRED})])
     assert database.records.finish_validation(record.id, status=Status.FAILED)
     assert not database.records.finish_validation(record.id, status=Status.VALIDATED)
     assert database.records.get(record.id).status is Status.FAILED
