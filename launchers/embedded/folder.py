@@ -65,8 +65,7 @@ class DatabaseFolder:
         info = self.info()
         if info and Path(info.socket).exists():
             return Path(info.socket)
-        runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"niobe-{os.getuid()}"
-        return runtime / f"{sha256(str(path).encode()).hexdigest()[:16]}.sock"
+        return runtime_folder() / f"{sha256(str(path).encode()).hexdigest()[:16]}.sock"
 
     @property
     def uri(self) -> str:
@@ -129,6 +128,11 @@ class DatabaseFolder:
             f"mongodb://{quote(user)}:{quote(password)}@{address}/"
             "?authSource=admin&authMechanism=SCRAM-SHA-256&directConnection=true\n",
         )
+
+
+def runtime_folder() -> Path:
+    """Where sockets lie whose own folder has too long a path, of all homes of this user."""
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"niobe-{os.getuid()}"
 
 
 def write_private(file: Path, text: str) -> None:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from niobe.config.errors import ConfigError
-from niobe.launchers.cli.shared import print_rows
+from niobe.launchers.cli.shared import AsJson, print_rows
 from niobe.launchers.terminal import console
 
 if TYPE_CHECKING:
+    from niobe.launchers.upkeep.finding import Finding
     from niobe.launchers.upkeep.forgetting import Plan
 
 app = typer.Typer()
+_MENDED = "mended"
 
 
 @app.command()
@@ -43,6 +45,52 @@ def forget(
     console().print(
         f"{planned.what}: forgotten{again}; `niobe db compact` gives its room back", soft_wrap=True
     )
+
+
+@app.command()
+def doctor(
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can lose nothing by it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at home, server, database, FireWorks and folders; exit code 1 where something is left to do."""
+    from niobe.launchers.upkeep.doctor import examine
+
+    rows = []
+    for found in examine():
+        mended = _mended(found) if repair else ""
+        rows.append(
+            {
+                "about": found.about,
+                "says": found.says,
+                "fine": found.fine or mended == _MENDED,
+                "do": found.advice,
+                "mended": mended,
+            }
+        )
+        if not as_json:
+            _print_finding(found, mended)
+    if as_json:
+        print_rows(rows, as_json)
+    if not all(row["fine"] for row in rows):
+        raise typer.Exit(1)
+
+
+def _mended(found: Finding) -> str:
+    """That it was mended, or why it could not be; "" where only a person can."""
+    if found.mend is None:
+        return ""
+    try:
+        found.mend()
+    except (ConfigError, OSError) as error:
+        return f"not mended: {error}"
+    return _MENDED
+
+
+def _print_finding(found: Finding, mended: str) -> None:
+    mark = "fine" if found.fine else mended if mended == _MENDED else "LOOK"
+    said = f"{mark:6} {found.about}: {found.says}"
+    todo = [part for part in (mended or found.advice,) if part and part != _MENDED]
+    console().print(" -> ".join([said, *todo]), soft_wrap=True)
 
 
 def _say(planned: Plan) -> None:

@@ -63,7 +63,7 @@ def plan(database: Database, name: str, kind: Kind | None = None, *, shared: boo
 def _kind(database: Database, name: str, kind: Kind | None) -> Kind:
     begun = stored.unfinished(database)
     there: dict[Kind, bool] = {
-        "campaign": stored.is_campaign(database, name) or database.records.exists(name),
+        "campaign": stored.is_campaign(database, name) or _has_left(database, name),
         "source": bool(stored.entry_ids(database, source=name)) or _has_pages(name),
         "entry": bool(stored.entry_ids(database, id=name)),
     }
@@ -76,6 +76,14 @@ def _kind(database: Database, name: str, kind: Kind | None) -> Kind:
     if len(found) > 1:
         raise ConfigError(f"forget: {name!r} is a {' and a '.join(found)}; say which by --kind")
     return found[0]
+
+
+def _has_left(database: Database, name: str) -> bool:
+    """Whether anything of a campaign that is not there itself is."""
+    documents = any(database.mongo[one].count_documents({"campaign": name}) for one in stored.HANGING)
+    named = {"metadata.campaign": name}
+    jobs = any(database.mongo[one].count_documents(named) for one in ("workflows", "outputs"))
+    return documents or jobs or (folders.is_name(name) and bool(folders.folders_of(name)))
 
 
 def _has_pages(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,20 +36,28 @@ def launchpad_of(database: Database) -> Iterator[Any | None]:
         launchpad.connection.close()
 
 
-def at_work(launchpad: Any, campaign: str) -> list[int]:
+def at_work(launchpad: Any, campaign: str, states: Sequence[str] = _OPEN) -> list[int]:
     """Ids of a campaign's jobs that a worker runs, or that wait in a queue.
 
-    launchpad: FireWorks' LaunchPad. campaign: its id.
+    launchpad: FireWorks' LaunchPad. campaign: its id. states: of the jobs.
     """
     from fireworks import fw_config
 
     from niobe.launchers.fireworks.sweep import is_alive
 
-    query = {"state": {"$in": list(_OPEN)}, "spec.campaign": campaign}
+    query = {"state": {"$in": list(states)}, "spec.campaign": campaign}
     jobs = [found["fw_id"] for found in launchpad.fireworks.find(query, {"fw_id": 1})]
     launches = launchpad.launches.find({"fw_id": {"$in": jobs}, "state": {"$in": list(_OPEN)}})
     limit = fw_config.RUN_EXPIRATION_SECS
     return sorted({launch["fw_id"] for launch in launches if is_alive(launch, limit)})
+
+
+def campaigns_of(launchpad: Any) -> set[str]:
+    """Ids of the campaigns that have workflows; those of other programs name none.
+
+    launchpad: FireWorks' LaunchPad.
+    """
+    return {str(name) for name in launchpad.workflows.distinct("metadata.campaign") if name is not None}
 
 
 def counts(launchpad: Any, campaign: str) -> dict[str, int]:

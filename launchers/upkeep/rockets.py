@@ -1,0 +1,119 @@
+"""Checks of what FireWorks holds of campaigns, and of what calculations and workers left on the disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from niobe.config import home
+from niobe.launchers.upkeep import folders, workflows
+from niobe.launchers.upkeep.finding import REPAIR, Finding
+from niobe.launchers.upkeep.forgetting import idle
+from niobe.loop.documents.rounds import CampaignState
+
+if TYPE_CHECKING:
+    from niobe.loop.store.database import Database
+
+_DAY = 86_400.0
+_STATES = {
+    "FIZZLED": "failed; `niobe tend` runs them again, `niobe launch FILE` what was given up",
+    "DEFUSED": "were defused; `lpad reignite_fws` lets them go on",
+    "PAUSED": "are paused; `lpad resume_fws` lets them go on",
+}
+
+
+def check_workflows(database: Database) -> Iterator[Finding]:
+    """Jobs that failed, were lost, defused or paused; workflows and campaigns without each other.
+
+    database: the campaign database.
+    """
+    with workflows.launchpad_of(database) as launchpad:
+        if launchpad is None:
+            yield Finding("FireWorks", "not used here")
+            return
+        campaigns = {found.id: found for found in database.campaigns.find()}
+        found = [problem for name in campaigns for problem in _check_jobs(launchpad, name)]
+        for name in workflows.campaigns_of(launchpad) - campaigns.keys():
+            found.append(
+                Finding(f"workflows of {name}", "there is no such campaign here", f"`niobe forget {name}`")
+            )
+        for name, campaign in campaigns.items():
+            runs = campaign.state is CampaignState.RUNNING and campaign.spec["launcher"] == "fireworks"
+            if runs and not workflows.counts(launchpad, name)["fireworks"]:
+                gone = "runs by FireWorks and has no jobs there (`lpad reset`?)"
+                found.append(Finding(f"campaign {name}", gone, "`niobe launch FILE` submits what is due"))
+        yield from found or [Finding("FireWorks", f"{len(campaigns)} campaigns, no job in trouble")]
+
+
+def _check_jobs(launchpad: Any, campaign: str) -> Iterator[Finding]:
+    about = f"jobs of {campaign}"
+    for state, advice in _STATES.items():
+        count = launchpad.fireworks.count_documents({"spec.campaign": campaign, "state": state})
+        if count:
+            yield Finding(about, f"{count} {state.lower()}", f"{count} {advice}")
+    running = launchpad.fireworks.count_documents({"spec.campaign": campaign, "state": "RUNNING"})
+    lost = running - len(workflows.at_work(launchpad, campaign, ("RUNNING",)))
+    if lost > 0:
+        yield Finding(
+            about, f"{lost} whose worker is gone", "`niobe tend`, or `niobe rockets`, runs them again"
+        )
+
+
+def check_folders(database: Database) -> Iterator[Finding]:
+    """Folders of campaigns that ended or are not there, and of workers that ended.
+
+    database: the campaign database.
+    """
+    campaigns = {found.id: found.state for found in database.campaigns.find()}
+    for folder in _inside(home.work("x").parent):
+        known = folder.name in campaigns
+        if campaigns.get(folder.name) is not CampaignState.RUNNING and (known or _is_old(folder)):
+            yield Finding(
+                "work folder",
+                _size(folder),
+                f"its campaign has ended; {REPAIR}",
+                partial(_remove_work, database, folder),
+            )
+    kept = (home.checkpoints("x"), home.failures("x"), home.results("x"))
+    for folder in (found for place in kept for found in _inside(place.parent)):
+        if folder.name not in campaigns and not database.records.exists(folder.name):
+            other = "of no campaign of this database (NIOBE_DATABASE names it)"
+            yield Finding(folder.parent.name, f"{_size(folder)}, {other}", f"`niobe forget {folder.name}`")
+    for folder in _inside(home.rocket_folders()):
+        if _is_old(folder) and not _runs(folder.name):
+            worker = f"its worker ended; {REPAIR}"
+            yield Finding("worker's folder", _size(folder), worker, partial(shutil.rmtree, folder))
+
+
+def _inside(place: Path) -> list[Path]:
+    return sorted(folder for folder in place.iterdir() if folder.is_dir()) if place.is_dir() else []
+
+
+def _size(folder: Path) -> str:
+    return f"{folder}: {folders.megabytes(folder):.1f} MB"
+
+
+def _remove_work(database: Database, folder: Path) -> None:
+    """Raises ConfigError where the campaign runs after all."""
+    with workflows.launchpad_of(database) as launchpad, idle(launchpad, folder.name):
+        shutil.rmtree(folder)
+
+
+def _is_old(folder: Path) -> bool:
+    """Whether nothing in it was written for a day: a worker of another host may share the home."""
+    newest = max((path.lstat().st_mtime for path in (folder, *folder.rglob("*"))), default=0.0)
+    return time.time() - newest > _DAY
+
+
+def _runs(name: str) -> bool:
+    """Whether the rockets that a worker's folder is named after (PID-NUMBER) still run on this machine."""
+    with suppress(ValueError, ProcessLookupError):
+        os.kill(int(name.split("-")[0]), 0)
+        return True
+    return False

@@ -1,0 +1,291 @@
+"""The doctor finds what is wrong, says what to do, and mends only what can lose nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from bson import ObjectId
+from fireworks import FWorker
+from typer.testing import CliRunner
+
+from niobe.config import home
+from niobe.launchers.cli import app
+from niobe.launchers.embedded import ensure_server, stop_server
+from niobe.launchers.embedded.folder import DatabaseFolder, ServerInfo, runtime_folder
+from niobe.launchers.fireworks.launch import launch_campaign
+from niobe.launchers.fireworks.pad import open_launchpad
+from niobe.launchers.upkeep.doctor import examine
+from niobe.launchers.upkeep.finding import Finding
+from niobe.loop.store.database import Database
+from tests.launchers.embedded.tools import connect
+from tests.launchers.pages.serving import fill
+from tests.launchers.upkeep.test_forget import FIREWORKS
+
+OLD = "2026-01-01T00:00:00"
+LONG_AGO = time.time() - 3 * 86_400
+
+
+def wrong() -> list[Finding]:
+    """What is not fine; the room on the disk is the machine's own affair."""
+    return [found for found in examine() if not found.fine and found.about != "disk"]
+
+
+def mended() -> list[Finding]:
+    """What is left once everything that can be mended was."""
+    for found in examine():
+        if found.mend is not None:
+            found.mend()
+    return wrong()
+
+
+@pytest.fixture(scope="module")
+def stocked(mongo_uri: str) -> Iterator[tuple[Database, dict[str, list[Any]]]]:
+    """A database in which all is well, and all of its documents."""
+    database = Database.connect(mongo_uri, "doctor")
+    fill(database)
+    names = database.mongo.list_collection_names()
+    yield database, {name: list(database.mongo[name].find()) for name in names}
+    database.mongo.client.drop_database("doctor")
+    database.close()
+
+
+@pytest.fixture
+def healthy(
+    stocked: tuple[Database, dict[str, list[Any]]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Database:
+    """The same, and a home, on a server that the settings name."""
+    database, documents = stocked
+    monkeypatch.setenv("NIOBE_MONGO_URI", os.environ.get("NIOBE_TEST_MONGO_URI") or uri_of(database))
+    monkeypatch.setenv("NIOBE_DATABASE", "doctor")
+    monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    home.home().mkdir(mode=0o700)
+    for name in database.mongo.list_collection_names():
+        database.mongo[name].delete_many({})
+    for name, stored in documents.items():
+        if stored:
+            database.mongo[name].insert_many(stored)
+    return database
+
+
+def uri_of(database: Database) -> str:
+    address = database.mongo.client.address
+    assert address is not None
+    return f"mongodb://{quote(address[0], safe='')}/?directConnection=true"
+
+
+Harm = Callable[[Database], Any]
+
+
+def structure(**fields: Any) -> Harm:
+    return lambda database: database.mongo["structures"].update_one({"round": 1}, {"$set": fields})
+
+
+def folder(*parts: str, age: bool = True) -> Harm:
+    def make(database: Database) -> None:
+        place = home.home().joinpath(*parts)
+        place.mkdir(parents=True)
+        (place / "file").write_bytes(b"x" * 2_000_000)
+        for path in (place / "file", place) if age else ():
+            os.utime(path, (LONG_AGO, LONG_AGO))
+
+    return make
+
+
+def blob(database: Database) -> None:
+    lost = ObjectId.from_datetime(datetime(2026, 1, 1, tzinfo=UTC))
+    database.mongo["data.chunks"].insert_one({"files_id": lost, "n": 0, "data": b"x"})
+
+
+def of_phonons(database: Database) -> object:
+    return (database.mongo["phonons"].find_one() or {})["_id"]
+
+
+def dead_socket(database: Database) -> None:
+    runtime_folder().mkdir(mode=0o700, parents=True)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(runtime_folder() / "0123.sock"))
+
+
+HARMS: dict[str, tuple[Harm, str, bool]] = {
+    "others may enter the home": (lambda database: home.home().chmod(0o755), "others may enter", True),
+    "a dead socket": (dead_socket, "nobody listens", True),
+    "a word for a number": (structure(n_atoms="many"), "structures: cannot be read.*n_atoms", False),
+    "an unknown field": (structure(strange=1), "structures: cannot be read.*strange", False),
+    "a newer schema": (structure(schema_version=99), "schema version 99", False),
+    "a spec that is none": (
+        lambda database: database.mongo["campaigns"].insert_one(
+            {"_id": "u", "spec": {"id": "u"}, "spec_digest": "", "schema_version": 5}
+        ),
+        "campaigns: cannot be read: u .elements",
+        False,
+    ),
+    "a round of no campaign": (
+        lambda database: database.rounds.open("gone", 0),
+        "campaign gone: is not there, and 1 rounds.*niobe forget gone",
+        False,
+    ),
+    "cut short in forgetting": (
+        lambda database: database.mongo["forgetting"].insert_one({"_id": "campaign t"}),
+        "campaign t: was forgotten in part",
+        True,
+    ),
+    "phonons of no structure": (
+        lambda database: database.mongo["structures"].delete_one({"_id": of_phonons(database)}),
+        "phonons: 1 belong to nothing",
+        True,
+    ),
+    "a fingerprint of no entry": (
+        lambda database: database.mongo["fingerprints"].insert_one({"_id": "a:1"}),
+        "fingerprints: 1 belong to nothing",
+        True,
+    ),
+    "parts of a blob": (blob, r"data\.chunks: 1 belong to nothing", True),
+    "an old work folder of no campaign": (folder("work", "gone"), r"work.gone: 2\.0 MB", True),
+    "checkpoints of no campaign": (
+        folder("checkpoints", "gone"),
+        "2.0 MB, of no campaign.*forget gone",
+        False,
+    ),
+    "a dead worker's folder": (folder("rockets", f"{2**22 + 1}-1"), "worker's folder", True),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_is_wrong_is_found_and_mended_where_nothing_can_be_lost(healthy: Database, harm: str) -> None:
+    do, said, mends = HARMS[harm]
+    do(healthy)
+    found = wrong()
+    line = "\n".join(f"{one.about}: {one.says} -> {one.advice}" for one in found)
+    assert len(found) == 1 and re.search(said, line), line
+    assert (found[0].mend is not None) == mends
+    assert len(mended()) == (0 if mends else 1)
+
+
+def test_what_may_be_in_use_is_left(healthy: Database) -> None:
+    folder("work", "gone", age=False)(healthy)
+    folder("work", "t")(healthy)  # a campaign that was interrupted goes on from there
+    folder("rockets", f"{os.getpid()}-1")(healthy)
+    assert wrong() == []
+
+
+def test_jobs_in_trouble_are_counted(healthy: Database) -> None:
+    launchpad = open_launchpad()
+    try:
+        launch_campaign(launchpad, healthy, FIREWORKS)
+        assert wrong() == []
+        _, launch = launchpad.checkout_fw(FWorker(), "/nowhere")
+        assert wrong() == []
+        found = launchpad.launches.find_one({"launch_id": launch})
+        states = [state | {"created_on": OLD, "updated_on": OLD} for state in found["state_history"]]
+        launchpad.launches.update_one({"launch_id": launch}, {"$set": {"state_history": states}})
+        assert [one.says for one in wrong()] == ["1 whose worker is gone"]
+        launchpad.fireworks.update_many({}, {"$set": {"state": "FIZZLED"}})
+        (fizzled,) = wrong()
+        assert "fizzled" in fizzled.says and "niobe tend" in fizzled.advice
+        launchpad.fireworks.update_many({}, {"$set": {"state": "DEFUSED"}})
+        assert "lpad reignite_fws" in wrong()[0].advice
+        launchpad.fireworks.delete_many({})
+        assert "has no jobs there" in wrong()[0].says
+        healthy.mongo["campaigns"].delete_one({"_id": FIREWORKS.id})
+        assert {one.about for one in wrong()} == {
+            f"{of} {FIREWORKS.id}" for of in ("campaign", "workflows of")
+        }
+    finally:
+        launchpad.connection.close()
+
+
+def test_the_command_prints_a_line_each_and_says_by_its_exit_code(healthy: Database) -> None:
+    runner = CliRunner()
+    fine = runner.invoke(app, ["doctor"])
+    assert fine.exit_code == 0, fine.output
+    home.home().chmod(0o755)
+    found = runner.invoke(app, ["doctor"])
+    assert found.exit_code == 1 and "chmod 700" in found.output
+    rows = json.loads(runner.invoke(app, ["doctor", "--json"]).stdout)
+    assert {"about", "says", "fine", "do", "mended"} == set(rows[0]) and sum(
+        not row["fine"] for row in rows
+    ) == 1
+    done = runner.invoke(app, ["doctor", "--repair"])
+    assert done.exit_code == 0 and "mended" in done.output
+    assert home.home().stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseFolder]:
+    """A home with a database of its own that was served and stopped."""
+    for variable in ("NIOBE_MONGO_URI", "NIOBE_EMBEDDED_URI", "NIOBE_DATABASE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    folder = DatabaseFolder(tmp_path / "home" / "db")
+    write(folder)
+    yield folder
+    stop_server(folder.path)
+
+
+def write(folder: DatabaseFolder) -> None:
+    """A document, by a server of its own."""
+    with connect(ensure_server(folder.path)) as client:
+        client["niobe"]["x"].insert_one({"text": "x" * 5000})
+    stop_server(folder.path)
+
+
+def test_a_damaged_file_is_said_although_no_database_can_be_started(alone: DatabaseFolder) -> None:
+    content = bytearray(alone.file.read_bytes())
+    content[100:140] = b"x" * 40
+    alone.file.write_bytes(content)
+    found = {one.about: one for one in wrong()}
+    assert "niobe db restore" in found["database file"].advice
+    assert "cannot be opened" in found["database"].says
+
+
+def test_a_lost_log_and_a_lost_file_are_said(alone: DatabaseFolder) -> None:
+    before = alone.file.read_bytes()
+    write(alone)
+    alone.file.write_bytes(before)
+    assert "acknowledged" in {one.about: one.says for one in wrong()}["database file"]
+    alone.file.unlink()
+    assert "missing or empty" in {one.about: one.says for one in wrong()}["database file"]
+
+
+def test_what_a_killed_server_left_is_cleared_and_another_version_is_said(alone: DatabaseFolder) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(alone.socket))
+    alone.write_info(ServerInfo(2**22 + 1, str(alone.socket), OLD))
+    first = next(one for one in examine() if one.about == "server")
+    assert "left its socket" in first.says and first.mend is not None
+    first.mend()
+    assert not alone.socket.exists() and alone.info() is None
+    ensure_server(alone.path)
+    info = alone.info()
+    assert info is not None and wrong() == []
+    alone.write_info(ServerInfo(info.pid, info.socket, info.started))
+    assert "another version (older)" in next(one.says for one in examine() if one.about == "server")
+
+
+def test_a_folder_for_temporary_files_that_is_not_there_is_said(
+    healthy: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", "/nowhere/at/all")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert [one.about for one in wrong()] == ["TMPDIR"]
+
+
+def test_a_home_that_is_not_there_is_no_trouble_and_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NIOBE_MONGO_URI", raising=False)
+    monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "none"))
+    assert wrong() == [] and not (tmp_path / "none").exists()
