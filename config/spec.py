@@ -18,6 +18,7 @@ from niobe.config.oracles.claims import (
     default_confirmation,
     second_oracles,
 )
+from niobe.config.oracles.conditions import Conditions, ambient
 from niobe.config.oracles.spec import Oracle
 from niobe.config.plugins import AcquisitionName, GeneratorName, OracleName, SurrogateName
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, PrerelaxPotential, unknown_to
@@ -277,6 +278,7 @@ class CampaignSpec(_Part):
     generation: Generation = Generation()
     oracle: Oracle = Oracle()
     goals: Goals = ()
+    conditions: Annotated[Conditions, Field(exclude_if=ambient)] = Conditions()
     surrogate: SurrogateChoice = SurrogateChoice()
     prerelax: Prerelaxation | None = Field(default_factory=_default_prerelaxation)
     acquisition: Acquisition = Acquisition()
@@ -344,6 +346,8 @@ class CampaignSpec(_Part):
         for key, names in others.items():
             if self.oracle.name != "ase" and "ase" in names:
                 raise ValueError(f"{key}: ase is the oracle of oracle.calculator, and there is none")
+        if self.conditions.temperature and not self.phonons.enabled:
+            raise ValueError("conditions.temperature: free energies need phonons; phonons.enabled is false")
         if self.asynchronous and self.launcher == "local":
             raise ValueError("asynchronous: needs launcher: fireworks; the local launcher waits for a batch")
         return self

@@ -23,12 +23,14 @@ FIND_FMAX = 0.005
 """eV/Å: forces on the atoms of a find are below this."""
 KILOBAR = 0.1
 """GPa."""
+EV_PER_A3 = 160.21766
+"""GPa: 1 eV/Å³."""
 _MOST_STRESS, _MOST_STRESS_OF_FINDS = 0.5, 0.1  # GPa
 
 
 def most_stress(fmax: float) -> float:
-    """Largest stress component (GPa) that a relaxation to ``fmax`` (eV/Å) may leave: 0.1 of a find's, else
-    0.5."""
+    """Largest stress component (GPa) beyond the pressure that a relaxation to ``fmax`` (eV/Å) may leave: 0.1
+    of a find's, else 0.5."""
     return _MOST_STRESS_OF_FINDS if fmax <= FIND_FMAX else _MOST_STRESS
 
 
@@ -64,7 +66,8 @@ class Answer:
     """energy: eV for the cell, uncorrected; forces: eV/Å, shape (n_atoms, 3); steps: ionic steps taken.
 
     parameters: of the DFT run, as pymatgen's entries have them; None for a potential's answer.
-    stress: GPa, shape (3, 3); None where the oracle gives none. Only its size counts, so either sign will do.
+    stress: GPa, shape (3, 3), positive where the cell is compressed, as VASP has it; None where the oracle
+    gives none. pressure: under which it was asked, GPa.
     """
 
     structure: Structure
@@ -73,10 +76,16 @@ class Answer:
     steps: int
     parameters: Mapping[str, Any] | None = None
     stress: NDArray[np.float64] | None = None
+    pressure: float = 0.0
 
     @property
     def energy_per_atom(self) -> float:
         return self.energy / len(self.structure)
+
+    @property
+    def enthalpy_per_atom(self) -> float:
+        """E + pV, eV/atom: what phases compete by under a pressure; at 0 GPa the energy."""
+        return self.energy_per_atom + self.pressure / EV_PER_A3 * self.structure.volume / len(self.structure)
 
     @property
     def max_force(self) -> float:
@@ -85,8 +94,8 @@ class Answer:
 
     @property
     def max_stress(self) -> float | None:
-        """Largest component of the stress, GPa."""
-        return None if self.stress is None else float(np.abs(self.stress).max())
+        """Largest component of the stress beyond that of the pressure, GPa."""
+        return None if self.stress is None else float(np.abs(self.stress - self.pressure * np.eye(3)).max())
 
 
 class Oracle(Protocol):

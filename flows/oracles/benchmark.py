@@ -17,7 +17,7 @@ def relaxed_exclusions(spec: CampaignSpec, folder: Path) -> list[StructureRecord
 
     Phonons are not run; what the oracle fails on is left out.
     """
-    oracle = make_oracle(spec.oracle)
+    oracle = make_oracle(spec.oracle, spec.conditions.pressure)
     found = []
     for index, (label, structure) in enumerate(excluded_structures(spec)):
         outcome = validate_structure(spec, oracle, structure, folder)
@@ -34,5 +34,6 @@ def stability_of(spec: CampaignSpec, record: StructureRecord, folder: Path) -> S
 
     spec: the campaign. folder: where its files go.
     """
-    outcome = phonons(spec, make_oracle(spec.phonon_oracle), relaxed_structure(record), folder, find=True)
+    judge = make_oracle(spec.phonon_oracle, spec.conditions.pressure)
+    outcome = phonons(spec, judge, relaxed_structure(record), folder, find=True)
     return Stability.UNDECIDED if isinstance(outcome, Failure) else outcome[0].verdict.outcome

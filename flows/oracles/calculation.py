@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from niobe.config.potentials import REACH
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import (
+    EV_PER_A3,
     Answer,
     CalculationDiedError,
     NoCureError,
@@ -49,6 +50,8 @@ MOST_GROWN = 2.0
 SYMMETRY_COST = 1e-3
 """eV/atom: a crystal is as symmetric as it can be made at no more."""
 _BOUND = 1.15
+_MOST_DENSER = 10.0
+"""Å³/atom by which a compound under pressure may be denser than its elements."""
 _FINAL = tuple(_CAUSES)
 
 
@@ -140,8 +143,8 @@ def _relax(
     check_bound(relaxed.structure, structure, spec.oracle.reach or REACH.get(spec.oracle.name))
     answer = _symmetric(oracle, relaxed, spec.oracle.fmax, folder)
     correction = correction_of(oracle, answer)
-    energy = answer.energy_per_atom + correction
-    check_depth(answer.structure, energy, references)
+    energy = answer.enthalpy_per_atom + correction
+    check_depth(answer.structure, energy, references, answer.pressure)
     return Validation(
         oracle=oracle.fingerprint,
         structure=answer.structure.as_dict(),
@@ -151,6 +154,7 @@ def _relax(
         volume_per_atom=float(answer.structure.volume / len(answer.structure)),
         max_force=answer.max_force,
         max_stress=answer.max_stress,
+        pressure=answer.pressure,
         steps=relaxed.steps,
         seconds={"relax": round(time.monotonic() - started, 3)},
         phonon=PhononVerdict(outcome=Stability.PENDING, tolerance=spec.phonons.tolerance),
@@ -162,7 +166,7 @@ def _symmetric(oracle: Oracle, relaxed: Answer, fmax: float, folder: Path) -> An
     leaves forces or stress."""
     (static,) = oracle.static([symmetrised(relaxed.structure)], folder)
     check_physics(static)
-    cost = static.energy_per_atom - relaxed.energy_per_atom
+    cost = static.enthalpy_per_atom - relaxed.enthalpy_per_atom
     return static if cost < SYMMETRY_COST and not residual(static, fmax) else relaxed
 
 
@@ -228,16 +232,19 @@ def _directions(bonds: Sequence[tuple[int, int, tuple[int, ...]]], atoms: int) -
     return int(np.linalg.matrix_rank(np.array(loops))) if loops and len(places) == atoms else 0
 
 
-def check_depth(structure: Structure, energy_per_atom: float, references: Mapping[str, float]) -> None:
+def check_depth(
+    structure: Structure, energy_per_atom: float, references: Mapping[str, float], pressure: float = 0.0
+) -> None:
     """Raises UnphysicalAnswerError for a formation energy that no solid has: an unphysical minimum of the
-    potential.
+    potential. Of an enthalpy, what a compound may gain by being denser than its elements is left to it.
 
-    structure: the crystal. energy_per_atom: eV/atom. references: energies of the elements, eV/atom, by
-    symbol.
+    structure: the crystal. energy_per_atom: or enthalpy, eV/atom. references: of the elements, eV/atom, by
+    symbol. pressure: GPa.
     """
+    lowest = LOWEST_FORMATION_ENERGY - pressure / EV_PER_A3 * _MOST_DENSER
     composition = structure.composition.get_el_amt_dict()
     formation = formation_energy(composition, energy_per_atom, references)
-    if formation < LOWEST_FORMATION_ENERGY:
+    if formation < lowest:
         raise UnphysicalAnswerError(
-            f"formation energy {formation:.2f} eV/atom; no solid is known below {LOWEST_FORMATION_ENERGY:g}"
+            f"formation energy {formation:.2f} eV/atom; no solid is known below {lowest:g}"
         )

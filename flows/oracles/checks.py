@@ -7,20 +7,23 @@ from pathlib import Path
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, SurrogateChoice
+from niobe.flows.oracles.registry import check_pressure
 
 
 def check_inputs(spec: CampaignSpec) -> int:
     """How many structures ``seeds.files`` hold. Raises ConfigError for what could not be used.
 
     That is a seed file, an excluded file or a corpus without a readable structure, a label that is none, a
-    folder without a GAN that this Niobe reads, a goal whose property is not there, and a surrogate without
-    the options that are named or without a package that it needs.
+    folder without a GAN that this Niobe reads, a goal whose property is not there, a surrogate without the
+    options that are named or without a package that it needs, and an oracle that cannot relax under
+    ``conditions.pressure``.
     """
     from niobe.flows.goals.resolving import check_goals
     from niobe.loop.campaign.seeds import excluded_structures
     from niobe.loop.readers.structure_files import read_some
 
     check_goals(spec)
+    check_pressure(spec)
     if spec.surrogate.checkpoint is None:
         _check_surrogate(spec.surrogate)
     else:

@@ -13,7 +13,7 @@ import numpy as np
 from niobe.config.potentials import LABELS
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import KILOBAR, Answer, fmax_with_stress, relaxed_by, run_job
+from niobe.flows.oracles.base import EV_PER_A3, KILOBAR, Answer, fmax_with_stress, relaxed_by, run_job
 from niobe.flows.oracles.calculators import asked, fingerprint
 from niobe.flows.oracles.potentials import potential, wall_time, weights_digest, where
 from niobe.loop.stability.corrections import scheme
@@ -37,19 +37,20 @@ def _calculator(spec: OracleSpec) -> dict[str, Any]:
     }
 
 
-def relax_maker(spec: OracleSpec, stepping: Mapping[str, float] | None = None) -> Any:
+def relax_maker(spec: OracleSpec, stepping: Mapping[str, float] | None = None, pressure: float = 0.0) -> Any:
     """atomate2 ForceFieldRelaxMaker of cell and sites, with the campaign's fmax and steps.
 
-    stepping: arguments of ASE's BFGS.
+    stepping: arguments of ASE's BFGS. pressure: GPa.
     """
     from atomate2.forcefields.jobs import ForceFieldRelaxMaker
 
     from niobe.flows.oracles.cells import CellFilter
 
+    cell = {"cell_filter": CellFilter, "filter_kwargs": {"scalar_pressure": pressure / EV_PER_A3}}
     return ForceFieldRelaxMaker(
         **_calculator(spec),
         steps=spec.max_steps,
-        relax_kwargs={"fmax": spec.fmax, "cell_filter": CellFilter} | dict(stepping or {}),
+        relax_kwargs={"fmax": spec.fmax} | cell | dict(stepping or {}),
         optimizer_kwargs={"optimizer": "BFGS"},
     )
 
@@ -65,11 +66,12 @@ def static_maker(spec: OracleSpec) -> Any:
 class ForceFieldOracle:
     """A potential of ``POTENTIALS`` by name, or an ASE calculator by path.
 
-    stepping: arguments of the BFGS that relaxes.
+    stepping: arguments of the BFGS that relaxes. pressure: under which it relaxes, GPa.
     """
 
     spec: OracleSpec
     stepping: Mapping[str, float] = field(default_factory=dict)
+    pressure: float = 0.0
     is_dft: ClassVar[bool] = False
 
     @staticmethod
@@ -86,6 +88,7 @@ class ForceFieldOracle:
         spec = self.spec
         which = fingerprint(spec) if spec.name == "ase" else weights_digest(spec.name)
         raw = f"force-field {spec.name} {which}"
+        raw = f"{raw}, enthalpies at {self.pressure:.10g} GPa" if self.pressure else raw
         return f"{raw}, {scheme()}" if self.corrected else raw
 
     @property
@@ -102,17 +105,21 @@ class ForceFieldOracle:
 
     def _relax_once(self, structure: Structure, folder: Path) -> Answer:
         tight = self.spec.model_copy(update={"fmax": fmax_with_stress(structure, self.spec.fmax)})
-        return _answer(run_job(relax_maker(tight, self.stepping).make(structure), folder))
+        return self._relaxed(tight, structure, folder)
 
     def relax_briefly(self, structure: Structure, folder: Path) -> Answer:
         """Relax as far as ``max_steps`` reach, converged or not."""
-        return _answer(run_job(relax_maker(self.spec, self.stepping).make(structure), folder))
+        return self._relaxed(self.spec, structure, folder)
+
+    def _relaxed(self, spec: OracleSpec, structure: Structure, folder: Path) -> Answer:
+        maker = relax_maker(spec, self.stepping, self.pressure)
+        return _answer(run_job(maker.make(structure), folder), self.pressure)
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         """Energy and forces, one by one: a batch does not pay on a CPU."""
         potential(**which(self.spec))
         documents = run_job(static_maker(self.spec).make(list(structures)), folder)
-        return [_answer(document) for document in documents]
+        return [_answer(document, self.pressure) for document in documents]
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Loading the model takes none of them."""
@@ -121,7 +128,7 @@ class ForceFieldOracle:
         return wall_time(seconds)
 
 
-def _answer(document: Any) -> Answer:
+def _answer(document: Any, pressure: float) -> Answer:
     from pymatgen.core import Structure
 
     output = document.output
@@ -132,4 +139,5 @@ def _answer(document: Any) -> Answer:
         forces=np.asarray(output.forces, dtype=float),
         steps=int(output.n_steps or 1),
         stress=None if output.stress is None else np.asarray(output.stress, dtype=float) * KILOBAR,
+        pressure=pressure,
     )

@@ -69,7 +69,7 @@ def _refined(spec: CampaignSpec, oracle: Oracle, validation: Validation, folder:
         converged=True,
         symprec=cell.symprec if cell else None,
         angle_tolerance=cell.angle if cell else None,
-        symmetry_cost=found.energy_per_atom - relaxed.energy_per_atom,
+        symmetry_cost=found.enthalpy_per_atom - relaxed.enthalpy_per_atom,
         prototype=prototype,
         mineral=mineral,
     )
@@ -77,7 +77,7 @@ def _refined(spec: CampaignSpec, oracle: Oracle, validation: Validation, folder:
         update={
             "structure": structure.as_dict(),
             "spacegroup": spacegroup_number(structure),
-            "energy_per_atom": round(found.energy_per_atom + correction, _DIGITS),
+            "energy_per_atom": round(found.enthalpy_per_atom + correction, _DIGITS),
             "correction": correction,
             "volume_per_atom": float(structure.volume / len(structure)),
             "max_force": found.max_force,
@@ -112,12 +112,12 @@ def _held(
     spec: CampaignSpec, oracle: Oracle, structure: Structure, relaxed: Answer, folder: Path
 ) -> Answer | None:
     """The answer for a symmetrised cell without forces nor stress, at an energy that agrees; else None."""
-    most = relaxed.energy_per_atom + SYMMETRY_COST
+    most = relaxed.enthalpy_per_atom + SYMMETRY_COST
     try:
         (answer,) = oracle.static([structure], folder)
         check_physics(answer)
-        if answer.energy_per_atom <= most and residual(answer, tight(spec).fmax):
+        if answer.enthalpy_per_atom <= most and residual(answer, tight(spec).fmax):
             answer = _relaxed(spec, oracle, structure, folder)
     except (NotConvergedError, UnphysicalAnswerError, WallTimeError):
         return None  # the relaxed cell stands
-    return answer if answer.energy_per_atom <= most else None
+    return answer if answer.enthalpy_per_atom <= most else None

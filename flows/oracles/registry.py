@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 from niobe.config.errors import ConfigError
@@ -12,13 +13,32 @@ from niobe.flows.oracles.base import Oracle
 from niobe.flows.oracles.calculators import check_installed
 
 
-def make_oracle(spec: OracleSpec) -> Oracle:
-    """The oracle registered under that name: a callable that takes the spec of an oracle.
+def make_oracle(spec: OracleSpec, pressure: float = 0.0) -> Oracle:
+    """The oracle registered under that name: a callable that takes the spec of an oracle, and a ``pressure``
+    if it can relax under one.
 
-    Raises ConfigError where none is, or where a package that it needs is missing.
+    pressure: GPa. Raises ConfigError where none is, where a package that it needs is missing, or where it
+    answers at 0 GPa only.
     """
-    make: Callable[[OracleSpec], Oracle] = load(ORACLES, spec.name)
-    return make(spec)
+    make: Callable[..., Oracle] = load(ORACLES, spec.name)
+    if not pressure:
+        return make(spec)
+    _require_pressure(spec.name, make, pressure)
+    return make(spec, pressure=pressure)
+
+
+def _require_pressure(name: str, make: Callable[..., Oracle], pressure: float) -> None:
+    if "pressure" not in inspect.signature(make).parameters:
+        raise ConfigError(
+            f"conditions.pressure: {pressure:g} GPa, and oracle {name} relaxes at 0 GPa only; allowed: "
+            "Niobe's own potentials, name: ase"
+        )
+
+
+def check_pressure(spec: CampaignSpec) -> None:
+    """Raises ConfigError where an oracle of the campaign cannot relax under its pressure."""
+    for name in sorted(_names(spec)) if spec.conditions.pressure else ():
+        _require_pressure(name, load(ORACLES, name), spec.conditions.pressure)
 
 
 def missing_here(spec: CampaignSpec) -> str:
@@ -44,8 +64,10 @@ def _names(spec: CampaignSpec) -> set[str]:
 def check_machine(spec: CampaignSpec) -> None:
     """Raises ConfigError where this machine cannot ask the campaign's oracles.
 
-    That is a VASP command or POTCARs, a GPU that is named, a calculator by path that cannot be made.
+    That is a VASP command or POTCARs, a GPU that is named, a calculator by path that cannot be made, a
+    program that relaxes at 0 GPa only.
     """
+    check_pressure(spec)
     for name in sorted(_names(spec)):
         check = getattr(load(ORACLES, name), "check_machine", None)
         if check is not None:

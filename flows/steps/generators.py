@@ -93,11 +93,12 @@ def soft_mode(context: RoundContext) -> Generator:
 
 
 def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
-    """eV/atom of a structure as it stands by the pre-relaxation potential, else by the oracle.
+    """Enthalpy (eV/atom) of a structure as it stands by the pre-relaxation potential, else by the oracle.
 
     Infinite where the potential leaves physics.
     """
-    oracle: Oracle = prerelax_oracle(spec) if spec.prerelax else make_oracle(spec.oracle)
+    pressure = spec.conditions.pressure
+    oracle: Oracle = prerelax_oracle(spec) if spec.prerelax else make_oracle(spec.oracle, pressure)
     folder = work(spec.id) / f"soft_modes-{os.getpid()}"
 
     def energy(structure: Structure) -> float:
@@ -107,6 +108,6 @@ def _energy(spec: CampaignSpec) -> Callable[[Structure], float]:
             return float("inf")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return answer.energy_per_atom
+        return answer.enthalpy_per_atom
 
     return energy

@@ -24,7 +24,7 @@ def oracle_of(database: Database, spec: CampaignSpec) -> str | None:
     if validation:
         return validation.oracle
     try:
-        return make_oracle(spec.oracle).fingerprint
+        return make_oracle(spec.oracle, spec.conditions.pressure).fingerprint
     except UnknownFingerprintError:
         return None
 
@@ -38,7 +38,7 @@ def check_same_oracle(database: Database, spec: CampaignSpec) -> None:
     """
     before = oracle_of(database, spec)
     try:
-        now = make_oracle(spec.oracle).fingerprint
+        now = make_oracle(spec.oracle, spec.conditions.pressure).fingerprint
     except UnknownFingerprintError:
         return
     if before != now:

@@ -126,7 +126,7 @@ def prerelax_oracle(spec: CampaignSpec, *, steps: int | None = None) -> ForceFie
         fmax=prerelax.fmax,
         max_steps=most,
     )
-    return ForceFieldOracle(asked, _FAR)
+    return ForceFieldOracle(asked, _FAR, spec.conditions.pressure)
 
 
 def _further(records: Sequence[StructureRecord]) -> Iterator[tuple[str, Structure]]:
@@ -170,7 +170,7 @@ def _ask(
     prerelaxed = Prerelaxed(
         potential=potential.fingerprint,
         structure=symmetrised(answer.structure).as_dict(),
-        energy_per_atom=answer.energy_per_atom + correction,
+        energy_per_atom=answer.enthalpy_per_atom + correction,
         correction=correction,
         steps=answer.steps + (record.prerelaxed.steps if record.prerelaxed else 0),
         brief=brief,

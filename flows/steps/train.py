@@ -234,7 +234,7 @@ def with_foreign_labels(
 
 def _foreign(database: Database, spec: CampaignSpec) -> list[tuple[SourceEntry, float]]:
     """Shifted labels of the campaign's sources; none with pre-relaxation, which has not answered for them."""
-    if not spec.recompute.learn or spec.prerelax is not None:
+    if not spec.recompute.learn or spec.prerelax is not None or spec.conditions.pressure:
         return []
     shifted = shifted_labels(database.records.find(spec.id, round=0), source_entries(database, spec))
     excluded = SeenStructures(excluded_structures(spec)) if shifted else SeenStructures()

@@ -62,7 +62,7 @@ def validate_records(database: Database, spec: CampaignSpec, identifiers: Sequen
 
     database: the campaign database. spec: the campaign. identifiers: of records.
     """
-    oracle = make_oracle(spec.oracle)
+    oracle = make_oracle(spec.oracle, spec.conditions.pressure)
     elements = database.records.find(spec.id, round=0, nelements=1)
     references = elemental_energies([*elements, *competitors_elsewhere(database, spec)])
     for identifier in identifiers:
@@ -140,7 +140,7 @@ def settle(database: Database, spec: CampaignSpec, number: int, identifiers: Seq
     waiting = [record for record in map(database.records.get, identifiers) if record.phonons_pending]
     if not waiting:
         return
-    judge = make_oracle(spec.phonon_oracle) if spec.phonons.enabled else None
+    judge = make_oracle(spec.phonon_oracle, spec.conditions.pressure) if spec.phonons.enabled else None
     validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     above = above_hull(database, spec, number, validated)
     for record in waiting:
@@ -159,7 +159,7 @@ def _refine(database: Database, spec: CampaignSpec, record: StructureRecord) -> 
     if validation is None or validation.refined is not None:
         return True
     with work_folder(spec, record, "refine") as folder:
-        outcome = refine(spec, make_oracle(tight(spec)), validation, folder)
+        outcome = refine(spec, make_oracle(tight(spec), spec.conditions.pressure), validation, folder)
         if isinstance(outcome, Failure):
             outcome = _with_files(outcome, spec, record, folder)
     if isinstance(outcome, Validation):

@@ -37,7 +37,8 @@ def _list(hull: HullRecord, compounds: Sequence[HullEntry]) -> str:
     shown = list(lowest.values())[:_MOST_LISTED]
     width = max(len(entry.formula) for entry in shown)
     head = f"{'':{width}}  formation  above the hull (eV/atom)"
-    return "\n".join([f"hull of round {hull.round}", head, *(_row(entry, width) for entry in shown)])
+    under = f": {hull.quantity}" if hull.pressure else ""
+    return "\n".join([f"hull of round {hull.round}{under}", head, *(_row(entry, width) for entry in shown)])
 
 
 def _row(entry: HullEntry, width: int) -> str:
@@ -68,7 +69,8 @@ def _picture(hull: HullRecord, elements: Sequence[str]) -> str:
         row, column = put(entry.composition.get(last, 0.0), entry.formation_energy_per_atom, _ON)
         if len(entry.composition) > 1:
             _label(grid[row], column, entry.formula)
-    return _framed(grid, hull.round, top, lowest, elements)
+    title = f"hull of round {hull.round}: {hull.quantity} (eV/atom); {_ON} on it, {_ABOVE} above"
+    return _framed(grid, title, top, lowest, elements)
 
 
 def _label(row: list[str], column: int, formula: str) -> None:
@@ -81,11 +83,10 @@ def _label(row: list[str], column: int, formula: str) -> None:
 
 
 def _framed(
-    grid: Sequence[Sequence[str]], round_number: int, top: float, lowest: float, elements: Sequence[str]
+    grid: Sequence[Sequence[str]], title: str, top: float, lowest: float, elements: Sequence[str]
 ) -> str:
     marks = {0: f"{top:.2f}", len(grid) - 1: f"{lowest:.2f}"}
     lines = [f"{marks.get(number, ''):>7} │{''.join(row)}".rstrip() for number, row in enumerate(grid)]
     first, last = elements[0], elements[-1]
     gap = " " * (_WIDTH - len(first) - len(last))
-    title = f"hull of round {round_number}: formation energy (eV/atom); {_ON} on it, {_ABOVE} above"
     return "\n".join([title, *lines, f"{'':>7} └{'─' * _WIDTH}", f"{'':>9}{first}{gap}{last}"])

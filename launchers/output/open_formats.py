@@ -20,6 +20,7 @@ _FIGURES = (
     "symprec",
     "prototype",
     "mineral",
+    "pressure",
     "energy_per_atom",
     "formation_energy_per_atom",
     "e_above_hull",

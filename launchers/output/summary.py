@@ -12,9 +12,10 @@ from niobe.loop.documents.tiers import tier_text
 
 
 def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str, Any]:
-    """The figures of a record in one flat row; energies in eV/atom, frequency in THz.
+    """The figures of a record in one flat row; frequency in THz.
 
-    properties: names of those that have columns, with their units.
+    Energies in eV/atom; under a ``pressure`` (GPa) they are enthalpies. properties: names of those that have
+    columns, with their units.
     """
     validation, verdict = record.validation, record.verdict
     novelty = verdict.novelty if verdict else None
@@ -32,6 +33,7 @@ def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str
         "n_atoms": record.n_atoms,
         "oracle": validation.oracle if validation else None,
         **_refinement(record),
+        "pressure": validation.pressure if validation else None,
         "energy_per_atom": validation.energy_per_atom if validation else None,
         "formation_energy_per_atom": verdict.formation_energy_per_atom if verdict else None,
         "e_above_hull": verdict.e_above_hull_now if verdict else None,
@@ -60,7 +62,7 @@ def _challenge(record: StructureRecord) -> str | None:
 
 
 def _refinement(record: StructureRecord) -> dict[str, Any]:
-    """How its symmetry was found (tolerance in Å), the prototype it has, and the stress that is left, GPa."""
+    """How its symmetry was found (tolerance in Å), its prototype, and the stress beyond the pressure, GPa."""
     validation = record.validation
     refined = validation.refined if validation else None
     novelty = record.verdict.novelty if record.verdict else None

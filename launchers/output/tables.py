@@ -197,9 +197,7 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
     if record.validation is not None:
         validation, phonon = record.validation, record.validation.phonon
         seconds = ", ".join(f"{step} {value:.1f} s" for step, value in validation.seconds.items())
-        rows.append(
-            _row("validation", validation.oracle, f"{validation.energy_per_atom:.4f} eV/atom; {seconds}")
-        )
+        rows.append(_row("validation", validation.oracle, f"{_energy(validation)}; {seconds}"))
         rows.append(_row("symmetry", record.space_group, _symmetry_found(validation)))
         lowest = (
             ""
@@ -222,6 +220,12 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
             for p in verdict.products
         ]
     return rows + challenge_rows(record) + [_opinion_row(opinion) for opinion in record.opinions]
+
+
+def _energy(validation: Validation) -> str:
+    """Such as ``-8.1234 eV/atom``, and under what pressure it is an enthalpy."""
+    under = f" (enthalpy at {validation.pressure:g} GPa)" if validation.pressure else ""
+    return f"{validation.energy_per_atom:.4f} eV/atom{under}"
 
 
 def challenge_rows(record: StructureRecord) -> list[Row]:

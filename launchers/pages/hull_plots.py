@@ -36,7 +36,8 @@ def hull_figure(
     figure = go.Figure(data=frames[-1].data if frames else [], frames=frames)
     if len(elements) == 3:
         return ternary_layout(figure, elements)
-    y = "formation energy (eV/atom)" if len(elements) == 2 else "energy above the hull (eV/atom)"
+    quantity = hulls[-1].quantity if hulls else "formation energy"
+    y = f"{quantity} (eV/atom)" if len(elements) == 2 else "energy above the hull (eV/atom)"
     styled(figure, f"fraction of {elements[-1]}", y, height=470)
     figure.update_xaxes(range=[-0.03, 1.03])
     return _same_range(figure, [trace.y for frame in frames for trace in frame.data])

@@ -63,11 +63,12 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
         None,
         "Mineral that a find's prototype is named for.",
     ),
+    "pressure": ("validation.pressure", "float", "GPa", "Under which energies are enthalpies; else 0."),
     "energy_per_atom": (
         "validation.energy_per_atom",
         "float",
         "eV",
-        "Energy by the oracle, corrected, per atom.",
+        "Energy by the oracle, corrected, per atom; under a pressure the enthalpy.",
     ),
     "formation_energy_per_atom": (
         "verdict.formation_energy_per_atom",

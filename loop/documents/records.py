@@ -169,8 +169,9 @@ class Refinement(_Part):
 class Validation(_Part):
     """What the oracle answered. Energies in eV/atom, volume in Å³/atom, force in eV/Å, seconds per step.
 
-    energy_per_atom: on the campaign's scale, ``correction`` included. max_stress: largest component, GPa,
-    None where the oracle gives none. refined: of a candidate find, else None.
+    energy_per_atom: on the campaign's scale, ``correction`` included; under a pressure (GPa) the enthalpy,
+    E + pV. max_stress: largest component beyond the pressure, GPa, None where the oracle gives none. refined:
+    of a candidate find, else None.
     """
 
     oracle: str
@@ -181,6 +182,7 @@ class Validation(_Part):
     volume_per_atom: float
     max_force: float
     max_stress: float | None = None
+    pressure: float = 0.0
     steps: int
     seconds: dict[str, float]
     refined: Refinement | None = None

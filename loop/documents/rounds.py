@@ -170,7 +170,8 @@ class HullRecord(_Part):
 
     searched: how well each system was, the elements first. excluded: labels of what ``seeds.exclude`` holds
     out, which the hull lacks as long as it is not found again. noise: median difference between energies of
-    crystals that were relaxed from two starts, eV/atom; None where hardly any was.
+    crystals that were relaxed from two starts, eV/atom; None where hardly any was. pressure: under which
+    its energies are enthalpies, GPa.
     """
 
     campaign: str
@@ -180,6 +181,12 @@ class HullRecord(_Part):
     searched: list[SearchedSystem] = []
     excluded: list[str] = []
     noise: float | None = None
+    pressure: float = 0.0
+
+    @property
+    def quantity(self) -> str:
+        """What phases compete by: ``formation energy``, or ``formation enthalpy at 5 GPa``."""
+        return f"formation enthalpy at {self.pressure:g} GPa" if self.pressure else "formation energy"
 
     def built_from(self) -> dict[str, int]:
         """How many phases came from where: generators of this campaign, and other campaigns by name."""

@@ -19,7 +19,8 @@ WAY_ON = "add one to seeds.files and launch the file again, or ask once more: `n
 def build_hull(
     campaign: str, round_number: int, elements: Sequence[str], records: Sequence[StructureRecord]
 ) -> HullRecord:
-    """Hull over all validated records, which must share one oracle. Energies in eV/atom.
+    """Hull over all validated records, which must share one oracle. Energies, or enthalpies of an oracle
+    under pressure, in eV/atom.
 
     campaign: its id. round_number: of the round. elements: symbols.
     Raises ValueError where two oracles meet, or where an element has no validated reference.
@@ -40,6 +41,7 @@ def build_hull(
         campaign=campaign,
         round=round_number,
         oracle=oracle,
+        pressure=next(record.validation.pressure for record in validated if record.validation),
         entries=[
             HullEntry(
                 record_id=record.id,

@@ -76,6 +76,7 @@ def seconds_a_call(database: Database, campaign: str) -> float | None:
 def failed_elsewhere(database: Database, spec: CampaignSpec) -> dict[str, str]:
     """Content hash and id of what failed in other campaigns that ask their oracle in the same way."""
     asking = {"spec.oracle": spec.model_dump(mode="json")["oracle"], "_id": {"$ne": spec.id}}
+    asking |= _under_its_pressure(spec)
     campaigns = [found["_id"] for found in database.mongo["campaigns"].find(asking, {"_id": 1})]
     query = {
         "campaign": {"$in": campaigns},
@@ -86,12 +87,19 @@ def failed_elsewhere(database: Database, spec: CampaignSpec) -> dict[str, str]:
     return {found["fingerprint"]: found["_id"] for found in failed}
 
 
+def _under_its_pressure(spec: CampaignSpec) -> Document:
+    """Of campaigns under the same pressure; those at 0 K and 0 GPa have no conditions stored."""
+    pressure = spec.conditions.pressure
+    return {"spec.conditions.pressure": pressure or {"$in": [None, 0.0]}}
+
+
 def unanswered_before(database: Database, spec: CampaignSpec) -> dict[str, str]:
     """Content hash and reason of the seeds that another campaign's equal pre-relaxation had no answer for.
 
     database: the campaign database. spec: the campaign.
     """
     asking = {"spec.prerelax": spec.model_dump(mode="json")["prerelax"], "_id": {"$ne": spec.id}}
+    asking |= _under_its_pressure(spec)
     campaigns = [found["_id"] for found in database.mongo["campaigns"].find(asking, {"_id": 1})]
     query = {
         "campaign": {"$in": campaigns},

@@ -52,5 +52,5 @@ if __name__ == "__main__":
     from niobe.launchers.fireworks.worker import run
 
     seconds = float(os.environ["NIOBE_STAND_IN_SECONDS"])
-    validating.make_oracle = lambda spec: StandInOracle(seconds)
+    validating.make_oracle = lambda spec, pressure=0.0: StandInOracle(seconds)
     run(sys.argv)

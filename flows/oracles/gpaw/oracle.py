@@ -134,5 +134,5 @@ def _answer(
     species = [site.specie.symbol for site in structure]
     end = Structure(answer["cell"], species, answer["positions"], coords_are_cartesian=True)
     forces = np.asarray(answer["forces"], dtype=float)
-    full = None if stress is None else voigt_6_to_full_3x3_stress(np.array(stress)) / GPa
+    full = None if stress is None else -voigt_6_to_full_3x3_stress(np.array(stress)) / GPa
     return Answer(end, float(answer["energy"]), forces, steps, stress=full)

@@ -261,7 +261,7 @@ def _relaxed(
     return Prerelaxed(
         potential=potential.fingerprint,
         structure=symmetrised(answer.structure).as_dict(),
-        energy_per_atom=answer.energy_per_atom + correction,
+        energy_per_atom=answer.enthalpy_per_atom + correction,
         correction=correction,
         steps=answer.steps,
     )

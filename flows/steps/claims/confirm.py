@@ -98,7 +98,7 @@ def _answer_id(spec: CampaignSpec, name: str, record: StructureRecord) -> str:
 
 
 def _oracle(spec: CampaignSpec, name: str) -> Oracle:
-    return make_oracle(_oracle_spec(spec, name))
+    return make_oracle(_oracle_spec(spec, name), spec.conditions.pressure)
 
 
 def _oracle_spec(spec: CampaignSpec, name: str) -> OracleSpec:
