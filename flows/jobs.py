@@ -238,11 +238,12 @@ def choose_phonons(campaign: Document, number: int, after: Any = None) -> Docume
 
 @job
 def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
-    """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen.
+    """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen, then of what they compete
+    with at a temperature.
 
     campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
     """
-    from niobe.flows.steps.validate import phonon_slot as step
+    from niobe.flows.steps.claims.thermal import phonons_slot as step
 
     return _run_slot("phonons", campaign, number, slot, slots, step)
 

@@ -29,10 +29,11 @@ from niobe.loop.documents.records import (
     StructureRecord,
     Validation,
 )
-from niobe.loop.documents.rounds import PhononRecord, RoundRecord, RoundState
+from niobe.loop.documents.rounds import RoundRecord, RoundState
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.novelty.catalogue import Catalogue
 from niobe.loop.novelty.judging import find_of, judge
+from niobe.loop.stability.at_temperature import at_temperature
 from niobe.loop.stability.hull import build_hull, elemental_energies
 from niobe.loop.stability.phonons import undecided
 from niobe.loop.store.claims import SupersededError
@@ -217,9 +218,7 @@ def _run_phonons(
         return
     result, seconds = outcome
     if result.bands:
-        database.phonons.store(
-            PhononRecord(record_id=record.id, campaign=record.campaign, modes=result.modes, **result.bands)
-        )
+        database.phonons.store(result.stored(record.id, record.campaign))
     _store_verdict(database, record, result.verdict, seconds)
 
 
@@ -292,6 +291,9 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         competitors_elsewhere(database, spec),
         lambda record: judge(find_of(record), catalogue),
     )
+    if spec.conditions.temperature:
+        stored = database.phonons.find_one
+        verdicts = at_temperature(hull, verdicts, spec.conditions.temperature, spec.hull_tolerance, stored)
     _require_newest(database, spec, round_record.number)
     changes = {identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()}
     database.records.update_until(round_record.number, "verdict.hull_round", changes)

@@ -71,14 +71,14 @@ def best(
 ) -> None:
     """Validated structures, the highest tier first, then the lowest e_above_hull."""
     from niobe.launchers.output.goals import units
-    from niobe.launchers.output.tables import best_records, brief_row, finds_title, record_row
+    from niobe.launchers.output.tables import best_records, brief_rows, finds_title, record_row
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         found = best_records(database, one_campaign(database, campaign), stable=stable)
-        row = record_row if as_json else brief_row
-        properties = units(found)
-        print_rows([row(record, properties) for record in found[:most]], as_json, title=finds_title(found))
+        shown, properties = found[:most], units(found)
+        rows = [record_row(r, properties) for r in shown] if as_json else brief_rows(shown, properties)
+        print_rows(rows, as_json, title=finds_title(found))
 
 
 @app.command()

@@ -141,7 +141,7 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     from niobe.config.home import results
     from niobe.launchers.output.exports import export as write
     from niobe.launchers.output.goals import units
-    from niobe.launchers.output.tables import brief_row, finds_title, rediscovery_rows
+    from niobe.launchers.output.tables import brief_rows, finds_title, rediscovery_rows
     from niobe.loop.campaign.controls import acceleration
     from niobe.loop.documents.tiers import headline
 
@@ -149,8 +149,7 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
     screen.print("campaign", styled(spec.id, "bold"), f"ended: {reason}")
     finds = chosen_records(database, spec.id, every=False)
     screen.print(headline(finds))
-    measured = units(finds)
-    print_rows([brief_row(record, measured) for record in finds], False, title=finds_title(finds))
+    print_rows(brief_rows(finds, units(finds)), False, title=finds_title(finds))
     if spec.seeds.exclude:
         again = rediscovery_rows(spec, database.records.find(spec.id))
         print_rows(again, False, title="Held-out phases rediscovered")

@@ -7,7 +7,7 @@ from typing import Any
 
 from niobe.launchers.output.goals import figures
 from niobe.loop.crystals.similarity import spacegroup_symbol
-from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.records import StructureRecord, Verdict
 from niobe.loop.documents.tiers import tier_text
 
 
@@ -41,6 +41,7 @@ def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str
         "e_above_hull_error": verdict.error if verdict else None,
         "above_products": verdict.above_products if verdict else None,
         "products": " + ".join(f"{p.share:.3f} {p.formula}" for p in verdict.products) if verdict else None,
+        **_thermal(verdict),
         "challenge": _challenge(record),
         "opinions_agreeing": verdict.opinions_agreeing if verdict else None,
         "opinions_asked": verdict.opinions_asked if verdict else None,
@@ -51,6 +52,16 @@ def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str
         "rediscovered": verdict.rediscovered if verdict else False,
         "flags": ("; ".join(novelty.flags) or None) if novelty else None,
         **figures(record, properties),
+    }
+
+
+def _thermal(verdict: Verdict | None) -> dict[str, Any]:
+    """What a find is at a temperature (K); energies in eV/atom."""
+    found = verdict.thermal if verdict else None
+    return {
+        "temperature": found.temperature if found else None,
+        "vibrational_free_energy": found.free_energy if found else None,
+        "gibbs_above_products": found.above if found else None,
     }
 
 

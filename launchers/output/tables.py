@@ -82,7 +82,8 @@ def round_row(record: RoundRecord) -> Row:
 
 
 def best_records(database: Database, campaign: str, *, stable: bool) -> list[StructureRecord]:
-    """Validated, unique records, the highest tier first, then the lowest e_above_hull now.
+    """Validated, unique records, the highest tier first, then the lowest e_above_hull now, or what stands
+    for it at the campaign's temperature.
 
     ``stable``: dynamically stable ones only.
 
@@ -92,7 +93,16 @@ def best_records(database: Database, campaign: str, *, stable: bool) -> list[Str
     if stable:
         found = [r for r in found if r.dynamically_stable]
     unique = [r for r in found if r.verdict and r.verdict.duplicate_of is None]
-    return sorted(unique, key=lambda r: (-tier(r), r.verdict.e_above_hull_now if r.verdict else 0.0, r.id))
+    return sorted(unique, key=lambda r: (-tier(r), *_height(r), r.id))
+
+
+def _height(record: StructureRecord) -> tuple[bool, float]:
+    """By which records of a tier are ranked: the free energy above products where there is one, first."""
+    verdict = record.verdict
+    if verdict is None:
+        return True, 0.0
+    hot = verdict.thermal.above if verdict.thermal else None
+    return hot is None, verdict.e_above_hull_now if hot is None else hot
 
 
 def record_row(record: StructureRecord, properties: Mapping[str, str] | None = None) -> Row:
@@ -116,8 +126,18 @@ def record_row(record: StructureRecord, properties: Mapping[str, str] | None = N
     }
 
 
-def brief_row(record: StructureRecord, properties: Mapping[str, str] | None = None) -> Row:
-    """The same for a terminal, where thirteen columns have no room."""
+def brief_rows(records: Sequence[StructureRecord], properties: Mapping[str, str]) -> list[Row]:
+    """The same for a terminal, where thirteen columns have no room; with the free energy above products, in
+    eV/atom, of a campaign at a temperature."""
+    hot = [r.verdict.thermal for r in records if r.verdict and r.verdict.thermal]
+    rows = [_brief_row(record, properties) for record in records]
+    for row, record in zip(rows, records, strict=True) if hot else ():
+        own = record.verdict.thermal if record.verdict else None
+        row[f"at {hot[0].temperature:g} K (eV/atom)"] = own.above if own else None
+    return rows
+
+
+def _brief_row(record: StructureRecord, properties: Mapping[str, str]) -> Row:
     verdict, validation = record.verdict, record.validation
     novelty = verdict.novelty if verdict else None
     return {
@@ -219,6 +239,7 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
             )
             for p in verdict.products
         ]
+        rows += thermal_rows(verdict)
     return rows + challenge_rows(record) + [_opinion_row(opinion) for opinion in record.opinions]
 
 
@@ -226,6 +247,20 @@ def _energy(validation: Validation) -> str:
     """Such as ``-8.1234 eV/atom``, and under what pressure it is an enthalpy."""
     under = f" (enthalpy at {validation.pressure:g} GPa)" if validation.pressure else ""
     return f"{validation.energy_per_atom:.4f} eV/atom{under}"
+
+
+def thermal_rows(verdict: Verdict) -> list[Row]:
+    """What a find is at the campaign's temperature, and which phases took no part in that."""
+    found = verdict.thermal
+    if found is None:
+        return []
+    at = f"at {found.temperature:g} K"
+    said = found.reason
+    if found.above is not None:
+        mixture = " + ".join(f"{share:.2f} {formula}" for formula, share in found.products.items())
+        said = f"{found.above:+.3f} eV/atom above {mixture}, by harmonic free energies"
+    vibration = "" if found.free_energy is None else f"F_vib {found.free_energy:+.4f} eV/atom"
+    return [_row(at, vibration, said), *(_row(f"{at}: missing", phase, "") for phase in found.missing)]
 
 
 def challenge_rows(record: StructureRecord) -> list[Row]:

@@ -82,6 +82,18 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
         "eV",
         "Energy above the newest convex hull of the campaign's own structures, per atom.",
     ),
+    "temperature": (
+        "verdict.thermal.temperature",
+        "float",
+        "K",
+        "Temperature of a find's harmonic free energies.",
+    ),
+    "gibbs_above_products": (
+        "verdict.thermal.above",
+        "float",
+        "eV",
+        "Gibbs energy of a find above the other phases that have free energies, there, per atom.",
+    ),
     "lowest_phonon_frequency": (
         "validation.phonon.lowest_frequency",
         "float",

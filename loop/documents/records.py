@@ -203,6 +203,24 @@ class Product(_Part):
     asked: int
 
 
+class Thermal(_Part):
+    """What a find is at a temperature (K), by harmonic free energies; energies in eV/atom.
+
+    oracle: fingerprint of what gave the forces. free_energy: of its vibrations, zero-point energy included.
+    above: how far its Gibbs energy lies above the lowest mixture of the other phases that have free energies;
+    below 0 where it is stable there. products: atomic shares of that mixture, by formula. missing: phases
+    near the hull that have none, and why; they could only raise ``above``. reason: why a figure is missing.
+    """
+
+    temperature: float
+    oracle: str = ""
+    free_energy: float | None = None
+    above: float | None = None
+    products: dict[str, float] = {}
+    missing: list[str] = []
+    reason: str = ""
+
+
 class Verdict(_Part):
     """Set when a round closes. products: of a claim (within ``hull_tolerance``), what it competes with, and
     above_products how far it lies above that mixture, eV/atom; below 0 where it is stable. error: standard
@@ -211,6 +229,7 @@ class Verdict(_Part):
     above_products of all oracles, eV/atom.
     ``found`` is on the hull of the record's own round, ``now`` on the newest. novelty: of a find, what it is
     beside everything known. rediscovered: it would be a discovery, had it not been known before.
+    thermal: of a find of a campaign at a temperature, what it is there.
     """
 
     formation_energy_per_atom: float
@@ -229,6 +248,7 @@ class Verdict(_Part):
     displaced_round: int | None = None
     novelty: Novelty | None = None
     rediscovered: bool = False
+    thermal: Thermal | None = None
 
     def given(self, novelty: Novelty) -> Verdict:
         """The verdict of a find of this novelty: what was known before is rediscovered, and no discovery."""

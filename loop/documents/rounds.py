@@ -207,7 +207,8 @@ class PhononRecord(_Part):
     supercell_matrix: the supercell's vectors as rows. modes: imaginary modes, each with ``q`` (fractional),
     ``frequency`` (THz) and the real and imaginary parts of its eigenvector (3N each). structure: the
     primitive cell that q and modes belong to; what the oracle relaxed where an older Niobe stored none.
-    phonopy: its cells, displacements and forces, as ``loop.stability.force_constants`` packs them.
+    phonopy: its cells, displacements and forces, as ``loop.stability.force_constants`` packs them. oracle:
+    fingerprint of what gave the forces; "" of an older Niobe.
     """
 
     record_id: str
@@ -221,6 +222,7 @@ class PhononRecord(_Part):
     modes: list[dict[str, Any]] = []
     structure: dict[str, Any] | None = None
     phonopy: str = ""
+    oracle: str = ""
 
 
 class CampaignRecord(_Part):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from niobe.config.spec import Phonons
 from niobe.loop.documents.records import OtherCell, PhononVerdict, SoftestMode, Stability
+from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.documents.structures import symmetrised
 from niobe.loop.stability import force_constants, supercells
 from niobe.loop.stability.force_constants import Forces
@@ -42,6 +43,11 @@ class Dynamics:
     modes: list[dict[str, Any]] = field(default_factory=list)
     phonon: Phonopy | None = field(default=None, repr=False, compare=False)
     primitive: Structure | None = field(default=None, repr=False, compare=False)
+
+    def stored(self, record_id: str, campaign: str) -> PhononRecord:
+        """As it is kept, for the structure record ``record_id`` of a campaign."""
+        own = {"record_id": record_id, "campaign": campaign, "oracle": self.verdict.oracle}
+        return PhononRecord.model_validate(own | {"modes": self.modes} | self.bands)
 
     def changed(self, **fields: Any) -> Dynamics:
         """The same with other fields of the verdict."""

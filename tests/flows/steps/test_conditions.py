@@ -1,0 +1,96 @@
+"""Beyond 0 K and 0 GPa: nothing of other pressures is taken over; finds are ranked at a temperature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.calculation import validate_structure
+from niobe.flows.oracles.registry import make_oracle
+from niobe.flows.steps.claims.thermal import force_constants_slot
+from niobe.flows.steps.competing import compete
+from niobe.flows.steps.known import asked_before, competitors_elsewhere
+from niobe.flows.steps.seed import seed_campaign
+from niobe.flows.steps.validate import close_round, settle, validate_slot
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.documents.records import Lineage, Status, StructureRecord, Validation
+from niobe.loop.store.database import Database
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
+
+
+def spec_of(id: str, elements: list[str], **content: Any) -> CampaignSpec:
+    given = {"seeds": {"prototypes": False}, "oracle": {"name": "emt"}, "sources": []}
+    return CampaignSpec.model_validate({"id": id, "elements": elements} | given | content)
+
+
+def seeded(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+    """The first two crystals of its element, asked about as round 0 does."""
+    database.campaigns.create(spec)
+    seed_campaign(database, spec, database.rounds.open(spec.id, 0))
+    database.rounds.update(spec.id, 0, steps__seed=0.1)
+    compete(database, spec, database.rounds.get(spec.id, 0))
+    batch = database.rounds.get(spec.id, 0).batch[:2]
+    database.rounds.update(spec.id, 0, batch=batch)
+    validate_slot(database, spec, 0, 0, 1)
+    return [database.records.get(identifier) for identifier in batch]
+
+
+def test_a_campaign_under_pressure_is_denser_and_takes_nothing_over(database: Database) -> None:
+    at_ease = seeded(database, spec_of("ease", ["Cu"]))
+    spec = spec_of("deep", ["Cu"], conditions={"pressure": 20})
+    assert asked_before(database, spec) == {}
+    deep = seeded(database, spec)
+    assert competitors_elsewhere(database, spec) == []
+    assert [r.fingerprint for r in deep] == [r.fingerprint for r in at_ease]
+    for one, other in zip(deep, at_ease, strict=True):
+        assert one.validation is not None and other.validation is not None
+        assert one.validation.volume_per_atom < 0.95 * other.validation.volume_per_atom
+        assert one.validation.energy_per_atom > other.validation.energy_per_atom + 1.0
+        assert one.validation.oracle == f"{other.validation.oracle}, enthalpies at 20 GPa"
+    same = spec_of("deep-2", ["Cu"], conditions={"pressure": 20, "temperature": 300})
+    assert {r.id for r in deep} <= set(asked_before(database, same).values())
+
+
+def asked(database: Database, spec: CampaignSpec, index: int, number: int, structure: Structure) -> str:
+    """The id of a record that EMT has answered for."""
+    record = new_record(spec, number, index, structure, Lineage(generator="random"))
+    work = Path(str(index))
+    answer = validate_structure(spec, make_oracle(spec.oracle), structure, work)
+    assert isinstance(answer, Validation)
+    update = {"status": Status.VALIDATED, "validation": answer, "acquired_round": number}
+    database.records.insert([record.model_copy(update=update)])
+    return record.id
+
+
+def test_a_find_is_ranked_by_free_energies_of_itself_and_what_it_competes_with(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    phonons = {"min_length": 5.0, "confirm_length": 6.0}
+    spec = spec_of("hot", ["Au", "Cu"], conditions={"temperature": 500}, phonons=phonons)
+    database.campaigns.create(spec)
+    fcc = [[0.0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+    crystals = [Structure(Lattice.cubic(a), [s] * 4, fcc) for s, a in (("Au", 4.06), ("Cu", 3.6))]
+    elements = [asked(database, spec, i, 0, c.get_primitive_structure()) for i, c in enumerate(crystals)]
+    find = asked(database, spec, 2, 1, Structure(Lattice.cubic(3.75), ["Au", *["Cu"] * 3], fcc))
+    database.rounds.open(spec.id, 1)
+    database.rounds.update(spec.id, 1, batch=[find], steps__acquire=0.1, steps__generate=0.1)
+    settle(database, spec, 1, [find])
+    for slot in (0, 1):
+        force_constants_slot(database, spec, 1, slot, 2)
+    stored = [database.phonons.find_one(name) for name in (*elements, find)]
+    assert len({phonon.oracle for phonon in stored if phonon}) == 1 and all(stored)
+    assert all(database.records.get(name).phonons_pending for name in elements)  # of them no verdict is asked
+    close_round(database, spec, database.rounds.get(spec.id, 1))
+    verdict = database.records.get(find).verdict
+    assert verdict is not None and verdict.is_find and verdict.thermal is not None
+    hot = verdict.thermal
+    assert hot.missing == [] and hot.products == pytest.approx({"Au": 0.25, "Cu": 0.75})
+    assert hot.free_energy is not None and hot.above is not None and verdict.above_products is not None
+    assert -0.2 < hot.free_energy < 0  # Dulong and Petit's 3 kT is 0.13 eV at 500 K
+    assert 0 < abs(hot.above - verdict.above_products) < 0.05
