@@ -129,6 +129,26 @@ class Campaign:
         with campaign_database() as database:
             return _table(best_records(database, self.spec.id, stable=stable)[:n])
 
+    def thermo(
+        self, id: str, temperatures: Sequence[float] = (0.0, 300.0), *, minutes: float = 0.0
+    ) -> pd.DataFrame:
+        """A record's free energy, entropy and heat capacity at ``temperatures`` (K), harmonic.
+
+        minutes: above 0, the potential is asked for phonons at seven volumes, which may take so long, and
+        thermal expansion is there too. Raises ConfigError without force constants, or with imaginary modes.
+        """
+        import pandas as pd
+
+        from niobe.launchers.services import campaign_database
+        from niobe.launchers.thermo import harmonic_rows, quasi_harmonic_rows
+
+        with campaign_database() as database:
+            if minutes:
+                rows = quasi_harmonic_rows(database, id, temperatures, 60 * minutes)
+            else:
+                rows = harmonic_rows(database, id, temperatures)
+        return pd.DataFrame(rows).set_index("K")
+
     def structure(self, id: str) -> Structure:
         """The structure of a record as its oracle relaxed it, or as generated where it did not.
 

@@ -13,7 +13,15 @@ import numpy as np
 from niobe.config.potentials import LABELS
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import EV_PER_A3, KILOBAR, Answer, fmax_with_stress, relaxed_by, run_job
+from niobe.flows.oracles.base import (
+    EV_PER_A3,
+    KILOBAR,
+    Answer,
+    NotConvergedError,
+    fmax_with_stress,
+    relaxed_by,
+    run_job,
+)
 from niobe.flows.oracles.calculators import asked, fingerprint
 from niobe.flows.oracles.potentials import potential, wall_time, weights_digest, where
 from niobe.loop.stability.corrections import scheme
@@ -37,20 +45,24 @@ def _calculator(spec: OracleSpec) -> dict[str, Any]:
     }
 
 
-def relax_maker(spec: OracleSpec, stepping: Mapping[str, float] | None = None, pressure: float = 0.0) -> Any:
+def relax_maker(
+    spec: OracleSpec,
+    stepping: Mapping[str, float] | None = None,
+    cell: Mapping[str, float | bool] | None = None,
+) -> Any:
     """atomate2 ForceFieldRelaxMaker of cell and sites, with the campaign's fmax and steps.
 
-    stepping: arguments of ASE's BFGS. pressure: GPa.
+    stepping: arguments of ASE's BFGS. cell: of its filter.
     """
     from atomate2.forcefields.jobs import ForceFieldRelaxMaker
 
     from niobe.flows.oracles.cells import CellFilter
 
-    cell = {"cell_filter": CellFilter, "filter_kwargs": {"scalar_pressure": pressure / EV_PER_A3}}
+    filtered = {"cell_filter": CellFilter, "filter_kwargs": dict(cell or {})}
     return ForceFieldRelaxMaker(
         **_calculator(spec),
         steps=spec.max_steps,
-        relax_kwargs={"fmax": spec.fmax} | cell | dict(stepping or {}),
+        relax_kwargs={"fmax": spec.fmax} | filtered | dict(stepping or {}),
         optimizer_kwargs={"optimizer": "BFGS"},
     )
 
@@ -111,8 +123,16 @@ class ForceFieldOracle:
         """Relax as far as ``max_steps`` reach, converged or not."""
         return self._relaxed(self.spec, structure, folder)
 
-    def _relaxed(self, spec: OracleSpec, structure: Structure, folder: Path) -> Answer:
-        maker = relax_maker(spec, self.stepping, self.pressure)
+    def relax_at_volume(self, structure: Structure, folder: Path) -> Answer:
+        """Relax sites and the shape of the cell. Raises NotConvergedError."""
+        answer = self._relaxed(self.spec, structure, folder, constant_volume=True)
+        if answer.max_force > self.spec.fmax:
+            raise NotConvergedError(f"largest force {answer.max_force:.3g} eV/Å; fmax {self.spec.fmax}")
+        return answer
+
+    def _relaxed(self, spec: OracleSpec, structure: Structure, folder: Path, **cell: bool) -> Answer:
+        under = {"scalar_pressure": self.pressure / EV_PER_A3} | cell
+        maker = relax_maker(spec, self.stepping, under)
         return _answer(run_job(maker.make(structure), folder), self.pressure)
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:

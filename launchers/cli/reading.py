@@ -143,6 +143,31 @@ def show(
 
 
 @app.command()
+def thermo(
+    record: Annotated[str, typer.Argument(help="Structure record id.")],
+    temperature: Annotated[
+        list[float] | None, typer.Option("--temperature", "-t", min=0, max=3000, help="K (repeatable).")
+    ] = None,
+    quasi_harmonic: Annotated[
+        bool, typer.Option("--quasi-harmonic", help="Ask the potential for phonons at seven volumes.")
+    ] = False,
+    minutes: Annotated[float, typer.Option(min=0.1, help="What that may take.")] = 30.0,
+    as_json: AsJson = False,
+) -> None:
+    """Free energy, entropy and heat capacity at temperatures; with seven volumes thermal expansion too."""
+    from niobe.launchers.services import campaign_database
+    from niobe.launchers.thermo import harmonic_rows, quasi_harmonic_rows
+
+    kelvin = sorted(set(temperature or (0.0, 300.0)))
+    with campaign_database() as database:
+        if quasi_harmonic:
+            rows = quasi_harmonic_rows(database, record, kelvin, 60 * minutes)
+        else:
+            rows = harmonic_rows(database, record, kelvin)
+    print_rows(rows, as_json, title="quasi-harmonic" if quasi_harmonic else "harmonic, at constant volume")
+
+
+@app.command()
 def export(
     format: Annotated[str, typer.Argument(help=_FORMATS)],
     to: Annotated[Path, typer.Argument(help="File; a folder for cif, poscar, phonopy and bundle.")],

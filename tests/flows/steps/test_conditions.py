@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.calculation import validate_structure
 from niobe.flows.oracles.registry import make_oracle
@@ -16,6 +17,7 @@ from niobe.flows.steps.competing import compete
 from niobe.flows.steps.known import asked_before, competitors_elsewhere
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import close_round, settle, validate_slot
+from niobe.launchers.thermo import harmonic_rows, quasi_harmonic_rows
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.records import Lineage, Status, StructureRecord, Validation
 from niobe.loop.store.database import Database
@@ -94,3 +96,9 @@ def test_a_find_is_ranked_by_free_energies_of_itself_and_what_it_competes_with(
     assert hot.free_energy is not None and hot.above is not None and verdict.above_products is not None
     assert -0.2 < hot.free_energy < 0  # Dulong and Petit's 3 kT is 0.13 eV at 500 K
     assert 0 < abs(hot.above - verdict.above_products) < 0.05
+    rows = harmonic_rows(database, find, [0.0, 500.0])
+    assert rows[1]["F_vib (eV/atom)"] == pytest.approx(hot.free_energy)
+    (hot_copper,) = quasi_harmonic_rows(database, elements[1], [300.0], 600.0)
+    assert 15 < hot_copper["linear expansion (1e-6/K)"] < 25  # 16.5 as measured, 21 by EMT
+    with pytest.raises(ConfigError, match="not quasi-harmonic: wall time"):
+        quasi_harmonic_rows(database, elements[1], [300.0], 1e-6)

@@ -1,0 +1,88 @@
+"""Quasi-harmonic: a free energy at each of some volumes, and the lowest of them at each temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from niobe.loop.stability.free_energies import KJ_PER_MOL, Array, Harmonic
+
+STEP = 10.0
+"""K between the temperatures that are fitted."""
+_BEYOND = 3
+
+
+class OutOfRangeError(ValueError):
+    """At a temperature the crystal is larger or smaller than all that was computed."""
+
+
+@dataclass(frozen=True)
+class Strained:
+    """A crystal at one volume: Å³/atom, eV/atom at 0 K without vibrations, and its vibrations."""
+
+    volume: float
+    energy: float
+    harmonic: Harmonic
+
+
+@dataclass(frozen=True)
+class QuasiHarmonic:
+    """Equilibrium properties, each of shape (n,), of as many temperatures (K).
+
+    volume: Å³/atom. gibbs: eV/atom, the static energy, vibrations and pV included. expansion: of the volume,
+    1/K. bulk_modulus: isothermal, GPa. heat_capacity: at constant pressure, entropy: J/K a mole of atoms.
+    """
+
+    temperatures: Array
+    volume: Array
+    gibbs: Array
+    expansion: Array
+    bulk_modulus: Array
+    heat_capacity: Array
+    entropy: Array
+
+
+def grid(highest: float) -> list[float]:
+    """Temperatures (K) that a fit up to ``highest`` needs."""
+    return [STEP * number for number in range(round(highest / STEP) + 1 + _BEYOND)]
+
+
+def quasi_harmonic(points: Sequence[Strained], pressure: float = 0.0) -> QuasiHarmonic:
+    """The crystal's own volume at each temperature of its vibrations, by Vinet's equation of state (phonopy;
+    Vinet et al., J. Phys. Condens. Matter 1, 1941, 1989).
+
+    points: at five volumes or more, with vibrations at the temperatures of ``grid``; the last ones serve for
+    differences and have no answer. pressure: GPa.
+    Raises OutOfRangeError where the crystal leaves the volumes that are given.
+    """
+    from phonopy import PhonopyQHA
+
+    ordered = sorted(points, key=lambda point: point.volume)
+    temperatures = ordered[0].harmonic.temperatures
+    fitted = PhonopyQHA(
+        volumes=[point.volume for point in ordered],
+        electronic_energies=[point.energy for point in ordered],
+        temperatures=temperatures,
+        free_energy=np.array([point.harmonic.free_energy for point in ordered]).T * KJ_PER_MOL,
+        cv=np.array([point.harmonic.heat_capacity for point in ordered]).T,
+        entropy=np.array([point.harmonic.entropy for point in ordered]).T,
+        pressure=pressure,
+        eos="vinet",
+    )
+    volume = np.asarray(fitted.volume_temperature)
+    kept = temperatures[: len(volume)]
+    outside = (volume < ordered[0].volume) | (volume > ordered[-1].volume)
+    if outside.any():
+        raise OutOfRangeError(f"at {kept[outside][0]:g} K the volume lies beyond what was computed")
+    gibbs = np.asarray(fitted.gibbs_temperature)
+    return QuasiHarmonic(
+        temperatures=kept,
+        volume=volume,
+        gibbs=gibbs,
+        expansion=np.asarray(fitted.thermal_expansion),
+        bulk_modulus=np.asarray(fitted.bulk_modulus_temperature),
+        heat_capacity=np.asarray(fitted.heat_capacity_P_numerical),
+        entropy=-np.gradient(gibbs, kept) * KJ_PER_MOL * 1e3,
+    )
