@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
@@ -52,47 +51,52 @@ def spec_of(database: Database, campaign: str) -> CampaignSpec:
 
 def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
     """Stages of a round whose time has come, finished ones included, in order."""
-    from niobe.flows.round import conclude, one_each, prepare, single
+    from niobe.flows.round import conclude, prepare, single
 
     number = record.number
-    yield "prepare", lambda: [prepare(spec, number)]
-    if not {"compete", "acquire"} & set(record.steps) and not _batch_of_older(database, spec, record):
+    prepared = bool({"compete", "acquire"} & set(record.steps))
+    yield "prepare", lambda: [] if prepared else [prepare(spec, number)]
+    if not prepared and not _batch_of_older(database, spec, record):
         return
-    yield "validate", lambda: one_each(spec, number, "validate", record.batch)
+    yield "validate", lambda: _unanswered(database, spec, record, "validate")
     again = f" again {len(record.asked_again)}" if record.asked_again else ""
     if again:
-        yield f"validate{again}", lambda: one_each(spec, number, "validate", _waiting(database, record))
+        yield f"validate{again}", lambda: _unanswered(database, spec, record, "validate", record.asked_again)
     if number == 0 and not {"compete_further", "choose_phonons"} & set(record.steps):
         if _enough_validated(database, spec, record):
             yield "compete further", lambda: [single(spec, number, "compete_further")]
         return
     if "compete_further" in record.steps:
-        yield "validate further", lambda: _unanswered(database, spec, record)
+        yield "validate further", lambda: _unanswered(database, spec, record, "validate_further")
     if "choose_phonons" not in record.steps:
         if _enough_validated(database, spec, record):
             yield f"choose phonons{again}", lambda: [single(spec, number, "choose_phonons")]
         return
-    yield f"phonons{again}", lambda: one_each(spec, number, "phonons", record.phonons)
+    yield f"phonons{again}", lambda: _unjudged(database, spec, record)
     if not _phonons_wait(database, record):
         yield f"close{again}", lambda: [conclude(spec, number)]
 
 
-def _waiting(database: Database, record: RoundRecord) -> list[str]:
-    """What of all that was asked again has no answer yet."""
-    from niobe.loop.documents.records import Status
-
-    asked = map(database.records.get, dict.fromkeys(record.asked_again))
-    return [found.id for found in asked if found.status is Status.ACQUIRED]
-
-
-def _unanswered(database: Database, spec: CampaignSpec, record: RoundRecord) -> list[Flow]:
-    """Workflows for what was added to a batch once the rest of it had been answered."""
+def _unanswered(
+    database: Database, spec: CampaignSpec, record: RoundRecord, stage: str, asked: Sequence[str] = ()
+) -> list[Flow]:
+    """Workflows for what of a batch waits for its answer. asked: for these of it only, where any is named."""
     from niobe.flows.round import one_each
     from niobe.loop.documents.records import Status
 
     waiting = {found.id for found in database.records.find(spec.id, status=Status.ACQUIRED.value)}
-    flows = one_each(spec, record.number, "validate_further", record.batch)
+    waiting &= set(asked or record.batch)
+    flows = one_each(spec, record.number, stage, record.batch)
     return [flow for flow, name in zip(flows, record.batch, strict=True) if name in waiting]
+
+
+def _unjudged(database: Database, spec: CampaignSpec, record: RoundRecord) -> list[Flow]:
+    """Workflows for what of those chosen for phonons waits for them."""
+    from niobe.flows.round import one_each
+
+    flows = one_each(spec, record.number, "phonons", record.phonons)
+    waiting = (database.records.get(name).phonons_pending for name in record.phonons)
+    return [flow for flow, waits in zip(flows, waiting, strict=True) if waits]
 
 
 def _batch_of_older(database: Database, spec: CampaignSpec, record: RoundRecord) -> bool:
@@ -126,7 +130,6 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
 
     Late results of an asynchronous one get phonons and are judged first. Returns what was submitted for that.
     """
-    from niobe.flows.round import one_each
     from niobe.flows.steps.validate import close_round
     from niobe.loop.documents.records import Status
     from niobe.loop.store.claims import Claim
@@ -134,9 +137,10 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
     if database.records.exists(spec.id, status=Status.ACQUIRED.value):
         return []
     last = database.rounds.find(spec.id)[-1]
-    if late := _late_phonons(database, spec, last):
+    if _await_late_phonons(database, spec, last):
         key = f"{spec.id} r{last.number} late phonons"
-        flows = partial(one_each, spec, last.number, "phonons", late)
+        chosen = database.rounds.get(spec.id, last.number)
+        flows = lambda: _unjudged(database, spec, chosen)  # noqa: E731
         return [key] if submit_once(launchpad, spec, last.number, key, flows) else []
     validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     if any(record.verdict is None for record in validated):
@@ -148,8 +152,8 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
     return []
 
 
-def _late_phonons(database: Database, spec: CampaignSpec, last: RoundRecord) -> list[str]:
-    """What came after the last choice of phonons and was chosen for them since; none once all have them."""
+def _await_late_phonons(database: Database, spec: CampaignSpec, last: RoundRecord) -> bool:
+    """Whether phonons are waited for; what came after the last choice of them is chosen from first."""
     from niobe.flows.steps.validate import choose_phonons
     from niobe.loop.documents.records import Status
 
@@ -159,4 +163,4 @@ def _late_phonons(database: Database, spec: CampaignSpec, last: RoundRecord) -> 
 
     if not waiting() <= set(last.phonons):
         choose_phonons(database, spec, last)
-    return database.rounds.get(spec.id, last.number).phonons if waiting() else []
+    return bool(waiting())

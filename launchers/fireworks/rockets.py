@@ -17,8 +17,9 @@ from typing import Any
 from niobe.config.errors import ConfigError
 from niobe.config.home import rocket_folders
 from niobe.launchers.fireworks.files import use_settings
+from niobe.launchers.fireworks.healing.held import what_is_held
 from niobe.launchers.fireworks.pad import open_launchpad
-from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
+from niobe.launchers.fireworks.sweep import hand_back, launched_in, running, sweep, unfinished
 from niobe.launchers.interrupts import Interrupted
 from niobe.launchers.services import campaign_database, ensure_database
 
@@ -121,13 +122,14 @@ def _watch(
                     swept = time.monotonic()
                 left = [campaign.id for campaign in running(database)]
                 if not forever and not (left and (not due or unfinished(launchpad, left))):
-                    return _ending(left)
+                    return _ending(launchpad, left)
             time.sleep(_TICK_SECONDS)
 
 
-def _ending(left: list[str]) -> tuple[str, bool]:
+def _ending(launchpad: Any, left: list[str]) -> tuple[str, bool]:
     if left:
-        return f"nothing left to run, but not finished: {', '.join(left)} (see `niobe rounds`)", False
+        why = what_is_held(launchpad, left) or "see `niobe rounds`"
+        return f"nothing left to run, but not finished: {', '.join(left)} ({why})", False
     return "every campaign has ended", True
 
 
@@ -174,7 +176,7 @@ class Interrupts:
 def running_jobs(launchpad: Any, rockets: Rockets) -> dict[str, str]:
     """What each worker runs, by its number; a dash where it waits."""
     folders = [str(folder) for folder in rockets.folders]
-    query = {"launch_dir": {"$in": folders}, "state": "RUNNING"}
+    query = {**launched_in(folders), "state": "RUNNING"}
     found = {launch["launch_dir"]: launch["fw_id"] for launch in launchpad.launches.find(query)}
     names = {
         firework["fw_id"]: firework["name"]

@@ -1,12 +1,15 @@
-"""Submission that happens once: a key is claimed in the database, workflows are added, the key is done."""
+"""Submission that happens once: a key is claimed in the database, workflows are added, the key is done.
+
+Where the workflows of a key are gone, as after `lpad reset`, what still waits is added anew.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
+from niobe.loop.store.clock import server_time
 
 if TYPE_CHECKING:
     from jobflow import Flow
@@ -23,19 +26,25 @@ def submit_once(
     written and adds what is missing.
 
     launchpad: FireWorks' LaunchPad. spec: the campaign. number: of the round. flows: called for the
-    workflows.
+    workflows, but for those of which nothing waits any more.
     """
     from niobe.launchers.fireworks.workflows import workflow_of
 
-    if not _claim(launchpad, key):
+    found = _claims(launchpad).find_one({"_id": key})
+    claim = _claim(launchpad, key, found)
+    if not claim:
         return False
     workflows = [workflow_of(flow, spec, number, key) for flow in flows()]
     there = _whole(launchpad, key)
     missing = [workflow for workflow in workflows if workflow.name not in there]
+    mine = {"_id": key, "state": "claimed", "until": claim}
+    if _claims(launchpad).find_one(mine, {"_id": 1}) is None:
+        return False  # it took so long that another process has claimed it
     if missing:
         launchpad.bulk_add_wfs(missing)
-    _claims(launchpad).update_one({"_id": key}, {"$set": {"state": "submitted"}})
-    return True
+    done = {"state": "submitted", "workflows": len(there) + len(missing)}
+    _claims(launchpad).update_one(mine, {"$set": done})
+    return bool(missing) or found is None or found["state"] == "claimed"
 
 
 def open_claims(launchpad: Any) -> int:
@@ -47,29 +56,45 @@ def _claims(launchpad: Any) -> Any:
     return launchpad.db["submissions"]
 
 
-def _claim(launchpad: Any, key: str) -> bool:
-    """Claim a key that nobody has claimed, or whose claim was left by a process that died."""
+def _claim(launchpad: Any, key: str, found: dict[str, Any] | None) -> float:
+    """Claim a key that nobody has claimed, whose claim a process left that died, or whose workflows are gone.
+
+    Until when (s, of the database's clock); 0 where another process has it, or all was done.
+    """
     from pymongo.errors import DuplicateKeyError
 
-    now = time.time()
-    found = _claims(launchpad).find_one({"_id": key})
+    if found is not None and found["state"] == "submitted" and not _gone(launchpad, found):
+        return 0.0
+    now = server_time(launchpad.db).timestamp()
+    until = now + _LEASE_SECONDS
     if found is None:
         try:
-            _claims(launchpad).insert_one({"_id": key, "state": "claimed", "until": now + _LEASE_SECONDS})
+            _claims(launchpad).insert_one({"_id": key, "state": "claimed", "until": until})
         except DuplicateKeyError:
-            return False
-        return True
-    left = {"_id": key, "state": "claimed", "until": found["until"]}
-    if found["state"] == "submitted" or found["until"] > now:
-        return False
-    renewed = _claims(launchpad).update_one(left, {"$set": {"until": now + _LEASE_SECONDS}})
-    return bool(renewed.modified_count)
+            return 0.0
+        return until
+    if found["state"] == "claimed" and found["until"] > now:
+        return 0.0
+    same = {"_id": key, "state": found["state"], "until": found["until"]}
+    renewed = _claims(launchpad).update_one(same, {"$set": {"state": "claimed", "until": until}})
+    return until if renewed.modified_count else 0.0
+
+
+def _gone(launchpad: Any, claim: dict[str, Any]) -> bool:
+    """Whether workflows that were submitted are there no more; of an older Niobe's keys, all of them."""
+    there = launchpad.workflows.count_documents(_workflows(claim["_id"]))
+    return bool(there < claim.get("workflows", 1))
+
+
+def _workflows(key: str) -> dict[str, Any]:
+    """The query that finds the workflows of a key; what was archived runs no more."""
+    return {"metadata.submission": key, "state": {"$ne": "ARCHIVED"}}
 
 
 def _whole(launchpad: Any, key: str) -> set[str]:
     """Names of the key's workflows that are there with all their fireworks; the others are removed."""
     whole = set()
-    for found in list(launchpad.workflows.find({"metadata.submission": key}, {"name": 1, "nodes": 1})):
+    for found in list(launchpad.workflows.find(_workflows(key), {"name": 1, "nodes": 1})):
         fireworks = {"fw_id": {"$in": found["nodes"]}}
         if launchpad.fireworks.count_documents(fireworks) == len(found["nodes"]):
             whole.add(found["name"])

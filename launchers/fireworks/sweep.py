@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from niobe.launchers.fireworks.advance import advance, spec_of
+from niobe.launchers.fireworks.advance import advance
+from niobe.launchers.fireworks.healing.held import (
+    give_up_defused,
+    reignite_defused,
+    store_given_up,
+    waiting_behind,
+)
+from niobe.launchers.fireworks.healing.lost import find_lost, release_locks, release_reservations
 from niobe.launchers.fireworks.submission import open_claims
-from niobe.launchers.fireworks.workflows import GIVEN_UP, names_of
-from niobe.launchers.rounds import note
+from niobe.launchers.fireworks.workflows import GIVEN_UP
 
 if TYPE_CHECKING:
-    from niobe.loop.documents.records import Failure
     from niobe.loop.documents.rounds import CampaignRecord
     from niobe.loop.store.database import Database
 
-_LOCK_SECONDS = 3.0
-_RESERVED_SECONDS = 15.0
 _MAX_ERRORS = 2
 _MAX_DEATHS = 20
 _IDS = {"fw_id": 1, "launch_id": 1}
-_ALIVE = {"fw_id": 1, "state": 1, "state_history": 1}
 _OPEN = ["READY", "WAITING", "RESERVED", "RUNNING", "FIZZLED"]
 
 
@@ -35,12 +34,13 @@ def sweep(launchpad: Any, database: Database) -> dict[str, int]:
     """
     done: Counter[str] = Counter()
     for campaign in running(database):
-        done["locks released"] += _release_locks(launchpad, campaign.id)
-        done["lost runs"] += _find_lost(launchpad, campaign.id)
-        done["reservations released"] += _release_reservations(launchpad, campaign.id)
+        done["locks released"] += release_locks(launchpad, campaign.id)
+        done["lost runs"] += find_lost(launchpad, campaign.id)
+        done["reservations released"] += release_reservations(launchpad, campaign.id)
         done["workflows mended"] += _mend(launchpad, campaign.id)
         for firework in _fizzled(launchpad, campaign.id):
             done[_rerun_or_give_up(launchpad, database, firework)] += 1
+        done["defused jobs given up"] += give_up_defused(launchpad, database, campaign.id)
         done["submitted"] += len(advance(launchpad, database, campaign.id))
     return {kind: count for kind, count in done.items() if count}
 
@@ -54,22 +54,22 @@ def running(database: Database) -> list[CampaignRecord]:
 
 
 def unfinished(launchpad: Any, campaigns: Iterable[str]) -> int:
-    """How many fireworks of the campaigns may still run: not those that wait behind one given up."""
+    """How many fireworks of the campaigns may still run: not those that wait behind one given up or held."""
     named = {"spec.campaign": {"$in": list(campaigns)}}
-    given_up = {"state": "FIZZLED", **named, GIVEN_UP: True}
-    stuck = [found["fw_id"] for found in launchpad.fireworks.find(given_up, {"fw_id": 1})]
-    nodes = [w["nodes"] for w in launchpad.workflows.find({"nodes": {"$in": stuck}}, {"nodes": 1})]
     queries: tuple[dict[str, Any], ...] = (
         {"state": {"$in": ["READY", "RESERVED", "RUNNING"]}, **named},
-        {"state": "WAITING", **named, "fw_id": {"$nin": list(chain.from_iterable(nodes))}},
-        {"state": "FIZZLED", **named, GIVEN_UP: {"$exists": False}},
+        {"state": "WAITING", **named, "fw_id": {"$nin": waiting_behind(launchpad, named)}},
+        {"state": {"$in": ["FIZZLED", "DEFUSED"]}, **named, GIVEN_UP: {"$exists": False}},
     )
     return sum(launchpad.fireworks.count_documents(query) for query in queries) + open_claims(launchpad)
 
 
 def hand_back(launchpad: Any, folder: str) -> int:
-    """Make what a dead worker was running in ``folder`` ready for others; how many jobs that were."""
-    lost = list(launchpad.launches.find({"launch_dir": folder, "state": "RUNNING"}, _IDS))
+    """Make what a dead worker was running in ``folder`` ready for others; how many jobs that were.
+
+    launchpad: FireWorks' LaunchPad. folder: of this host; another may have one of the same path.
+    """
+    lost = list(launchpad.launches.find({**launched_in([folder]), "state": "RUNNING"}, _IDS))
     for launch in lost:
         _release_lock_of(launchpad, launch["fw_id"])
         launchpad.mark_fizzled(launch["launch_id"])
@@ -80,78 +80,24 @@ def hand_back(launchpad: Any, folder: str) -> int:
 
 
 def rerun_given_up(launchpad: Any, campaign: str) -> int:
-    """Try again what was given up, once its cause is gone; how many jobs that are."""
+    """Try again what was given up, once its cause is gone, and what was defused; how many jobs that are."""
     found = list(launchpad.fireworks.find({"state": "FIZZLED", "spec.campaign": campaign}, _IDS))
     for firework in found:
         launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$unset": {GIVEN_UP: ""}})
         launchpad.rerun_fw(firework["fw_id"])
-    return len(found)
+    return len(found) + reignite_defused(launchpad, campaign)
 
 
-def _release_locks(launchpad: Any, campaign: str) -> int:
-    """Unlock workflows whose lock outlived any update: the same lock seen twice, seconds apart."""
-    query = {"locked": True, "metadata.campaign": campaign}
-    before = _locked(launchpad, query)
-    if not before:
-        return 0
-    time.sleep(_LOCK_SECONDS)
-    stale = [key for key, updated in _locked(launchpad, query).items() if before.get(key) == updated]
-    launchpad.workflows.update_many({"_id": {"$in": stale}}, {"$unset": {"locked": True}})
-    return len(stale)
+def launched_in(folders: Iterable[str]) -> dict[str, Any]:
+    """The query that finds what workers of this host launched in folders."""
+    from fireworks.utilities.fw_utilities import get_my_host
 
-
-def _locked(launchpad: Any, query: dict[str, Any]) -> dict[Any, Any]:
-    return {found["_id"]: found["updated_on"] for found in launchpad.workflows.find(query, {"updated_on": 1})}
+    return {"host": get_my_host(), "launch_dir": {"$in": list(folders)}}
 
 
 def _release_lock_of(launchpad: Any, fw_id: int) -> None:
     """The lock that a dead worker may have left on the workflow of its job."""
     launchpad.workflows.update_one({"nodes": fw_id}, {"$unset": {"locked": True}})
-
-
-def _find_lost(launchpad: Any, campaign: str) -> int:
-    """Launches that stopped pinging become fizzled; finished ones whose firework says otherwise are read.
-
-    FireWorks looks through all launches for that; it is asked only where one that should be alive is not.
-    """
-    from fireworks import fw_config
-
-    limit = fw_config.RUN_EXPIRATION_SECS
-    query = {"state": {"$in": ["RUNNING", "RESERVED"]}, "spec.campaign": campaign}
-    open_jobs = [found["fw_id"] for found in launchpad.fireworks.find(query, {"fw_id": 1})]
-    launches = list(launchpad.launches.find({"fw_id": {"$in": open_jobs}}, _ALIVE))
-    alive = {launch["fw_id"] for launch in launches if is_alive(launch, limit)}
-    suspects = [launch for launch in launches if launch["fw_id"] not in alive]
-    if not suspects:
-        return 0
-    jobs = {"fw_id": {"$in": [launch["fw_id"] for launch in suspects]}}
-    lost, _, torn = launchpad.detect_lostruns(expiration_secs=limit, fizzle=True, refresh=True, query=jobs)
-    return len(lost) + len(torn)
-
-
-def is_alive(launch: dict[str, Any], limit: float) -> bool:
-    """Whether a launch waits in a queue, or runs and pinged less than ``limit`` seconds ago."""
-    last = launch["state_history"][-1]
-    pinged = last.get("updated_on") or last["created_on"]
-    return launch["state"] == "RESERVED" or (launch["state"] == "RUNNING" and _age(pinged) < limit)
-
-
-def _release_reservations(launchpad: Any, campaign: str) -> int:
-    """Fireworks checked out by a worker that died before it wrote down its launch."""
-    query = {"state": "RESERVED", "spec.campaign": campaign}
-    released = 0
-    for found in list(launchpad.fireworks.find(query, {"fw_id": 1, "updated_on": 1})):
-        queued = launchpad.launches.count_documents({"fw_id": found["fw_id"], "state": "RESERVED"})
-        if not queued and _age(found["updated_on"]) > _RESERVED_SECONDS:
-            same = {"fw_id": found["fw_id"], "state": "RESERVED", "updated_on": found["updated_on"]}
-            released += launchpad.fireworks.update_one(same, {"$set": {"state": "READY"}}).modified_count
-    return released
-
-
-def _age(moment: datetime | str) -> float:
-    """Seconds since a time FireWorks stored, as a date or as text."""
-    then = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
 
 
 def _mend(launchpad: Any, campaign: str) -> int:
@@ -226,14 +172,7 @@ def _rerun(launchpad: Any, fw_id: int) -> None:
 
 def _give_up(launchpad: Any, database: Database, firework: dict[str, Any], error: str) -> None:
     """The job's outcome becomes a failure record, or a note on its round; who can do without it goes on."""
-    from niobe.flows.steps.validate import give_up_on
-
-    campaign, number, step, candidate = names_of(firework)
-    spec = spec_of(database, campaign)
-    if candidate:
-        give_up_on(database, spec, candidate, step, _failure(step, error))
-    else:
-        note(database, spec, number, {firework["name"]: error})
+    store_given_up(database, firework, "lost", error)
     launchpad.fireworks.update_one({"fw_id": firework["fw_id"]}, {"$set": {GIVEN_UP: True}})
     workflow = launchpad.workflows.find_one({"nodes": firework["fw_id"]}, {"links": 1})
     for child in workflow["links"].get(str(firework["fw_id"]), []):
@@ -242,14 +181,3 @@ def _give_up(launchpad: Any, database: Database, firework: dict[str, Any], error
             query, {"$set": {"spec._allow_fizzled_parents": True}}
         ).matched_count:
             launchpad._refresh_wf(child)
-
-
-def _failure(step: str, error: str) -> Failure:
-    from niobe.loop.documents.records import Failure
-
-    return Failure(
-        step="relax" if step == "validate" else step,
-        cause="lost",
-        exception=error.split(":")[0][:80],
-        message=error[:500],
-    )

@@ -43,13 +43,14 @@ def at_work(launchpad: Any, campaign: str, states: Sequence[str] = _OPEN) -> lis
     """
     from fireworks import fw_config
 
-    from niobe.launchers.fireworks.sweep import is_alive
+    from niobe.launchers.fireworks.healing.lost import is_alive
+    from niobe.loop.store.clock import server_time
 
     query = {"state": {"$in": list(states)}, "spec.campaign": campaign}
     jobs = [found["fw_id"] for found in launchpad.fireworks.find(query, {"fw_id": 1})]
     launches = launchpad.launches.find({"fw_id": {"$in": jobs}, "state": {"$in": list(_OPEN)}})
-    limit = fw_config.RUN_EXPIRATION_SECS
-    return sorted({launch["fw_id"] for launch in launches if is_alive(launch, limit)})
+    limit, now = fw_config.RUN_EXPIRATION_SECS, server_time(launchpad.db)
+    return sorted({launch["fw_id"] for launch in launches if is_alive(launch, limit, now)})
 
 
 def campaigns_of(launchpad: Any) -> set[str]:

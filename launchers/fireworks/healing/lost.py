@@ -1,0 +1,103 @@
+"""What killed workers left behind: runs that ping no more, reservations, locks.
+
+Workers write the time of their own clock, which may be minutes off. So no time that a host wrote is compared
+with another's: what has not changed for long enough by the database's clock is lost.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from niobe.loop.store.clock import unchanged_for
+
+_LOCK_SECONDS = 3.0
+_RESERVED_SECONDS = 15.0
+_LAUNCH = {"launch_id": 1, "state": 1, "state_history": 1}
+
+
+def find_lost(launchpad: Any, campaign: str) -> int:
+    """Launches that stopped pinging become fizzled; finished ones whose firework says otherwise are read.
+
+    How many those were.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    from fireworks import fw_config
+
+    query = {"state": {"$in": ["RUNNING", "RESERVED"]}, "spec.campaign": campaign}
+    jobs = list(launchpad.fireworks.find(query, {"fw_id": 1, "state": 1, "launches": 1}))
+    ids = [launch for job in jobs for launch in job["launches"]]
+    launches = {
+        one["launch_id"]: one for one in launchpad.launches.find({"launch_id": {"$in": ids}}, _LAUNCH)
+    }
+    pings = {str(key): _ping(one) for key, one in launches.items() if one["state"] == "RUNNING"}
+    still = unchanged_for(launchpad.db["sightings"], f"{campaign} pings", _named("launch", pings))
+    lost = {int(key) for key in pings if still[f"launch {key}"] >= fw_config.RUN_EXPIRATION_SECS}
+    for launch in sorted(lost):
+        launchpad.mark_fizzled(launch)
+    over = {key for key, one in launches.items() if one["state"] not in {"RUNNING", "RESERVED"}}
+    torn = [job for job in jobs if job["state"] == "RUNNING" and over.issuperset(job["launches"])]
+    for job in torn:
+        launchpad._refresh_wf(job["fw_id"])
+    return len(lost) + len(torn)
+
+
+def is_alive(launch: dict[str, Any], limit: float, now: datetime) -> bool:
+    """Whether a launch waits in a queue, or runs and pinged less than ``limit`` seconds ago.
+
+    For who asks once: it takes the word of a worker's clock.
+    launch: as it is stored. limit: in s. now: by the database's clock.
+    """
+    pinged = datetime.fromisoformat(_ping(launch))
+    age = now - (pinged if pinged.tzinfo else pinged.replace(tzinfo=UTC))
+    return launch["state"] == "RESERVED" or (launch["state"] == "RUNNING" and age.total_seconds() < limit)
+
+
+def _ping(launch: dict[str, Any]) -> str:
+    """The last sign of life of a launch, as its worker wrote it."""
+    last = launch["state_history"][-1]
+    return str(last.get("updated_on") or last["created_on"])
+
+
+def _named(kind: str, values: dict[str, str]) -> dict[str, str]:
+    return {f"{kind} {key}": value for key, value in values.items()}
+
+
+def release_reservations(launchpad: Any, campaign: str) -> int:
+    """Make ready what was checked out by a worker that died before it wrote down its launch; how many.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    query = {"state": "RESERVED", "spec.campaign": campaign}
+    found = {one["fw_id"]: one for one in launchpad.fireworks.find(query, {"fw_id": 1, "updated_on": 1})}
+    queued = launchpad.launches.distinct("fw_id", {"fw_id": {"$in": list(found)}, "state": "RESERVED"})
+    alone = {str(key): str(one["updated_on"]) for key, one in found.items() if key not in queued}
+    still = unchanged_for(launchpad.db["sightings"], f"{campaign} reservations", _named("firework", alone))
+    released = 0
+    for key in alone:
+        if still[f"firework {key}"] >= _RESERVED_SECONDS:
+            one = found[int(key)]
+            same = {"fw_id": int(key), "state": "RESERVED", "updated_on": one["updated_on"]}
+            released += launchpad.fireworks.update_one(same, {"$set": {"state": "READY"}}).modified_count
+    return released
+
+
+def release_locks(launchpad: Any, campaign: str) -> int:
+    """Unlock workflows whose lock outlived any update: the same lock seen twice, seconds apart; how many.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    query = {"locked": True, "metadata.campaign": campaign}
+    before = _locked(launchpad, query)
+    if not before:
+        return 0
+    time.sleep(_LOCK_SECONDS)
+    stale = [key for key, updated in _locked(launchpad, query).items() if before.get(key) == updated]
+    launchpad.workflows.update_many({"_id": {"$in": stale}}, {"$unset": {"locked": True}})
+    return len(stale)
+
+
+def _locked(launchpad: Any, query: dict[str, Any]) -> dict[Any, Any]:
+    return {found["_id"]: found["updated_on"] for found in launchpad.workflows.find(query, {"updated_on": 1})}
