@@ -55,6 +55,7 @@ def quasi_harmonic(points: Sequence[Strained], pressure: float = 0.0) -> QuasiHa
 
     points: at five volumes or more, with vibrations at the temperatures of ``grid``; the last ones serve for
     differences and have no answer. pressure: GPa.
+
     Raises OutOfRangeError where the crystal leaves the volumes that are given.
     """
     from phonopy import PhonopyQHA
@@ -71,18 +72,30 @@ def quasi_harmonic(points: Sequence[Strained], pressure: float = 0.0) -> QuasiHa
         pressure=pressure,
         eos="vinet",
     )
-    volume = np.asarray(fitted.volume_temperature)
-    kept = temperatures[: len(volume)]
+    kept = temperatures[:-_BEYOND]
+    asked = slice(len(kept))
+    volume, gibbs = np.asarray(fitted.volume_temperature)[asked], np.asarray(fitted.gibbs_temperature)
     outside = (volume < ordered[0].volume) | (volume > ordered[-1].volume)
     if outside.any():
         raise OutOfRangeError(f"at {kept[outside][0]:g} K the volume lies beyond what was computed")
-    gibbs = np.asarray(fitted.gibbs_temperature)
+    entropy = -np.gradient(gibbs, temperatures[: len(gibbs)]) * KJ_PER_MOL * 1e3
     return QuasiHarmonic(
         temperatures=kept,
         volume=volume,
-        gibbs=gibbs,
-        expansion=np.asarray(fitted.thermal_expansion),
-        bulk_modulus=np.asarray(fitted.bulk_modulus_temperature),
-        heat_capacity=np.asarray(fitted.heat_capacity_P_numerical),
-        entropy=-np.gradient(gibbs, kept) * KJ_PER_MOL * 1e3,
+        gibbs=gibbs[asked],
+        expansion=np.asarray(fitted.thermal_expansion)[asked],
+        bulk_modulus=np.asarray(fitted.bulk_modulus_temperature)[asked],
+        heat_capacity=np.asarray(fitted.heat_capacity_P_numerical)[asked],
+        entropy=entropy[asked],
     )
+
+
+def grows_further(points: Sequence[Strained], pressure: float = 0.0) -> bool:
+    """Whether at the highest temperature the lowest free energy is that of one of the two largest volumes.
+
+    points: in the order of their volumes. pressure: GPa.
+    """
+    from ase.units import GPa
+
+    free = [p.energy + pressure * GPa * p.volume + p.harmonic.free_energy[-1] for p in points]
+    return int(np.argmin(free)) >= len(points) - 2

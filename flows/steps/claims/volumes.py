@@ -14,7 +14,7 @@ from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.documents.structures import symmetrised
 from niobe.loop.stability import force_constants, supercells
 from niobe.loop.stability.free_energies import harmonic
-from niobe.loop.stability.quasi_harmonic import Strained
+from niobe.loop.stability.quasi_harmonic import Strained, grows_further
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 SHARES = (0.97, 0.985, 1.0, 1.015, 1.03, 1.045, 1.06)
 """Of the volume at 0 K: crystals grow by some per cent up to their melting point."""
+FURTHER = (1.075, 1.09, 1.105, 1.12)
+"""Of a crystal that would grow beyond, one after the other."""
 
 
 def strained(
     spec: CampaignSpec, structure: Structure, folder: Path, temperatures: Sequence[float]
 ) -> list[Strained]:
-    """A crystal at seven volumes by the potential that judges the campaign's phonons.
+    """A crystal at seven volumes, or a few more, by the potential that judges the campaign's phonons.
 
     spec: the campaign. structure: relaxed. folder: where files go. temperatures: K, of the vibrations.
     Raises ConfigError where that is a program and no potential, ImaginaryModesError where the crystal has
@@ -39,7 +41,12 @@ def strained(
             f"oracle {spec.phonon_oracle.name}: seven volumes with phonons are for potentials; name one as "
             "phonons.oracle"
         )
-    return [_at(spec, oracle, structure, share, folder, temperatures) for share in SHARES]
+    points = [_at(spec, oracle, structure, share, folder, temperatures) for share in SHARES]
+    for share in FURTHER:
+        if not grows_further(points, spec.conditions.pressure):
+            break
+        points.append(_at(spec, oracle, structure, share, folder, temperatures))
+    return points
 
 
 def _at(
