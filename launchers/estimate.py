@@ -63,6 +63,7 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
         "validations": validations,
         "seeds up to": seeds,
         "oracle": spec.oracle.name,
+        **({"conditions": spec.conditions.words} if spec.conditions.words else {}),
         "oracle minutes": round(oracle / 60, 1),
         "prerelax": spec.prerelax.potential if spec.prerelax else "none",
         "pre-relaxation minutes": round(prerelax / 60, 1),
