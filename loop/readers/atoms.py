@@ -8,17 +8,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from niobe.loop.readers.rows import Row, named_words, text_of
+from niobe.loop.readers.rows import Row, check_sites, named_words, read_text
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+
+
+_MOST_DIGITS = 18
 
 
 def xyz_rows(file: Path) -> Iterator[Row]:
     """Frames of an extended XYZ file; one that is broken is named, and the others are read."""
     import ase.io
 
-    for number, frame in enumerate(_frames(text_of(file.read_bytes()).splitlines()), start=1):
+    for number, frame in enumerate(_frames(read_text(file).splitlines()), start=1):
         label = f"{file}:{number}"
         try:
             _check_count(frame)
@@ -36,7 +39,7 @@ def _frames(lines: list[str]) -> Iterator[list[str]]:
     for first, last in pairwise(bounds):
         while first < last:
             head = lines[first].strip()
-            after = first + 2 + int(head) if head.isdecimal() else last
+            after = first + 2 + int(head) if _is_count(head) else last
             end = after if after < last and lines[after].strip().isdecimal() else last
             frame = lines[first:end]
             while frame and not frame[-1].strip():
@@ -46,10 +49,15 @@ def _frames(lines: list[str]) -> Iterator[list[str]]:
             first = end
 
 
+def _is_count(head: str) -> bool:
+    return head.isdecimal() and len(head) <= _MOST_DIGITS
+
+
 def _check_count(frame: list[str]) -> None:
     head = frame[0].strip()
-    if not head.isdecimal():
-        raise ValueError(f"{head!r} is no number of atoms")
+    if not _is_count(head):
+        raise ValueError(f"{head[:40]!r} is no number of atoms")
+    check_sites(int(head))
     if len(frame) != int(head) + 2:
         raise ValueError(f"{head} atoms are announced and {max(len(frame) - 2, 0)} lines follow")
 
@@ -62,7 +70,12 @@ def database_rows(file: Path) -> Iterator[Row]:
         for row in database.select():
             kept = {key: value for key, value in row.data.items() if isinstance(value, str | int | float)}
             fields = {**row.key_value_pairs, **kept}
-            yield Row(f"{file}:{row.id}", fields, lambda row=row: _crystal(row.toatoms()))  # type: ignore[misc]
+            yield Row(f"{file}:{row.id}", fields, lambda row=row: _crystal_of(row))  # type: ignore[misc]
+
+
+def _crystal_of(row: Any) -> Structure:
+    check_sites(row.natoms)
+    return _crystal(row.toatoms())
 
 
 def _crystal(atoms: Any) -> Structure:

@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.loop.crystals.decoding import decoded
 from niobe.loop.documents.json_text import not_too_deep
-from niobe.loop.readers.rows import Row, text_of
+from niobe.loop.readers.rows import Row, check_sites, read_text
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 Document = dict[str, Any]
+_MOST_VALUES = 10_000_000
+_SITES = ("cartesian_site_positions", "species_at_sites")
 
 
 def json_rows(file: Path) -> Iterator[Row]:
     """A structure, a document that holds one, or a list of these, also under ``data`` as servers answer."""
-    content = json.loads(not_too_deep(text_of(file.read_bytes())))
+    text = read_text(file)
+    values = text.count(",") + text.count("[") + text.count("{")
+    if values > _MOST_VALUES:
+        raise ValueError(f"more than {_MOST_VALUES} values in one document; write a line each (.jsonl)")
+    content = json.loads(not_too_deep(text))
     if isinstance(content, dict) and isinstance(content.get("data"), list):
         content = content["data"]
     if isinstance(content, dict):
@@ -34,7 +40,7 @@ def json_rows(file: Path) -> Iterator[Row]:
 
 def line_rows(file: Path) -> Iterator[Row]:
     """A document a line; the header of OPTIMADE lines is no structure."""
-    for number, line in enumerate(text_of(file.read_bytes()).splitlines(), start=1):
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -69,6 +75,10 @@ def optimade_structure(entry: Document) -> Structure:
     """The structure of an OPTIMADE entry. Raises ValueError, or as pydantic does, where it is none."""
     from optimade.adapters import Structure as Adapter
 
+    attributes = entry.get("attributes")
+    named = attributes if isinstance(attributes, dict) else {}
+    for sites in (named.get(field) for field in _SITES):
+        check_sites(len(sites) if isinstance(sites, list) else 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Adapter({"type": "structures", **entry}).as_pymatgen

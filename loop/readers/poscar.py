@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.elements import ELEMENTS
-from niobe.loop.readers.rows import Fields, named_words, one_line, text_of
+from niobe.loop.readers.rows import MOST_SITES, Fields, named_words, one_line, read_text
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-_MAX_SITES = 5000
 _MAX_LENGTH = 1000.0
 # An element and what programs add: Nb_pv, Nb/8a3f, Nb2+, O2-, Fe3+,spin=5, Nb1.
 _NAME = re.compile(r"([A-Z][a-z]?)[\d.]*[+-]?[\d.]*(?:,spin=\S+)?(?:_\S+)?(?:/\S+)?")
@@ -50,7 +49,7 @@ def fields(file: Path) -> Fields:
 
 
 def _lines(file: Path) -> list[str]:
-    return text_of(file.read_bytes()).splitlines()
+    return read_text(file).splitlines()
 
 
 def _read(lines: list[str]) -> Structure:
@@ -107,8 +106,8 @@ def _counts(lines: list[str], number: int) -> list[int]:
     if len(words) != wanted or not all(word.isdecimal() and int(word) > 0 for word in words):
         raise _LineError(number, f"{' '.join(words)!r} is no list of {wanted} counts")
     counts = [int(word) for word in words]
-    if sum(counts) > _MAX_SITES:
-        raise _LineError(number, f"{sum(counts)} sites; allowed: {_MAX_SITES}")
+    if sum(counts) > MOST_SITES:
+        raise _LineError(number, f"{sum(counts)} sites; allowed: {MOST_SITES}")
     return counts
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 Fields = dict[str, Any]
+MOST_SITES = 5000
+"""Of a crystal in a file: as many as any database has, and few enough to make and compare."""
+_LARGEST_TEXT = 256 * 2**20
 _MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
 
@@ -35,6 +39,20 @@ class Row:
 def one_line(error: Exception) -> str:
     """What an error says, in one line of at most 200 letters."""
     return " ".join(str(error).split())[:200]
+
+
+def read_text(file: Path) -> str:
+    """A file as ``text_of`` decodes it. Raises ValueError where it is too large to be read at once."""
+    size = file.stat().st_size
+    if size > _LARGEST_TEXT:
+        raise ValueError(f"{file}: {size} bytes; allowed: {_LARGEST_TEXT}, so split it")
+    return text_of(file.read_bytes())
+
+
+def check_sites(count: int) -> None:
+    """Raises ValueError where a crystal has more sites than any is read with."""
+    if count > MOST_SITES:
+        raise ValueError(f"{count} sites; allowed: {MOST_SITES}")
 
 
 def text_of(content: bytes) -> str:

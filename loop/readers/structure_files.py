@@ -77,10 +77,21 @@ def _of_file(file: Path) -> Iterator[ImportedRow]:
     """What a file holds, called by its own name though it was unpacked elsewhere."""
     try:
         for shown, place in archives.unpacked(file):
-            for row in _rows(place):
-                yield _imported(row, str(place), shown)
+            yield from _until_hopeless(shown, (_imported(row, str(place), shown) for row in _rows(place)))
     except archives.BROKEN as error:
         yield ImportedRow(str(file), {}, problem=f"{type(error).__name__}: {one_line(error)}")
+
+
+def _until_hopeless(shown: str, rows: Iterator[ImportedRow]) -> Iterator[ImportedRow]:
+    """The rows, up to a line where the first thousand hold no structure: a small file may have millions."""
+    broken = 0
+    for row in rows:
+        yield row
+        broken = -1 if row.structure is not None else broken + (broken >= 0)
+        if broken == _HOPELESS:
+            problem = f"its first {_HOPELESS} rows hold no structure; the rest was not read"
+            yield ImportedRow(shown, {}, problem=problem)
+            return
 
 
 def _imported(row: Row, place: str, shown: str) -> ImportedRow:
@@ -123,6 +134,7 @@ def _poscar_rows(file: Path) -> Iterator[Row]:
     yield Row(str(file), poscar.fields(file), lambda: poscar.read(file))
 
 
+_HOPELESS = 1000
 _COLLAPSED = 0.4
 """Of the sum of covalent radii: coordinates in another unit than the file says end far below it; compressed
 crystals of a table to learn from lie above."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from niobe.loop.crystals.decoding import decoded
 from niobe.loop.crystals.validity import nearest_contact
 from niobe.loop.documents.json_text import not_too_deep
+from niobe.loop.readers import parquet
 from niobe.loop.readers.cif.blocks import only_block
 from niobe.loop.readers.cif.crystal import NEAREST, structure_of
 from niobe.loop.readers.documents import structure_in
-from niobe.loop.readers.rows import Fields, Row, one_line, text_of
+from niobe.loop.readers.rows import Fields, Row, check_sites, one_line, read_text
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -28,22 +29,18 @@ _SPECIES = ("species", "elements", "symbols", "species_at_sites")
 _FRACTIONAL = ("frac_coords", "fractional_coords", "scaled_positions")
 _CARTESIAN = ("cart_coords", "cartesian_coords", "cartesian_site_positions", "positions")
 _UNSAID = "coords"
+_LONGEST_TEXT = 2 * 2**20
 
 
 def parquet_rows(file: Path) -> Iterator[Row]:
-    """Rows of a parquet file, read in batches."""
-    import pyarrow.parquet as parquet
-
-    number = 0
-    for batch in parquet.ParquetFile(file).iter_batches(batch_size=1000):
-        for row in batch.to_pandas().to_dict("records"):
-            number += 1
-            yield Row(f"{file}:{number}", row, functools.partial(_from_row, row))
+    """Rows of a parquet file by number."""
+    for number, row in enumerate(parquet.rows(file), start=1):
+        yield Row(f"{file}:{number}", row, functools.partial(_from_row, row))
 
 
 def csv_rows(file: Path) -> Iterator[Row]:
     """Rows of a table by number, fields as text; a problem names the line its row starts on."""
-    opened = io.StringIO(text_of(file.read_bytes()), newline="")
+    opened = io.StringIO(read_text(file), newline="")
     reader = csv.reader(opened, strict=True)
     try:
         header = next(reader, [])
@@ -77,15 +74,18 @@ def _structure(row: Fields) -> Structure:
     from pymatgen.core import Element, Structure
 
     if isinstance(row.get("cif"), str):
-        return structure_of(only_block(row["cif"]))
+        return structure_of(only_block(_short(row["cif"])))
     if row.get("structure") is not None:
-        return decoded(structure_in({"structure": row["structure"]}))
+        return decoded(structure_in({"structure": _short(row["structure"])}))
     lattice = _numbers(row, *_LATTICE).reshape(3, 3)
     if any(key in row for key in _NUMBERS):
-        species = [Element.from_Z(int(z)).symbol for z in _numbers(row, *_NUMBERS)]
+        numbers = _numbers(row, *_NUMBERS)
+        check_sites(len(numbers))
+        species = [Element.from_Z(int(z)).symbol for z in numbers]
     else:
         named = row[_first(row, *_SPECIES)]
-        species = json.loads(not_too_deep(named)) if isinstance(named, str) else list(named)
+        species = json.loads(not_too_deep(_short(named))) if isinstance(named, str) else list(named)
+        check_sites(len(species))
     for keys, cartesian in ((_FRACTIONAL, False), (_CARTESIAN, True)):
         if any(key in row for key in keys):
             coords = _numbers(row, *keys).reshape(-1, 3)
@@ -113,6 +113,13 @@ def _labels(row: Fields) -> dict[str, float]:
     return {"e_above_hull": value} if math.isfinite(value) else {}
 
 
+def _short(value: Any) -> Any:
+    """The value. Raises ValueError for a text that is longer than that of any crystal read here."""
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise ValueError(f"a text of {len(value)} letters; allowed: {_LONGEST_TEXT}")
+    return value
+
+
 def _first(row: Fields, *keys: str) -> str:
     found = next((key for key in keys if key in row), None)
     if found is None:
@@ -124,5 +131,5 @@ def _numbers(row: Fields, *keys: str) -> Any:
     import numpy as np
 
     value = row[_first(row, *keys)]
-    value = json.loads(not_too_deep(value)) if isinstance(value, str) else value
+    value = json.loads(not_too_deep(_short(value))) if isinstance(value, str) else value
     return np.concatenate([np.ravel(part) for part in np.atleast_1d(value)]).astype(float)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 
+from niobe.launchers.pages.server.pace import MOST_A_SECOND, Pace
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -50,7 +52,7 @@ class Gate:
     """ASGI middleware that lets through what ``Access`` allows, and adds the headers every answer carries."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access = app, access
+        self._app, self._access, self._pace = app, access, Pace()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,6 +60,8 @@ class Gate:
             return
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         status, reason = self._verdict(scope["method"], scope["path"], headers)
+        if self._access.guarded and not self._pace.allows((scope.get("client") or ("",))[0]):
+            status, reason = 429, f"More than {MOST_A_SECOND} requests in a second: ask again in a moment."
         send = _with_headers(send)
         if not reason:
             await self._app(scope, receive, send)

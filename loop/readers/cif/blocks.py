@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from niobe.loop.readers.rows import text_of
+from niobe.loop.readers.rows import read_text
 
 # Letters that copying from a page leaves in place of ASCII ones; any other becomes "~", which no value has.
 _COPIED = str.maketrans(
     {"−": "-", "–": "-", "\xad": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "\xa0": " "}
 )
 # CIF 2 and DDLm write _atom_site.fract_x for _atom_site_fract_x.
+# gemmi keeps each value as a text of its own, 32 bytes at least.
+_MOST_VALUES = 10_000_000
 _DOTTED = re.compile(r"(?<!\S)(_[A-Za-z_]+)\.(?=[A-Za-z])")
 
 
@@ -59,7 +61,7 @@ def blocks(file: Path) -> list[Block]:
 
     Raises ValueError that names file and line where its syntax is broken.
     """
-    return _blocks(text_of(file.read_bytes()), file)
+    return _blocks(read_text(file), file)
 
 
 def only_block(text: str) -> Block:
@@ -75,6 +77,8 @@ def _blocks(text: str, file: Path) -> list[Block]:
 
     plain = re.sub(r"[^\x00-\x7f]", "~", text.lstrip("\ufeff").translate(_COPIED))
     plain = _DOTTED.sub(r"\1_", plain)
+    if len(plain) > 2 * _MOST_VALUES and len(re.sub(r"\S+", "", re.sub(r"\s+", " ", plain))) > _MOST_VALUES:
+        raise ValueError(f"{file}:1: more than {_MOST_VALUES} values")
     try:
         document = cif.read_string(plain)
         document.check_for_missing_values()

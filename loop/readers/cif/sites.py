@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from niobe.config.elements import ELEMENTS
 from niobe.loop.readers.cif.blocks import Block
 from niobe.loop.readers.cif.symmetry import Group
+from niobe.loop.readers.rows import MOST_SITES
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 FRACTIONS = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
-MAX_SITES = 5000
 _OCCUPANCY, _TYPE, _LABEL = "_atom_site_occupancy", "_atom_site_type_symbol", "_atom_site_label"
 _MULTIPLICITY = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
 _CALCULATED, _HYDROGENS = "_atom_site_calc_flag", "_atom_site_attached_hydrogens"
@@ -66,8 +66,8 @@ def rows(block: Block) -> list[Row]:
         if tag not in columns:
             raise ValueError(f"{block.at(FRACTIONS[0])}: {tag}: no sites")
     count = len(columns[FRACTIONS[0]])
-    if count > MAX_SITES:
-        raise ValueError(f"{block.at(FRACTIONS[0])}: more than {MAX_SITES} sites")
+    if count > MOST_SITES:
+        raise ValueError(f"{block.at(FRACTIONS[0])}: more than {MOST_SITES} sites")
     for tag, column in columns.items():
         if len(column) != count:
             raise ValueError(f"{block.at(tag)}: {tag}: {len(column)} rows; {FRACTIONS[0]} has {count}")

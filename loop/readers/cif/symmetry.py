@@ -34,6 +34,8 @@ _NAMES = (
 )
 _NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
 _SETTING = "_space_group_IT_coordinate_system_code"
+# A face-centred cell of the highest symmetry has 192; files repeat some, and list larger cells.
+_MOST_OPERATIONS = 768
 # Lengths and angles of a relaxed cell written with its symmetry differ from it by less than this share.
 _METRIC = 0.03
 # Endings of a symbol (ICSD; FINDSYM in words) as gemmi's table calls them.
@@ -108,7 +110,10 @@ def _listed(block: Block) -> tuple[str, list[Any]] | None:
         return None
     operations: dict[str, Any] = {}
     rows: list[Any] = []
-    for row, raw in enumerate(block.column(tag), start=1):
+    listed = block.column(tag)
+    if len(listed) > _MOST_OPERATIONS:
+        raise ValueError(f"{block.at(tag)}: {tag}: {len(listed)} rows; allowed: {_MOST_OPERATIONS}")
+    for row, raw in enumerate(listed, start=1):
         try:
             operation = gemmi.Op(gemmi.cif.as_string(raw)).wrap()
         except (RuntimeError, UnicodeDecodeError):
