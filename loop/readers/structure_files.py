@@ -107,14 +107,13 @@ def _imported(row: Row, place: str, shown: str) -> ImportedRow:
 
 def _rows(file: Path) -> Iterator[Row]:
     suffix = file.suffix.lower()
-    reader = _READERS.get(suffix)
+    named = any(name in file.name.lower() for name in ("poscar", "contcar"))
+    reader = _READERS.get(suffix) or (_poscar_rows if named else None)
     if reader is not None:
         try:
             yield from reader(file)
         except Exception as error:  # noqa: BLE001 - an unreadable container is one broken entry
             yield Row.broken(str(file), error)
-    elif any(name in file.name.lower() for name in ("poscar", "contcar")):
-        yield from _poscar_rows(file)
     else:
         kinds = ", ".join([*_READERS, "POSCAR*", "CONTCAR*"])
         packed = ".gz, .bz2, .xz, .zip or .tar"
