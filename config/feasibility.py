@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from niobe.config.goals.spec import OF_OBJECTIVES
 from niobe.config.potentials import unknown_to
 from niobe.config.spec import CampaignSpec, Limits
 
@@ -53,6 +54,8 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
         yield "phonons.confirm_length: the second cell is no larger; allowed from phonons.min_length on"
     if spec.generation.phonon_critic and "gan" not in generators:
         yield "generation.phonon_critic: judges what the GAN draws; allowed with gan in generation.mix"
+    if any(goal.sign for goal in spec.goals) and spec.acquisition.function != OF_OBJECTIVES:
+        yield f"acquisition.function: goals to maximize or minimize need {OF_OBJECTIVES}, the default then"
     if spec.acquisition.function == "p_target" and not spec.phonons.enabled:
         yield "acquisition.function: p_target needs phonons; p_hull is the same without"
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from niobe.config.elements import ELEMENTS
-from niobe.config.goals.spec import Goals
+from niobe.config.goals.spec import Goals, default_function
 from niobe.config.oracles.claims import (
     Challenging,
     Confirmation,
@@ -281,7 +281,7 @@ class CampaignSpec(_Part):
     conditions: Annotated[Conditions, Field(exclude_if=ambient)] = Conditions()
     surrogate: SurrogateChoice = SurrogateChoice()
     prerelax: Prerelaxation | None = Field(default_factory=_default_prerelaxation)
-    acquisition: Acquisition = Acquisition()
+    acquisition: Acquisition = Field(default_factory=Acquisition, validate_default=True)
     phonons: Phonons = Phonons()
     challenge: Challenging = Field(default_factory=default_challenge)
     confirm: Confirmation = Field(default_factory=default_confirmation)
@@ -305,6 +305,12 @@ class CampaignSpec(_Part):
         if not isinstance(given, dict) or not {"oracle", "elements"} <= info.data.keys():
             return given
         return {"oracles": second_oracles(info.data["oracle"].name, info.data["elements"])} | given
+
+    @field_validator("acquisition", mode="before")
+    @classmethod
+    def _default_function(cls, given: object, info: ValidationInfo) -> object:
+        named = given.model_dump(exclude_unset=True) if isinstance(given, Acquisition) else given
+        return default_function(info.data.get("goals", ())) | named if isinstance(named, dict) else named
 
     @field_validator("sources", mode="before")
     @classmethod

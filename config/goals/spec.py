@@ -14,6 +14,8 @@ from niobe.config.plugins import IMPORT_PATH, PROPERTIES, registered
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 Range = tuple[float | None, float | None]
+OF_OBJECTIVES = "qlognehvi"
+"""The acquisition function that weighs objectives against stability."""
 
 
 class _Keys(BaseModel):
@@ -25,6 +27,8 @@ class _Keys(BaseModel):
     file: str = ""
     unit: Annotated[str, Field(max_length=32)] = ""
     range: Range | None = None
+    maximize: bool = False
+    minimize: bool = False
 
 
 class Goal(_Keys):
@@ -34,6 +38,7 @@ class Goal(_Keys):
     number; with ``file``, a name for what that holds. file: a CSV table with the columns ``formula`` and
     ``property``, or the folder of a surrogate fitted to it, relative to the campaign file. unit: of a path's
     or a file's values. range: lowest and highest wanted value in that unit, ``null`` for no limit.
+    maximize, minimize: the more, or the less, the better; that makes it an objective.
     """
 
     @property
@@ -45,6 +50,19 @@ class Goal(_Keys):
     def is_path(self) -> bool:
         """Whether it names code to be imported."""
         return not self.file and self.property not in registered(PROPERTIES)
+
+    @property
+    def sign(self) -> int:
+        """1 for an objective to maximise, -1 to minimise, 0 for a range alone."""
+        return int(self.maximize) - int(self.minimize)
+
+    @property
+    def wanted(self) -> str:
+        """Its range in words: ``at most 5``, ``1 to 2``; "" without one."""
+        low, high = self.range or (None, None)
+        if low is None or high is None:
+            return f"at most {high:g}" if high is not None else "" if low is None else f"at least {low:g}"
+        return f"{low:g} to {high:g}"
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -70,8 +88,10 @@ class Goal(_Keys):
     @model_validator(mode="after")
     def _aims(self) -> Self:
         low, high = self.limits
-        if self.range is None or self.range == (None, None):
-            raise ValueError("range: missing; such as [null, 5.0]")
+        if self.maximize and self.minimize:
+            raise ValueError("maximize, minimize: one of the two")
+        if not self.sign and self.range in (None, (None, None)):
+            raise ValueError("needs a range such as [null, 5.0], maximize: true or minimize: true")
         if low > high:
             raise ValueError(f"range: [{low:g}, {high:g}] holds nothing; the lowest value comes first")
         return self
@@ -91,6 +111,11 @@ def _unsaid(goals: tuple[Goal, ...]) -> bool:
 
 Goals = Annotated[tuple[Goal, ...], AfterValidator(_named_once), Field(exclude_if=_unsaid)]
 """Of a campaign; in no stored spec where there are none."""
+
+
+def default_function(goals: Sequence[Goal]) -> dict[str, str]:
+    """The acquisition function of a campaign that has objectives and names none."""
+    return {"function": OF_OBJECTIVES} if any(goal.sign for goal in goals) else {}
 
 
 def with_absolute_files(goals: Sequence[Goal], folder: Path) -> tuple[Goal, ...]:

@@ -52,7 +52,7 @@ def compute_goals(database: Database, spec: CampaignSpec, round_record: RoundRec
     if all(asked.needs != "oracle" for asked in properties.values()) or not settled:
         return
     waiting = [r.id for r in _nearest(database, spec, number, settled) if _lacking(spec, properties, r)]
-    database.rounds.update(spec.id, number, asked_for_goals=waiting[:MOST_ASKED])
+    database.rounds.update_open(spec.id, number, asked_for_goals=waiting[:MOST_ASKED])
     if len(waiting) > MOST_ASKED:
         said = f"goals: the oracle is asked about {MOST_ASKED} of {len(waiting)} results near the hull"
         database.rounds.add_notes(spec.id, number, [said])
@@ -142,7 +142,8 @@ def _valued(goal: Goal, asked: Property, source: str, compute: Callable[[], floa
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         return PropertyValue(unit=asked.unit, source=source, reason=kind + one_line(error))
     low, high = goal.limits
-    return PropertyValue(value=value, unit=asked.unit, source=source, met=low <= value <= high)
+    met = low <= value <= high if goal.wanted else None
+    return PropertyValue(value=value, unit=asked.unit, source=source, met=met)
 
 
 def _fields(values: Values) -> dict[str, PropertyValue]:

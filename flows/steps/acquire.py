@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec
+from niobe.flows.goals.candidates import predicted, set_aside_out_of_range
+from niobe.flows.goals.ranking import aims_of, chance_in_range
 from niobe.flows.steps.competing import competitors_of_claims
 from niobe.flows.steps.generate import mark_duplicates
 from niobe.flows.steps.known import records_and_known
@@ -21,6 +24,7 @@ from niobe.loop.acquisition import (
     novelty,
     target_probability,
 )
+from niobe.loop.acquisition.objectives import Objectives
 from niobe.loop.campaign.closing import is_reference
 from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations_left
 from niobe.loop.documents.records import Choice, PredictedValue, Stability, Status, StructureRecord
@@ -35,7 +39,7 @@ from niobe.loop.stability.prerelaxed import (
 )
 from niobe.loop.store.database import Database
 from niobe.surrogates.models import load_surrogate
-from niobe.surrogates.protocols import FloatArray, Prediction
+from niobe.surrogates.protocols import FloatArray, Prediction, Surrogate
 
 
 def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -44,6 +48,8 @@ def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     database: the campaign database. spec: the campaign. round_record: the round.
     """
     mark_duplicates(database, spec, round_record.number)
+    if spec.goals:
+        set_aside_out_of_range(database, spec)
     predict_pool(database, spec, round_record.number)
 
 
@@ -55,7 +61,10 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
     pool = database.records.pool(spec.id)
     if not pool:
         return
-    predictions = _predict(database, spec, number, pool)
+    model = load_surrogate(checkpoint(spec.id, number, "surrogate"))
+    predictions = _predict(database, spec, model, pool)
+    if spec.goals:
+        predictions |= predicted(spec, pool, _validated(database, spec), model.features, number)
     changes = {}
     for row, record in enumerate(pool):
         values = {name: _value(prediction, row).model_dump() for name, prediction in predictions.items()}
@@ -64,9 +73,8 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
 
 
 def _predict(
-    database: Database, spec: CampaignSpec, number: int, pool: Sequence[StructureRecord]
+    database: Database, spec: CampaignSpec, model: Surrogate, pool: Sequence[StructureRecord]
 ) -> dict[str, Prediction]:
-    model = load_surrogate(checkpoint(spec.id, number, "surrogate"))
     predictions = model.predict([candidate_structure(record) for record in pool])
     if spec.prerelax is not None:
         predictions = _on_prerelaxed(database, spec, pool, predictions)
@@ -158,10 +166,11 @@ def _choose(
     rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
     notes: list[str] = []
     if rest and size_left > 0:
-        chosen = _choose_from(database, spec, campaign, number, rest, size_left)
+        function, wanted, notes = aims_of(spec, rest, _validated(database, spec))
+        chosen = _choose_from(database, spec, campaign, number, rest, size_left, function, wanted)
         for pick in chosen.picks:
             choices[pick.id] = Choice(
-                function=spec.acquisition.function,
+                function=function,
                 selection=pick.selection,
                 rank=len(choices),
                 score=pick.score,
@@ -179,6 +188,8 @@ def _choose_from(
     number: int,
     rest: Sequence[StructureRecord],
     count: int,
+    function: str,
+    objectives: Objectives | None,
 ) -> Batch:
     model = load_surrogate(checkpoint(spec.id, number, "surrogate"))
     features = model.features([candidate_structure(record) for record in rest])
@@ -187,8 +198,8 @@ def _choose_from(
     acquired = database.records.find(spec.id, status=Status.ACQUIRED.value)
     in_flight = [record for record in acquired if record.acquired_round != number]
     return choose_batch(
-        spec.acquisition.function,
-        _pool(spec, number, rest, features, known, found),
+        function,
+        replace(_pool(spec, number, rest, features, known, found), objectives=objectives),
         batch=count,
         control_share=spec.acquisition.control_share,
         seed=spec.derived_seed(number, "acquire"),
@@ -221,6 +232,7 @@ def _pool(
         novelty=novelty(features, known),
         seconds=fitted([record.n_atoms for record in records], [record.spacegroup for record in records]),
         p_target=_p_target(spec, number, records, found),
+        in_range=chance_in_range(spec, records),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec
+from niobe.flows.goals.candidates import why_out_by_composition
 from niobe.flows.steps.generators import RoundContext, make_generator
 from niobe.flows.steps.known import records_and_known
 from niobe.flows.steps.requests import drawn_in_subsystems, request_for, sample_request
@@ -216,7 +217,10 @@ def _screen(
     excluded = SeenStructures(excluded_structures(spec))
     drawn = [r for r in records if r.round == number and r.status is Status.GENERATED]
     by_id = {record.id: record for record in records}
-    screened = {r.id: _screen_one(spec, r, seen, excluded, exclude=higher_relatives(r, by_id)) for r in drawn}
+    why_out = why_out_by_composition(spec) if spec.goals else _nothing_wanted
+    screened = {
+        r.id: _screen_one(spec, r, seen, excluded, why_out, exclude=higher_relatives(r, by_id)) for r in drawn
+    }
     database.records.update_many(screened, status=Status.GENERATED)
 
 
@@ -242,16 +246,21 @@ def _at_rest_or_waiting(records: Sequence[StructureRecord]) -> SeenStructures:
     return seen
 
 
+def _nothing_wanted(record: StructureRecord) -> str:
+    return ""
+
+
 def _screen_one(
     spec: CampaignSpec,
     record: StructureRecord,
     seen: SeenStructures,
     excluded: SeenStructures,
+    why_out: Callable[[StructureRecord], str],
     *,
     exclude: Collection[str],
 ) -> dict[str, object]:
     structure = generated_structure(record)
-    reason = why_invalid(structure, request_for(spec, record))
+    reason = why_invalid(structure, request_for(spec, record)) or why_out(record)
     if not reason and record.lineage.generator == "prototype" and excluded.find(structure):
         reason = "excluded"
     if reason:

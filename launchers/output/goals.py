@@ -27,16 +27,16 @@ def figures(record: StructureRecord, names: Iterable[str]) -> dict[str, Any]:
 
 
 def cells(record: StructureRecord, shown: Mapping[str, str]) -> dict[str, Any]:
-    """The same under headings with their unit, ``density (g/cm³)``, and how many of the goals are met.
+    """The same under headings with their unit, ``density (g/cm³)``, and which are out of range.
 
     shown: units by name, as ``units`` gives them.
     """
     if not shown:
         return {}
     values = {name: record.properties.get(name) for name in shown}
-    met = sum(found is not None and found.met for found in values.values())
+    out = [name for name, found in values.items() if found and found.met is False]
     headed = {f"{name} ({shown[name]})": found.value if found else None for name, found in values.items()}
-    return headed | {"goals met": f"{met} of {len(shown)}"}
+    return headed | {"out of range": ", ".join(out) or None}
 
 
 def rows(record: StructureRecord) -> Sequence[tuple[str, str, str]]:
@@ -44,6 +44,6 @@ def rows(record: StructureRecord) -> Sequence[tuple[str, str, str]]:
     said = []
     for name, found in record.properties.items():
         value = "none" if found.value is None else f"{found.value:.4g} {found.unit}"
-        met = "in range" if found.met else "out of range"
-        said.append((name, value, found.reason or f"{met}; {found.source}"))
+        met = {True: "in range; ", False: "out of range; ", None: ""}[found.met]
+        said.append((name, value, found.reason or f"{met}{found.source}"))
     return said

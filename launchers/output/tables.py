@@ -74,6 +74,8 @@ def round_row(record: RoundRecord) -> Row:
         "coverage": m.coverage,
         "miscalibration": m.miscalibration,
         "failures": m.failures_by_cause,
+        "out of range so far": m.out_of_range,
+        "hypervolume so far": m.hypervolume,
         "seconds": round(sum(m.seconds.values()), 1),
         "challenge seconds so far": round(m.challenge_seconds, 1),
         "confirm seconds so far": round(m.confirm_seconds, 1),

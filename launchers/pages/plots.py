@@ -11,10 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from niobe.launchers.pages.style import ACCENT, FAINT, GRID, MUTED, SERIES, UNSTABLE, styled
+from niobe.config.spec import CampaignSpec
+from niobe.launchers.output.goals import units
+from niobe.launchers.pages.style import ABOVE, ACCENT, FAINT, GRID, MUTED, SERIES, UNSTABLE, styled
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import PhononRecord, RoundRecord, step_and_batch
+from niobe.loop.goals.pareto import front, in_ranges, measured, objectives, reference, values
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -257,3 +261,55 @@ def acceleration_figure(curves: Mapping[str, Sequence[Sequence[bool]]]) -> Figur
             line={"color": colour, "dash": dash},
         )
     return styled(figure, "oracle calls", "targets found", height=420)
+
+
+def pareto_figure(records: Sequence[StructureRecord], spec: CampaignSpec) -> Figure:
+    """Results in two objectives, and which no other one surpasses in both.
+
+    The first two of the campaign, coloured by energy above the hull, or the only one and that energy. What
+    lies outside of a range, or farther above the hull than the reference point, is hollow.
+    """
+    from plotly import graph_objects as go
+
+    wanted = objectives(spec)[:2]
+    told = measured(records, wanted)
+    points, highest = values(told, wanted), -reference(spec, told, wanted)[0]
+    counts = np.array([in_ranges(r) and -p[0] <= highest for r, p in zip(told, points, strict=True)], bool)
+    x, y = points[:, 1] * wanted[0].sign, -points[:, 0]
+    aims = points[:, 1:] if len(wanted) == 2 else points[:, ::-1]
+    above, y = y, points[:, 2] * wanted[1].sign if len(wanted) == 2 else y
+    best = np.flatnonzero(counts)
+    best = best[front(aims[best])] if len(best) else best
+    best = best[np.argsort(x[best])]
+    line = {"color": FAINT, "width": 1.5}
+    figure = go.Figure(go.Scatter(x=x[best], y=y[best], mode="lines", name="front", line=line))
+    for name, symbol, chosen in _kinds_of(told, counts):
+        figure.add_scatter(
+            x=x[chosen],
+            y=y[chosen],
+            mode="markers",
+            name=name,
+            marker={"size": 9, "symbol": symbol, "color": above[chosen], "coloraxis": "coloraxis"},
+            customdata=[told[i].id for i in chosen],
+            text=[f"{told[i].formula} {told[i].id}, {above[i]:.3f} eV/atom above the hull" for i in chosen],
+        )
+    title = {"text": "above hull<br>(eV/atom)", "font": {"size": 12}}
+    scale = {"colorscale": [list(part) for part in ABOVE], "cmin": 0, "cmax": max(highest, 0.1)}
+    figure.update_layout(coloraxis=scale | {"colorbar": {"title": title, "thickness": 12, "outlinewidth": 0}})
+    shown = units(told)
+    titles = [f"{goal.name.replace('_', ' ')} ({shown.get(goal.name, '')})" for goal in wanted]
+    return styled(figure, titles[0], [*titles, "energy above hull (eV/atom)"][1], height=420)
+
+
+def _kinds_of(
+    told: Sequence[StructureRecord], counts: NDArray[np.bool_]
+) -> list[tuple[str, str, NDArray[np.int64]]]:
+    """Names, symbols and rows of results: what a campaign began with and what it found, in range or not."""
+    begun = np.array([record.competing for record in told], dtype=bool)
+    kinds = [
+        ("found", "circle", ~begun & counts),
+        ("found, out of range", "circle-open", ~begun & ~counts),
+        ("seeds and competing phases", "diamond", begun & counts),
+        ("the same, out of range", "diamond-open", begun & ~counts),
+    ]
+    return [(name, symbol, np.flatnonzero(rows)) for name, symbol, rows in kinds if rows.any()]

@@ -16,6 +16,7 @@ from niobe.launchers.pages.views import lineage_nodes
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import HullRecord, PhononRecord, RoundRecord
 from niobe.loop.documents.tiers import headline, tier
+from niobe.loop.goals.pareto import objectives
 
 _MOST_SHOWN = 6
 
@@ -51,6 +52,7 @@ def write_report(
         sources=hull_sources(hulls[-1]) if hulls else [],
         systems=hull_systems(hulls[-1]) if hulls else [],
         hull=hull_plots.hull_figure(hulls, records, spec.elements),
+        pareto=plots.pareto_figure(records, spec) if objectives(spec) else None,
         curve=plots.discovery_figure(records, rounds),
         parity=plots.parity_figure(records),
         learning=plots.learning_figure(rounds),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from niobe.loop.acquisition.objectives import Objectives
 from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ _UCB_BETA = 2.0
 _SAMPLES = 64
 _CHUNK = 1024
 _REFERENCE_ABOVE_HULL = 0.5
-_LEAST = 1e-12
+LEAST = 1e-12
+_SURE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class View:
     others; novelty: 0 to 1; p_target: the probability of being what is looked for; fresh: how much of its
     first std a candidate has left now that others are chosen; all of shape (n,). best: the value to improve
     on. observed: (m, 3), what was found so far: value, dynamically stable (1, 0 or 0.5 where undecided),
-    novelty 0. taken: rows chosen already, pending in the batch.
+    novelty 0. taken: rows chosen already, pending in the batch. objectives: what is wanted besides stability.
     """
 
     mean: FloatArray
@@ -45,6 +47,7 @@ class View:
     observed: FloatArray
     taken: tuple[int, ...]
     seed: int
+    objectives: Objectives | None = None
 
 
 def log_ei(view: View) -> FloatArray:
@@ -78,14 +81,29 @@ def log_nehvi(view: View) -> FloatArray:
     """Log noisy expected hypervolume improvement over (−e_above_hull, P(dynamically stable), novelty).
 
     Daulton et al., NeurIPS 2021; log form by Ament et al., NeurIPS 2023. The reference point is 0.5 eV/atom
-    above the hull, probability 0, novelty 0. Shape (n,).
+    above the hull, probability 0, novelty 0. A campaign with objectives has these beside −e_above_hull and a
+    reference point of its own, and log feasibility is added. Shape (n,).
     """
+    if view.objectives is None:
+        mean, std, baseline = _with_observed(view, columns=3)
+        return _hypervolume_improvement(view, mean, std, baseline, [-_REFERENCE_ABOVE_HULL, 0.0, 0.0])
+    wanted = view.objectives
+    mean = np.column_stack([view.mean, wanted.mean]) / wanted.scale
+    std = np.maximum(np.column_stack([view.std, wanted.std]) / wanted.scale, _SURE)
+    observed = wanted.observed if len(wanted.observed) else wanted.reference[None, :]
+    mean, std, baseline = _joined(mean, std, observed / wanted.scale)
+    limits = (wanted.reference / wanted.scale).tolist()
+    return _hypervolume_improvement(view, mean, std, baseline, limits) + np.log(view.feasible)
+
+
+def _hypervolume_improvement(
+    view: View, mean: FloatArray, std: FloatArray, baseline: torch.Tensor, reference: list[float]
+) -> FloatArray:
     from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 
-    mean, std, baseline = _with_observed(view, columns=3)
     function = qLogNoisyExpectedHypervolumeImprovement(
         _table(mean, std),
-        ref_point=[-_REFERENCE_ABOVE_HULL, 0.0, 0.0],
+        ref_point=reference,
         X_baseline=baseline,
         sampler=_sampler(view.seed),
         X_pending=_pending(view),
@@ -120,12 +138,12 @@ def p_target(view: View) -> FloatArray:
 
     Shape (n,).
     """
-    return np.log(np.maximum(view.p_target, _LEAST) * view.feasible * view.fresh)
+    return np.log(np.maximum(view.p_target, LEAST) * view.feasible * view.fresh)
 
 
 def p_hull(view: View) -> FloatArray:
     """As p_target, but what is not dynamically stable is wanted as much. Shape (n,)."""
-    return np.log(np.maximum(view.p_target * view.succeeds, _LEAST) * view.fresh)
+    return np.log(np.maximum(view.p_target * view.succeeds, LEAST) * view.fresh)
 
 
 FUNCTIONS: dict[str, Callable[[View], FloatArray]] = {
@@ -145,14 +163,20 @@ LOGARITHMIC = frozenset({*HULL_AWARE, "qlogei", "qlognei", "qlognehvi"})
 
 def _with_observed(view: View, *, columns: int) -> tuple[FloatArray, FloatArray, torch.Tensor]:
     """Means and stds of candidates, then of what was found, and the row numbers of the latter."""
-    import torch
-
-    sure = np.full(len(view.mean), 1e-3)
+    sure = np.full(len(view.mean), _SURE)
     mean = np.stack([view.mean, view.stable, view.novelty], axis=1)[:, :columns]
     std = np.stack([view.std, sure, sure], axis=1)[:, :columns]
     observed = view.observed[:, :columns]
     if not len(observed):
         observed = np.array([[-_REFERENCE_ABOVE_HULL, 0.0, 0.0]])[:, :columns]
+    return _joined(mean, std, observed)
+
+
+def _joined(
+    mean: FloatArray, std: FloatArray, observed: FloatArray
+) -> tuple[FloatArray, FloatArray, torch.Tensor]:
+    import torch
+
     rows = torch.arange(len(mean), len(mean) + len(observed), dtype=torch.float64)[:, None]
     return (
         np.concatenate([mean, observed]),

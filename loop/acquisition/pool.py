@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from niobe.loop.acquisition.objectives import Objectives
 from niobe.surrogates.protocols import FloatArray, Prediction
 
 _NEUTRAL = 0.5
@@ -19,7 +20,8 @@ class Pool:
     """n candidates. features: (n, d); predictions of shape (n,), e_above_hull in eV/atom.
 
     novelty: (n,), between 0 and 1; seconds: (n,), what a validation is expected to cost; p_target: (n,),
-    the probability of being what is looked for, see target_probability.
+    the probability of being what is looked for, see target_probability; in_range: (n,), that of meeting the
+    ranges of the campaign's goals. objectives: what is wanted besides stability.
     """
 
     ids: tuple[str, ...]
@@ -30,11 +32,14 @@ class Pool:
     novelty: FloatArray | None = None
     seconds: FloatArray | None = None
     p_target: FloatArray | None = None
+    in_range: FloatArray | None = None
+    objectives: Objectives | None = None
 
     def known(self) -> NDArray[np.bool_]:
         """Where there is a finite prediction inside the surrogate's domain. Shape (n,)."""
         prediction = self.e_above_hull
-        return prediction.in_domain & np.isfinite(prediction.mean + prediction.std)
+        known = prediction.in_domain & np.isfinite(prediction.mean + prediction.std)
+        return known if self.objectives is None else known & self.objectives.known()
 
     def stability(self) -> FloatArray:
         """P(dynamically stable), neutral where unknown. Shape (n,)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.loop.acquisition.functions import FUNCTIONS, HULL_AWARE, LOGARITHMIC, View
+from niobe.loop.acquisition.functions import FUNCTIONS, HULL_AWARE, LEAST, LOGARITHMIC, View
 from niobe.loop.acquisition.pool import Batch, Pick, Pool
 from niobe.loop.acquisition.posterior import EnsemblePosterior, Posterior
 from niobe.surrogates.protocols import FloatArray
@@ -182,8 +182,11 @@ def _values(
         observed=request.observed,
         taken=taken,
         seed=request.seed + len(taken),
+        objectives=None if pool.objectives is None else pool.objectives.take(free),
     )
     values = FUNCTIONS[request.function](view)
+    if pool.in_range is not None and request.function in LOGARITHMIC:
+        values = values + np.log(np.maximum(pool.in_range[free], LEAST))
     if pool.seconds is not None and np.isfinite(left):
         if request.function in LOGARITHMIC:
             values = values - np.log(pool.seconds[free])

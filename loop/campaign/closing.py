@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from niobe.loop.campaign.confirming import agreements, spread
 from niobe.loop.campaign.duplicates import duplicates
 from niobe.loop.documents.claims import k_of_n
 from niobe.loop.documents.novelty import Novelty
+from niobe.loop.documents.properties import OUT_OF_RANGE
 from niobe.loop.documents.records import ON_HULL, Failure, Product, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord, SearchedSystem
+from niobe.loop.goals.pareto import dominated
 from niobe.loop.stability.hull import build_hull, competitors
 from niobe.surrogates.calibration import coverage, miscalibration_area
 from niobe.surrogates.protocols import FloatArray
@@ -241,7 +244,20 @@ def round_metrics(
         challenge_seconds=sum(challenge.seconds for challenge in challenges),
         agreements=agreements([r for r in records if r.verdict and r.verdict.is_find]),
         confirm_seconds=round_record.metrics.confirm_seconds,
+        **_of_goals(spec, records),
     )
+
+
+def _of_goals(spec: CampaignSpec, records: Sequence[StructureRecord]) -> dict[str, Any]:
+    """The metrics of a campaign's goals so far."""
+    missed = Counter(filter(None, map(_goal_missed, records)))
+    return {"out_of_range": dict(missed), "hypervolume": dominated(spec, records)}
+
+
+def _goal_missed(record: StructureRecord) -> str:
+    """The goal for which a candidate was set aside, or ""."""
+    told = record.status is Status.INVALID and record.reason.startswith(OUT_OF_RANGE)
+    return record.reason.removeprefix(OUT_OF_RANGE).split()[0] if told else ""
 
 
 def _cause(failure: Failure) -> str:

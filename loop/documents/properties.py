@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+OUT_OF_RANGE = "out of range: "
+"""Before the name of a goal, in the reason of a candidate that is set aside for it."""
+
 
 class PropertyValue(BaseModel):
     """One property of one structure, as the campaign's oracle relaxed it.
 
     value: in ``unit``; None where there is none, for ``reason``. source: what it comes from, an oracle by its
-    fingerprint. met: whether it lies in the range that the campaign wants.
+    fingerprint. met: whether it lies in the range that the campaign wants; None without value or range.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -17,5 +20,5 @@ class PropertyValue(BaseModel):
     value: float | None = None
     unit: str
     source: str
-    met: bool = False
+    met: bool | None = None
     reason: str = ""

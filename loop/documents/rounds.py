@@ -18,6 +18,10 @@ def _nothing(values: list[Any] | dict[str, Any]) -> bool:
     return not values
 
 
+def _unknown(value: float | None) -> bool:
+    return value is None
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -46,6 +50,8 @@ class RoundMetrics(_Part):
     miscalibration: area between expected and observed coverage of all central intervals, 0 to 0.5.
     challenged, survived, challenge_seconds: of all finds so far.
     agreements: other oracles' with the campaign's finds. confirm_seconds: what all their answers took so far.
+    out_of_range: candidates so far that were set aside for a goal, by its name. hypervolume: that results so
+    far dominate in the campaign's objectives, in the product of their units.
     """
 
     generated: int = 0
@@ -74,6 +80,8 @@ class RoundMetrics(_Part):
     challenge_seconds: float = 0.0
     agreements: list[Agreement] = []
     confirm_seconds: float = 0.0
+    out_of_range: Annotated[dict[str, int], Field(exclude_if=_nothing)] = {}
+    hypervolume: Annotated[float | None, Field(exclude_if=_unknown)] = None
 
 
 class RoundState(StrEnum):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _VOLUMES = (0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06)
+_DIGITS = 4
+"""Of a modulus in GPa. What lies beyond depends on what a calculator had done before."""
 _OFF = 0.05
 """Of the depth of the curve: energies that lie farther off it are no equation of state."""
 
@@ -39,7 +41,7 @@ def bulk_modulus(structure: Structure, energies: Callable[[Sequence[Structure]],
     off = np.abs(curve.fit0(volumes ** -(1 / 3)) - found).max()
     if off > _OFF * np.ptp(found):
         raise ValueError(f"energies lie up to {off:.2g} eV off an equation of state")
-    return float(modulus / GPa)
+    return round(float(modulus / GPa), _DIGITS)
 
 
 BULK_MODULUS = Property(

@@ -42,8 +42,12 @@ def test_names_limits_and_files(tmp_path: Path) -> None:
     [
         ([{"property": "densty", **WIDE}], "goals.0: property: 'densty' is unknown; allowed: bulk_modulus,"),
         ([{"property": "os.system", **WIDE}], "goals.0: property: 'os.system' is unknown; allowed: "),
-        ([{"property": "density"}], "goals.0: range: missing; such as [null, 5.0]"),
-        ([{"property": "density", "range": [None, None]}], "goals.0: range: missing"),
+        ([{"property": "density"}], "goals.0: needs a range such as [null, 5.0], maximize: true or min"),
+        ([{"property": "density", "range": [None, None]}], "goals.0: needs a range such as"),
+        (
+            [{"property": "density", "maximize": True, "minimize": True}],
+            "goals.0: maximize, minimize: one of",
+        ),
         ([{"property": "density", "range": [5, 1]}], "goals.0: range: [5, 1] holds nothing"),
         ([{"property": "density", "range": [5]}], "goals.0.range.1: missing"),
         ([{"property": "density", "range": ["low", 5]}], "goals.0.range.0: Input should be a valid number"),
@@ -65,3 +69,28 @@ def test_a_mistake_is_one_line(goals: Any, says: str, tmp_path: Path) -> None:
         campaign_of({"id": "a", "elements": ["Cu"], "goals": goals}, "c.yaml", tmp_path)
     message = str(refused.value)
     assert message.removeprefix("c.yaml: ").startswith(says) and "\n" not in message, message
+
+
+@pytest.mark.parametrize("acquisition", [{}, {"acquisition": {"batch": 3}}])
+def test_an_objective_has_an_acquisition_function(acquisition: dict[str, Any], tmp_path: Path) -> None:
+    content = {"id": "a", "elements": ["Cu"], "goals": [{"property": "density", "minimize": True}]}
+    spec = campaign_of(content | acquisition, "c.yaml", tmp_path)
+    assert spec.acquisition.function == "qlognehvi"
+    assert campaign_of(spec.model_dump(), "c.yaml", tmp_path) == spec
+    with pytest.raises(
+        ConfigError, match=r"acquisition.function: goals to maximize or minimize need qlognehvi"
+    ):
+        campaign_of(content | {"acquisition": {"function": "p_hull"}}, "c.yaml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([None, 5], "at most 5"),
+        ([1.5, None], "at least 1.5"),
+        ([1, 2], "1 to 2"),
+        ([-1, None], "at least -1"),
+    ],
+)
+def test_a_range_in_words(given: list[float | None], says: str) -> None:
+    assert campaign({"property": "density", "range": given}).goals[0].wanted == says

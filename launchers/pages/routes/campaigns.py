@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 from fastapi import APIRouter, HTTPException, Query, Request
@@ -21,9 +21,13 @@ from niobe.launchers.pages.rendering import render
 from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
 from niobe.loop.campaign.controls import acceleration
 from niobe.loop.documents.records import Status
-from niobe.loop.documents.rounds import CampaignState, RoundRecord
+from niobe.loop.documents.rounds import CampaignRecord, CampaignState, RoundRecord
 from niobe.loop.documents.tiers import headline
+from niobe.loop.goals.pareto import objectives
 from niobe.loop.store.database import Database
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 router = APIRouter()
 _LOOK_EVERY = 1.0
@@ -63,9 +67,18 @@ def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
         discoveries=sorted(current, key=lambda r: r.verdict.e_above_hull_now if r.verdict else 0.0),
         displaced=[record for record in found if record not in current],
         discovery_plot=plots.discovery_figure(found, rounds),
+        pareto=_pareto(database, campaign),
         failures=views.failures(rounds),
         seconds=sum(sum(r.metrics.seconds.values()) for r in rounds),
     )
+
+
+def _pareto(database: Database, campaign: CampaignRecord) -> Figure | None:
+    """Results in the campaign's objectives; None for one that has none."""
+    spec = spec_of(campaign)
+    if not objectives(spec):
+        return None
+    return plots.pareto_figure(database.records.find(campaign.id, status=Status.VALIDATED.value), spec)
 
 
 @router.get("/campaigns/{campaign}/notebook")
