@@ -99,9 +99,12 @@ def log_nehvi(view: View) -> FloatArray:
 def _hypervolume_improvement(
     view: View, mean: FloatArray, std: FloatArray, baseline: torch.Tensor, reference: list[float]
 ) -> FloatArray:
-    from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+    """By BoTorch's Python code: it would compile a kernel first, and wait for ever for the lock of a worker
+    that was killed as it did so."""
+    from botorch.acquisition.multi_objective import logei
 
-    function = qLogNoisyExpectedHypervolumeImprovement(
+    logei._load_attempted = True
+    function = logei.qLogNoisyExpectedHypervolumeImprovement(
         _table(mean, std),
         ref_point=reference,
         X_baseline=baseline,
