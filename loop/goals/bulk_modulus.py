@@ -24,8 +24,9 @@ def bulk_modulus(structure: Structure, energies: Callable[[Sequence[Structure]],
     """Bulk modulus (GPa) by the equation of state of Alchagirov et al., Phys. Rev. B 67, 026103 (2003).
 
     Sites keep their fractional coordinates and axes their ratios, so that what would give way by either comes
-    out too stiff. structure: as the oracle relaxed it. energies: of seven volumes, 0.94 to 1.06 of its own,
-    eV for the cell, shape (7,). Raises ValueError where they have no minimum there, or lie on no such curve.
+    out too stiff. structure: as the oracle relaxed it, under whatever pressure; the modulus is that of its
+    volume. energies: of seven volumes, 0.94 to 1.06 of its own, eV for the cell, shape (7,). Raises
+    ValueError where they have no minimum, or lie on no such curve.
     """
     from ase.eos import EquationOfState
     from ase.units import GPa
@@ -35,13 +36,21 @@ def bulk_modulus(structure: Structure, energies: Callable[[Sequence[Structure]],
         cell.scale_lattice(share * structure.volume)
     volumes, found = structure.volume * np.array(_VOLUMES), energies(cells)
     curve = EquationOfState(volumes, found)
-    minimum, _, modulus = curve.fit()
-    if not volumes[0] < minimum < volumes[-1]:
-        raise ValueError("the energy has no minimum between 0.94 and 1.06 of the relaxed volume")
+    curve.fit()
     off = np.abs(curve.fit0(volumes ** -(1 / 3)) - found).max()
     if off > _OFF * np.ptp(found):
         raise ValueError(f"energies lie up to {off:.2g} eV off an equation of state")
-    return round(float(modulus / GPa), _DIGITS)
+    modulus = _curvature(curve.fit0, structure.volume) * structure.volume / GPa
+    if not modulus > 0:
+        raise ValueError("the energy does not curve upwards at the relaxed volume")
+    return round(float(modulus), _DIGITS)
+
+
+def _curvature(energy: np.poly1d, volume: float) -> float:
+    """Second derivative (eV/Å⁶) by volume (Å³) of an energy that is a polynomial in its inverse cube root."""
+    root = volume ** (-1 / 3)
+    first, second = np.polyder(energy, 1)(root), np.polyder(energy, 2)(root)
+    return float(second * root**8 / 9 + first * 4 / 9 * root**7)
 
 
 BULK_MODULUS = Property(

@@ -7,7 +7,7 @@ import re
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.output import goals
 from niobe.launchers.output.summary import summary
-from niobe.launchers.output.tables import brief_row, lineage_rows
+from niobe.launchers.output.tables import brief_rows, lineage_rows
 from niobe.launchers.pages.plots import pareto_figure
 from niobe.launchers.pages.rendering import environment
 from niobe.loop.documents.properties import PropertyValue
@@ -43,7 +43,7 @@ def test_tables_have_a_column_with_its_unit() -> None:
     record = result(8.0, None, 0.0)
     record.properties["bulk_modulus"] = PropertyValue(unit="GPa", source="s", reason="no minimum")
     shown = goals.units([record])
-    row = brief_row(record, shown)
+    (row,) = brief_rows([record], shown)
     assert (row["density (u)"], row["bulk_modulus (GPa)"], row["out of range"]) == (8.0, None, None)
     flat = summary(record, shown)
     assert (flat["density"], flat["density_unit"], flat["bulk_modulus"]) == (8.0, "u", None)
@@ -58,5 +58,5 @@ def test_tables_have_a_column_with_its_unit() -> None:
     table = str(page.structure_table([record]))  # type: ignore[attr-defined]
     assert '<th class="n">density (u)</th>' in table and re.search(r">8.00</td>", table)
     out = result(9.5, 60.0, 0.0)
-    assert brief_row(out, shown)["out of range"] == "density"
+    assert brief_rows([out], shown)[0]["out of range"] == "density"
     assert re.search(r">9.50 .*out of range", str(page.structure_table([out])))  # type: ignore[attr-defined]

@@ -54,9 +54,10 @@ def test_an_element_without_data_is_named() -> None:
         HHI_RESERVE.value(Composition("TcO2"))
 
 
-@given(st.floats(20, 400), st.floats(0.99, 1.01))
+@given(st.floats(20, 400), st.floats(0.99, 1.05))
 def test_bulk_modulus_of_a_known_equation_of_state(modulus: float, minimum: float) -> None:
-    """Energies of Birch's third-order equation: the same modulus comes out, as far as fits agree."""
+    """Energies of Birch's third-order equation, relaxed or under a pressure: the modulus at the structure's
+    volume comes out, as far as fits agree."""
     from ase.eos import birchmurnaghan
     from ase.units import GPa
 
@@ -65,14 +66,19 @@ def test_bulk_modulus_of_a_known_equation_of_state(modulus: float, minimum: floa
     def energies(cells: Sequence[Structure]) -> FloatArray:
         return np.array([birchmurnaghan(cell.volume, -3.0, modulus * GPa, 4.0, rest) for cell in cells])
 
-    assert bulk_modulus(ROCKSALT, energies) == pytest.approx(modulus, rel=5e-3)
+    def energy(volume: float) -> float:
+        return float(birchmurnaghan(volume, -3.0, modulus * GPa, 4.0, rest))
+
+    here, step = ROCKSALT.volume, 0.2
+    curvature = (energy(here + step) - 2 * energy(here) + energy(here - step)) / step**2
+    assert bulk_modulus(ROCKSALT, energies) == pytest.approx(here * curvature / GPa, rel=5e-3)
 
 
 @pytest.mark.parametrize(
     ("energies", "says"),
     [
         (lambda cells: np.array([cell.volume for cell in cells]), "no minimum|No minimum"),
-        (lambda cells: -np.array([(c.volume - 180) ** 2 for c in cells]), "No minimum|no minimum"),
+        (lambda cells: -np.array([(c.volume - 180) ** 2 for c in cells]), "does not curve upwards"),
         (lambda cells: np.array([0.1, 0.0, 0.1, 0.0, 0.1, 0.05, 0.1]), "off an equation of state"),
     ],
 )
