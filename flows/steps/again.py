@@ -11,7 +11,7 @@ from niobe.loop.documents.records import Choice, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.database import Database
 
-_ANEW = {"choose_phonons", "choose_finds", "weigh_opinions", "compute_goals"}
+_ANEW = {"compete_further", "choose_phonons", "choose_finds", "weigh_opinions", "compute_goals"}
 
 
 def ask_again(database: Database, spec: CampaignSpec, ids: Sequence[str] = ()) -> list[StructureRecord]:
@@ -61,7 +61,7 @@ def take_added_seeds(database: Database, spec: CampaignSpec) -> None:
 
 def _failed(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> dict[str, StructureRecord]:
     batch = database.records.find(spec.id, acquired_round=round_record.number)
-    found = [record for record in batch if record.status is Status.FAILED]
+    found = [record for record in batch if record.status is Status.FAILED and not record.challenges]
     if round_record.number == 0:
         asked = database.records.find(spec.id, round=0, nelements=1, reason="asked before")
         found += [r for r in asked if database.records.get(str(r.duplicate_of)).status is Status.FAILED]

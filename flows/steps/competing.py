@@ -103,8 +103,9 @@ def _energy(record: StructureRecord) -> float:
 def _ask_for(
     database: Database, spec: CampaignSpec, before: Sequence[str], chosen: Sequence[StructureRecord]
 ) -> None:
-    """Make a batch of what is in it already and what of the chosen was asked nowhere; others wait again."""
-    asking = [record for record in chosen if record.status in {Status.SCREENED, Status.ACQUIRED}]
+    """Make a batch of what is in it already and what of the chosen was asked nowhere else; others wait
+    again."""
+    asking = [record for record in chosen if record.status is Status.SCREENED or record.acquired_round == 0]
     batch = [*before, *(record.id for record in asking)]
     database.rounds.update_open(spec.id, 0, batch=batch)
     for record in database.records.find(spec.id, round=0, status=Status.ACQUIRED.value):

@@ -99,7 +99,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     if not any(record.phonons_pending for record in validated):
         return
     above = above_hull(database, spec, round_record.number, validated)
-    chosen, seen = [], Crystals()
+    chosen, finds, seen = [], [], Crystals()
     for record in lowest_first(in_order(validated)):
         pending = record.phonons_pending
         reason = _why_no_phonons(spec, record, above[record.id], seen) if pending else ""
@@ -108,7 +108,8 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
             _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
         elif pending:
             chosen.append(record.id)
-    database.rounds.update(spec.id, round_record.number, phonons=chosen)
+            finds += [record.id] if may_be_find(spec, record, above[record.id]) else []
+    database.rounds.update(spec.id, round_record.number, phonons=chosen, candidate_finds=finds)
 
 
 def above_hull(
@@ -128,24 +129,24 @@ def phonon_slot(database: Database, spec: CampaignSpec, number: int, slot: int, 
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
-    settle(database, spec, number, database.rounds.get(spec.id, number).phonons[slot::slots])
+    chosen = database.rounds.get(spec.id, number)
+    settle(database, spec, chosen.phonons[slot::slots], chosen.candidate_finds)
 
 
-def settle(database: Database, spec: CampaignSpec, number: int, identifiers: Sequence[str]) -> None:
+def settle(database: Database, spec: CampaignSpec, identifiers: Sequence[str], finds: Sequence[str]) -> None:
     """Phonons of those records that wait for them, stored.
 
     What may be a find is relaxed tightly and symmetrised before; without phonons that is all.
 
-    database: the campaign database. spec: the campaign. number: of the round. identifiers: of records.
+    database: the campaign database. spec: the campaign. identifiers: of records. finds: of those among them
+    that may be one.
     """
     waiting = [record for record in map(database.records.get, identifiers) if record.phonons_pending]
     if not waiting:
         return
     judge = make_oracle(spec.phonon_oracle, spec.conditions.pressure) if spec.phonons.enabled else None
-    validated = database.records.find(spec.id, status=Status.VALIDATED.value)
-    above = above_hull(database, spec, number, validated)
     for record in waiting:
-        find = may_be_find(spec, record, above[record.id])
+        find = record.id in finds
         if find and not _refine(database, spec, record):
             continue
         if judge is None:
@@ -304,7 +305,7 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
 def _require_quorum(
     spec: CampaignSpec, round_record: RoundRecord, records: Sequence[StructureRecord]
 ) -> None:
-    batch = [record for record in records if record.acquired_round == round_record.number]
+    batch = [r for r in records if r.acquired_round == round_record.number and not r.challenges]
     done = sum(record.status in {Status.VALIDATED, Status.FAILED} for record in batch)
     if done < spec.quorum * len(batch):
         raise QuorumError(f"{done} of {len(batch)} validations finished; quorum {spec.quorum}")

@@ -82,7 +82,7 @@ class CampaignProgress:
         return sum(self._count(status) for status in _ANSWERED) - seeds
 
     def _count(self, status: Status, **equal: int) -> int:
-        return self._database.records.count(self._spec.id, status=status.value, **equal)
+        return self._database.records.answered(self._spec.id, status.value, **equal)
 
     def _show_closed(self, rounds: list[Any]) -> None:
         new = [r for r in rounds if r.closed and r.number not in self._closed]

@@ -273,7 +273,7 @@ def challenge_rows(record: StructureRecord) -> list[Row]:
     said = "survived" if challenge.survived else "fell"
     found = f"{challenge.reason} {' '.join(challenge.by)}".strip()
     return [
-        _row("challenge", said, f"{found or 'nothing lower was found'}; {challenge.seconds:.1f} s"),
+        _row("challenge", said, f"{found or 'no lower minimum was found'}; {challenge.seconds:.1f} s"),
         *(
             _row(f"challenge: {attempt.attack.replace('_', ' ')}", f"{attempt.tried} tried", _lowest(attempt))
             for attempt in challenge.attempts
@@ -283,8 +283,9 @@ def challenge_rows(record: StructureRecord) -> list[Row]:
 
 def _lowest(attempt: Attempt) -> str:
     if attempt.lowest is None:
-        return "none lower by the pre-relaxation potential"
-    return f"{attempt.asked} asked, lowest {attempt.lowest:+.3f} eV/atom by the oracle"
+        return "none that the pre-relaxation potential holds to be lower was answered for"
+    than = "what it would fall into" if attempt.attack == "products" else "the find"
+    return f"{attempt.asked} asked, the lowest {attempt.lowest:+.3f} eV/atom from {than} by the oracle"
 
 
 def _verdict_word(verdict: Verdict) -> str:
@@ -316,14 +317,16 @@ def _opinion_row(opinion: Opinion) -> Row:
     said = "agrees" if opinion.agrees else "disagrees"
     height = f"{opinion.e_above_hull:.3f} eV/atom above its own hull"
     return _row(
-        f"opinion of {opinion.oracle}", said, f"{height}; {opinion.above_products:.3f} above products"
+        f"opinion of {opinion.oracle}", said, f"{height}; {opinion.above_products:.3f} eV/atom above products"
     )
 
 
 def agreement_text(agreement: Agreement) -> str:
     """How another oracle sees the finds of a campaign, in words."""
     order = "" if agreement.tau is None else f", Kendall's τ {agreement.tau:.2f}"
-    apart = "" if agreement.difference is None else f", {agreement.difference:+.3f} eV/atom"
+    apart = (
+        "" if agreement.difference is None else f", {agreement.difference:+.3f} eV/atom from the campaign's"
+    )
     return f"{agreement.agreeing} of {agreement.asked}{order}{apart}"
 
 

@@ -59,11 +59,9 @@ def snapshot(database: Database, campaign: CampaignRecord, rounds: Sequence[Roun
 
 def _finished(database: Database, campaign: str, current: RoundRecord) -> Counter[str]:
     """Finished validations of the running round's batch by status."""
-    return Counter(
-        {s: database.records.count(campaign, status=s, acquired_round=current.number) for s in _DONE}
-        if current.batch
-        else {}
-    )
+    if not current.batch:
+        return Counter()
+    return Counter({s: database.records.answered(campaign, s, acquired_round=current.number) for s in _DONE})
 
 
 def _candidates(database: Database, campaign: str, number: int) -> dict[str, int]:

@@ -182,15 +182,25 @@ def _shared_rate(controls: Sequence[Calls], rng: np.random.Generator) -> tuple[F
 def more_controls(arms: Arms, within: float) -> int | None:
     """How many more controls put the interval's ends a factor ``within`` apart; None where none do.
 
-    As the rates are now: the logarithm of a rate p after n calls has the variance (1 − p) / (p n). None means
-    that what was chosen is too little by itself.
+    As the rates are now: the logarithm of a rate p after n calls has the variance (1 − p) / (p n). Controls
+    of other campaigns are worth so many calls as rates of campaigns are alike. None means that what was
+    chosen is too little by itself.
     """
     chosen, control = (_rate(one) for one in (arms.chosen, arms.pooled))
     left = (np.log(within) / (2 * 1.645)) ** 2 - (1 - chosen) / (chosen * (arms.chosen.calls + 1))
     if left <= 0:
         return None
     needed = int(np.ceil((1 - control) / (control * left)))
-    return max(0, needed - arms.pooled.calls)
+    return max(0, needed - arms.controls.calls - _worth(arms))
+
+
+def _worth(arms: Arms) -> int:
+    """How many controls of its own those of all other campaigns replace: no more than they are."""
+    others = [one for one in arms.elsewhere if one.calls]
+    if not others:
+        return 0
+    _, strength = _shared_rate([arms.controls, *others], np.random.default_rng(0))
+    return min(int(np.median(strength)), sum(one.calls for one in others))
 
 
 def _rate(calls: Calls) -> float:

@@ -210,7 +210,7 @@ def round_metrics(
     spec: the campaign. round_record: the round.
     """
     drawn = [record for record in records if record.round == round_record.number]
-    batch = [record for record in records if record.acquired_round == round_record.number]
+    batch = [r for r in records if r.acquired_round == round_record.number and not r.challenges]
     status = Counter(record.status for record in drawn)
     challenges = [record.challenge for record in records if record.challenge]
     validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]

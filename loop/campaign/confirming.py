@@ -55,27 +55,25 @@ def opinions(
 ) -> dict[str, Opinion]:
     """What one oracle thinks of each find that it was asked about, by the find's id.
 
+    Answers of one program with other settings, and so of another fingerprint, are on no hull of each other.
+
     known: validated records by id. answers: the oracle's, by the id of the record.
     """
     asked = [find for find in finds if all(r.id in answers for r in rests_on(find, known))]
-    answered = {
-        record.id: record.model_copy(update={"validation": answers[record.id].validation})
-        for find in asked
-        for record in rests_on(find, known)
-        if answers[record.id].validation is not None
-    }
+    needed = {record.id: record for find in asked for record in rests_on(find, known)}
+    answered = [
+        record.model_copy(update={"validation": answers[name].validation})
+        for name, record in needed.items()
+        if answers[name].validation is not None
+    ]
     found = {}
     for find in asked:
         own = answers[find.id]
-        said = Opinion(
-            oracle=oracle.name,
-            fingerprint=own.validation.oracle if own.validation else oracle.fingerprint,
-            is_dft=oracle.is_dft,
-            seconds=own.seconds,
-        )
-        needed = rests_on(find, known)
-        missing = [f"{r.formula}: {_cause(answers[r.id])}" for r in needed if r.id not in answered]
-        update = {"reason": "; ".join(missing)} if missing else _heights(find, answered, oracle.agree)
+        fingerprint = own.validation.oracle if own.validation else oracle.fingerprint
+        same = {r.id: r for r in answered if r.validation and r.validation.oracle == fingerprint}
+        said = Opinion(oracle=oracle.name, fingerprint=fingerprint, is_dft=oracle.is_dft, seconds=own.seconds)
+        missing = [f"{r.formula}: {_cause(answers[r.id])}" for r in rests_on(find, known) if r.id not in same]
+        update = {"reason": "; ".join(missing)} if missing else _heights(find, same, oracle.agree)
         found[find.id] = said.model_copy(update=update)
     return found
 
@@ -96,7 +94,7 @@ def _heights(
 
 
 def _cause(answer: SecondAnswer) -> str:
-    return answer.failure.cause if answer.failure else "no answer"
+    return answer.failure.cause if answer.failure else "answered by other settings"
 
 
 def agreements(finds: Sequence[StructureRecord]) -> list[Agreement]:

@@ -27,8 +27,9 @@ def acceleration_text(arms: Arms) -> str:
     Too few: the ends of the 90 % interval are more than a factor 5 apart.
     """
     chosen, pooled = arms.chosen, arms.pooled
-    campaigns = sum(one.calls > 0 for one in arms.elsewhere)
-    where = f" in {campaigns + 1} campaigns" if campaigns else ""
+    elsewhere = any(one.calls for one in arms.elsewhere)
+    campaigns = sum(one.calls > 0 for one in [arms.controls, *arms.elsewhere])
+    where = f" in {campaigns} campaign{'' if campaigns == 1 else 's'}" if elsewhere else ""
     counts = f"{chosen.hits} of {chosen.calls} chosen, {pooled.hits} of {pooled.calls} drawn at random{where}"
     if not chosen.calls or not pooled.calls:
         return f"acceleration unknown: {counts}"

@@ -56,7 +56,7 @@ def symmetric_cells(structure: Structure) -> Iterator[SymmetricCell]:
     found: dict[tuple[int, int], SymmetricCell] = {}
     for symprec, angle in TOLERANCES:
         if (data := dataset(structure, symprec, angle)) is not None:
-            primitive = in_order(_structure(data.prim_std_cell))
+            primitive = in_order(structure_of(data.prim_std_cell))
             cell = SymmetricCell(int(data.number), symprec, angle, primitive)
             found.setdefault((cell.number, len(primitive)), cell)
     yield from reversed(found.values())
@@ -71,7 +71,7 @@ def symmetric_cell(structure: Structure, *, conventional: bool = False) -> Struc
     """
     if antiferromagnetic(structure) or (data := dataset(structure, SYMPREC)) is None:
         return structure
-    return in_order(_structure(data.std_cell if conventional else data.prim_std_cell))
+    return in_order(structure_of(data.std_cell if conventional else data.prim_std_cell))
 
 
 def dataset(structure: Structure, symprec: float, angle: float | None = None) -> Any:
@@ -121,7 +121,8 @@ def hermann_mauguin(number: int) -> str:
     return str(SpaceGroupType(number).hm_short).replace("_", "")
 
 
-def _structure(cell: Any) -> Structure:
+def structure_of(cell: Any) -> Structure:
+    """The structure of one of moyopy's cells, sites in its order."""
     from moyopy.interface import MoyoAdapter
 
     return MoyoAdapter.get_structure(cell)

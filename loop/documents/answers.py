@@ -40,9 +40,10 @@ class SecondAnswer(BaseModel):
         return self.failure.seconds if self.failure else 0.0
 
 
-def answer_id(fingerprint: str, fmax: float, content: str) -> str:
+def answer_id(fingerprint: str, fmax: float, max_steps: int, content: str) -> str:
     """16 hex digits.
 
-    fingerprint: of the oracle. fmax: to which it relaxes, eV/Å. content: hash of the structure.
+    fingerprint: of the oracle. fmax: to which it relaxes, eV/Å. max_steps: in which it has to.
+    content: hash of the structure.
     """
-    return hashlib.sha256(f"{fingerprint}\n{fmax}\n{content}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{fingerprint}\n{fmax}\n{max_steps}\n{content}".encode()).hexdigest()[:16]

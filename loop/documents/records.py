@@ -336,6 +336,11 @@ class StructureRecord(_Part):
         return self.round == 0 or "subsystem" in self.lineage.origin
 
     @property
+    def challenges(self) -> bool:
+        """Whether the oracle was asked for it to challenge a find, beside what a round's batch holds."""
+        return self.choice is not None and self.choice.selection == "challenge"
+
+    @property
     def group(self) -> int:
         """Number of its space group: as relaxed where it was."""
         return self.validation.spacegroup if self.validation else self.spacegroup

@@ -105,8 +105,9 @@ class RoundRecord(_Part):
     wanted: candidates asked of each generator, once soft modes have been followed.
     asked_again: ids that a person asked the oracle for once more, in that order.
     promising: ids of those candidates that the pre-relaxation potential relaxes further in this round.
-    phonons: ids of those validated structures whose phonons are run in this round. finds: of those finds
-    that it challenges. asked_for_goals: of those that the oracle is asked about for the campaign's goals.
+    phonons: ids of those validated structures whose phonons are run in this round; candidate_finds: of those
+    of them that are relaxed as tightly as a find has to be. finds: of those finds that it challenges.
+    asked_for_goals: of those that the oracle is asked about for the campaign's goals.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
     again. claims: what each unfinished step, or slot of one, was last claimed by, by its name. doing: how far
     the running step has come, in words. closed_at: ISO 8601 in UTC; "" until then, and of an older Niobe.
@@ -121,6 +122,7 @@ class RoundRecord(_Part):
     wanted: dict[str, int] = {}
     promising: list[str] = []
     phonons: list[str] = []
+    candidate_finds: list[str] = []
     finds: list[str] = []
     asked_for_goals: Annotated[list[str], Field(exclude_if=_nothing)] = []
     steps: dict[str, float] = {}

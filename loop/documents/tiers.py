@@ -82,11 +82,11 @@ def novelty_text(record: StructureRecord) -> str:
 
 
 def is_new(record: StructureRecord) -> bool:
-    """Whether a discovery is new or a substitution, or no one has asked yet."""
+    """Whether a discovery is new or a substitution."""
     verdict = record.verdict
-    if verdict is None or not verdict.discovery:
+    if verdict is None or not verdict.discovery or verdict.novelty is None:
         return False
-    return verdict.novelty is None or verdict.novelty.kind in _AS_NEW
+    return verdict.novelty.kind in _AS_NEW
 
 
 def headline(records: Iterable[StructureRecord]) -> str:
@@ -100,6 +100,8 @@ def headline(records: Iterable[StructureRecord]) -> str:
     parts = [f"{len(new)} new{_by_tier(new)}"]
     for kind in (NoveltyKind.ORDERING, NoveltyKind.DISTORTION, NoveltyKind.DISPUTED):
         parts += [f"{others.count(kind)} {kind}"] if kind in others else []
+    unjudged = sum(r.verdict is not None and r.verdict.novelty is None for r in finds)
+    parts += [f"{unjudged} not compared with what is known"] if unjudged else []
     known = others.count(NoveltyKind.KNOWN)
     return " · ".join([*parts, f"{known} known phase{'' if known == 1 else 's'} rediscovered"])
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from niobe.loop.crystals.formulas import optimade_formula
 from niobe.loop.crystals.similarity import Reduced, alike, matcher
+from niobe.loop.crystals.symmetry import dataset, structure_of
 from niobe.loop.novelty.fingerprints import fingerprint
 from niobe.surrogates.protocols import FloatArray
 
@@ -80,14 +81,8 @@ def same_framework(one: Crystal, other: Crystal) -> bool:
 
 def symmetrised(structure: Structure, tolerance: float) -> Structure | None:
     """The primitive standard cell with the symmetry found within ``tolerance`` (Å), or None for none."""
-    from moyopy import MoyoDataset
-    from moyopy.interface import MoyoAdapter
-
-    try:
-        data = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=tolerance)
-    except (RuntimeError, ValueError):
-        return None
-    return MoyoAdapter.get_structure(data.prim_std_cell)
+    data = dataset(structure, tolerance)
+    return None if data is None else structure_of(data.prim_std_cell)
 
 
 def symmetry(structure: Structure, tolerance: float) -> tuple[int, float]:
@@ -95,14 +90,9 @@ def symmetry(structure: Structure, tolerance: float) -> tuple[int, float]:
 
     tolerance: of atomic positions, Å.
     """
-    from moyopy import MoyoDataset
-    from moyopy.interface import MoyoAdapter
-
     cell = symmetrised(structure, tolerance)
-    if cell is None:
-        return 1, 0.0
-    data = MoyoDataset(MoyoAdapter.from_structure(cell), symprec=1e-3)
-    return int(data.number), len(data.operations) / len(cell)
+    data = None if cell is None else dataset(cell, 1e-3)
+    return (1, 0.0) if cell is None or data is None else (int(data.number), len(data.operations) / len(cell))
 
 
 def merged(structure: Structure, groups: Sequence[frozenset[str]]) -> Structure:

@@ -58,7 +58,7 @@ def calls_of(database: Database, campaign: str, selection: str) -> tuple[int, in
     once: Document = chosen | {"verdict.duplicate_of": None}
     count = database.mongo["structures"].count_documents
     hits = count(once | {"verdict.discovery_round": {"$gte": 0}})
-    hits += count(once | {"verdict.rediscovered": True})
+    hits += count(once | {"verdict.discovery_round": None, "verdict.novelty.kind": "known"})
     return hits, count(chosen) - count(chosen | {"status": Status.ACQUIRED.value})
 
 

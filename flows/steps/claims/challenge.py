@@ -242,7 +242,8 @@ class _Search:
         """What takes a find's place, the lowest of all, is judged as the find was."""
         same = {r.validation.energy_per_atom: r.id for r in records if r.phonons_pending and r.validation}
         if same:
-            settle(self.database, self.spec, self.number, [same[min(same)]])
+            lowest = [same[min(same)]]
+            settle(self.database, self.spec, lowest, lowest)
 
 
 def _relaxed(

@@ -7,7 +7,7 @@ from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import Oracle, UnknownFingerprintError
 from niobe.flows.oracles.calculation import validate_structure
 from niobe.flows.oracles.registry import make_oracle
-from niobe.flows.steps.claims.finds import found_so_far, spent_on_all_else
+from niobe.flows.steps.claims.finds import discoveries, found_so_far, spent_on_all_else
 from niobe.flows.steps.validate import work_folder
 from niobe.loop.campaign.confirming import SecondOracle, opinions, rests_on
 from niobe.loop.crystals.similarity import content_hash
@@ -23,7 +23,8 @@ _NOT_ASKED = "not asked: the share of the time was used up"
 
 
 def confirm_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Ask every ``slots``-th of the other oracles, from ``slot`` on, about the finds of the campaign.
+    """Ask every ``slots``-th of the other oracles, from ``slot`` on, about the finds of the campaign that
+    were not found to be known before.
 
     Nearest the hull first, ``confirm.most`` of them, until ``confirm.share`` is used up; what is stored is
     not asked again.
@@ -32,7 +33,7 @@ def confirm_slot(database: Database, spec: CampaignSpec, number: int, slot: int,
     """
     finds, known = found_so_far(database, spec, number)
     allowed = spec.confirm.share * spent_on_all_else(database, spec)
-    for find in finds[: spec.confirm.most]:
+    for find in discoveries(finds)[: spec.confirm.most]:
         for name in spec.confirm.oracles[slot::slots]:
             if _spent(database, spec) >= allowed:
                 return
@@ -94,7 +95,9 @@ def _spent(database: Database, spec: CampaignSpec) -> float:
 
 def _answer_id(spec: CampaignSpec, name: str, record: StructureRecord) -> str:
     fingerprint = _fingerprint(_oracle(spec, name), name)
-    return answer_id(fingerprint, spec.oracle.fmax, content_hash(relaxed_structure(record)))
+    return answer_id(
+        fingerprint, spec.oracle.fmax, spec.oracle.max_steps, content_hash(relaxed_structure(record))
+    )
 
 
 def _oracle(spec: CampaignSpec, name: str) -> Oracle:

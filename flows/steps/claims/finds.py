@@ -16,17 +16,19 @@ Known = dict[str, StructureRecord]
 
 
 def choose_finds(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Name the finds that the round challenges: nearest the hull first, those challenged before left out.
+    """Name the finds that the round challenges: nearest the hull first, those challenged before, and those
+    found to be known before, left out.
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
     finds, _ = found_so_far(database, spec, round_record.number)
-    waiting = [find.id for find in finds if find.challenge is None]
+    waiting = [find.id for find in discoveries(finds) if find.challenge is None]
     database.rounds.update_open(spec.id, round_record.number, finds=waiting[: spec.challenge.most])
 
 
 def found_so_far(database: Database, spec: CampaignSpec, number: int) -> tuple[list[StructureRecord], Known]:
-    """What would be a discovery if round ``number`` closed now, and all that is validated, by id.
+    """What would be a find if round ``number`` closed now, known before or not, and all that is validated,
+    by id.
 
     Finds come with that verdict, nearest the hull first.
 
@@ -50,10 +52,15 @@ def judged(
     finds = [
         record.model_copy(update={"verdict": verdicts[record.id]})
         for record in records
-        if record.id in verdicts and verdicts[record.id].discovery
+        if record.id in verdicts and verdicts[record.id].is_find
     ]
     known = {record.id: record for record in [*records, *elsewhere] if record.validation is not None}
     return sorted(finds, key=_height), known
+
+
+def discoveries(finds: Sequence[StructureRecord]) -> list[StructureRecord]:
+    """Those finds that were not found to be known before."""
+    return [find for find in finds if find.verdict is not None and find.verdict.discovery]
 
 
 def _height(find: StructureRecord) -> tuple[float, str]:
@@ -64,7 +71,9 @@ def _height(find: StructureRecord) -> tuple[float, str]:
 def spent_on_all_else(database: Database, spec: CampaignSpec) -> float:
     """Seconds of the oracle and of the steps that learn, draw and choose; pre-relaxation is not timed.
 
+    What was asked to challenge a find counts among what that challenge took.
+
     database: the campaign database. spec: the campaign.
     """
     steps = sum(sum(record.steps.values()) for record in database.rounds.find(spec.id))
-    return steps + oracle_seconds(database.records.find(spec.id))
+    return steps + oracle_seconds(r for r in database.records.find(spec.id) if not r.challenges)

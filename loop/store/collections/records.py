@@ -47,6 +47,10 @@ class Records:
         query = {"campaign": campaign} | _equal(equal)
         return self._collection.count_documents(query)
 
+    def answered(self, campaign: str, status: str, **equal: Any) -> int:
+        """How many records of a campaign the oracle was asked about end so; challenges of finds left out."""
+        return self.count(campaign, status=status, choice__selection={"$ne": "challenge"}, **equal)
+
     def discovered(self, campaign: str) -> list[StructureRecord]:
         """What was a discovery in any round, displaced ones included, by round."""
         field = "verdict.discovery_round"
