@@ -122,12 +122,16 @@ def test_another_campaign_of_the_database_asks_nothing_twice(campaign: Database)
 
 
 def test_nobody_is_asked_once_the_share_is_spent(campaign: Database) -> None:
+    """The first oracle is asked, as nothing is spent; the second no more."""
     campaign.rounds.update("t", 1, steps={"generate": 0.0, "acquire": 0.0})
-    spec = SPEC.model_copy(update={"confirm": SPEC.confirm.model_copy(update={"share": 1e-9})})
+    confirm = {"share": 1e-9, "oracles": ["emt", "chgnet"]}
+    spec = SPEC.model_copy(update={"confirm": SPEC.confirm.model_copy(update=confirm)})
     confirm_slot(campaign, spec, 1, 0, 1)
-    before = len(answers(campaign))
+    first = answers(campaign)
+    assert len(first) == 3
+    assert len({found.validation.oracle for found in first if found.validation}) == 1
     confirm_slot(campaign, spec, 1, 0, 1)
-    assert len(answers(campaign)) == before <= 3
+    assert answers(campaign) == first
 
 
 def test_a_find_that_nobody_was_asked_about_closes_without_opinions(campaign: Database) -> None:

@@ -117,3 +117,15 @@ def test_enough_controls_wherever_they_were_drawn_make_an_acceleration() -> None
     said = acceleration_text(Arms(Calls(20, 43), Calls(1, 5), [Calls(8, 40)] * 10))
     assert said.startswith("acceleration 2.")
     assert "20 of 43 chosen, 81 of 405 drawn at random in 11 campaigns" in said
+
+
+def test_controls_of_campaigns_that_differ_are_worth_few_of_its_own() -> None:
+    alike = Arms(Calls(20, 43), Calls(1, 5), [Calls(4, 20)] * 10)
+    unlike = Arms(Calls(20, 43), Calls(1, 5), [Calls(0, 20), Calls(8, 20)] * 5)
+    more = [more_controls(arms, 1.8) for arms in (alike, unlike)]
+    assert more[0] is not None and more[1] is not None and more[0] < more[1]
+
+
+def test_a_campaign_without_controls_is_not_counted_among_those_that_had_some() -> None:
+    said = acceleration_text(Arms(Calls(20, 43), Calls(0, 0), [Calls(8, 40)] * 10))
+    assert "80 of 400 drawn at random in 10 campaigns" in said

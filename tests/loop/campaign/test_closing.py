@@ -151,3 +151,12 @@ def test_metrics_count_hits_by_setting_and_coverage() -> None:
     assert metrics.coverage == 0.5
     assert metrics.mae is not None
     assert abs(metrics.mae - (0.1 + 2.4) / 2) < 1e-9
+
+
+def test_what_challenges_a_find_is_no_part_of_its_round_s_batch() -> None:
+    hit = validated(nbo(), -9.5, round_number=1)
+    rival = validated(rocksalt(), -7.0, round_number=1, index=1)
+    choice = Choice(function="challenge of x", selection="challenge", rank=1)
+    records = closed([*SEEDS, hit, rival.model_copy(update={"choice": choice})], 1)
+    metrics = round_metrics(SPEC, RoundRecord(campaign="t", number=1), records)
+    assert (metrics.validated, metrics.failed) == (1, 0)

@@ -71,6 +71,17 @@ def test_who_failed_on_what_it_rests_on_has_no_opinion_and_says_why() -> None:
     assert opinion.reason == "NbO2: not_converged"
 
 
+def test_answers_of_other_settings_are_on_another_hull() -> None:
+    answers = {record.id: answer(record, -1.0) for record in ALL}
+    other = answers[RUTILE.id].validation
+    assert other is not None
+    moved = other.model_copy(update={"oracle": "other 2"})
+    answers[RUTILE.id] = answers[RUTILE.id].model_copy(update={"validation": moved})
+    (opinion,) = opinions(OTHER, [judged()], known(), answers).values()
+    assert (opinion.e_above_hull, opinion.agrees) == (None, False)
+    assert opinion.reason == "NbO2: answered by other settings"
+
+
 def test_who_was_not_asked_about_all_of_it_has_no_opinion_yet() -> None:
     assert opinions(OTHER, [judged()], known(), {FIND.id: answer(FIND, -1.0)}) == {}
 
