@@ -22,7 +22,8 @@ def why_not(spec: CampaignSpec) -> str:
 
 def _reasons(spec: CampaignSpec) -> Iterator[str]:
     if unknown := spec.oracle.unknown(spec.elements):
-        yield _not_known("oracle.name", spec.oracle.calculator or spec.oracle.name, unknown)
+        key = "oracle.elements" if spec.oracle.elements else "oracle.name"
+        yield _not_known(key, spec.oracle.calculator or spec.oracle.name, unknown)
     potentials: dict[str, str] = {}
     if spec.prerelax is not None:
         potentials["prerelax.potential"] = spec.prerelax.potential

@@ -46,11 +46,13 @@ def missing_here(spec: CampaignSpec) -> str:
 
     spec: the campaign.
     """
+    names = _names(spec)
     try:
-        if "ase" in _names(spec):
+        if "ase" in names:  # with whose class all potentials are checked, by loading them
             check_installed(spec.oracle)
-        else:
-            check_machine(spec)
+            names = {name for name in names if load(ORACLES, name) is not load(ORACLES, "ase")}
+        for name in sorted(names):
+            _check(name, spec)
     except ConfigError as error:
         return str(error)
     return ""
@@ -69,6 +71,10 @@ def check_machine(spec: CampaignSpec) -> None:
     """
     check_pressure(spec)
     for name in sorted(_names(spec)):
-        check = getattr(load(ORACLES, name), "check_machine", None)
-        if check is not None:
-            check(spec)
+        _check(name, spec)
+
+
+def _check(name: str, spec: CampaignSpec) -> None:
+    check = getattr(load(ORACLES, name), "check_machine", None)
+    if check is not None:
+        check(spec)

@@ -15,7 +15,7 @@ from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
-from niobe.loop.generators.elements import displaced
+from niobe.loop.generators.elements import off_its_symmetry
 from niobe.loop.store.database import Database
 
 
@@ -88,7 +88,7 @@ def _displaced(
         lowest[record.chemsys] = record
     asked, made = asked_before(database, spec), []
     for place, (element, record) in enumerate(sorted(lowest.items()), index):
-        structure = displaced(relaxed_structure(record), 0)
+        structure = off_its_symmetry(relaxed_structure(record))
         lineage = Lineage(generator="displaced", parents=[record.id], origin={"element": element})
         new = new_record(spec, 0, place, structure, lineage).model_copy(update={"status": Status.SCREENED})
         made.append(as_asked(new, asked[new.fingerprint]) if new.fingerprint in asked else new)

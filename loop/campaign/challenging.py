@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from niobe.loop.campaign.duplicates import SURELY_LOWER
 from niobe.loop.documents.claims import Attack, Attempt
 from niobe.loop.documents.records import ON_HULL, Prerelaxed, Status, StructureRecord, Verdict
 from niobe.loop.generators import RandomSymmetric
-from niobe.loop.generators.soft_mode_families import SAME_ENERGY
 from niobe.loop.generators.soft_modes import Direction, follow
 from niobe.surrogates.protocols import SampleRequest
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-_STRAIN = 0.01
 _LEAVES: dict[Attack, str] = {
     "saddle": "displaced off its symmetry",
     "larger_cell": "displaced in a cell twice as large",
@@ -39,23 +38,6 @@ class Rival:
     prerelaxed: Prerelaxed
     below: float
     record: str = ""
-
-
-def displaced(structure: Structure, distance: float, *, seed: int) -> Structure:
-    """Every site moved by ``distance`` (Å) in a direction of its own, the cell strained by about 1 %.
-
-    Nothing of the symmetry is left. seed: of the directions and the strain.
-    """
-    from pymatgen.core import Lattice
-
-    rng = np.random.default_rng(seed)
-    strain = rng.uniform(-_STRAIN, _STRAIN, (3, 3))
-    matrix = structure.lattice.matrix @ (np.eye(3) + (strain + strain.T) / 2)
-    moves = rng.normal(size=(len(structure), 3))
-    moves *= distance / np.linalg.norm(moves, axis=1, keepdims=True)
-    moved = type(structure)(Lattice(matrix), structure.species, structure.frac_coords)
-    coordinates = moved.cart_coords + moves
-    return type(structure)(Lattice(matrix), structure.species, coordinates, coords_are_cartesian=True)
 
 
 def doubled_along_the_softest(structure: Structure, phonopy: str, distance: float) -> Structure:
@@ -115,7 +97,7 @@ def lower_in_the_pool(
         if answer is None or answer.brief or answer.potential != own.potential:
             continue
         below = own.energy_per_atom - answer.energy_per_atom
-        if below > SAME_ENERGY:
+        if below > SURELY_LOWER:
             yield Rival(attack, target.id, answer, below, record.id)
 
 
@@ -162,7 +144,7 @@ def outcome(
     """
     answered = [(rival, record) for rival, record in asked if record.validation]
     lower = [(_against(record, known[rival.target]), rival, record.id) for rival, record in answered]
-    lower = sorted((found for found in lower if found[0] < -SAME_ENERGY), key=lambda found: found[0])
+    lower = sorted((found for found in lower if found[0] < -SURELY_LOWER), key=lambda found: found[0])
     left = [found for found in lower if found[1].attack in _LEAVES]
     height, by = verdict.e_above_hull_now, [identifier for *_, identifier in lower]
     if left:

@@ -11,7 +11,7 @@ from niobe.loop.documents.structures import relaxed_structure
 
 SAME_ENERGY = 5e-3
 """eV/atom: crystals that look alike and differ by more are two; a cubic phase and its distortion do."""
-_SURELY_LOWER = 1e-3
+SURELY_LOWER = 1e-3
 """eV/atom: what relaxations of one crystal differ by; what lies so little lower takes no one's place."""
 
 
@@ -73,7 +73,7 @@ def lowest_first(records: Iterable[StructureRecord]) -> list[StructureRecord]:
 
 def _level(record: StructureRecord) -> float:
     represents = record.verdict is not None and record.verdict.duplicate_of is None
-    return _energy(record) + _SURELY_LOWER * (record.phonons_pending - represents)
+    return _energy(record) + SURELY_LOWER * (record.phonons_pending - represents)
 
 
 def _may_be_one(one: StructureRecord, other: StructureRecord) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from niobe.loop.crystals.displaced import displaced
 from niobe.loop.generators.prototypes import decorated_prototypes, known_in
 from niobe.surrogates.representations.elements import solid_volume
 
@@ -18,7 +19,7 @@ MOST_ATOMS = 34
 _SMALL = 8
 """Atoms in a primitive cell up to which a prototype is tried for all metals, or for all others."""
 _SIMPLE = frozenset({"A_cI2_229_a", "A_cF4_225_a", "A_hP2_194_c", "A_cF8_227_a"})
-_SMALLEST, _MOVE, _STRAIN = 2, 0.05, 0.01  # atoms, Å, share
+_SMALLEST, _MOVE = 2, 0.05  # atoms, Å
 BONDS = {"H": 0.75, "N": 1.10, "O": 1.22, "F": 1.42, "Cl": 2.00, "Br": 2.29, "I": 2.70}
 """Å, in the molecules of two atoms that these elements consist of (CRC Handbook)."""
 
@@ -66,24 +67,14 @@ def elemental_candidates(element: str) -> list[tuple[str, Structure]]:
     return found
 
 
-def displaced(structure: Structure, seed: int) -> Structure:
-    """A crystal off its symmetry, to see whether it is a saddle: sites moved by 0.05 Å and the cell strained
-    by 1 %, at random, in a cell of more than two atoms.
+def off_its_symmetry(structure: Structure) -> Structure:
+    """A crystal of an element off its symmetry, to see whether it is a saddle, in a cell of more than two
+    atoms.
 
-    structure: relaxed. seed: of everything drawn at random.
+    structure: relaxed.
     """
-    import numpy as np
-    from pymatgen.core import Structure as Crystal
-
-    rng = np.random.default_rng(seed)
     cell = structure.make_supercell(2, in_place=False) if len(structure) <= _SMALLEST else structure
-    strain = np.eye(3) + rng.normal(0.0, _STRAIN, (3, 3))
-    moved = Crystal((strain + strain.T) / 2 @ cell.lattice.matrix, cell.species, cell.frac_coords)
-    moves = rng.normal(0.0, 1.0, (len(moved), 3))
-    moves *= _MOVE / np.linalg.norm(moves, axis=1, keepdims=True)
-    for index, move in enumerate(moves):
-        moved.translate_sites([index], move, frac_coords=False)
-    return moved
+    return displaced(cell, _MOVE, seed=0)
 
 
 def molecular_crystals(element: str) -> list[tuple[str, Structure]]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from niobe.loop.documents.records import StructureRecord
 
-SAME_ENERGY = 1e-3
-"""eV/atom: crystals that look alike and differ by more are two."""
+_LOWER = 1e-3  # eV/atom
 
 
 def higher_relatives(record: StructureRecord, by_id: Mapping[str, StructureRecord]) -> set[str]:
@@ -38,4 +37,4 @@ def _root(record: StructureRecord, by_id: Mapping[str, StructureRecord]) -> str:
 def _below(record: StructureRecord, other: StructureRecord | None) -> bool:
     if other is None or record.prerelaxed is None or other.prerelaxed is None:
         return True
-    return record.prerelaxed.energy_per_atom < other.prerelaxed.energy_per_atom - SAME_ENERGY
+    return record.prerelaxed.energy_per_atom < other.prerelaxed.energy_per_atom - _LOWER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -42,7 +43,9 @@ class GpawOracle:
 
     @staticmethod
     def check_machine(spec: CampaignSpec) -> None:
-        """Raises ConfigError where GPAW, or a PAW dataset of an element of the campaign, is not installed."""
+        """Raises ConfigError where GPAW, what starts its ranks, or a PAW dataset of an element is missing."""
+        if Settings().gpaw_ranks > 1 and shutil.which("mpiexec") is None:
+            raise ConfigError("oracle gpaw: several ranks need mpiexec, which is not there; allowed: 1 rank")
         missing = sorted(set(spec.elements) - set(installed(python())["elements"]))
         if missing:
             raise ConfigError(f"oracle gpaw: gpaw-data has no PBE dataset of {', '.join(missing)}")
@@ -65,7 +68,7 @@ class GpawOracle:
         Energy and forces are of a static run afterwards, with plane waves and mesh of the last cell.
         Raises NotConvergedError.
         """
-        gas = {site.specie.symbol for site in structure} <= set(GASES) and len(structure.composition) == 1
+        gas = _is_gas(structure)
         fmax = self.spec.fmax if gas else fmax_with_stress(structure, self.spec.fmax)
         more = {"cell": not gas, "fmax": fmax, "steps": self.spec.max_steps}
         content = self._asked([structure], folder, relax=True, **more)
@@ -114,11 +117,15 @@ class GpawOracle:
         }
 
 
+def _is_gas(structure: Structure) -> bool:
+    """Whether it is one element that is a gas of molecules."""
+    return len(structure.composition) == 1 and structure[0].specie.symbol in GASES
+
+
 def _check(structure: Structure) -> None:
     """Raises UnphysicalAnswerError for what GPAW would answer without a word."""
     volume = structure.volume / len(structure)
-    symbols = {site.specie.symbol for site in structure}
-    most = np.inf if symbols <= set(GASES) else MAX_VOLUME_PER_ATOM
+    most = np.inf if _is_gas(structure) else MAX_VOLUME_PER_ATOM
     if not MIN_VOLUME_PER_ATOM <= volume <= most:
         raise UnphysicalAnswerError(f"volume {volume:.3g} Å³/atom; allowed {MIN_VOLUME_PER_ATOM} to {most:g}")
     if collapsed_distance(structure):

@@ -122,8 +122,6 @@ def _lowest(task: dict[str, Any], content: dict[str, Any], folder: Path) -> dict
         found.append(
             {"which": which, "energy": energy, "forces": atoms.get_forces().tolist(), **_place(atoms)}
         )
-        if moments is not None:
-            found[-1]["magmoms"] = atoms.get_magnetic_moments().tolist()
     return min(found, key=lambda answer: answer["energy"])
 
 

@@ -19,13 +19,14 @@ from niobe.loop.campaign import closing
 from niobe.loop.campaign.challenging import (
     Rival,
     attempt_of,
-    displaced,
     doubled_along_the_softest,
     drawn_at,
     lower_in_the_pool,
     outcome,
 )
+from niobe.loop.campaign.duplicates import SURELY_LOWER
 from niobe.loop.campaign.seeds import new_record
+from niobe.loop.crystals.displaced import displaced
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.claims import Attack, Challenge
 from niobe.loop.documents.records import Choice, Lineage, Prerelaxed, Status, StructureRecord
@@ -35,7 +36,6 @@ from niobe.loop.documents.structures import (
     relaxed_structure,
     symmetrised,
 )
-from niobe.loop.generators.soft_mode_families import SAME_ENERGY
 from niobe.loop.store.database import Database
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class _Search:
                 self.tried[attack] += 1
                 answer = _relaxed(self.spec, potential, target, start)
                 below = own.energy_per_atom - answer.energy_per_atom if answer else 0.0
-                if answer is not None and below > SAME_ENERGY:
+                if answer is not None and below > SURELY_LOWER:
                     yield Rival(attack, target.id, answer, below)
 
     def _is_over(self) -> bool:

@@ -121,7 +121,7 @@ def test_weights_that_are_gone_are_named(tmp_path: Path) -> None:
         ({"calculator": EMT}, "oracle: calculator: belongs to name: ase, not to 7net-0"),
         ({"name": "ase", "calculator": "os system"}, "oracle.calculator: is no package.module:Class and no"),
         ({"name": "ase", "calculator": EMT, "elements": ["Xx"]}, "oracle.elements: unknown element 'Xx'"),
-        ({"name": "ase", "calculator": EMT, "elements": ["Au"]}, f"oracle.name: {EMT} does not know Cu"),
+        ({"name": "ase", "calculator": EMT, "elements": ["Au"]}, f"oracle.elements: {EMT} does not know Cu"),
         ({"name": "ase", "calculator": EMT, "dtype": "half"}, "oracle.dtype: Input should be 'float32' or"),
     ],
 )

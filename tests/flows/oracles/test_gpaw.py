@@ -103,6 +103,12 @@ def test_a_machine_without_gpaw_is_told_how_to_get_it(
     assert Settings().gpaw_ranks == 1
 
 
+def test_ranks_need_what_starts_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("NIOBE_GPAW_RANKS", "2")
+    assert missing_here(SPEC).startswith("oracle gpaw: several ranks need mpiexec")
+
+
 def test_an_element_without_a_dataset_is_refused_as_the_file_is_read() -> None:
     assert Oracle(name="gpaw").unknown(["Nb", "Tc", "U"]) == ["Tc", "U"]
     assert Oracle(name="gpaw").wall_time == 86400

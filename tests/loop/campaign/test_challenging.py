@@ -14,12 +14,12 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.loop.campaign.challenging import (
     Rival,
-    displaced,
     doubled_along_the_softest,
     drawn_at,
     lower_in_the_pool,
     outcome,
 )
+from niobe.loop.crystals.displaced import displaced
 from niobe.loop.crystals.similarity import spacegroup_number
 from niobe.loop.documents.claims import Attack
 from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord, Verdict
