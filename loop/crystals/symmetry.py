@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import radians
 from typing import TYPE_CHECKING, Any
 
+from niobe.surrogates.protocols import FloatArray
+
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
@@ -106,9 +108,18 @@ def without_roundoff(structure: Structure) -> Structure:
     """
     from pymatgen.core import Lattice
 
-    lattice = Lattice(structure.lattice.matrix.round(_DIGITS), pbc=structure.lattice.pbc)
-    coordinates = structure.frac_coords.round(_DIGITS) % 1.0
+    lattice = Lattice(_rounded(structure.lattice.matrix), pbc=structure.lattice.pbc)
+    coordinates = _rounded(structure.frac_coords) % 1.0
     return type(structure)(lattice, structure.species, coordinates, site_properties=structure.site_properties)
+
+
+def _rounded(values: FloatArray) -> FloatArray:
+    """To eight digits. Halves, and means over symmetry operations of what has few digits, are no ties here:
+    roundoff would decide those."""
+    import numpy as np
+
+    rounded: FloatArray = np.sign(values) * np.floor(np.abs(values) * 10.0**_DIGITS + 0.497)
+    return rounded / 10.0**_DIGITS
 
 
 def hermann_mauguin(number: int) -> str:

@@ -29,3 +29,16 @@ def test_what_differs_by_roundoff_only_is_the_same_to_the_bit(seed: int) -> None
 def test_moments_stay() -> None:
     structure = Structure(Lattice.cubic(3.0), ["Ni"], [[1 - 1e-17, 0, 0]], site_properties={"magmom": [1.5]})
     assert without_roundoff(structure).site_properties == {"magmom": [1.5]}
+
+
+@given(st.integers(0, 10**8 - 2), st.integers(1, 48), st.integers(0, 47), NOISE)
+def test_no_mean_over_symmetry_operations_is_a_tie(units: int, operations: int, k: int, seed: int) -> None:
+    """Halves of the eighth digit among them, as between two sites whose coordinates have eight digits."""
+    value = (units + (k % operations) / operations) * 1e-8
+    noise = np.random.default_rng(seed).uniform(-1e-15, 1e-15, 2)
+    one, other = (
+        without_roundoff(Structure(Lattice.cubic(4.0), ["Cu"], [[value + shift, 0.0, 0.0]]))
+        for shift in noise
+    )
+    assert one == other
+    assert abs(one.frac_coords[0, 0] - value) < 1e-8
