@@ -30,6 +30,7 @@ class CampaignProgress:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._database, self._spec, self._console = database, spec, console
+        self._oracle = spec.oracle.calculator or spec.oracle.name
         columns: list[Any] = [
             TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(24),
@@ -91,7 +92,7 @@ class CampaignProgress:
         for record in self._discoveries():
             if record.id not in self._known:
                 self._known.add(record.id)
-                self._console.print(styled("discovery", "green"), discovery_line(record))
+                self._console.print(styled("discovery", "green"), discovery_line(record, self._oracle))
         for closed in new:
             self._closed.add(closed.number)
             self._console.print(round_line(closed))
@@ -102,7 +103,7 @@ class CampaignProgress:
     def _show_hull(self) -> None:
         """The newest, as wide as the terminal or cut."""
         for hull in self._database.hulls.find(self._spec.id)[-1:]:
-            if text := hull_text(hull, self._spec.elements):
+            if text := hull_text(hull, self._spec.elements, self._oracle):
                 self._console.print(text, overflow="crop", no_wrap=True, highlight=False)
 
     def _discoveries(self) -> list[Any]:
@@ -151,11 +152,11 @@ def round_line(closed: Any) -> str:
     )
 
 
-def discovery_line(record: Any) -> str:
-    """One line about a discovery."""
+def discovery_line(record: Any, oracle: str) -> str:
+    """One line about a discovery. oracle: by whose energies."""
     lowest = record.validation.phonon.lowest_frequency
     dynamics = "no phonons" if lowest is None else f"lowest {lowest:.2f} THz"
     return (
-        f"{record.formula} {record.space_group} {record.id}: "
-        f"{record.verdict.phase}, {record.verdict.e_above_hull_now:.3f} eV/atom above hull, {dynamics}"
+        f"{record.formula} {record.space_group} {record.id}: {record.verdict.phase}, "
+        f"{record.verdict.e_above_hull_now:.3f} eV/atom above hull by {oracle}, {dynamics}"
     )

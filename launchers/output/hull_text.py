@@ -15,30 +15,32 @@ _LEAST_TOP = 0.1  # eV/atom, so that compounds little above the elements are see
 _ABOVE, _LINE, _ON = "○", "·", "●"
 
 
-def hull_text(hull: HullRecord, elements: Sequence[str]) -> str:
+def hull_text(hull: HullRecord, elements: Sequence[str], oracle: str) -> str:
     """The hull of a round in some lines of text; "" for one element, or where no compound is known.
 
     Of two elements formation energy (eV/atom) against the last one's atomic fraction, with the formulas on
     the hull; what lies more than a fifth of its depth, and 0.1, above zero is left out. Of more elements the
     compounds on the hull, then the nearest to it, with formation energy and energy above the hull, eV/atom.
 
-    hull: of one round. elements: symbols, as the campaign has them.
+    hull: of one round. elements: symbols, as the campaign has them. oracle: by whose energies.
     """
     compounds = [entry for entry in hull.entries if len(entry.composition) > 1]
     if not compounds or len(elements) < 2:
         return ""
-    return _picture(hull, elements) if len(elements) == 2 else _list(hull, compounds)
+    lines = _picture(hull, elements) if len(elements) == 2 else _list(compounds)
+    under = f": {hull.quantity}" if len(elements) == 2 or hull.pressure else ""
+    meaning = f"{under} (eV/atom); {_ON} on it, {_ABOVE} above" if len(elements) == 2 else under
+    return "\n".join([f"hull of round {hull.round} by {oracle}{meaning}", *lines])
 
 
-def _list(hull: HullRecord, compounds: Sequence[HullEntry]) -> str:
+def _list(compounds: Sequence[HullEntry]) -> list[str]:
     lowest: dict[str, HullEntry] = {}
     for entry in sorted(compounds, key=lambda e: (e.e_above_hull, e.formation_energy_per_atom)):
         lowest.setdefault(entry.formula, entry)
     shown = list(lowest.values())[:_MOST_LISTED]
     width = max(len(entry.formula) for entry in shown)
     head = f"{'':{width}}  formation  above the hull (eV/atom)"
-    under = f": {hull.quantity}" if hull.pressure else ""
-    return "\n".join([f"hull of round {hull.round}{under}", head, *(_row(entry, width) for entry in shown)])
+    return [head, *(_row(entry, width) for entry in shown)]
 
 
 def _row(entry: HullEntry, width: int) -> str:
@@ -46,7 +48,7 @@ def _row(entry: HullEntry, width: int) -> str:
     return f"{entry.formula:{width}}  {entry.formation_energy_per_atom:9.3f}  {above:>14}"
 
 
-def _picture(hull: HullRecord, elements: Sequence[str]) -> str:
+def _picture(hull: HullRecord, elements: Sequence[str]) -> list[str]:
     last = elements[-1]
     lowest = min(0.0, *(entry.formation_energy_per_atom for entry in hull.entries))
     top = max(_LEAST_TOP, -lowest / 5)
@@ -69,8 +71,7 @@ def _picture(hull: HullRecord, elements: Sequence[str]) -> str:
         row, column = put(entry.composition.get(last, 0.0), entry.formation_energy_per_atom, _ON)
         if len(entry.composition) > 1:
             _label(grid[row], column, entry.formula)
-    title = f"hull of round {hull.round}: {hull.quantity} (eV/atom); {_ON} on it, {_ABOVE} above"
-    return _framed(grid, title, top, lowest, elements)
+    return _framed(grid, top, lowest, elements)
 
 
 def _label(row: list[str], column: int, formula: str) -> None:
@@ -82,11 +83,9 @@ def _label(row: list[str], column: int, formula: str) -> None:
             return
 
 
-def _framed(
-    grid: Sequence[Sequence[str]], title: str, top: float, lowest: float, elements: Sequence[str]
-) -> str:
+def _framed(grid: Sequence[Sequence[str]], top: float, lowest: float, elements: Sequence[str]) -> list[str]:
     marks = {0: f"{top:.2f}", len(grid) - 1: f"{lowest:.2f}"}
     lines = [f"{marks.get(number, ''):>7} │{''.join(row)}".rstrip() for number, row in enumerate(grid)]
     first, last = elements[0], elements[-1]
     gap = " " * (_WIDTH - len(first) - len(last))
-    return "\n".join([title, *lines, f"{'':>7} └{'─' * _WIDTH}", f"{'':>9}{first}{gap}{last}"])
+    return [*lines, f"{'':>7} └{'─' * _WIDTH}", f"{'':>9}{first}{gap}{last}"]

@@ -119,7 +119,7 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
     said = niobe(place, "launch", file).stdout
     assert "campaign cu-au ended" in said
     assert "report:" in said
-    assert [f"hull of round {number}: formation energy" in said for number in range(3)] == [True] * 3
+    assert [f"hull of round {number} by emt: formation energy" in said for number in range(3)] == [True] * 3
     report = next((place / "home" / "results").rglob("report.html")).read_text(encoding="utf-8")
     assert "Plotly" in report
     assert "https://cdn" not in report.split("<script>")[0]
