@@ -62,7 +62,7 @@ def test_results_are_measured_once(
     compete(database, spec, database.rounds.get(spec.id, 0))
     validate_slot(database, spec, 0, 0, 1)
     choose_phonons(database, spec, database.rounds.get(spec.id, 0))
-    settle(database, spec, 0, database.rounds.get(spec.id, 0).phonons)
+    settle(database, spec, database.rounds.get(spec.id, 0).phonons, ())
     compute_goals(database, spec, database.rounds.get(spec.id, 0))
     named = database.rounds.get(spec.id, 0).asked_for_goals
     ask_goals(database, spec, 0, 0, 1)

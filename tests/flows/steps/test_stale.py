@@ -290,7 +290,7 @@ def test_a_phonon_verdict_is_given_once(database: Database, monkeypatch: pytest.
         return True
 
     monkeypatch.setattr(validating, "_refine", meanwhile)
-    settle(database, spec, 1, [record.id])
+    settle(database, spec, [record.id], [record.id])
     give_up_on(database, spec, record.id, "phonons", FAILURE)
     found = database.records.get(record.id)
     assert found.validation is not None
