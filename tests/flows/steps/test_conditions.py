@@ -82,7 +82,7 @@ def test_a_find_is_ranked_by_free_energies_of_itself_and_what_it_competes_with(
     find = asked(database, spec, 2, 1, Structure(Lattice.cubic(3.75), ["Au", *["Cu"] * 3], fcc))
     database.rounds.open(spec.id, 1)
     database.rounds.update(spec.id, 1, batch=[find], steps__acquire=0.1, steps__generate=0.1)
-    settle(database, spec, 1, [find])
+    settle(database, spec, [find], [find])
     for slot in (0, 1):
         force_constants_slot(database, spec, 1, slot, 2)
     stored = [database.phonons.find_one(name) for name in (*elements, find)]
