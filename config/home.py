@@ -12,6 +12,13 @@ def home() -> Path:
     return Settings().home.expanduser().resolve()
 
 
+def make_home() -> Path:
+    """Make that folder for its owner only, where it is not there; the folder."""
+    folder = home()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
 def database_folder() -> Path:
     """The embedded database."""
     return home() / "db"

@@ -12,6 +12,7 @@ from typing import Any
 
 from jobflow import job
 
+from niobe.config.home import make_home
 from niobe.config.spec import CampaignSpec
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.claims import Claim
@@ -32,6 +33,7 @@ def _run_once(name: str, campaign: Document, number: int, step: Step) -> Documen
     Raises SupersededError where another worker was given the step meanwhile.
     """
     spec = CampaignSpec.model_validate(campaign)
+    make_home()
     with open_database() as database:
         database.rounds.open(spec.id, number)
         claimed = database.claimed(Claim(spec.id, number, name))
@@ -48,6 +50,7 @@ def _run_slot(name: str, campaign: Document, number: int, slot: int, slots: int,
     Raises SupersededError where another worker was given the slot meanwhile.
     """
     spec = CampaignSpec.model_validate(campaign)
+    make_home()
     with open_database() as database:
         database.rounds.open(spec.id, number)
         claim = Claim(spec.id, number, f"{name} {slot} of {slots}", may_be_late=name in _LATE)

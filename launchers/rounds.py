@@ -20,6 +20,7 @@ def begin_campaign(database: Database, spec: CampaignSpec) -> CampaignSpec:
     Raises ConfigError for what could not be used and for another campaign of that id, PartialSourceError
     where a source could not be read to its end.
     """
+    from niobe.config.home import make_home
     from niobe.flows.oracles.checks import check_inputs
     from niobe.flows.steps.known import check_same_oracle
     from niobe.launchers.sources import ingest_sources
@@ -32,6 +33,7 @@ def begin_campaign(database: Database, spec: CampaignSpec) -> CampaignSpec:
         _take_more_seeds(database, spec)
         spec = _begun(database, spec)
         check_same_oracle(database, spec)
+    make_home()
     ingest_sources(database, spec)
     return _begun(database, spec)
 

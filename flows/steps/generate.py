@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import why_out_by_composition
+from niobe.flows.steps.checkpoints import fetched_checkpoint
 from niobe.flows.steps.generators import RoundContext, make_generator
 from niobe.flows.steps.known import records_and_known
 from niobe.flows.steps.requests import drawn_in_subsystems, request_for, sample_request
@@ -43,7 +43,7 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
     number, total = round_record.number, spec.generation.candidates
-    mix, missing = _without_untrained(spec, number, _shares(database, spec, number))
+    mix, missing = _without_untrained(database, spec, number, _shares(database, spec, number))
     database.rounds.add_notes(spec.id, number, missing)
     modes = _sample(database, spec, number, "soft_mode", counts(mix, total).get("soft_mode", 0))
     mix.pop("soft_mode", None)
@@ -66,10 +66,10 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
 
 
 def _without_untrained(
-    spec: CampaignSpec, number: int, mix: dict[str, float]
+    database: Database, spec: CampaignSpec, number: int, mix: dict[str, float]
 ) -> tuple[dict[str, float], list[str]]:
     """The mix without a GAN that had nothing to learn from, and the note that says so."""
-    if "gan" not in mix or checkpoint(spec.id, number, "gan").is_dir():
+    if "gan" not in mix or fetched_checkpoint(database, spec.id, number, "gan").is_dir():
         return mix, []
     left = without(mix, "gan", [name for name in mix if name != "gan"] or _UNTRAINED)
     return left, [f"no prototype that the GAN could learn from; {', '.join(sorted(left))} drew its part"]
@@ -153,7 +153,7 @@ def _diversity(
         [sample.structure for sample in batch.samples],
         [relaxed_structure(record) for record in earlier],
         asked=asked,
-        critic_gap=CrystalGAN.load(checkpoint(spec.id, number, "gan")).critic_gap,
+        critic_gap=CrystalGAN.load(fetched_checkpoint(database, spec.id, number, "gan")).critic_gap,
     )
 
 

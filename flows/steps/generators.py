@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from niobe.config.home import checkpoint, work
+from niobe.config.home import work
 from niobe.config.plugins import GENERATORS, load
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Oracle
 from niobe.flows.oracles.potentials import UnphysicalAnswerError
 from niobe.flows.oracles.registry import make_oracle
+from niobe.flows.steps.checkpoints import fetched_checkpoint
 from niobe.flows.steps.known import records_and_known
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.loop.documents.records import StructureRecord
@@ -53,13 +54,13 @@ def gan(context: RoundContext) -> Generator:
     from niobe.surrogates.gan import CrystalGAN
 
     spec, number = context.spec, context.number
-    trained = CrystalGAN.load(checkpoint(spec.id, number, "gan"))
+    trained = CrystalGAN.load(fetched_checkpoint(context.database, spec.id, number, "gan"))
     if not spec.generation.phonon_critic:
         return trained
     from niobe.loop.generators import Guided
     from niobe.surrogates.models import load_surrogate
 
-    surrogate = load_surrogate(checkpoint(spec.id, number, "surrogate"))
+    surrogate = load_surrogate(fetched_checkpoint(context.database, spec.id, number, "surrogate"))
     return Guided(trained, surrogate, draws=spec.generation.critic_draws)
 
 

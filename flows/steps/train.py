@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec, SurrogateChoice
-from niobe.config.version import file_digest, origin
+from niobe.config.version import file_digest
+from niobe.flows.steps.checkpoints import fetched_checkpoint, keep_checkpoint
 from niobe.flows.steps.known import records_and_known
 from niobe.loop.campaign.seeding import source_entries
 from niobe.loop.campaign.seeds import excluded_structures
@@ -60,11 +58,11 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     from niobe.surrogates.models import make_surrogate
 
     if spec.surrogate.checkpoint is not None:
-        _take_over(Path(spec.surrogate.checkpoint), checkpoint(spec.id, round_record.number, "surrogate"))
+        _take_over(database, spec, round_record.number, Path(spec.surrogate.checkpoint))
         return
-    before = checkpoint(spec.id, round_record.number - 1, "surrogate")
+    before = fetched_checkpoint(database, spec.id, round_record.number - 1, "surrogate")
     if before.is_dir() and not spec.surrogate.retrain:
-        _pass_on(spec, round_record.number, "surrogate")
+        _pass_on(database, spec, round_record.number, "surrogate")
         return
     records, foreign = _finished(database, spec), _foreign(database, spec)
     structures, targets = training_set(records, _references(database, spec))
@@ -78,7 +76,7 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
     model = make_surrogate(name, members=chosen.members, epochs=chosen.epochs, options=chosen.options)
     model.fit(structures, targets, seed=seed)
     learned_from = [record.id for record in records] + [entry.id for entry, _ in foreign]
-    write_checkpoint(checkpoint(spec.id, round_record.number, "surrogate"), model.save, learned_from)
+    keep_checkpoint(database, spec.id, round_record.number, "surrogate", model.save, learned_from)
 
 
 def choose_model(
@@ -122,9 +120,9 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
     from niobe.surrogates.gan import NothingToLearnError
 
     number = round_record.number
-    before = checkpoint(spec.id, number - 1, "gan")
+    before = fetched_checkpoint(database, spec.id, number - 1, "gan")
     if before.is_dir() and not spec.generation.finetune:
-        _pass_on(spec, number, "gan")
+        _pass_on(database, spec, number, "gan")
         return
     try:
         gan = _gan_of(before) if before.is_dir() else _gan_of_the_corpus(database, spec, number)
@@ -143,7 +141,7 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
         )
     database.rounds.update(spec.id, number, doing="")
     learned_from = _corpus_of(spec) + [record.id for record in records]
-    write_checkpoint(checkpoint(spec.id, number, "gan"), gan.save, learned_from)
+    keep_checkpoint(database, spec.id, number, "gan", gan.save, learned_from)
 
 
 def _gan_of(folder: Path) -> CrystalGAN:
@@ -354,33 +352,14 @@ def corpus_without(file: Path, elements: Sequence[str]) -> list[Structure]:
     return others
 
 
-def _pass_on(spec: CampaignSpec, number: int, model: str) -> None:
+def _pass_on(database: Database, spec: CampaignSpec, number: int, model: str) -> None:
     """The checkpoint of the round before becomes this round's, as it is."""
-    before = checkpoint(spec.id, number - 1, model)
+    before = fetched_checkpoint(database, spec.id, number - 1, model)
     copy = partial(shutil.copytree, before, dirs_exist_ok=True)
-    write_checkpoint(checkpoint(spec.id, number, model), copy)
+    keep_checkpoint(database, spec.id, number, model, copy)
 
 
-def _take_over(folder: Path, to: Path) -> None:
+def _take_over(database: Database, spec: CampaignSpec, number: int, folder: Path) -> None:
     """A surrogate trained before, without what an interrupted training would go on from."""
     copy = partial(shutil.copytree, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training"))
-    write_checkpoint(to, copy, corpus_digests(folder))
-
-
-def write_checkpoint(
-    folder: Path, save: Callable[[Path], object], learned_from: Iterable[str] | None = None
-) -> None:
-    """Write a checkpoint beside its place and move it there whole, over what is there.
-
-    learned_from: ids of records and entries and digests of files; with the version of the code they are kept
-    in ``origin.json``. None where ``save`` writes one.
-
-    folder: the checkpoint.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    save(scratch)
-    if learned_from is not None:
-        (scratch / "origin.json").write_text(json.dumps(origin(learned_from), indent=1), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.replace(folder)
+    keep_checkpoint(database, spec.id, number, "surrogate", copy, corpus_digests(folder))

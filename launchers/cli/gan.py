@@ -26,7 +26,8 @@ def train_gan(
     """Train the GAN on a corpus; campaigns that name its folder as their corpus begin with it."""
     from rich.progress import Progress
 
-    from niobe.flows.steps.train import corpus_digests, corpus_without, gan_trained_on, write_checkpoint
+    from niobe.flows.steps.checkpoints import write_checkpoint
+    from niobe.flows.steps.train import corpus_digests, corpus_without, gan_trained_on
 
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise ConfigError(f"{to}: is there already; allowed: a new or an empty folder")

@@ -24,13 +24,14 @@ def serve(
     ),
 ) -> None:
     """Open the database as web pages and as an OPTIMADE server, live while campaigns run."""
-    from niobe.config.home import page_token
+    from niobe.config.home import make_home, page_token
     from niobe.launchers.pages.server.access import LOOPBACK, Access
     from niobe.launchers.pages.server.serving import run_pages
     from niobe.launchers.services import campaign_database, ensure_database
 
     with campaign_database() as database:
         guarded = host not in LOOPBACK
+        make_home()
         token = _new_token(page_token()) if guarded or steer else None
         hosts = None if host in _EVERY_ADDRESS else (*LOOPBACK, host)
         access = Access(hosts=hosts, token=token, steering=steer, guarded=guarded)
@@ -50,7 +51,6 @@ def _new_token(file: Path) -> str:
     import secrets
 
     token = secrets.token_urlsafe(32)
-    file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_name(f".{file.name}")
     scratch.unlink(missing_ok=True)
     with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:

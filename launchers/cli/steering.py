@@ -72,14 +72,14 @@ def retry(
     """Ask the oracle once more for what failed in the round that is open; launch again to do it."""
     from niobe.config.spec import CampaignSpec
     from niobe.flows.steps.again import ask_again
-    from niobe.launchers.local.launcher import only_one
+    from niobe.launchers.local.holding import only_one
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
         name = one_campaign(database, campaign)
         found = database.campaigns.find_one(name)
         spec = CampaignSpec.model_validate(found.spec if found else {})
-        with only_one(name):
+        with only_one(database, name):
             asked = ask_again(database, spec, records or ())
     named = ", ".join(f"{record.formula} {record.id}" for record in asked)
     print(f"{name}: {named} will be asked again; `niobe launch FILE` goes on")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.fireworks.advance import advance
 from niobe.launchers.fireworks.sweep import rerun_given_up
+from niobe.launchers.local.holding import only_one
 
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
@@ -16,13 +17,15 @@ def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> s
     """Create the campaign if new, or let it go on; what was done, in words.
 
     launchpad: FireWorks' LaunchPad. database: the campaign database.
-    Raises ConfigError where a campaign of that id has another spec.
+    Raises ConfigError where a campaign of that id has another spec, or a local launcher runs it.
     """
     from niobe.loop.documents.rounds import CampaignState
 
     record = database.campaigns.create(spec)
     database.mongo["outputs"].create_index("uuid")
-    database.campaigns.update(spec.id, **{"spec.launcher": "fireworks"})
+    if record.spec["launcher"] == "local":
+        with only_one(database, spec.id):
+            database.campaigns.update(spec.id, **{"spec.launcher": "fireworks"})
     if record.state is not CampaignState.RUNNING and not record.stop:
         database.campaigns.update(spec.id, state=CampaignState.RUNNING, reason="")
     again = rerun_given_up(launchpad, spec.id)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import rocket_folders
+from niobe.config.home import make_home, rocket_folders
 from niobe.launchers.fireworks.files import use_settings
 from niobe.launchers.fireworks.healing.held import what_is_held
 from niobe.launchers.fireworks.pad import open_launchpad
@@ -80,6 +80,7 @@ class Rockets:
         return sum(hand_back(launchpad, str(folder)) for folder in self._folders)
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
+        make_home()
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-P", "-m", self.module, str(folder), str(os.getpid())]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
-from niobe.config.errors import ConfigError
-from niobe.config.home import campaign_lock, worker_log
+from niobe.config.home import worker_log
 from niobe.config.settings import Settings
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.local.executor import FlowRun, Tick, Workers
+from niobe.launchers.local.holding import only_one
 from niobe.launchers.rounds import end_campaign, next_round, note
 from niobe.loop.documents.rounds import CampaignState
 
@@ -29,21 +27,28 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: 
     rounds: run at most so many; "" is returned where it could go on.
     Safe to kill at any instant and to call again: finished steps and stored validations are not repeated.
 
-    database: the campaign database. spec: the campaign.
+    database: the campaign database. spec: the campaign. Raises ConfigError where another process runs it.
     """
     from niobe.flows.round import RoundMaker
 
-    with only_one(spec.id), Workers(Settings().workers) as workers:
+    with only_one(database, spec.id) as hold, Workers(Settings().workers) as workers:
+
+        def tick_held() -> None:
+            hold.check_beat()
+            tick()
+
         database.campaigns.update(
             spec.id, **{"spec.launcher": "local", "state": CampaignState.RUNNING, "reason": ""}
         )
         for _ in count() if rounds is None else range(rounds):
             number, reason = next_round(database, spec)
+            hold.check()
             if reason:
                 end_campaign(database, spec, reason)
                 return reason
             database.rounds.open(spec.id, number)
-            errors = FlowRun(RoundMaker().make(spec, number), workers).run(tick)
+            errors = FlowRun(RoundMaker().make(spec, number), workers).run(tick_held)
+            hold.check()
             note(database, spec, number, errors)
             _require_closed(database, spec, number, errors)
         return ""
@@ -54,24 +59,3 @@ def _require_closed(database: Database, spec: CampaignSpec, number: int, errors:
         return
     failed = "; ".join(f"{name}: {error}" for name, error in errors.items()) or "no step reported why"
     raise StepFailedError(f"round {number} could not close: {failed}; details: {worker_log()}")
-
-
-@contextmanager
-def only_one(campaign: str) -> Iterator[None]:
-    """Hold a campaign's lock on this machine.
-
-    campaign: its id. Raises ConfigError where another process runs the same campaign here."""
-    from filelock import FileLock, Timeout
-
-    file = campaign_lock(campaign)
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        running = f"campaign {campaign!r} is already running on this machine"
-        raise ConfigError(f"{running}; `niobe watch -c {campaign}` follows it") from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -15,6 +15,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.home import checkpoints
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.config.version import code_version, file_digest
+from niobe.flows.steps.checkpoints import fetched_checkpoint
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import COLLECTIONS
@@ -55,6 +56,8 @@ def _write_content(database: Database, spec: CampaignSpec, folder: Path) -> None
     _write_text(folder / "campaigns" / f"{spec.id}.yaml", _yaml(spec.model_dump(mode="json")))
     for collection in DOCUMENTS:
         _write_text(folder / "schema" / f"{collection}.json", json.dumps(json_schema(collection), indent=1))
+    for number, model in database.checkpoints.names(spec.id):
+        fetched_checkpoint(database, spec.id, number, model)
     trained = checkpoints(spec.id)
     if trained.is_dir():
         unfinished = shutil.ignore_patterns(".*")

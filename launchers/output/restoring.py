@@ -89,6 +89,7 @@ def read_bundle(database: Database, folder: Path, name: str = "") -> dict[str, i
         _read_all(folder, manifest, spool)
         new = _new(database, spool)
         _write(database, spool, new, pairs)
+        _store_checkpoints(database, foreign.name, [target for _, target in pairs])
     return {collection: len(found) for collection, found in new.items() if collection in manifest.documents}
 
 
@@ -118,6 +119,14 @@ def _write(
     for collection in COLLECTIONS:
         for batch in spool.batches(collection):
             database.documents.restore(collection, [one for one in batch if one["_id"] in new[collection]])
+
+
+def _store_checkpoints(database: Database, campaign: str, files: Iterable[Path]) -> None:
+    """Into the database too, for workers of hosts with a home of their own. files: where they lie now."""
+    own = checkpoints(campaign)
+    for round_, model in sorted({file.relative_to(own).parts[:2] for file in files}):
+        number = int(round_.removeprefix("round-"))
+        database.checkpoints.store(campaign, number, model, own / round_ / model)
 
 
 def _read_all(folder: Path, manifest: _Manifest, spool: _Spool) -> None:

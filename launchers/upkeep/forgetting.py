@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from niobe.config.errors import ConfigError
-from niobe.launchers.local.launcher import only_one
+from niobe.launchers.local.holding import only_one
 from niobe.launchers.upkeep import folders, workflows
 from niobe.loop.store import forgetting as stored
 
@@ -118,7 +118,7 @@ def forget(database: Database, planned: Plan) -> int:
     with ExitStack() as held:
         launchpad = held.enter_context(workflows.launchpad_of(database))
         for campaign in _needing(database, planned):
-            held.enter_context(idle(launchpad, campaign))
+            held.enter_context(idle(database, launchpad, campaign))
         with stored.noted(database, planned.what):
             if planned.kind == "campaign":
                 _forget_campaign(database, launchpad, planned)
@@ -134,12 +134,12 @@ def _needing(database: Database, planned: Plan) -> list[str]:
 
 
 @contextmanager
-def idle(launchpad: Any | None, campaign: str) -> Iterator[None]:
-    """Keeps a campaign from running on this machine. Raises ConfigError where it runs here or by FireWorks.
+def idle(database: Database, launchpad: Any | None, campaign: str) -> Iterator[None]:
+    """Keeps a campaign from running. Raises ConfigError where it runs, on whatever host, or by FireWorks.
 
-    launchpad: FireWorks' LaunchPad, or None. campaign: its id.
+    database: the campaign database. launchpad: FireWorks' LaunchPad, or None. campaign: its id.
     """
-    with only_one(campaign):
+    with only_one(database, campaign):
         _require_no_worker(launchpad, campaign)
         yield
 

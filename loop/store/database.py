@@ -14,9 +14,11 @@ from niobe.config.settings import Settings
 from niobe.loop.store.claims import Claim, ClaimedCollection
 from niobe.loop.store.collections.answers import Answers
 from niobe.loop.store.collections.campaigns import Campaigns
+from niobe.loop.store.collections.checkpoints import Checkpoints
 from niobe.loop.store.collections.documents import Documents
 from niobe.loop.store.collections.entries import Entries
 from niobe.loop.store.collections.fingerprints import Fingerprints
+from niobe.loop.store.collections.holders import Holders
 from niobe.loop.store.collections.hulls import Hulls
 from niobe.loop.store.collections.phonons import Phonons
 from niobe.loop.store.collections.records import Records
@@ -59,6 +61,8 @@ class Database:
         self.hulls = Hulls(collection("hulls"))
         self.phonons = Phonons(collection("phonons"))
         self.answers = Answers(collection("answers"))
+        self.checkpoints = Checkpoints(collection("checkpoints"), mongo)
+        self.holders = Holders(mongo["holders"])
         self.documents = Documents(mongo)
 
     @classmethod
@@ -112,6 +116,7 @@ class Database:
             ("fingerprints", [("amounts",)], False),
             ("rounds", [("campaign", "number")], True),
             ("hulls", [("campaign", "round")], True),
+            ("checkpoints", [("campaign", "number", "model")], True),
         ):
             models = [IndexModel([(name, 1) for name in key], unique=unique) for key in keys]
             self.mongo[collection].create_indexes(models)

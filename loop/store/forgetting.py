@@ -130,6 +130,7 @@ def forget_campaign(database: Database, campaign: str, kept: Kept) -> None:
     database: the campaign database. campaign: its id. kept: what stays.
     """
     database.mongo["campaigns"].delete_one({"_id": campaign})
+    database.checkpoints.forget(campaign)
     for name in HANGING:
         remove(database, name, _going(campaign, kept.get(name, ())))
 

@@ -20,7 +20,7 @@ from niobe.config.spec import CampaignSpec, Source
 from niobe.launchers.cli import app
 from niobe.launchers.fireworks.launch import launch_campaign
 from niobe.launchers.fireworks.pad import open_launchpad
-from niobe.launchers.local.launcher import only_one
+from niobe.launchers.local.holding import only_one
 from niobe.launchers.rounds import begin_campaign
 from niobe.launchers.upkeep.forgetting import forget, plan
 from niobe.loop.campaign.closing import close_round
@@ -189,7 +189,7 @@ def test_what_is_two_things_is_asked_for(two: Database) -> None:
 def test_nothing_goes_while_a_campaign_that_needs_it_runs(two: Database) -> None:
     counts = {what: two.mongo[what].count_documents({}) for what in ("structures", "entries", "campaigns")}
     for name in ("old", "open", "open:1"):
-        with only_one("old"), pytest.raises(ConfigError, match="already running"):
+        with only_one(two, "old"), pytest.raises(ConfigError, match="already running"):
             forget(two, plan(two, name))
     assert counts == {what: two.mongo[what].count_documents({}) for what in counts}
 

@@ -1,0 +1,109 @@
+"""Only one process runs a campaign: on a machine by a lock, on a database by a document whose heart beats."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from niobe.config.errors import ConfigError
+from niobe.config.home import campaign_lock, home, make_home
+from niobe.loop.store.collections.holders import BEAT_SECONDS, DEAD_SECONDS, Holder
+
+if TYPE_CHECKING:
+    from niobe.loop.store.database import Database
+
+
+class Hold:
+    """A campaign that this process holds; its heart beats until ``end``."""
+
+    def __init__(self, database: Database, holder: Holder) -> None:
+        self._holders, self._holder = database.holders, holder
+        self._over = threading.Event()
+        self._lost = False
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises ConfigError where another process has taken the campaign: this one was silent too long."""
+        if self._lost or not self._holders.beat(self._holder):
+            name = self._holder.campaign
+            raise ConfigError(
+                f"campaign {name!r} was taken over by another process while this one was silent for over "
+                f"{DEAD_SECONDS:g} s; `niobe watch -c {name}` follows it"
+            )
+
+    def check_beat(self) -> None:
+        """The same without asking the database: as the last beat has found it."""
+        if self._lost:
+            self.check()
+
+    def end(self) -> None:
+        """Hold it no more."""
+        self._over.set()
+        self._thread.join()
+        self._holders.release(self._holder)
+
+    def _beat(self) -> None:
+        from pymongo.errors import PyMongoError
+
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                self._lost = self._lost or not self._holders.beat(self._holder)
+            except PyMongoError:  # whoever runs the campaign meets it too, and says so
+                continue
+
+
+@contextmanager
+def only_one(database: Database, campaign: str) -> Iterator[Hold]:
+    """Hold a campaign against all other processes of this machine and of this database.
+
+    database: the campaign database. campaign: its id. Raises ConfigError where another process runs it.
+    """
+    from filelock import FileLock, Timeout
+
+    make_home()
+    file = campaign_lock(campaign)
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        running = f"campaign {campaign!r} is already running on this machine"
+        raise ConfigError(f"{running}; `niobe watch -c {campaign}` follows it") from None
+    try:
+        holder = _holder(campaign, file)
+        other = database.holders.take(holder)
+        if other is not None:
+            raise ConfigError(_refusal(other))
+        hold = Hold(database, holder)
+        try:
+            yield hold
+        finally:
+            hold.end()
+    finally:
+        lock.release()
+
+
+def _holder(campaign: str, lock: Path) -> Holder:
+    """This process. Whoever holds the same lock file on the same host can only be one."""
+    host, file = os.uname().nodename, lock.stat()
+    return Holder(
+        campaign=campaign,
+        token=uuid.uuid4().hex,
+        place=f"{host}:{file.st_dev}:{file.st_ino}",
+        host=host,
+        pid=os.getpid(),
+        home=str(home()),
+    )
+
+
+def _refusal(other: Holder) -> str:
+    return (
+        f"campaign {other.campaign!r} is run by process {other.pid} on {other.host} (home {other.home}); "
+        f"`niobe watch -c {other.campaign}` follows it; if that process is gone, launch again in "
+        f"{DEAD_SECONDS:g} s"
+    )

@@ -1,0 +1,124 @@
+"""One process runs a campaign, whatever its host and home; who is dead is said by the database's clock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from niobe.config.errors import ConfigError
+from niobe.config.spec import CampaignSpec
+from niobe.flows import jobs
+from niobe.launchers.local import holding
+from niobe.launchers.local.holding import only_one
+from niobe.launchers.local.launcher import run_campaign
+from niobe.loop.store.database import Database
+
+
+def silent(database: Database, seconds: float) -> None:
+    """As if the heart of the holder had not beaten for so long."""
+    (held,) = database.mongo["holders"].find({})
+    change = {"$set": {"beat": held["beat"] - timedelta(seconds=seconds)}}
+    database.mongo["holders"].update_one({"_id": held["_id"]}, change)
+
+
+def move(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("NIOBE_HOME", str(home))
+
+
+def test_a_second_home_on_one_database_is_refused_while_the_first_lives(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    move(monkeypatch, tmp_path / "one")
+    with only_one(database, "c") as first:
+        move(monkeypatch, tmp_path / "two")
+        says = f"'c' is run by process .* on .* .home {tmp_path / 'one'}.; `niobe watch -c c` follows it"
+        with pytest.raises(ConfigError, match=says), only_one(database, "c"):
+            pass
+        with only_one(database, "another"):
+            pass
+        silent(database, 29)
+        with pytest.raises(ConfigError, match="is run by process"), only_one(database, "c"):
+            pass
+        silent(database, 31)
+        with only_one(database, "c") as second:
+            second.check()
+            with pytest.raises(ConfigError, match="taken over by another process while this one was silent"):
+                first.check()
+        assert database.mongo["holders"].count_documents({}) == 0
+    with only_one(database, "c"):
+        pass
+
+
+def test_clocks_of_hosts_play_no_part(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The second home's clock is five minutes ahead, or behind: the first lives all the same."""
+    now = time.time
+    move(monkeypatch, tmp_path / "one")
+    with only_one(database, "c"):
+        move(monkeypatch, tmp_path / "two")
+        for off in (300, -300):
+            monkeypatch.setattr(time, "time", lambda off=off: now() + off)
+            with pytest.raises(ConfigError, match="is run by process"), only_one(database, "c"):
+                pass
+
+
+def test_a_launch_killed_here_is_taken_over_at_once_here_only(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = (
+        "import os\n"
+        "from niobe.launchers.local.holding import only_one\n"
+        "from niobe.loop.store.database import open_database\n"
+        "with open_database() as database, only_one(database, 'c'):\n"
+        "    os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    home = tmp_path / "home"
+    move(monkeypatch, tmp_path / "two")
+    with pytest.raises(ConfigError, match=f"home {home}"), only_one(database, "c"):
+        pass
+    move(monkeypatch, home)
+    with only_one(database, "c") as hold:
+        hold.check()
+
+
+def test_a_launcher_that_was_taken_over_stops_before_it_writes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "BEAT_SECONDS", 0.05)
+    spec = CampaignSpec.model_validate({"id": "c", "elements": ["Cu", "Au"], "oracle": {"name": "emt"}})
+    database.campaigns.create(spec)
+    ticks: list[int] = []
+
+    def tick() -> None:
+        ticks.append(1)
+        database.mongo["holders"].update_one({"_id": "c"}, {"$set": {"token": "another"}})
+
+    with pytest.raises(ConfigError, match="'c' was taken over by another process"):
+        run_campaign(database, spec, tick)
+    assert len(ticks) <= 3
+    assert database.rounds.get("c", 0).notes == []
+    (held,) = database.mongo["holders"].find({})
+    assert held["token"] == "another"
+
+
+def test_a_home_is_its_owner_s_alone(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever makes it: a launch, a step of a worker on another host."""
+    campaign = {"id": "c", "elements": ["Cu"], "oracle": {"name": "emt"}}
+    for name in ("launch", "step"):
+        home = tmp_path / name / "home"
+        move(monkeypatch, home)
+        if name == "launch":
+            with only_one(database, "c"):
+                pass
+        else:
+            jobs._run_once("nothing", campaign, 1, lambda *_: None)
+        assert home.stat().st_mode & 0o777 == 0o700
