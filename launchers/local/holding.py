@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
@@ -67,15 +66,14 @@ def only_one(database: Database, campaign: str) -> Iterator[Hold]:
     from filelock import FileLock, Timeout
 
     make_home()
-    file = campaign_lock(campaign)
-    lock = FileLock(file)
+    lock = FileLock(campaign_lock(campaign))
     try:
         lock.acquire(timeout=0)
     except Timeout:
         running = f"campaign {campaign!r} is already running on this machine"
         raise ConfigError(f"{running}; `niobe watch -c {campaign}` follows it") from None
     try:
-        holder = _holder(campaign, file)
+        holder = _holder(campaign)
         other = database.holders.take(holder)
         if other is not None:
             raise ConfigError(_refusal(other))
@@ -88,13 +86,13 @@ def only_one(database: Database, campaign: str) -> Iterator[Hold]:
         lock.release()
 
 
-def _holder(campaign: str, lock: Path) -> Holder:
-    """This process. Whoever holds the same lock file on the same host can only be one."""
-    host, file = os.uname().nodename, lock.stat()
+def _holder(campaign: str) -> Holder:
+    """This process. Of one home on one host the lock lets only one hold the campaign."""
+    host, folder = os.uname().nodename, home().stat()
     return Holder(
         campaign=campaign,
         token=uuid.uuid4().hex,
-        place=f"{host}:{file.st_dev}:{file.st_ino}",
+        place=f"{host}:{folder.st_dev}:{folder.st_ino}",
         host=host,
         pid=os.getpid(),
         home=str(home()),

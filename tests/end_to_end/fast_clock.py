@@ -1,0 +1,40 @@
+"""Rockets of a host whose clock is five minutes ahead; sweeps and workers see it so.
+
+``python -m tests.end_to_end.fast_clock rockets N`` is `niobe rockets N` there.
+"""
+
+from __future__ import annotations
+
+import datetime as clock
+import time
+from typing import Any
+
+from tests.end_to_end.changed_rockets import main
+
+AHEAD = 300.0
+
+
+def put_ahead() -> None:
+    """From here on this process reads a clock that is ahead; what elapses is as it was."""
+    real, now = clock.datetime, time.time
+
+    class Kind(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, real)
+
+    class Ahead(real, metaclass=Kind):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return real.now(tz) + clock.timedelta(seconds=AHEAD)
+
+        @classmethod
+        def utcnow(cls) -> Any:
+            return real.now(clock.UTC).replace(tzinfo=None) + clock.timedelta(seconds=AHEAD)
+
+    clock.datetime = Ahead  # type: ignore[misc]
+    time.time = lambda: now() + AHEAD
+
+
+if __name__ == "__main__":
+    put_ahead()
+    main("tests.end_to_end.fast_clock", lambda: None)
