@@ -80,7 +80,6 @@ class Rockets:
         return sum(hand_back(launchpad, str(folder)) for folder in self._folders)
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
-        make_home()
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-P", "-m", self.module, str(folder), str(os.getpid())]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -94,6 +93,7 @@ def fly_rockets(count: int, show: Show, *, forever: bool = False) -> tuple[str, 
 
     show: called with what the rockets do. forever: wait for further campaigns.
     """
+    make_home()
     use_settings()
     rockets = Rockets(count)
     with Interrupts() as interrupts:

@@ -101,7 +101,7 @@ def _size(folder: Path) -> str:
 
 def _remove_work(database: Database, folder: Path) -> None:
     """Raises ConfigError where the campaign runs after all."""
-    with workflows.launchpad_of(database) as launchpad, idle(launchpad, folder.name):
+    with workflows.launchpad_of(database) as launchpad, idle(database, launchpad, folder.name):
         shutil.rmtree(folder)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as clock
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.end_to_end.changed_rockets import main
@@ -15,21 +16,26 @@ AHEAD = 300.0
 
 
 def put_ahead() -> None:
-    """From here on this process reads a clock that is ahead; what elapses is as it was."""
-    real, now = clock.datetime, time.time
+    """From here on this process reads a clock that is ahead; what elapses is as it was.
+
+    Libraries in C are imported before: they look at what a datetime is.
+    """
+    import niobe.launchers.local.preload  # noqa: F401
+
+    now = time.time
 
     class Kind(type):
         def __instancecheck__(cls, instance: object) -> bool:
-            return isinstance(instance, real)
+            return isinstance(instance, datetime)
 
-    class Ahead(real, metaclass=Kind):
+    class Ahead(datetime, metaclass=Kind):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
-            return real.now(tz) + clock.timedelta(seconds=AHEAD)
+            return datetime.now(tz) + timedelta(seconds=AHEAD)
 
         @classmethod
         def utcnow(cls) -> Any:
-            return real.now(clock.UTC).replace(tzinfo=None) + clock.timedelta(seconds=AHEAD)
+            return datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=AHEAD)
 
     clock.datetime = Ahead  # type: ignore[misc]
     time.time = lambda: now() + AHEAD
