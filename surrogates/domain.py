@@ -1,8 +1,8 @@
 """Where a surrogate may answer, and how much less it knows there: elements, geometry, features and chemistry.
 
 Distance in a model's own representation after Janet et al., Chem. Sci. 10, 7913 (2019); it alone does not see
-a crystal that is squeezed, blown up or shaken (docs/benchmarks.md), so volume and contacts are judged against
-what the composition leads to expect.
+a crystal that is squeezed, blown up or shaken, so volume and contacts are judged against what the composition
+leads to expect; nor what kinds of chemistry differ by, docs/decisions/0141.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from niobe.surrogates.anions import Flags, chemistries, combines, held_kinds
 from niobe.surrogates.representations.composition import fractions
 from niobe.surrogates.representations.descriptor import geometry
 
@@ -26,9 +27,8 @@ _JUDGED = 2000
 _RIDGE = 1e-3
 _FEWEST = 12
 # Chosen by tests/benchmarks/test_domain.py: the share of training rows whose geometry is within reach, which
-# is farther by _FEW / n as n rows tell little of it; the powers of chemistry and distance that widen a std.
+# is farther by _FEW / n as n rows tell little of it.
 _WITHIN, _FEW = 0.97, 10.0
-_CHEMISTRY, _DISTANCE = 1.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -98,29 +98,38 @@ class Chemistry:
 class Domain:
     """What a surrogate was trained on.
 
-    rows: (n, d), a model's features. elements: symbols seen. chemistry, geometry: what is expected of both.
+    rows: (n, d), a model's features. elements: symbols seen. kinds: of nonmetals seen together, (k, 7).
+    chemistry, geometry: what is expected of both.
     """
 
     def __init__(
-        self, rows: FloatArray, elements: frozenset[str], chemistry: Chemistry, geometry: Geometry
+        self,
+        rows: FloatArray,
+        elements: frozenset[str],
+        kinds: Flags,
+        chemistry: Chemistry,
+        geometry: Geometry,
     ) -> None:
-        self.rows, self.elements, self.chemistry, self.geometry = rows, elements, chemistry, geometry
+        self.rows, self.elements, self.kinds = rows, elements, kinds
+        self.chemistry, self.geometry = chemistry, geometry
         self._mean, self._std = rows.mean(0), rows.std(0) + 1e-6
         self._search: Any = None
-        self._reach, self._usual_gap = float("inf"), float("inf")
+        self._reach = float("inf")
 
     @classmethod
     def fit(cls, structures: Sequence[Structure], rows: FloatArray) -> Domain:
         """From training structures and their features (n, d)."""
         shares = fractions(structures)
         fitted = Geometry.fit(shares, geometry(structures))
-        return cls(rows, elements_of(structures), Chemistry.fit(shares), fitted)
+        kinds = np.unique(held_kinds(shares), axis=0)
+        return cls(rows, elements_of(structures), kinds, Chemistry.fit(shares), fitted)
 
     def arrays(self) -> dict[str, FloatArray]:
         """What a checkpoint keeps, the elements aside; rows have the shape (n, d), as fitted."""
         held = self.geometry
         return {
             "domain.rows": np.ascontiguousarray(self.rows),
+            "domain.kinds": self.kinds.astype(float),
             "domain.pairs": self.chemistry.pairs,
             "domain.weights": np.ascontiguousarray(held.weights),
             "domain.offset": held.offset,
@@ -132,15 +141,19 @@ class Domain:
     def restored(cls, arrays: Mapping[str, FloatArray], elements: Sequence[str]) -> Domain:
         """From ``arrays``, of the shapes given there, and the elements.
 
-        Raises ValueError for those of a Niobe that kept no geometry.
+        Raises ValueError for those of a Niobe that kept no geometry or no chemistry.
         """
-        if "domain.usual" not in arrays:
-            raise ValueError("a checkpoint of an older Niobe, whose domain saw no geometry; train it again")
+        for key, what in (("domain.usual", "geometry"), ("domain.kinds", "kinds of nonmetals")):
+            if key not in arrays:
+                raise ValueError(
+                    f"a checkpoint of an older Niobe, whose domain saw no {what}; train it again"
+                )
         weights, offset, whitening = (arrays[f"domain.{n}"] for n in ("weights", "offset", "whitening"))
         reach, usual = map(float, arrays["domain.usual"])
         held = Geometry(weights, offset, whitening, reach)
         chemistry = Chemistry(arrays["domain.pairs"], usual)
-        return cls(arrays["domain.rows"], frozenset(elements), chemistry, held)
+        kinds = arrays["domain.kinds"] > 0
+        return cls(arrays["domain.rows"], frozenset(elements), kinds, chemistry, held)
 
     def scaled(self, rows: FloatArray) -> FloatArray:
         """Rows (n, d) with the training rows' mean and spread taken out."""
@@ -148,38 +161,28 @@ class Domain:
 
     def distance(self, rows: FloatArray) -> FloatArray:
         """Distance to the nearest training row over the reach; above 1 is outside. Shape (n,)."""
-        gaps = self._gaps(rows, 1)
-        return gaps / self._reach
+        if self._search is None:
+            self._learn()
+        return np.asarray(self._search.kneighbors(self.scaled(rows), 1)[0][:, 0] / self._reach)
 
     def holds(self, structures: Sequence[Structure], rows: FloatArray) -> NDArray[np.bool_]:
         """Which structures, with their rows, lie inside. Shape (n,)."""
         seen = np.array([{e.symbol for e in s.composition} <= self.elements for s in structures], dtype=bool)
         if not len(rows):
             return seen
-        usual = self.geometry.distance(fractions(structures), geometry(structures)) <= self.geometry.reach
-        return seen & usual & (self.distance(rows) <= 1.0)
+        shares = fractions(structures)
+        usual = self.geometry.distance(shares, geometry(structures)) <= self.geometry.reach
+        return seen & usual & combines(held_kinds(shares), self.kinds) & (self.distance(rows) <= 1.0)
 
-    def strain(
-        self, structures: Sequence[Structure], rows: FloatArray, *, trained: bool = False
-    ) -> FloatArray:
-        """How much wider than usual an interval has to be, at least 1: chemistry and distance. Shape (n,).
+    def strain(self, structures: Sequence[Structure], *, trained: bool = False) -> FloatArray:
+        """How much wider than usual an interval has to be, at least 1: elements rarely seen together. (n,).
 
-        structures, rows: n, with their features (n, d). trained: they are training rows, which are compared
-        with the others.
+        structures: n. trained: they are training rows, which are compared with the others.
         """
-        if not len(rows):
+        if not structures:
             return np.empty(0)
-        if len(self.rows) < 2:
-            return np.ones(len(rows))
-        lacking = self.chemistry.lacking(fractions(structures), own=trained) / self.chemistry.usual
-        apart = self._gaps(rows, 2 if trained else 1) / self._usual_gap
-        return np.asarray(np.maximum(lacking, 1.0) ** _CHEMISTRY * np.maximum(apart, 1.0) ** _DISTANCE)
-
-    def _gaps(self, rows: FloatArray, nearest: int) -> FloatArray:
-        """Distance (n,) to the nearest training row, or the second nearest."""
-        if self._search is None:
-            self._learn()
-        return np.asarray(self._search.kneighbors(self.scaled(rows), nearest)[0][:, -1])
+        lacking = self.chemistry.lacking(fractions(structures), own=trained)
+        return np.asarray(np.maximum(lacking / self.chemistry.usual, 1.0))
 
     def _learn(self) -> None:
         """The reach: three times the gap that 90 % of training rows have to their nearest other."""
@@ -191,7 +194,11 @@ class Domain:
             some = scaled[:: max(len(scaled) // _JUDGED, 1)]
             gaps = self._search.kneighbors(some, 2)[0][:, 1]
             self._reach = _REACH * max(float(np.quantile(gaps, 0.9)), 1.0)
-            self._usual_gap = max(float(np.median(gaps)), 1.0)
+
+
+def chemistries_of(structures: Sequence[Structure]) -> NDArray[np.str_]:
+    """The kind of chemistry of each structure, (n,): oxide, halide, metallic and so on."""
+    return chemistries(fractions(structures))
 
 
 def elements_of(structures: Sequence[Structure]) -> frozenset[str]:

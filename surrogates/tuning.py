@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from niobe.surrogates.domain import chemistries_of
 from niobe.surrogates.identity import claim, origin_of
 from niobe.surrogates.models.neural import held_rows
 from niobe.surrogates.models.recipes import RECIPES
@@ -170,7 +171,7 @@ def _objective(
     seed: int,
 ) -> Callable[[optuna.Trial], float]:
     known, shares = checked(structures, {target: labels})[target], fractions(structures)
-    held = held_rows(len(structures), seed)
+    held = held_rows(chemistries_of(structures), seed)
     kept = np.setdiff1d(np.arange(len(structures)), held)
     baseline = Baseline.fit(target, shares[kept], known[kept])
     reduced = baseline.reduced(shares, known)[:, None]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from niobe.launchers.cli.shared import CampaignFile, print_rows
 from niobe.launchers.terminal import console, shown, styled
+
+if TYPE_CHECKING:
+    from niobe.loop.benchmark.replaying import Runs
 
 bench = typer.Typer(help="Measure how much faster the loop finds crystals.", no_args_is_help=True)
 app = typer.Typer()
@@ -41,6 +45,9 @@ def acceleration(
     tolerance: Annotated[
         list[float] | None, typer.Option(help="Targets lie this far above the hull, eV/atom (repeatable).")
     ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option(help="A setting by name (repeatable), beside random choice.")
+    ] = None,
     references: Annotated[
         Path | None, typer.Option(help="Elemental energies (JSON) for tables of formation energies.")
     ] = None,
@@ -49,25 +56,51 @@ def acceleration(
     ),
 ) -> None:
     """Replay tables with hidden labels: every setting against random choice, resumable."""
-    from niobe.launchers.pages.acceleration import write_page
-    from niobe.loop.benchmark.replaying import Runs, figures, overall, replay, tables_of, write_json
-
     started = time.monotonic()
+    with console().status("reading") as status:
+        rows, replays = _replayed(
+            files,
+            to / "runs",
+            tolerances=tolerance or [0.0],
+            references=references,
+            names=setting,
+            seeds=seeds,
+            tick=lambda doing: status.update(styled(f"{doing} · {time.monotonic() - started:.0f} s", "")),
+        )
+    _write_replays(to, rows, replays, round(time.monotonic() - started, 1))
+
+
+def _replayed(
+    files: Sequence[Path],
+    scratch: Path,
+    *,
+    tolerances: Sequence[float],
+    references: Path | None,
+    names: Sequence[str] | None,
+    seeds: int,
+    tick: Callable[[str], None],
+) -> tuple[list[dict[str, Any]], dict[str, Runs]]:
+    """Figures, one row a table and setting, and hits by table."""
+    from niobe.loop.benchmark.replaying import chosen_settings, figures, replay, tables_of
+
     rows: list[dict[str, Any]] = []
     replays: dict[str, Runs] = {}
-    with console().status("reading") as status:
+    for file in files:
+        found = tables_of(file, scratch, tolerances=tolerances, references=references, tick=tick)
+        for table, plan, settings in found:
+            asked = chosen_settings(settings, names)
+            replays[table.name] = replay(table, plan, asked, range(seeds), scratch, tick)
+            rows += figures(table, replays[table.name])
+    return rows, replays
 
-        def tick(doing: str) -> None:
-            status.update(styled(f"{doing} · {time.monotonic() - started:.0f} s", ""))
 
-        for file in files:
-            for table, plan, settings in tables_of(
-                file, to / "runs", tolerances=tolerance or [0.0], references=references, tick=tick
-            ):
-                replays[table.name] = replay(table, plan, settings, range(seeds), to / "runs", tick)
-                rows += figures(table, replays[table.name])
+def _write_replays(to: Path, rows: list[dict[str, Any]], replays: dict[str, Runs], seconds: float) -> None:
+    from niobe.launchers.pages.acceleration import write_page
+    from niobe.loop.benchmark.replaying import against_the_prior, overall, write_json
+
     medians = overall(list(replays.values()))
-    content = {"rows": rows, "overall AF 50%": medians, "seconds": round(time.monotonic() - started, 1)}
+    beside = against_the_prior(replays)
+    content = {"rows": rows, "overall AF 50%": medians, "against the prior": beside, "seconds": seconds}
     write_json(to / "acceleration.json", content)
     curves = {
         name: {setting: list(runs.values()) for setting, runs in by.items()} for name, by in replays.items()

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.loop.acquisition import Pool, choose_batch, target_probability
+from niobe.loop.benchmark.replay_surrogate import corrected
 from niobe.surrogates.protocols import FloatArray, Prediction
 
 Rows = NDArray[np.int64]
-_TREES = 60
-_FLOOR, _UNTAUGHT = 0.02, 0.1
+_ON = 1e-9  # eV/atom
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Table:
     features: (n, d); energies: (n,), formation energies in eV/atom. level: from energies (n,), infinite where
     not known, the energy each row is measured against, (n,) in eV/atom; what lies up to ``tolerance`` above
     it is a target. start: indices known from the beginning. prior: (n,), formation energies in eV/atom by a
-    cheap potential, where there is one.
+    cheap potential, where there is one. kinds: (n,), rows with the same number have one composition, whose
+    errors go together; errors are independent without.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Table:
     tolerance: float
     start: tuple[int, ...]
     prior: FloatArray | None = None
+    kinds: Rows | None = None
 
     def missing(self, energies: FloatArray) -> FloatArray:
         """How far each row (n,) is from being a target, eV/atom; 0 or less where it is one."""
@@ -48,6 +50,30 @@ class Table:
         found = self.missing(self.energies) <= 1e-6
         found[list(self.start)] = False
         return np.asarray(found)
+
+    def prior_of(self, known: Rows) -> tuple[FloatArray, FloatArray]:
+        """The prior, (n,), and what energies of known rows (k,) are beyond it, (k,), eV/atom.
+
+        Raises ValueError where there is none.
+        """
+        if self.prior is None:
+            raise ValueError(f"table {self.name!r} has no prior")
+        return self.prior, self.energies[known] - self.prior[known]
+
+    def hull_of(self, known: Rows) -> tuple[FloatArray, FloatArray]:
+        """What rows are measured against as far as known, (n,), and how far known rows (k,) lie above it.
+
+        A row that it depends on is measured against that of the others, and may lie below, eV/atom.
+        """
+        revealed = np.full(len(self.ids), np.inf)
+        revealed[known] = self.energies[known]
+        level = self.level(revealed)
+        above = self.energies[known] - level[known]
+        for place in np.flatnonzero(above < _ON):
+            others = revealed.copy()
+            others[known[place]] = np.inf
+            above[place] = self.energies[known[place]] - self.level(others)[known[place]]
+        return level, above
 
     def hidden(self) -> Rows:
         """Indices that can be asked for."""
@@ -86,12 +112,16 @@ ABLATION = (
     Setting("+ potential as prior", "p_hull", prior=True),
 )
 """Each setting adds one thing to the one before."""
+WITHOUT_PRIOR, FULL = ABLATION[-2:]
+PRIOR_ALONE = Setting("ranking by the prior alone", "prior", retrain=False, prior=True)
+"""By how far rows lie above the hull that the prior's energies make: nothing is learned."""
 FUNCTIONS_COMPARED = (
     Setting("retrained greedy", "greedy"),
     Setting("retrained ucb", "ucb"),
     Setting("retrained thompson", "thompson"),
     Setting("retrained qlogei", "qlogei"),
     Setting("greedy on prior", "greedy", prior=True),
+    PRIOR_ALONE,
 )
 
 
@@ -121,8 +151,14 @@ def _next(
     free = np.setdiff1d(np.arange(len(table.ids)), known)
     if setting.function == "random":
         return np.random.default_rng(seed).permutation(free)[:count].tolist()
+    if setting.function == PRIOR_ALONE.function:
+        return _by_prior(table, free)[:count]
     taught = known if setting.retrain else known[: len(table.start) + first]
-    predicted = _predict(table, setting, taught, free, seed)
+    base, left = table.prior_of(taught) if setting.prior else table.hull_of(taught)
+    compounds = np.isin(taught, table.start, invert=True)
+    predicted = corrected(
+        base[free], table.features[free], table.features[taught[compounds]], left[compounds], seed=seed
+    )
     probability = None
     if setting.function == "p_hull":
         probability = _target_probability(table, known, free, predicted, seed)
@@ -135,6 +171,14 @@ def _next(
     return [int(free[pick.index]) for pick in batch.picks]
 
 
+def _by_prior(table: Table, free: Rows) -> list[int]:
+    """Rows in the order of how far they lie above the prior's hull, whatever was revealed."""
+    prior = table.prior_of(free)[0].copy()
+    prior[list(table.start)] = table.energies[list(table.start)]
+    above = prior - table.level(prior)
+    return free[np.argsort(above[free], kind="stable")].tolist()
+
+
 def _target_probability(
     table: Table, known: Rows, free: Rows, predicted: Prediction, seed: int
 ) -> FloatArray:
@@ -145,21 +189,7 @@ def _target_probability(
         """The table's, for rows in the order known, free."""
         return table.missing(energies[order])[rows]
 
-    return target_probability(missing, table.energies[known], predicted.mean, predicted.std, seed=seed)
-
-
-def _predict(table: Table, setting: Setting, taught: Rows, free: Rows, seed: int) -> Prediction:
-    """Formation energies by extremely randomised trees (Geurts et al., Mach. Learn. 63, 3, 2006).
-
-    The spread of the trees, and at least 0.02 eV/atom, is the uncertainty; 0.1 where none is taught.
-    """
-    from sklearn.ensemble import ExtraTreesRegressor
-
-    base = table.prior if setting.prior and table.prior is not None else np.zeros(len(table.ids))
-    everywhere = np.ones(len(free), dtype=bool)
-    if not len(taught):
-        return Prediction(base[free], np.full(len(free), _UNTAUGHT), everywhere)
-    forest = ExtraTreesRegressor(_TREES, max_features=0.4, random_state=seed % 2**31)
-    forest.fit(table.features[taught], table.energies[taught] - base[taught])
-    answers = np.array([tree.predict(table.features[free]) for tree in forest.estimators_])
-    return Prediction(base[free] + answers.mean(0), answers.std(0) + _FLOOR, everywhere)
+    kinds = None if table.kinds is None else np.unique(table.kinds[free], return_inverse=True)[1]
+    return target_probability(
+        missing, table.energies[known], predicted.mean, predicted.std, kinds=kinds, seed=seed
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from niobe.config.errors import ConfigError
-from niobe.loop.benchmark.replay import Table
+from niobe.loop.benchmark.replay import Rows, Table
 from niobe.loop.stability.convex_hull import Hull
 from niobe.surrogates.protocols import FloatArray
 
@@ -81,6 +81,7 @@ def phase_diagram_table(
         tolerance=tolerance,
         start=tuple(index for index, share in enumerate(shares) if len(share) == 1),
         prior=None if prior is None else np.nan_to_num(_formation(name, prior, shares), nan=_UNKNOWN),
+        kinds=_kinds(found),
     )
 
 
@@ -128,12 +129,18 @@ def property_table(name: str, frame: pd.DataFrame, *, prior: FloatArray | None =
         tolerance=0.0,
         start=(),
         prior=prior,
+        kinds=_kinds(found),
     )
 
 
 def chemical_class(elements: set[str]) -> str:
     """Oxide, chalcogenide, halide or pnictide by the first of these that holds an element; else metallic."""
     return next((name for name, anions in _CLASSES if elements & anions), "metallic")
+
+
+def _kinds(found: Sequence[Structure]) -> Rows:
+    """The same number for the same composition, (n,)."""
+    return np.unique([s.composition.reduced_formula for s in found], return_inverse=True)[1]
 
 
 def _ids(frame: pd.DataFrame, column: str) -> tuple[str, ...]:

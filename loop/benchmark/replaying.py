@@ -13,8 +13,11 @@ from niobe.config.atomic import write_whole
 from niobe.config.errors import ConfigError
 from niobe.loop.benchmark.replay import (
     ABLATION,
+    FULL,
     FUNCTIONS_COMPARED,
+    PRIOR_ALONE,
     RANDOM,
+    WITHOUT_PRIOR,
     Plan,
     Setting,
     Table,
@@ -39,6 +42,7 @@ _SAMPLE = 2000
 _STRUCTURES_AT_ONCE = 16
 _FEWEST = 4
 _SHARES = (0.25, 0.5, 0.75)
+_COMPARED = (RANDOM.name, WITHOUT_PRIOR.name, FULL.name, PRIOR_ALONE.name)
 
 
 def tables_of(
@@ -81,12 +85,21 @@ def _phase_diagrams(
             if hidden < _FEWEST:
                 raise ConfigError(f"{path}: {_chemsys(chosen)}: {hidden} compounds; a replay needs {_FEWEST}")
             plan = Plan(initial=5, batch=max(2, hidden // 30), calls=hidden // 2)
-            yield table, plan, _settings(table) if tolerance == min(tolerances) else ABLATION
+            yield table, plan, _settings(table) if tolerance == min(tolerances) else (*ABLATION, PRIOR_ALONE)
 
 
 def _settings(table: Table) -> tuple[Setting, ...]:
     every = ABLATION + FUNCTIONS_COMPARED
     return every if table.prior is not None else tuple(setting for setting in every if not setting.prior)
+
+
+def chosen_settings(settings: Sequence[Setting], names: Sequence[str] | None) -> tuple[Setting, ...]:
+    """Random choice and the settings of these names; all without names. Raises ConfigError for others."""
+    known = {setting.name: setting for setting in ABLATION + FUNCTIONS_COMPARED}
+    for name in names or ():
+        if name not in known:
+            raise ConfigError(f"--setting: {name!r} is unknown; allowed: {', '.join(known)}")
+    return tuple(s for s in settings if not names or s.name in {RANDOM.name, *names})
 
 
 def _chemsys(frame: pd.DataFrame) -> str:
@@ -216,3 +229,39 @@ def overall(replays: Sequence[Mapping[str, Mapping[str, Sequence[bool]]]]) -> di
                 acceleration_factor(discovery_curve(hits), baseline, 0.5) for hits in by_seed.values()
             )
     return {setting: _shown(values) for setting, values in factors.items()}
+
+
+def against_the_prior(
+    replays: Mapping[str, Mapping[str, Mapping[str, Sequence[bool]]]],
+) -> list[dict[str, Any]]:
+    """One row a table with a prior: what the loop is worth beside ranking by the prior alone and at random.
+
+    Accelerations at 50 %, medians over seeds; the median of the ratio of two; mean finds over random's.
+
+    replays: hits of each call by table, setting and seed.
+    """
+    return [
+        {"table": table} | _beside_the_prior(runs)
+        for table, runs in replays.items()
+        if {*_COMPARED} <= {*runs}
+    ]
+
+
+def _beside_the_prior(runs: Mapping[str, Mapping[str, Sequence[bool]]]) -> dict[str, Any]:
+    curves = {name: [discovery_curve(hits) for hits in runs[name].values()] for name in _COMPARED}
+    baseline = np.mean(curves[RANDOM.name], axis=0)
+    factors = {n: [acceleration_factor(c, baseline, 0.5) for c in found] for n, found in curves.items()}
+    pairs = zip(factors[FULL.name], factors[PRIOR_ALONE.name], strict=True)
+    mean = {name: float(np.mean([c[-1] for c in found])) for name, found in curves.items()}
+    return {
+        **{name: float(np.median(values)) for name, values in factors.items()},
+        "loop ÷ prior alone": float(np.median([_over(own, other) for own, other in pairs])),
+        "found: loop without prior ÷ random": _over(mean[WITHOUT_PRIOR.name], mean[RANDOM.name]),
+    }
+
+
+def _over(value: float, other: float) -> float:
+    """A ratio; 1 of nothing over nothing, infinite of something over it."""
+    if other:
+        return value / other
+    return float("inf") if value else 1.0

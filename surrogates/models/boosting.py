@@ -16,8 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
-from niobe.surrogates.calibration import Scaling, Sharpness, conformal_scaling, platt_scaling
-from niobe.surrogates.domain import Domain
+from niobe.surrogates.calibration import (
+    Scaling,
+    Sharpness,
+    believed,
+    conformal_scaling,
+    held_out,
+    platt_scaling,
+)
+from niobe.surrogates.domain import Domain, chemistries_of
 from niobe.surrogates.identity import origin_of
 from niobe.surrogates.models.targets import PROBABILITIES, Constant, checked, constant
 from niobe.surrogates.protocols import FloatArray, Prediction, refuse_options
@@ -37,11 +44,16 @@ ROWS: dict[str, RowsOf] = {"gbt": descriptor, "gbt_magpie": magpie}
 
 @dataclass(frozen=True)
 class _Ensemble:
-    """Members of one target, and what makes their spread and, of a class, their probability honest."""
+    """Members of one target, and what makes their spread and, of a class, their probability honest.
+
+    usual: the labels' mean. share: how much of what members say beyond it is believed; all, of a class.
+    """
 
     members: list[Any]
     scaling: Scaling
     sharpness: Sharpness
+    usual: float
+    share: float
 
 
 class BoostedTrees:
@@ -58,7 +70,7 @@ class BoostedTrees:
         self._seed = 0
         self._learned_from: dict[str, Any] = {}
         self._domain: Domain | None = None
-        self._strain = np.empty(0)
+        self._strain, self._kinds = np.empty(0), np.empty(0, dtype=str)
         self._ensembles: dict[str, _Ensemble | Constant] = {}
 
     @classmethod
@@ -92,7 +104,8 @@ class BoostedTrees:
         seed: of bags and trees.
         """
         self._domain = Domain.fit(structures, rows)
-        self._strain = self._domain.strain(structures, rows, trained=True)
+        self._strain = self._domain.strain(structures, trained=True)
+        self._kinds = chemistries_of(structures)
         self._targets, self._seed, self._ensembles = dict(targets), seed, {}
         self._learned_from = origin_of(structures, targets, seed)
         self._fitted()
@@ -112,7 +125,7 @@ class BoostedTrees:
         rng = np.random.default_rng(self._seed)
         bags = [rng.integers(0, len(y), len(y)) for _ in range(self._members)]
         models = [self._tree(len(y), rng).fit(x[bag], y[bag]) for bag in bags]
-        return _calibrated(name, models, bags, x, y, self._strain[known])
+        return _calibrated(name, models, bags, x, y, self._strain[known], self._kinds[known])
 
     def _tree(self, rows: int, rng: np.random.Generator) -> Any:
         """Exact trees for few rows, trees on histograms for many."""
@@ -137,8 +150,8 @@ class BoostedTrees:
     def predict_rows(self, structures: Sequence[Structure], rows: FloatArray) -> dict[str, Prediction]:
         """``predict`` for structures whose rows (n, d) are known."""
         inside = self._known_domain().holds(structures, rows)
-        strain = self._known_domain().strain(structures, rows)
-        return {name: _predict(name, model, rows, inside, strain) for name, model in self._fitted().items()}
+        strain, kinds = self._known_domain().strain(structures), chemistries_of(structures)
+        return {n: _predict(n, model, rows, inside, strain, kinds) for n, model in self._fitted().items()}
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
         """The standardised rows, shape (n, d)."""
@@ -164,6 +177,7 @@ class BoostedTrees:
             "epochs": self._epochs,
             "seed": self._seed,
             "elements": sorted(domain.elements),
+            "kinds": self._kinds.tolist(),
             "learned_from": self._learned_from,
         }
         write_whole(folder / "surrogate.json", json.dumps(settings, indent=1))
@@ -177,6 +191,7 @@ class BoostedTrees:
         tensors = load_file(str(folder / "surrogate.safetensors"))
         model = cls(settings["model"], members=settings["members"], epochs=settings["epochs"], rows=rows)
         model._domain, model._strain = Domain.restored(tensors, settings["elements"]), tensors["strain"]
+        model._kinds = np.array(settings["kinds"], dtype=str)
         model._targets = {
             key.removeprefix("target."): tensors[key] for key in sorted(tensors) if key.startswith("target.")
         }
@@ -191,21 +206,42 @@ def _calibrated(
     x: FloatArray,
     y: FloatArray,
     strain: FloatArray,
+    kinds: NDArray[np.str_],
 ) -> _Ensemble:
-    """By what members say of rows outside their bags. x: (n, d); y, strain: (n,)."""
+    """By what members say of rows outside their bags. x: (n, d); y, strain, kinds: (n,)."""
     answers = np.array([model.predict(x) for model in models])
     outside = np.array([~np.isin(np.arange(len(y)), bag) for bag in bags])
     # Members that grew on a row disagree with those that did not the more, the worse these are: a spread over
     # both would excuse every error, so that only members outside count, two of them where there are enough.
     several = outside.sum(axis=0) > 1
     judged = several if several.sum() >= _ENOUGH else outside.any(axis=0)
-    held = np.where(outside, answers, np.nan)[:, judged]
-    said, truth = np.nanmean(held, axis=0), y[judged]
-    spread = np.nanstd(held, axis=0) if several.sum() >= _ENOUGH else answers.std(axis=0)[judged]
-    fallback = max(float(y.std()), _FLOOR)
-    scaling = conformal_scaling((said - truth) / strain[judged], spread, fallback=fallback)
-    is_class = name in PROBABILITIES
-    return _Ensemble(models, scaling, platt_scaling(_clipped(said), truth) if is_class else Sharpness())
+    said, spread = held_out(answers[:, judged], outside[:, judged])
+    truth = y[judged]
+    if several.sum() < _ENOUGH:
+        spread = answers.std(axis=0)[judged]
+    fallback, usual = max(float(y.std()), _FLOOR), float(y.mean())
+    if name in PROBABILITIES:
+        scaling = conformal_scaling((said - truth) / strain[judged], spread, fallback=fallback)
+        return _Ensemble(models, scaling, platt_scaling(_clipped(said), truth), usual, 1.0)
+    noise = _of_few_members(answers[:, judged], outside[:, judged])
+    share = believed(said - usual, truth - usual, noise=noise)
+    errors = usual + share * (said - usual) - truth
+    scaling = conformal_scaling(errors / strain[judged], spread, fallback=fallback, kinds=kinds[judged])
+    return _Ensemble(models, scaling, Sharpness(), usual, share)
+
+
+def _of_few_members(answers: FloatArray, outside: NDArray[np.bool_]) -> float:
+    """By how much the sum of squares is larger of means over members outside than of means over all.
+
+    answers, outside: (members, n), as in ``held_out``.
+    """
+    count = outside.sum(axis=0)
+    several = count > 1
+    if not several.any():
+        return 0.0
+    spread = held_out(answers[:, several], outside[:, several])[1]
+    variance = float(np.mean(spread**2 * count[several] / (count[several] - 1)))
+    return variance * float(np.sum(1 / count - 1 / len(outside)))
 
 
 def _clipped(probability: FloatArray) -> FloatArray:
@@ -213,14 +249,20 @@ def _clipped(probability: FloatArray) -> FloatArray:
 
 
 def _predict(
-    name: str, model: _Ensemble | Constant, rows: FloatArray, inside: NDArray[np.bool_], strain: FloatArray
+    name: str,
+    model: _Ensemble | Constant,
+    rows: FloatArray,
+    inside: NDArray[np.bool_],
+    strain: FloatArray,
+    kinds: NDArray[np.str_],
 ) -> Prediction:
-    """rows: (n, d); inside, strain: (n,)."""
+    """rows: (n, d); inside, strain, kinds: (n,)."""
     if isinstance(model, Constant):
         mean, std = np.full(len(rows), model.mean), np.full(len(rows), model.std)
     else:
         answers = np.array([member.predict(rows) for member in model.members])
-        mean, std = answers.mean(0), model.scaling(answers.std(0)) * strain
+        mean = model.usual + model.share * (answers.mean(0) - model.usual)
+        std = model.scaling(answers.std(0), kinds) * strain
         if name in PROBABILITIES:
             mean = model.sharpness(_clipped(mean))
     return Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
 from niobe.surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
-from niobe.surrogates.domain import Domain
+from niobe.surrogates.domain import Domain, chemistries_of
 from niobe.surrogates.identity import origin_of
 from niobe.surrogates.models.recipes import RECIPES, Recipe
 from niobe.surrogates.models.targets import PROBABILITIES, Baseline, Constant, checked, constant
@@ -33,6 +33,7 @@ Indices = NDArray[np.int64]
 _HELD = 0.1
 _MIN_HELD = 4
 _MAX_HELD = 600
+_OF_A_KIND = 20
 _CERTAIN = 0.02
 
 
@@ -97,13 +98,14 @@ class NeuralSurrogate:
         self._constants = {name: answer for name, answer in constants.items() if answer is not None}
         learned = {name: labels for name, labels in known.items() if constants[name] is None}
         items, shares = self._recipe.encoder.encode(structures), fractions(structures)
-        held = held_rows(len(items), seed)
+        kinds = chemistries_of(structures)
+        held = held_rows(kinds, seed)
         self._train(items, shares, learned, held, seed)
         embedded = self._embedded(items)
         self._domain = Domain.fit(structures, embedded[0])
-        strain = self._domain.strain([structures[i] for i in held], embedded[0][held], trained=True)
+        strain = self._domain.strain([structures[i] for i in held], trained=True)
         held_labels = {name: labels[held] for name, labels in learned.items()}
-        self._calibrate([rows[held] for rows in embedded], shares[held], held_labels, strain)
+        self._calibrate([rows[held] for rows in embedded], shares[held], held_labels, strain, kinds[held])
 
     def _train(
         self,
@@ -149,6 +151,7 @@ class NeuralSurrogate:
         shares: FloatArray,
         labels: Mapping[str, FloatArray],
         strain: FloatArray,
+        kinds: NDArray[np.str_],
     ) -> None:
         for name, (mean, spread) in self._answers(embedded, shares).items():
             truth, head = labels[name], self._heads[name]
@@ -157,7 +160,8 @@ class NeuralSurrogate:
                 head = replace(head, sharpness=platt_scaling(mean[known], truth[known]))
             else:
                 errors = (mean[known] - truth[known]) / strain[known]
-                scaling = conformal_scaling(errors, spread[known], fallback=head.baseline.scale)
+                fallback = head.baseline.scale
+                scaling = conformal_scaling(errors, spread[known], fallback=fallback, kinds=kinds[known])
                 head = replace(head, scaling=scaling)
             self._heads[name] = head
 
@@ -195,26 +199,31 @@ class NeuralSurrogate:
             return {name: Prediction(empty, empty, np.empty(0, dtype=bool)) for name in names}
         embedded = self._embedded(self._recipe.encoder.encode(structures))
         inside = self._known_domain().holds(structures, embedded[0])
-        strain = self._known_domain().strain(structures, embedded[0])
+        strain, kinds = self._known_domain().strain(structures), chemistries_of(structures)
         found = {
             name: (np.full(len(structures), answer.mean), np.full(len(structures), answer.std))
             for name, answer in self._constants.items()
         }
         for name, (mean, spread) in self._answers(embedded, fractions(structures)).items():
-            found[name] = self._honest(name, mean, spread, strain)
+            found[name] = self._honest(name, mean, spread, strain, kinds)
         return {
             name: Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)
             for name, (mean, std) in found.items()
         }
 
     def _honest(
-        self, name: str, mean: FloatArray, spread: FloatArray, strain: FloatArray
+        self,
+        name: str,
+        mean: FloatArray,
+        spread: FloatArray,
+        strain: FloatArray,
+        kinds: NDArray[np.str_],
     ) -> tuple[FloatArray, FloatArray]:
-        """Calibrated mean and std of one target, from its mean, spread and strain, each (n,)."""
+        """Calibrated mean and std of one target, from its mean, spread, strain and kinds, each (n,)."""
         head = self._heads[name]
         if name in PROBABILITIES:
             return np.clip(head.sharpness(mean), _CERTAIN, 1 - _CERTAIN), spread + _CERTAIN
-        return mean, head.scaling(spread) * strain
+        return mean, head.scaling(spread, kinds) * strain
 
     def member_means(self, structures: Sequence[Structure]) -> dict[str, FloatArray]:
         """Each member's own prediction by learned target, (members, n), uncalibrated."""
@@ -294,10 +303,21 @@ class NeuralSurrogate:
         return model
 
 
-def held_rows(rows: int, seed: int) -> Indices:
-    """Indices held back for calibration and early stopping: a tenth, from 4 to 600, at most a third."""
+def held_rows(kinds: NDArray[np.str_], seed: int) -> Indices:
+    """Indices held back for calibration and early stopping: a tenth, from 4 to 600, at most a third.
+
+    Of each kind of crystal, too, 20 or a third: that many errors give a kind an interval of its own.
+
+    kinds: of crystal, (n,). seed: of what is drawn.
+    """
+    rows = len(kinds)
     count = min(max(int(_HELD * rows), _MIN_HELD), _MAX_HELD, rows // 3)
-    return np.sort(np.random.default_rng([seed, 1]).permutation(rows)[:count])
+    order = np.random.default_rng([seed, 1]).permutation(rows)
+    held = set(order[:count].tolist())
+    for name in np.unique(kinds):
+        own = order[kinds[order] == name]
+        held |= set(own[: min(_OF_A_KIND, len(own) // 3)].tolist())
+    return np.array(sorted(held), dtype=np.int64)
 
 
 def combined(

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from niobe.surrogates.calibration import conformal_scaling, coverage, miscalibration_area, platt_scaling
+from niobe.surrogates.calibration import (
+    believed,
+    conformal_scaling,
+    coverage,
+    held_out,
+    miscalibration_area,
+    platt_scaling,
+)
 from niobe.surrogates.models.boosting import BoostedTrees
 from tests.loop.factory import nbo
 
@@ -25,6 +32,56 @@ def test_scaled_intervals_hold_nine_tenths_of_the_errors_they_were_fitted_to(
 def test_too_few_errors_say_that_nothing_is_known() -> None:
     scaling = conformal_scaling(np.array([0.1]), np.array([0.0]), fallback=2.5)
     assert scaling(np.zeros(2)) == pytest.approx([2.5, 2.5])
+
+
+def test_a_kind_that_errs_more_has_an_interval_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(["oxide", "halide", "boride"], [400, 40, 5])
+    errors = rng.standard_normal(445) * np.where(kinds == "halide", 5.0, 1.0)
+    scaling = conformal_scaling(errors, np.ones(445), fallback=1.0, kinds=kinds)
+    std = scaling(np.ones(445), kinds)
+    assert set(scaling.of_kind) == {"oxide", "halide"}
+    assert all(0.9 <= coverage(errors[kinds == k], std[kinds == k]) <= 0.95 for k in ("oxide", "halide"))
+    assert std[kinds == "boride"] == pytest.approx(scaling.factor * (1 + scaling.floor))
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(4, 100), skill=st.floats(-2, 2))
+def test_a_correction_is_believed_no_more_than_labels_bear_out(seed: int, n: int, skill: float) -> None:
+    rng = np.random.default_rng(seed)
+    said = rng.standard_normal(n)
+    truth = skill * said + rng.standard_normal(n)
+    share = believed(said, truth)
+    assert 0 <= share <= max(float(said @ truth / (said @ said)), 0)
+    assert believed(said, -said) == 0
+
+
+def test_noise_is_seldom_believed_and_skill_is() -> None:
+    rng = np.random.default_rng(1)
+    shares = [believed(rng.standard_normal(30), rng.standard_normal(30)) for _ in range(400)]
+    assert np.mean(np.array(shares) == 0) > 0.95
+    said = rng.standard_normal(30)
+    assert believed(said, said + 0.3 * rng.standard_normal(30)) > 0.8
+    assert believed(np.zeros(5), np.ones(5)) == 0
+
+
+def test_what_members_outside_say_by_hand() -> None:
+    answers = np.array([[1.0, 2.0, 3.0], [3.0, 9.0, 4.0]])
+    mean, std = held_out(answers, np.array([[True, True, False], [True, False, False]]))
+    assert mean[:2] == pytest.approx([2.0, 2.0]) and std[:2] == pytest.approx([1.0, 0.0])
+    assert np.isnan(mean[2])
+
+
+def test_boosted_trees_say_the_mean_of_labels_they_cannot_tell() -> None:
+    """Labels without a rule, judged on fresh rows: no worse than their mean; with a rule: not drawn to it."""
+    rng = np.random.default_rng(0)
+    rows, fresh = rng.normal(size=(2, 60, 6))
+    structures = [nbo(a=4.0 + 0.001 * i) for i in range(60)]
+    noise, rule = rng.normal(size=60), rows @ np.array([1.0, -1, 0, 0, 0, 0])
+    model = BoostedTrees(members=6, epochs=30)
+    model.fit_rows(structures, rows, {"log_volume": noise, "formation_energy_per_atom": rule}, seed=1)
+    said = model.predict_rows(structures, fresh)
+    assert np.abs(said["log_volume"].mean - noise.mean()).mean() < 0.2
+    assert said["formation_energy_per_atom"].mean.std() > 0.5 * rule.std()
 
 
 def test_area_is_zero_for_honest_stds_and_large_for_boasting_ones() -> None:

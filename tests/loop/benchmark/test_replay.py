@@ -1,5 +1,6 @@
 """Replay against tables small enough to know the answer."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,20 @@ from pymatgen.core import Composition
 
 from niobe.config.errors import ConfigError
 from niobe.loop.acquisition import near_hull, target_probability
-from niobe.loop.benchmark.replay import ABLATION, FUNCTIONS_COMPARED, RANDOM, Plan, Table, run_setting
+from niobe.loop.benchmark.replay import (
+    ABLATION,
+    FULL,
+    FUNCTIONS_COMPARED,
+    PRIOR_ALONE,
+    RANDOM,
+    WITHOUT_PRIOR,
+    Plan,
+    Table,
+    run_setting,
+)
+from niobe.loop.benchmark.replay_surrogate import corrected
 from niobe.loop.benchmark.replay_tables import chemical_class, phase_diagram_table, property_table
-from niobe.loop.benchmark.replaying import figures, replay, tables_of
+from niobe.loop.benchmark.replaying import against_the_prior, chosen_settings, figures, replay, tables_of
 from niobe.loop.stability.convex_hull import Hull
 from tests.loop.factory import element, nbo, rocksalt, rutile
 
@@ -100,6 +112,46 @@ def test_a_perfect_prior_finds_the_targets_at_once_and_the_first_calls_are_share
     assert sum(run_setting(line(), prior, plan, seed=3)[:4]) >= 3
     learned = next(setting for setting in FUNCTIONS_COMPARED if setting.name == "retrained greedy")
     assert run_setting(line(), learned, plan, seed=3)[:6] == run_setting(line(), RANDOM, plan, seed=3)[:6]
+
+
+def test_a_correction_without_skill_leaves_the_order_of_the_base() -> None:
+    """Labels without a rule: the base and one number; with a rule: the rule; of three rows: the base."""
+    rng = np.random.default_rng(0)
+    base, features, taught = rng.normal(size=20), rng.normal(size=(20, 5)), rng.normal(size=(40, 5))
+    noise = corrected(base, features, taught, rng.normal(size=40), seed=1)
+    assert np.ptp(noise.mean - base) == pytest.approx(0, abs=1e-9) and (noise.std > 0.5).all()
+    rule = corrected(base, features, taught, taught[:, 0], seed=1)
+    assert np.corrcoef(rule.mean - base, features[:, 0])[0, 1] > 0.7
+    few = corrected(base, features, taught[:3], np.ones(3), seed=1)
+    assert few.mean == pytest.approx(base) and few.std.max() < 0.01
+
+
+def test_known_rows_are_measured_against_the_hull_of_the_others() -> None:
+    """A-B at ½ and ⅓: a rival 0.3 above its compound; alone the compound lies 1 below the elements."""
+    shares = [{"A": 1.0}, {"B": 1.0}, {"A": 0.5, "B": 0.5}, {"A": 0.5, "B": 0.5}, {"A": 1 / 3, "B": 2 / 3}]
+    energies = np.array([0.0, 0.0, -1.0, -0.7, -0.5])
+    table = Table("A-B", tuple("abcde"), np.eye(5), energies, Hull(shares, ["A", "B"]).level, 0.0, (0, 1))
+    level, above = table.hull_of(np.array([0, 1, 2, 3]))
+    assert level == pytest.approx([0, 0, -1, -1, -2 / 3])
+    assert above == pytest.approx([0, 0, -0.3, 0.3])
+
+
+def test_ranking_by_the_prior_alone_ignores_what_is_revealed() -> None:
+    table = dataclasses.replace(line(), prior=-line().energies)
+    hits = run_setting(table, PRIOR_ALONE, Plan(initial=4, batch=5, calls=39), seed=1)
+    assert hits == [False] * 35 + [True] * 4
+
+
+def test_the_loop_is_set_beside_its_prior_and_chance() -> None:
+    plan, seeds = Plan(initial=6, batch=4, calls=16), range(2)
+    named = [FULL.name, PRIOR_ALONE.name, WITHOUT_PRIOR.name]
+    settings = chosen_settings(ABLATION + FUNCTIONS_COMPARED, named)
+    assert settings[0] is RANDOM
+    runs = {s.name: {str(n): run_setting(line(), s, plan, seed=n) for n in seeds} for s in settings}
+    (row,) = against_the_prior({"line": runs, "no prior": {RANDOM.name: runs[RANDOM.name]}})
+    assert row["table"] == "line" and row["loop ÷ prior alone"] == pytest.approx(1.0)
+    with pytest.raises(ConfigError, match="--setting: 'best' is unknown; allowed: random, greedy surrogate"):
+        chosen_settings(settings, ["best"])
 
 
 def frame() -> pd.DataFrame:
