@@ -113,6 +113,8 @@ def test_replay_beside_the_prior() -> None:
     publish(
         "acceleration-replay-prior",
         page="acquisition",
+        headline="{2[table]}: the loop {2[+ potential as prior]}, "
+        "its prior alone {2[ranking by the prior alone]}",
         title="Replay: the loop beside ranking by its prior alone, and without a prior",
         command=f"{COMMAND} -k beside",
         rows=rows,
