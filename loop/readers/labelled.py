@@ -43,13 +43,16 @@ def labelled_structures(path: Path, column: str) -> tuple[list[Structure], NDArr
 
 def _table(path: Path) -> pd.DataFrame:
     import pandas as pd
-    from pyarrow import ArrowException
 
     if path.suffix.lower() not in {".csv", ".parquet"}:
         raise ConfigError(f"{path}: labels are read from .csv and .parquet")
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     try:
-        return pd.read_csv(path) if path.suffix.lower() == ".csv" else parquet.numbers(path)
-    except (ValueError, OSError, ArrowException) as error:
+        return (
+            pd.read_csv(path)
+            if path.suffix.lower() == ".csv"
+            else pd.DataFrame(list(parquet.rows(path, "numbers")))
+        )
+    except (ValueError, OSError) as error:
         raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None

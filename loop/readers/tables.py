@@ -29,7 +29,6 @@ _SPECIES = ("species", "elements", "symbols", "species_at_sites")
 _FRACTIONAL = ("frac_coords", "fractional_coords", "scaled_positions")
 _CARTESIAN = ("cart_coords", "cartesian_coords", "cartesian_site_positions", "positions")
 _UNSAID = "coords"
-_LONGEST_TEXT = 2 * 2**20
 
 
 def parquet_rows(file: Path) -> Iterator[Row]:
@@ -115,8 +114,8 @@ def _labels(row: Fields) -> dict[str, float]:
 
 def _short(value: Any) -> Any:
     """The value. Raises ValueError for a text that is longer than that of any crystal read here."""
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        raise ValueError(f"a text of {len(value)} letters; allowed: {_LONGEST_TEXT}")
+    if isinstance(value, str) and len(value) > parquet.LONGEST_TEXT:
+        raise ValueError(f"a text of {len(value)} letters; allowed: {parquet.LONGEST_TEXT}")
     return value
 
 
