@@ -222,7 +222,7 @@ def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[Structur
     from niobe.launchers.services import campaign_database
     from niobe.launchers.sources import ingest_sources
 
-    with _own_home(home), campaign_database() as database:
+    with own_home(home), campaign_database() as database:
         database.campaigns.create(spec)
         ingest_sources(database, spec)
         with CampaignProgress(database, spec, console) as progress:
@@ -231,7 +231,7 @@ def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[Structur
 
 
 @contextmanager
-def _own_home(home: Path) -> Iterator[None]:
+def own_home(home: Path) -> Iterator[None]:
     """This process and those it starts work in ``home``, with its embedded database, stopped in the end.
 
     Optional sources are not asked: what a benchmark finds hangs on its file alone.

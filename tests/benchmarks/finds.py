@@ -18,7 +18,7 @@ from rich.console import Console
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.claims.finds import spent_on_all_else
-from niobe.launchers.benchmarking import _own_home as own_home
+from niobe.launchers.benchmarking import own_home
 from niobe.launchers.local.launcher import run_campaign
 from niobe.launchers.local.progress import CampaignProgress
 from niobe.launchers.output.tables import agreement_text

@@ -24,7 +24,7 @@ from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.calculation import validate_structure
 from niobe.flows.oracles.registry import make_oracle
-from niobe.launchers.benchmarking import _own_home as own_home
+from niobe.launchers.benchmarking import own_home
 from niobe.launchers.local.launcher import run_campaign
 from niobe.launchers.local.progress import CampaignProgress
 from niobe.launchers.services import campaign_database

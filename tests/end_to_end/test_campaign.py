@@ -87,6 +87,12 @@ BREEDING = {
 }
 
 
+GOALS = [
+    {"property": "density", "range": [None, 16.5], "minimize": True},
+    {"property": "bulk_modulus", "maximize": True},
+]
+
+
 def campaign_file(place: Path, **changes: Any) -> str:
     (place / "c.yaml").write_text(yaml.safe_dump(CAMPAIGN | changes), encoding="utf-8")
     return "c.yaml"
@@ -203,9 +209,11 @@ def assert_resume_is_exact(tmp_path: Path, kills: int) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-        campaign_file(folder, **BREEDING)
+        campaign_file(folder, **BREEDING, goals=GOALS)
     niobe(whole, "launch", "c.yaml", workers=1)
     wanted = [content(record) for record in records(whole)]
+    assert sum("bulk_modulus" in record.get("properties", {}) for record in wanted) >= 5
+    assert "qlognehvi" in {record["choice"]["function"] for record in wanted if record["choice"]}
     stop_server(whole / "home" / "db")
     kill_and_resume(killed, kills, random.Random(kills))
     assert [content(record) for record in records(killed)] == wanted
