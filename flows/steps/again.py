@@ -11,7 +11,7 @@ from niobe.loop.documents.records import Choice, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.database import Database
 
-_ANEW = {"compete_further", "choose_phonons", "choose_finds", "weigh_opinions", "compute_goals"}
+_ANEW = {"choose_phonons", "choose_finds", "weigh_opinions", "compute_goals"}
 
 
 def ask_again(database: Database, spec: CampaignSpec, ids: Sequence[str] = ()) -> list[StructureRecord]:

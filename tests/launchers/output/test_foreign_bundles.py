@@ -359,7 +359,7 @@ def _mutate(lines: Lines, draw: Callable[[Any], Any]) -> None:
         part = part[key]
     what = draw(st.sampled_from(["replace", "delete", "double"]))
     if what == "replace":
-        part[way[-1]] = draw(VALUES)
+        part[way[-1]] = copy.deepcopy(draw(VALUES))
     elif what == "delete":
         del part[way[-1]]
     elif isinstance(part, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import itertools
 import json
@@ -206,7 +207,7 @@ def _changed(data: st.DataObject, document: dict[str, Any]) -> dict[str, Any]:
                 part = part[key]
                 continue
             if data.draw(st.booleans()):
-                part[key] = data.draw(VALUES)
+                part[key] = copy.deepcopy(data.draw(VALUES))
             else:
                 del part[key]
             break
