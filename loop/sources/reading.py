@@ -109,7 +109,7 @@ def _parsed(entries: Iterable[Document], found: Callable[[Document], Found]) -> 
         try:
             yield found(entry)
         except Exception as error:  # noqa: BLE001 - models raise anything for what others serve; it is reported
-            name = entry.get("id", entry.get("material_id"))
+            name = " ".join(str(entry.get("id", entry.get("material_id"))).split())[:80]
             yield f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
