@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.launchers.output.goals import units
 from niobe.loop.crystals.similarity import spacegroup_name
+from niobe.loop.documents.durations import duration
 from niobe.loop.documents.tiers import finding, novelty_text, tier_text
 
 if TYPE_CHECKING:
@@ -55,16 +56,6 @@ def number(value: float | None, digits: int = 3) -> str:
 def percent(value: float | None) -> str:
     """A share between 0 and 1 in whole percent."""
     return "–" if value is None else f"{100 * value:.0f} %"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
-    if seconds is None:
-        return "–"
-    for limit, unit, size in ((90, "s", 1), (5400, "min", 60)):
-        if seconds < limit:
-            return f"{seconds / size:.{0 if seconds >= 10 else 1}f} {unit}"
-    return f"{seconds / 3600:.1f} h"
 
 
 def formula(text: str) -> Markup:

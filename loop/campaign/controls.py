@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from niobe.loop.campaign.acceleration import Arms, Calls, more_controls, pooled_ratio
+from niobe.loop.documents.durations import duration
 from niobe.loop.store.database import Database
 from niobe.loop.store.shared import calls_of, seconds_a_call
 
@@ -48,5 +49,5 @@ def _cost(arms: Arms, within: float) -> str:
         return f"; no number of controls gives {known}: too little was chosen"
     if more == 0:
         return ""
-    hours = "" if arms.seconds is None else f", about {more * arms.seconds / 3600:.1f} h of the oracle,"
-    return f"; {more} more controls{hours} would give {known}"
+    time = "" if arms.seconds is None else f", about {duration(more * arms.seconds)} of the oracle,"
+    return f"; {more} more controls{time} would give {known}"

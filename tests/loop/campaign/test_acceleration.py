@@ -103,7 +103,7 @@ def test_too_few_controls_are_named_with_what_more_would_cost() -> None:
     assert said.startswith(
         "not enough controls for an acceleration: 20 of 43 chosen, 1 of 5 drawn at random; "
     )
-    assert f"{more} more controls, about {more * 36 / 3600:.1f} h of the oracle" in said
+    assert f"{more} more controls, about {more * 36 / 60:.0f} min of the oracle" in said
     with_them = hit_ratio(20, 43, round((more + 5) / 4), more + 5)
     assert with_them.high / with_them.low == pytest.approx(5.0, rel=0.2)
     assert more_controls(Arms(Calls(1, 2), Calls(1, 5)), 5.0) is None
