@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bson.errors import BSONError
@@ -190,8 +191,33 @@ class RecordTransformer(MongoTransformer):
         return {"$regex": patterns[str(arg[0])]}
 
     def postprocess(self, query: dict[str, Any]) -> Any:
-        """The query as MongoDB takes it."""
+        """The query as MongoDB takes it. Raises BadRequest for a time that is none."""
         return _renamed(super().postprocess(query), "species_at_sites", "facets.elements")
+
+    def _apply_mongo_date_filter(self, filter_: dict[str, Any]) -> Any:
+        """Times as MongoDB stores them; the library reads numbers and knownness as times too."""
+        return _with_times(filter_, "modified", stored=False)
+
+
+def _with_times(query: Any, name: str, *, stored: bool) -> Any:
+    """The query, what is compared with the field of that name as a time. stored: within that field."""
+    if isinstance(query, dict):
+        known = {"$exists", "$type"}
+        return {
+            key: value if key in known else _with_times(value, name, stored=stored or key == name)
+            for key, value in query.items()
+        }
+    if isinstance(query, list):
+        return [_with_times(part, name, stored=stored) for part in query]
+    return query if query is None or not stored else _time(query)
+
+
+def _time(text: Any) -> datetime:
+    try:
+        found = datetime.fromisoformat(text if isinstance(text, str) else "")
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise BadRequest(detail="filter: a time is as in last_modified > 2026-01-31T12:00:00Z") from None
 
 
 def _renamed(query: Any, name: str, stored: str) -> Any:

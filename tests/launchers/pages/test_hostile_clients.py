@@ -165,6 +165,32 @@ def _ask(pages: httpx.Client, path: str, asked: dict[str, str]) -> None:
         assert answer.json()["errors"][0]["detail"]
 
 
+@pytest.mark.parametrize(
+    ("comparison", "status"),
+    [
+        ('= ""', 400),
+        ('< "2026"', 400),
+        ("= 20260131", 400),
+        ('>= "2026-13-01T00:00:00Z"', 400),
+        ('= "0000-01-01T00:00:00Z"', 400),
+        ("!= 3", 400),
+        ("> 1.5", 400),
+        ('CONTAINS "2026"', 400),
+        ('STARTS WITH "("', 400),
+        ('> "2020-01-31T12:00:00Z"', 200),
+        ('< "2020-01-31T12:00:00+02:00"', 200),
+        ("IS KNOWN", 200),
+        ("IS UNKNOWN", 200),
+    ],
+)
+@pytest.mark.parametrize(
+    "way", ["last_modified {}", "NOT (last_modified {})", "nelements=2 OR last_modified {}"]
+)
+def test_what_is_no_time_is_refused(pages: httpx.Client, comparison: str, status: int, way: str) -> None:
+    answer = pages.get(STRUCTURES, params={"filter": way.format(comparison)})
+    assert answer.status_code == status, answer.text[-400:]
+
+
 @pytest.mark.parametrize("text", [*"(.[^$?+|", ".*", "\\", "a|b", "{1}", "(?i)O", "b.O", "N?"])
 @pytest.mark.parametrize("operator", ["CONTAINS", "STARTS WITH", "ENDS"])
 def test_a_text_means_itself(pages: httpx.Client, text: str, operator: str) -> None:
