@@ -25,7 +25,7 @@ Features = Callable[[Sequence["Structure"]], FloatArray]
 LEAST_VALUES = 5
 """Results with a value of a property, below which nothing is predicted of it."""
 _CLEARLY = 2.0
-_EXACT = 1e-9
+_VARIED = 1e-9
 
 
 def why_out_by_composition(spec: CampaignSpec) -> Callable[[StructureRecord], str]:
@@ -40,7 +40,7 @@ def why_out_by_composition(spec: CampaignSpec) -> Callable[[StructureRecord], st
         composition = None if record.competing or not wanted else candidate_structure(record).composition
         for goal in wanted if composition else ():
             value = _computed(found[goal.name], composition)
-            if reason := _why_out(goal, found[goal.name], value, _EXACT):
+            if reason := _why_out(goal, found[goal.name], value, 0.0):
                 return reason
         return ""
 
@@ -139,7 +139,7 @@ def _by_itself(
     goal: Goal, asked: Property, pool: Sequence[StructureRecord], known: Sequence[StructureRecord]
 ) -> Prediction | None:
     is_exact = asked.needs == "composition"
-    change = _EXACT if is_exact else _change(asked, goal, known)
+    change = 0.0 if is_exact else _change(asked, goal, known)
     if not np.isfinite(change):
         return None
     structures = [candidate_structure(record) for record in pool]
@@ -162,7 +162,7 @@ def _by_process(
     asked = features([candidate_structure(record) for record in pool])
     both = np.vstack([learned, asked])
     low, width = both.min(axis=0), np.ptp(both, axis=0)
-    varied = width > _EXACT
+    varied = width > _VARIED
     rows = (both[:, varied] - low[varied]) / width[varied]  # in the unit cube, which BoTorch's priors expect
     count = len(learned)
     process = GaussianProcess.fit(rows[:count], np.array(list(told.values())), rows[count:], seed=seed)

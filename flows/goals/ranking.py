@@ -21,7 +21,7 @@ INSTEAD = "p_hull"
 def chance_in_range(spec: CampaignSpec, records: Sequence[StructureRecord]) -> FloatArray | None:
     """The probability of n candidates to lie in the ranges of all goals, 1 where nothing is predicted, (n,).
 
-    None for a campaign without ranges.
+    Of a value that is known exactly it is 1 or 0. None for a campaign without ranges.
     """
     from scipy.stats import norm
 
@@ -32,8 +32,10 @@ def chance_in_range(spec: CampaignSpec, records: Sequence[StructureRecord]) -> F
     for goal in ranged:
         low, high = goal.limits
         mean, std = _predicted(goal, records)
-        inside = norm.cdf((high - mean) / std) - norm.cdf((low - mean) / std)
-        chance *= np.where(np.isfinite(mean), inside, 1.0)
+        spread = np.where(std > 0, std, 1.0)
+        inside = norm.cdf((high - mean) / spread) - norm.cdf((low - mean) / spread)
+        exact = (low <= mean) & (mean <= high)  # as a result's value is judged, limits included
+        chance *= np.where(np.isfinite(mean + std), np.where(std > 0, inside, exact), 1.0)
     return chance
 
 

@@ -36,9 +36,11 @@ class Pool:
     objectives: Objectives | None = None
 
     def known(self) -> NDArray[np.bool_]:
-        """Where there is a finite prediction inside the surrogate's domain. Shape (n,)."""
+        """Where all that a choice hangs on is finite, and inside the surrogate's domain. Shape (n,)."""
         prediction = self.e_above_hull
         known = prediction.in_domain & np.isfinite(prediction.mean + prediction.std)
+        for figure in (self.novelty, self.seconds, self.p_target, self.in_range):
+            known = known if figure is None else known & np.isfinite(figure)
         return known if self.objectives is None else known & self.objectives.known()
 
     def stability(self) -> FloatArray:

@@ -168,7 +168,8 @@ def _values(
     taken: tuple[int, ...],
     left: float,
 ) -> FloatArray:
-    """Acquisition values of what is free, minus infinity for what is taken or cannot be paid for."""
+    """Acquisition values of what is free, minus infinity for what is taken, cannot be paid for, or has no
+    number: none is chosen by NaN."""
     view = View(
         mean=posterior.mean,
         std=posterior.std,
@@ -193,4 +194,4 @@ def _values(
         values = np.where(pool.seconds[free] <= left, values, -np.inf)
     closed = np.zeros(len(free), dtype=bool)
     closed[list(taken)] = True
-    return np.where(closed, -np.inf, values)
+    return np.where(closed | np.isnan(values), -np.inf, values)

@@ -60,6 +60,11 @@ def test_names_limits_and_files(tmp_path: Path) -> None:
             "goals.0: property: 'the gap': al",
         ),
         ([{"property": "density", **WIDE}, {"property": "density", **WIDE}], "goals: names density twice"),
+        (
+            [{"property": "a:Hardness", **WIDE}, {"property": "b:hardness", **WIDE}],
+            "goals: names hardness twice",
+        ),
+        ([{"property": "a-gap", "file": "g.csv", "unit": "eV", **WIDE}], "goals.0: property: 'a-gap': allow"),
         ([{"property": "density", "rnge": [1, 2]}], "goals.0.rnge: unknown key; did you mean 'range'?"),
         ({"density": [1, 2]}, "goals: needs a list, such as [a, b]"),
     ],

@@ -22,6 +22,7 @@ from niobe.loop.campaign.closing import round_metrics
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.properties import PropertyValue
 from niobe.loop.documents.records import Lineage, PredictedValue, Status, StructureRecord
+from niobe.loop.goals.properties import PRICE
 from niobe.loop.store.database import Database
 from niobe.surrogates.models import make_surrogate
 from niobe.surrogates.protocols import FloatArray
@@ -142,6 +143,34 @@ def test_a_chance_to_be_in_range_is_that_of_a_normal() -> None:
     chance = chance_in_range(spec, [record.model_copy(update={"prediction": told}), record])
     assert chance == pytest.approx([0.6827, 1.0], abs=1e-4)
     assert chance_in_range(spec_of(), [record]) is None
+
+
+@pytest.mark.parametrize("std", [0.0, 1e-300, 5.0])
+@pytest.mark.parametrize("value", [100.0, 120.0, 110.0, 99.9, 120.1])
+def test_a_chance_is_a_number_and_of_what_is_exact_one_or_none(value: float, std: float) -> None:
+    """On the limits too, which a range includes; in a range of one number too."""
+    record = drawn(nbo(), 0)
+    told = {"bulk_modulus": PredictedValue(mean=value, std=std, in_domain=True)}
+    for limits in ([100, 120], [100, None], [None, 120], [value, value]):
+        spec = spec_of({"property": "bulk_modulus", "range": limits})
+        chance = chance_in_range(spec, [record.model_copy(update={"prediction": told})])
+        assert chance is not None and np.isfinite(chance).all() and (chance >= 0).all()
+        low, high = spec.goals[0].limits
+        if std == 0:
+            assert chance.tolist() == [float(low <= value <= high)]
+
+
+def test_a_composition_on_the_limit_is_in_range(database: Database) -> None:
+    """As its value is judged once it is a result: met where low <= value <= high."""
+    price = PRICE.value(nbo().composition)
+    less = np.nextafter(price, 0)
+    for limits, out in (([None, price], False), ([price, None], False), ([None, less], True)):
+        spec = spec_of({"property": "price", "range": limits})
+        assert bool(why_out_by_composition(spec)(drawn(nbo(), 0))) is out
+        found = predicted(spec, [drawn(nbo(), 0)], [], volumes, 1)["price"]
+        told = {"price": PredictedValue(mean=float(found.mean[0]), std=float(found.std[0]), in_domain=True)}
+        chance = chance_in_range(spec, [drawn(nbo(), 0).model_copy(update={"prediction": told})])
+        assert chance is not None and chance.tolist() == [float(not out)]
 
 
 def test_a_batch_is_chosen_by_objectives_and_again_the_same(database: Database) -> None:

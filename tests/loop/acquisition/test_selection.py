@@ -77,6 +77,28 @@ def test_candidates_without_a_prediction_are_left_out_and_counted() -> None:
     assert {pick.index for pick in batch.picks} == {3, 4, 5}
 
 
+@pytest.mark.parametrize("function", ["p_target", "qlogei", "greedy"])
+@pytest.mark.parametrize("what", ["novelty", "seconds", "p_target", "in_range", "e_above_hull"])
+def test_nothing_is_chosen_by_what_is_no_number(function: str, what: str) -> None:
+    """It is left out and counted, whichever of its figures is NaN; what has all is ranked first."""
+    some = replace(pool(8), novelty=np.full(8, 0.5), seconds=np.ones(8), in_range=np.ones(8))
+    figure = getattr(some, what)
+    (figure.mean if what == "e_above_hull" else figure)[[0, 5]] = np.nan
+    batch = choose_batch(function, some, batch=8, control_share=0.0, seed=1)
+    assert batch.excluded == 2
+    assert {pick.index for pick in batch.picks if pick.score is None} == {0, 5}
+    assert not any(pick.score is not None and math.isnan(pick.score) for pick in batch.picks)
+
+
+def test_a_posterior_that_is_no_number_chooses_nothing() -> None:
+    some = pool(6)
+    mean = np.where(np.arange(6) == 3, np.nan, -some.e_above_hull.mean)
+    unsure = EnsemblePosterior.of(mean, some.e_above_hull.std, some.features)
+    for function in ("greedy", "ucb", "thompson"):
+        batch = choose_batch(function, some, batch=6, control_share=0.0, seed=1, posterior=unsure)
+        assert [pick.index for pick in batch.picks if pick.score is None] == [3]
+
+
 def test_random_choice_needs_no_prediction() -> None:
     none = pool(6)
     none.e_above_hull.in_domain[1:] = False
