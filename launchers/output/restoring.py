@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.config.version import file_digest
 from niobe.launchers.output.bundles import NOT_SUMMED, SUMS
 from niobe.loop.documents.json_text import not_too_deep
+from niobe.loop.store.collections.checkpoints import digests_of
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import COLLECTIONS, ForeignCampaign, foreign_spec, in_a_line
 
@@ -36,7 +37,7 @@ _CAMPAIGN = r"[a-z0-9][a-z0-9._-]{0,63}"
 _FILES = re.compile(
     rf"bundle\.json|{SUMS}|CITATION\.cff|LICENCES\.md|campaigns/{_CAMPAIGN}\.yaml|schema/[a-z]+\.json"
     rf"|data/({'|'.join(COLLECTIONS)})\.jsonl"
-    rf"|checkpoints/{_CAMPAIGN}/round-\d{{1,6}}(/[a-z0-9_-]{{1,60}}){{1,4}}\.(json|safetensors)"
+    rf"|checkpoints/{_CAMPAIGN}/round-(0|[1-9]\d{{0,5}})(/[a-z0-9_-]{{1,60}}){{1,4}}\.(json|safetensors)"
 )
 
 
@@ -88,8 +89,8 @@ def read_bundle(database: Database, folder: Path, name: str = "") -> dict[str, i
         spool = _Spool(Path(scratch), foreign)
         _read_all(folder, manifest, spool)
         new = _new(database, spool)
-        _write(database, spool, new, pairs)
-        _store_checkpoints(database, foreign.name, [target for _, target in pairs])
+        unstored = _unstored(database, folder / "checkpoints" / manifest.campaign, foreign.name, pairs)
+        _write(database, spool, new, pairs, unstored)
     return {collection: len(found) for collection, found in new.items() if collection in manifest.documents}
 
 
@@ -111,22 +112,40 @@ def _new(database: Database, spool: _Spool) -> dict[str, set[object]]:
 
 
 def _write(
-    database: Database, spool: _Spool, new: dict[str, set[object]], pairs: Iterable[tuple[Path, Path]]
+    database: Database,
+    spool: _Spool,
+    new: dict[str, set[object]],
+    pairs: Iterable[tuple[Path, Path]],
+    unstored: Iterable[tuple[int, str, Path]],
 ) -> None:
     for source, target in pairs:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+    for number, model, folder in unstored:  # for workers of hosts with a home of their own
+        database.checkpoints.store(spool.foreign.name, number, model, folder)
     for collection in COLLECTIONS:
         for batch in spool.batches(collection):
             database.documents.restore(collection, [one for one in batch if one["_id"] in new[collection]])
 
 
-def _store_checkpoints(database: Database, campaign: str, files: Iterable[Path]) -> None:
-    """Into the database too, for workers of hosts with a home of their own. files: where they lie now."""
-    own = checkpoints(campaign)
-    for round_, model in sorted({file.relative_to(own).parts[:2] for file in files}):
-        number = int(round_.removeprefix("round-"))
-        database.checkpoints.store(campaign, number, model, own / round_ / model)
+def _unstored(
+    database: Database, own: Path, campaign: str, pairs: Sequence[tuple[Path, Path]]
+) -> list[tuple[int, str, Path]]:
+    """Round, model and folder of each checkpoint that the database lacks; only folders are checkpoints.
+
+    own: the bundle's checkpoints. Raises ConfigError where the database holds another.
+    """
+    unstored = []
+    found = {source.relative_to(own).parts[:2] for source, _ in pairs if source.parent.parent != own}
+    for round_, model in sorted(found):
+        number, folder = int(round_.removeprefix("round-")), own / round_ / model
+        stored = database.checkpoints.digests(campaign, number, model)
+        if stored is None:
+            unstored.append((number, model, folder))
+        elif stored != digests_of(folder):
+            there = f"campaign {campaign!r} is there with another {model} of round {number}"
+            raise ConfigError(f"{there}; --as NAME imports under another name")
+    return unstored
 
 
 def _read_all(folder: Path, manifest: _Manifest, spool: _Spool) -> None:

@@ -18,9 +18,10 @@ import pandas as pd
 import pytest
 
 from niobe.config.errors import ConfigError
-from niobe.config.settings import Settings
+from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec, Source
 from niobe.config.version import code_version
+from niobe.flows.steps.checkpoints import keep_checkpoint
 from niobe.launchers.output.bundles import SUMS, write_bundle
 from niobe.launchers.output.exports import export
 from niobe.launchers.output.restoring import read_bundle
@@ -32,6 +33,7 @@ from niobe.loop.documents.structures import entry_structure, relaxed_structure
 from niobe.loop.readers.structure_files import iterate_structures
 from niobe.loop.sources.ingest import ingest
 from niobe.loop.sources.reading import ReadOptions
+from niobe.loop.store.collections.checkpoints import Checkpoints, digests_of
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import IMPORTED
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
@@ -65,13 +67,14 @@ def filled(database: Database) -> None:
         origin = Origin(name, "http://there", licence, "2026-01-01")
         labels = label("e_above_hull", 0.02, "oqmd PBE")
         database.entries.store([new_entry(origin, Found("1", rocksalt(), labels))])
-    folder = Settings().home / "checkpoints" / "t" / "round-1"
-    folder.mkdir(parents=True)
-    (folder / "surrogate.json").write_text("{}")
+    keep_checkpoint(
+        database, "t", 1, "surrogate", lambda folder: (folder / "surrogate.json").write_text("{}")
+    )
 
 
 def contents(database: Database) -> dict[str, list[Any]]:
     names = sorted(database.mongo.list_collection_names())
+    names = [name for name in names if not name.startswith("checkpoint")]  # their ids differ
     found = {name: list(database.mongo[name].find({}, sort=[("_id", 1)])) for name in names}
     return {name: documents for name, documents in found.items() if documents}
 
@@ -97,12 +100,11 @@ def test_a_bundle_restores_an_equal_database(
     wanted["campaigns"][0] |= {"state": "stopped", "reason": IMPORTED}
     with elsewhere(mongo_uri, tmp_path / "there", monkeypatch) as other:
         assert read_bundle(other, bundle)["structures"] == 4
-        restored = contents(other)
-        (checkpoint,) = restored.pop("checkpoints")  # of the folder, for every host
-        assert (checkpoint["campaign"], checkpoint["number"]) == ("t", 1)
-        assert restored == wanted
+        assert contents(other) == wanted
+        assert other.checkpoints.names("t") == [(1, "surrogate")]
+        assert other.checkpoints.digests("t", 1, "surrogate") == digests_of(checkpoint("t", 1, "surrogate"))
         assert set(read_bundle(other, bundle).values()) == {0}
-        assert (tmp_path / "there/checkpoints/t/round-1/surrogate.json").read_text() == "{}"
+        assert (tmp_path / "there/checkpoints/t/round-1/surrogate/surrogate.json").read_text() == "{}"
     source = Source(name="bundle", kind="niobe", at=str(bundle), licence="CC BY 4.0")
     done = ingest(database, source, ("Nb", "O"), ReadOptions(tmp_path))
     assert (done.new, done.broken) == (4, [])
@@ -145,7 +147,40 @@ def test_a_harmed_bundle_is_refused_and_nothing_is_written(
     with elsewhere(mongo_uri, tmp_path / "there", monkeypatch) as other:
         with pytest.raises(ConfigError, match=r"changed since|is a link|is no file of a bundle"):
             read_bundle(other, bundle)
-        assert not any(contents(other).values())
+        assert not any(contents(other).values()) and other.checkpoints.names("t") == []
+
+
+def test_a_checkpoint_of_a_live_campaign_is_not_replaced_by_a_bundle_s(
+    database: Database, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(database)
+    bundle = write_bundle(database, "t", tmp_path / "bundle")
+    with elsewhere(mongo_uri, tmp_path / "there", monkeypatch) as other:
+        keep_checkpoint(other, "t", 1, "surrogate", lambda place: (place / "a.json").write_text("[]"))
+        held = other.checkpoints.digests("t", 1, "surrogate")
+        monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "third"))
+        with pytest.raises(ConfigError, match=r"'t' is there with another surrogate of round 1; --as NAME"):
+            read_bundle(other, bundle)
+        assert other.checkpoints.digests("t", 1, "surrogate") == held
+        assert not any(contents(other).values()) and not (tmp_path / "third").exists()
+
+
+def test_an_import_that_is_cut_short_at_its_checkpoints_leaves_no_campaign(
+    database: Database, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(database)
+    bundle = write_bundle(database, "t", tmp_path / "bundle")
+    with elsewhere(mongo_uri, tmp_path / "there", monkeypatch) as other:
+
+        def full(*_: object) -> None:
+            raise OSError("full")
+
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+            patch.setattr(Checkpoints, "store", full)
+            read_bundle(other, bundle)
+        assert other.campaigns.find() == []
+        assert read_bundle(other, bundle)["campaigns"] == 1
+        assert other.checkpoints.names("t") == [(1, "surrogate")]
 
 
 def test_a_campaign_that_is_there_with_other_records_is_not_mixed(database: Database, tmp_path: Path) -> None:
