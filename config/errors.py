@@ -3,3 +3,7 @@
 
 class ConfigError(ValueError):
     """Bad input from a user. Shown as one line; the command exits with code 2."""
+
+
+class GoneError(ConfigError):
+    """A campaign that is not, or no more, in the database."""

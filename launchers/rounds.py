@@ -77,12 +77,12 @@ def _begun(database: Database, spec: CampaignSpec) -> CampaignSpec:
 
 
 def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
-    """The round to work on, and why not to ("" to go on)."""
+    """The round to work on, and why not to ("" to go on). Raises GoneError where there is none."""
     from niobe.flows.steps.acquire import spent
     from niobe.loop.campaign.policy import oracle_seconds, why_stop
 
     rounds = database.rounds.find(spec.id)
-    campaign = database.campaigns.create(spec)
+    campaign = database.campaigns.get(spec.id)
     unfinished = [record.number for record in rounds if not record.closed]
     if unfinished:
         return unfinished[0], "stopped by the user" if campaign.stop else ""
@@ -103,7 +103,7 @@ def end_campaign(database: Database, spec: CampaignSpec, reason: str) -> None:
     from niobe.loop.documents.rounds import CampaignState
 
     shutil.rmtree(work(spec.id), ignore_errors=True)
-    stopped = database.campaigns.create(spec).stop
+    stopped = database.campaigns.get(spec.id).stop
     state = CampaignState.STOPPED if stopped else CampaignState.FINISHED
     database.campaigns.update(spec.id, state=state, reason=reason)
 

@@ -52,10 +52,12 @@ def tend(
     as_json: AsJson = False,
 ) -> None:
     """Find lost runs, rerun or give up what fizzled, release locks, submit what is due."""
+    from niobe.launchers.fireworks.files import use_settings
     from niobe.launchers.fireworks.pad import open_launchpad
     from niobe.launchers.fireworks.sweep import sweep
     from niobe.launchers.services import campaign_database
 
+    use_settings()
     launchpad = open_launchpad()
     while True:
         with campaign_database() as database:

@@ -40,13 +40,8 @@ def advance(launchpad: Any, database: Database, campaign: str) -> list[str]:
 
 
 def spec_of(database: Database, campaign: str) -> CampaignSpec:
-    """The spec a campaign was created with. Raises ConfigError where there is none of that id."""
-    from niobe.config.errors import ConfigError
-
-    found = database.campaigns.find_one(campaign)
-    if found is None:
-        raise ConfigError(f"campaign {campaign!r} is not in the database")
-    return CampaignSpec.model_validate(found.spec)
+    """The spec a campaign was created with. Raises GoneError where there is none of that id."""
+    return CampaignSpec.model_validate(database.campaigns.get(campaign).spec)
 
 
 def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterator[Stage]:
@@ -115,7 +110,7 @@ def _enough_validated(database: Database, spec: CampaignSpec, record: RoundRecor
     acquired = Status.ACQUIRED.value
     if not spec.asynchronous or record.number == 0:
         return not database.records.exists(spec.id, status=acquired, acquired_round=record.number)
-    if is_last_round(spec, database.campaigns.create(spec), database.rounds.find(spec.id)):
+    if is_last_round(spec, database.campaigns.get(spec.id), database.rounds.find(spec.id)):
         return not database.records.exists(spec.id, status=acquired)
     waiting = database.records.count(spec.id, status=acquired, acquired_round=record.number)
     return len(record.batch) - waiting >= spec.quorum * len(record.batch)
@@ -132,7 +127,7 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
     """
     from niobe.flows.steps.validate import close_round
     from niobe.loop.documents.records import Status
-    from niobe.loop.store.claims import Claim
+    from niobe.loop.store.claims import Claim, SupersededError
 
     if database.records.exists(spec.id, status=Status.ACQUIRED.value):
         return []
@@ -145,9 +140,12 @@ def _end(launchpad: Any, database: Database, spec: CampaignSpec, reason: str) ->
     validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     if any(record.verdict is None for record in validated):
         claimed = database.claimed(Claim(spec.id, last.number, "late close", may_be_late=True))
-        if claimed is not None:
-            close_round(claimed, spec, last)
-            claimed.rounds.finish()
+        try:
+            if claimed is not None:
+                close_round(claimed, spec, last)
+                claimed.rounds.finish()
+        except SupersededError:  # another sweep closes it, and ends the campaign
+            return []
     end_campaign(database, spec, reason)
     return []
 

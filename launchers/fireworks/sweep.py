@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from niobe.config.errors import GoneError
 from niobe.launchers.fireworks.advance import advance
 from niobe.launchers.fireworks.healing.held import (
     give_up_defused,
@@ -30,19 +32,24 @@ _OPEN = ["READY", "WAITING", "RESERVED", "RUNNING", "FIZZLED"]
 def sweep(launchpad: Any, database: Database) -> dict[str, int]:
     """Heal every running campaign and submit what is due; counts of what was done, by kind.
 
-    Safe beside running workers and beside other sweeps.
+    Safe beside running workers and beside other sweeps; a campaign that is forgotten meanwhile is left.
     """
     done: Counter[str] = Counter()
     for campaign in running(database):
-        done["locks released"] += release_locks(launchpad, campaign.id)
-        done["lost runs"] += find_lost(launchpad, campaign.id)
-        done["reservations released"] += release_reservations(launchpad, campaign.id)
-        done["workflows mended"] += _mend(launchpad, campaign.id)
-        for firework in _fizzled(launchpad, campaign.id):
-            done[_rerun_or_give_up(launchpad, database, firework)] += 1
-        done["defused jobs given up"] += give_up_defused(launchpad, database, campaign.id)
-        done["submitted"] += len(advance(launchpad, database, campaign.id))
+        with suppress(GoneError):
+            _heal(launchpad, database, campaign.id, done)
     return {kind: count for kind, count in done.items() if count}
+
+
+def _heal(launchpad: Any, database: Database, campaign: str, done: Counter[str]) -> None:
+    done["locks released"] += release_locks(launchpad, campaign)
+    done["lost runs"] += find_lost(launchpad, campaign)
+    done["reservations released"] += release_reservations(launchpad, campaign)
+    done["workflows mended"] += _mend(launchpad, campaign)
+    for firework in _fizzled(launchpad, campaign):
+        done[_rerun_or_give_up(launchpad, database, firework)] += 1
+    done["defused jobs given up"] += give_up_defused(launchpad, database, campaign)
+    done["submitted"] += len(advance(launchpad, database, campaign))
 
 
 def running(database: Database) -> list[CampaignRecord]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
@@ -16,30 +18,32 @@ from niobe.loop.store.collections.holders import BEAT_SECONDS, DEAD_SECONDS, Hol
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
+_TAKEN = f"was taken over by another process while this one was silent for over {DEAD_SECONDS:g} s"
+_SILENT = f"may be run by another process by now: the database did not answer for {DEAD_SECONDS:g} s"
+
 
 class Hold:
     """A campaign that this process holds; its heart beats until ``end``."""
 
-    def __init__(self, database: Database, holder: Holder) -> None:
+    def __init__(self, database: Database, holder: Holder, taken_at: float) -> None:
+        """taken_at: when it was taken, in s of ``time.monotonic``."""
         self._holders, self._holder = database.holders, holder
         self._over = threading.Event()
-        self._lost = False
+        self._taken, self._beaten = False, taken_at
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Raises ConfigError where another process has taken the campaign: this one was silent too long."""
-        if self._lost or not self._holders.beat(self._holder):
-            name = self._holder.campaign
-            raise ConfigError(
-                f"campaign {name!r} was taken over by another process while this one was silent for over "
-                f"{DEAD_SECONDS:g} s; `niobe watch -c {name}` follows it"
-            )
+        """Raises ConfigError where another process has taken it, or may have: this one was silent."""
+        self._beat_once()
+        self.check_beat()
 
     def check_beat(self) -> None:
-        """The same without asking the database: as the last beat has found it."""
-        if self._lost:
-            self.check()
+        """The same without asking the database: by what the last beat has found, and when."""
+        silent = time.monotonic() - self._beaten >= DEAD_SECONDS
+        if self._taken or silent:
+            name, why = self._holder.campaign, _TAKEN if self._taken else _SILENT
+            raise ConfigError(f"campaign {name!r} {why}; `niobe watch -c {name}` follows it")
 
     def end(self) -> None:
         """Hold it no more."""
@@ -50,11 +54,16 @@ class Hold:
     def _beat(self) -> None:
         from pymongo.errors import PyMongoError
 
-        while not self._over.wait(BEAT_SECONDS):
-            try:
-                self._lost = self._lost or not self._holders.beat(self._holder)
-            except PyMongoError:  # whoever runs the campaign meets it too, and says so
-                continue
+        while not self._over.wait(BEAT_SECONDS) and not self._taken:
+            with suppress(PyMongoError):  # whoever runs the campaign meets it too, and says so
+                self._beat_once()
+
+    def _beat_once(self) -> None:
+        asked = time.monotonic()
+        if self._holders.beat(self._holder):
+            self._beaten = asked
+        else:
+            self._taken = True
 
 
 @contextmanager
@@ -73,11 +82,11 @@ def only_one(database: Database, campaign: str) -> Iterator[Hold]:
         running = f"campaign {campaign!r} is already running on this machine"
         raise ConfigError(f"{running}; `niobe watch -c {campaign}` follows it") from None
     try:
-        holder = _holder(campaign)
+        holder, asked = _holder(campaign), time.monotonic()
         other = database.holders.take(holder)
         if other is not None:
             raise ConfigError(_refusal(other))
-        hold = Hold(database, holder)
+        hold = Hold(database, holder, asked)
         try:
             yield hold
         finally:
@@ -89,10 +98,12 @@ def only_one(database: Database, campaign: str) -> Iterator[Hold]:
 def _holder(campaign: str) -> Holder:
     """This process. Of one home on one host the lock lets only one hold the campaign."""
     host, folder = os.uname().nodename, home().stat()
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    system = boot.read_text().strip() if boot.exists() else str(uuid.getnode())
     return Holder(
         campaign=campaign,
         token=uuid.uuid4().hex,
-        place=f"{host}:{folder.st_dev}:{folder.st_ino}",
+        place=f"{host}:{system}:{folder.st_dev}:{folder.st_ino}",
         host=host,
         pid=os.getpid(),
         home=str(home()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from niobe.config.errors import ConfigError
+from niobe.config.errors import ConfigError, GoneError
 from niobe.config.loading import as_begun
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.loop.documents.rounds import CampaignRecord
@@ -29,6 +29,13 @@ class Campaigns:
                 f"Niobe's {SCHEMA_VERSION}; update Niobe"
             )
         return None if document is None else CampaignRecord.model_validate(from_mongo(document))
+
+    def get(self, campaign: str) -> CampaignRecord:
+        """The campaign. Raises GoneError where there is none, ConfigError as ``find_one`` does."""
+        found = self.find_one(campaign)
+        if found is None:
+            raise GoneError(f"campaign {campaign!r} is not in the database")
+        return found
 
     def find(self) -> list[CampaignRecord]:
         """All campaigns, by id."""
@@ -58,6 +65,6 @@ class Campaigns:
         return stored
 
     def update(self, campaign: str, **fields: Any) -> None:
-        """Set fields of a campaign. Raises ConfigError where there is none."""
+        """Set fields of a campaign. Raises GoneError where there is none."""
         if not self._collection.update_one({"_id": campaign}, {"$set": fields}).matched_count:
-            raise ConfigError(f"campaign {campaign!r} is not in the database")
+            raise GoneError(f"campaign {campaign!r} is not in the database")

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from fireworks import FWAction, FWorker
 
-from niobe.config.errors import ConfigError
+from niobe.config.errors import ConfigError, GoneError
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec, Prerelaxation
+from niobe.flows.steps import validate as validating
 from niobe.flows.steps.again import ask_again
 from niobe.flows.steps.competing import compete
 from niobe.flows.steps.seed import seed_campaign
+from niobe.flows.steps.validate import close_round
 from niobe.launchers.fireworks import sweep as sweeping
 from niobe.launchers.fireworks.advance import advance
 from niobe.launchers.fireworks.launch import launch_campaign
@@ -25,6 +27,7 @@ from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.submission import submit_once
 from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
 from niobe.launchers.fireworks.workflows import category
+from niobe.launchers.rounds import next_round
 from niobe.loop.documents.records import Failure, PhononVerdict, Stability, Status
 from niobe.loop.store.database import Database
 from tests.loop.factory import element, nbo, validated
@@ -366,8 +369,9 @@ def test_a_batch_waits_for_all_or_for_its_quorum(launchpad: Any, database: Datab
 
 
 def test_a_result_later_than_the_last_round_gets_phonons_and_a_verdict(
-    launchpad: Any, database: Database
+    launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of two sweeps that judge it one loses its claim, and says nothing."""
     content = {"id": "t", "elements": ["Nb", "O"], "launcher": "fireworks", "asynchronous": True}
     spec = CampaignSpec.model_validate(content | {"budget": {"rounds": 1, "validations": 1}})
     launch_campaign(launchpad, database, spec)
@@ -386,10 +390,30 @@ def test_a_result_later_than_the_last_round_gets_phonons_and_a_verdict(
     assert f"t r1 phonons {late.id}" in states(launchpad)
     assert advance(launchpad, database, "t") == []
     database.records.update(late.id, **{"validation.phonon": stable})
+    closings = iter((lambda: advance(launchpad, database, "t"), list))
+
+    def contested(*arguments: Any) -> None:
+        assert next(closings)() == []
+        close_round(*arguments)
+
+    monkeypatch.setattr(validating, "close_round", contested)
     assert advance(launchpad, database, "t") == []
     assert database.campaigns.create(spec).state == "finished"
     found = database.records.get(late.id).verdict
     assert found is not None and found.is_find
+
+
+def test_a_campaign_that_is_forgotten_meanwhile_is_left_by_the_sweep_and_not_made_again(
+    launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch_campaign(launchpad, database, SPEC)
+    found = running(database)
+    database.mongo["campaigns"].delete_one({"_id": SPEC.id})
+    monkeypatch.setattr(sweeping, "running", lambda _: found)
+    assert sweep(launchpad, database) == {}
+    with pytest.raises(GoneError, match="'cu-au' is not in the database"):
+        next_round(database, SPEC)
+    assert database.campaigns.find() == []
 
 
 def test_an_asynchronous_campaign_needs_rockets(tmp_path: Path) -> None:

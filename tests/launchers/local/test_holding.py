@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
@@ -16,6 +19,8 @@ from niobe.flows import jobs
 from niobe.launchers.local import holding
 from niobe.launchers.local.holding import only_one
 from niobe.launchers.local.launcher import run_campaign
+from niobe.loop.store import clock
+from niobe.loop.store.collections import holders
 from niobe.loop.store.database import Database
 
 
@@ -59,10 +64,21 @@ def test_clocks_of_hosts_play_no_part(
 ) -> None:
     """The second home's clock is five minutes ahead, or behind: the first lives all the same."""
     now = time.time
+
+    class Off(datetime):
+        minutes = 0
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(minutes=cls.minutes)
+
+    for module in (holders, clock):
+        monkeypatch.setattr(module, "datetime", Off, raising=False)
     move(monkeypatch, tmp_path / "one")
     with only_one(database, "c"):
         move(monkeypatch, tmp_path / "two")
         for off in (300, -300):
+            Off.minutes = off // 60
             monkeypatch.setattr(time, "time", lambda off=off: now() + off)
             with pytest.raises(ConfigError, match="is run by process"), only_one(database, "c"):
                 pass
@@ -106,6 +122,32 @@ def test_a_launcher_that_was_taken_over_stops_before_it_writes(
     assert database.rounds.get("c", 0).notes == []
     (held,) = database.mongo["holders"].find({})
     assert held["token"] == "another"
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_launcher_that_the_database_does_not_answer_counts_itself_lost(
+    database: Database, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """Another may hold the campaign once this one was silent for so long, until a beat finds none does."""
+    monkeypatch.setattr(holding, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(holding, "DEAD_SECONDS", 0.2)
+    answers = threading.Event()
+    beat = holders.Holders.beat
+
+    def unanswered(self: holders.Holders, holder: holders.Holder) -> bool:
+        if not hangs and not answers.is_set():
+            raise AutoReconnect
+        answers.wait(10)
+        return beat(self, holder)
+
+    monkeypatch.setattr(holders.Holders, "beat", unanswered)
+    with only_one(database, "c") as hold:
+        hold.check_beat()
+        time.sleep(0.25)
+        with pytest.raises(ConfigError, match="'c' may be run by another process by now"):
+            hold.check_beat()
+        answers.set()
+        hold.check()
 
 
 def test_a_home_is_its_owner_s_alone(
