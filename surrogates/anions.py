@@ -39,10 +39,12 @@ def chemistries(shares: FloatArray) -> NDArray[np.str_]:
 def combines(asked: Flags, seen: Flags) -> Flags:
     """Whether kinds asked for (n, 7) are those of a row seen (k, 7), or of several together. Shape (n,).
 
-    A halide of a metal is none of what oxide halides show; an oxide nitride is one of oxides and nitrides.
+    A halide of a metal is none of what oxide halides show; an oxide nitride is one of oxides and nitrides;
+    of what holds no nonmetal nothing but the like tells.
     """
     parts = np.asarray((seen[None] <= asked[:, None]).all(axis=2))
-    return np.asarray(((parts[:, :, None] & seen[None]).any(axis=1) == asked).all(axis=1))
+    together = (parts[:, :, None] & seen[None]).any(axis=1)
+    return np.asarray(parts.any(axis=1) & (together == asked).all(axis=1))
 
 
 @functools.cache

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.surrogates.anions import Flags, chemistries, combines, held_kinds
+from niobe.surrogates.identity import OutdatedCheckpointError
 from niobe.surrogates.representations.composition import fractions
 from niobe.surrogates.representations.descriptor import geometry
 
@@ -141,13 +142,11 @@ class Domain:
     def restored(cls, arrays: Mapping[str, FloatArray], elements: Sequence[str]) -> Domain:
         """From ``arrays``, of the shapes given there, and the elements.
 
-        Raises ValueError for those of a Niobe that kept no geometry or no chemistry.
+        Raises OutdatedCheckpointError for those of a Niobe that kept no geometry or no chemistry.
         """
         for key, what in (("domain.usual", "geometry"), ("domain.kinds", "kinds of nonmetals")):
             if key not in arrays:
-                raise ValueError(
-                    f"a checkpoint of an older Niobe, whose domain saw no {what}; train it again"
-                )
+                raise OutdatedCheckpointError(f"of an older Niobe, whose domain saw no {what}")
         weights, offset, whitening = (arrays[f"domain.{n}"] for n in ("weights", "offset", "whitening"))
         reach, usual = map(float, arrays["domain.usual"])
         held = Geometry(weights, offset, whitening, reach)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _LENGTH = 16
 
 
+class OutdatedCheckpointError(ValueError):
+    """A checkpoint of an older Niobe, by which this one cannot answer."""
+
+
 def rows_digest(structures: Sequence[Structure], labels: Mapping[str, FloatArray]) -> str:
     """Digest of structures in their order and of their labels by name: 16 hex digits.
 

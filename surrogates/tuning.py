@@ -188,14 +188,14 @@ def _objective(
 
         def tick(epoch: int, history: History) -> bool:
             trial.report(history.valid[-1] * baseline.scale, epoch)
-            return not trial.should_prune()
+            return math.isfinite(history.valid[-1]) and not trial.should_prune()
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = recipe.network(1)
         settings = replace(recipe.training, epochs=epochs, rate=rate)
         history = train(network, recipe.encoder, rows, valid, settings, seed=seed, binary=[False], tick=tick)
-        if len(history.valid) < epochs:
+        if len(history.valid) < epochs or not math.isfinite(history.valid[-1]):
             raise optuna.TrialPruned
         return history.valid[-1] * baseline.scale
 

@@ -10,10 +10,10 @@ import numpy as np
 from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import predicted, set_aside_out_of_range
 from niobe.flows.goals.ranking import aims_of, chance_in_range
-from niobe.flows.steps.checkpoints import fetched_checkpoint
 from niobe.flows.steps.competing import competitors_of_claims
 from niobe.flows.steps.generate import mark_duplicates
 from niobe.flows.steps.known import records_and_known
+from niobe.flows.steps.train import round_surrogate
 from niobe.loop.acquisition import (
     Batch,
     GaussianProcess,
@@ -38,7 +38,6 @@ from niobe.loop.stability.prerelaxed import (
     waiting,
 )
 from niobe.loop.store.database import Database
-from niobe.surrogates.models import load_surrogate
 from niobe.surrogates.protocols import FloatArray, Prediction, Surrogate
 
 
@@ -61,7 +60,7 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
     pool = database.records.pool(spec.id)
     if not pool:
         return
-    model = load_surrogate(fetched_checkpoint(database, spec.id, number, "surrogate"))
+    model = round_surrogate(database, spec, number)
     predictions = _predict(database, spec, model, pool)
     if spec.goals:
         predictions |= predicted(spec, pool, _validated(database, spec), model.features, number)
@@ -191,7 +190,7 @@ def _choose_from(
     function: str,
     objectives: Objectives | None,
 ) -> Batch:
-    model = load_surrogate(fetched_checkpoint(database, spec.id, number, "surrogate"))
+    model = round_surrogate(database, spec, number)
     features = model.features([candidate_structure(record) for record in rest])
     found = _validated(database, spec)
     known = model.features([candidate_structure(record) for record in found])

@@ -57,10 +57,10 @@ def gan(context: RoundContext) -> Generator:
     trained = CrystalGAN.load(fetched_checkpoint(context.database, spec.id, number, "gan"))
     if not spec.generation.phonon_critic:
         return trained
+    from niobe.flows.steps.train import round_surrogate
     from niobe.loop.generators import Guided
-    from niobe.surrogates.models import load_surrogate
 
-    surrogate = load_surrogate(fetched_checkpoint(context.database, spec.id, number, "surrogate"))
+    surrogate = round_surrogate(context.database, spec, number)
     return Guided(trained, surrogate, draws=spec.generation.critic_draws)
 
 

@@ -33,7 +33,8 @@ from niobe.loop.stability.prerelaxed import (
     prerelaxed_references,
 )
 from niobe.loop.store.database import Database
-from niobe.surrogates.protocols import FloatArray
+from niobe.surrogates.identity import OutdatedCheckpointError
+from niobe.surrogates.protocols import FloatArray, Surrogate
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -55,28 +56,53 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
+    number = round_record.number
+    if spec.surrogate.checkpoint is not None:
+        _take_over(database, spec, number, Path(spec.surrogate.checkpoint))
+        return
+    before = fetched_checkpoint(database, spec.id, number - 1, "surrogate")
+    if before.is_dir() and not spec.surrogate.retrain:
+        _pass_on(database, spec, number, "surrogate")
+        return
+    _fit_surrogate(database, spec, number)
+
+
+def round_surrogate(database: Database, spec: CampaignSpec, number: int) -> Surrogate:
+    """The surrogate of a round, trained anew where its checkpoint is of an older Niobe.
+
+    database: the campaign database. spec: the campaign. number: of the round.
+    Raises ConfigError where ``surrogate.checkpoint`` names such a one: its table is not the campaign's.
+    """
+    from niobe.surrogates.models import load_surrogate
+
+    try:
+        return load_surrogate(fetched_checkpoint(database, spec.id, number, "surrogate"))
+    except OutdatedCheckpointError as error:
+        if spec.surrogate.checkpoint is not None:
+            raise ConfigError(f"surrogate.checkpoint: {error}") from None
+    database.rounds.add_notes(
+        spec.id, number, ["surrogate trained anew: its checkpoint was of an older Niobe"]
+    )
+    _fit_surrogate(database, spec, number)
+    return load_surrogate(fetched_checkpoint(database, spec.id, number, "surrogate"))
+
+
+def _fit_surrogate(database: Database, spec: CampaignSpec, number: int) -> None:
     from niobe.surrogates.models import make_surrogate
 
-    if spec.surrogate.checkpoint is not None:
-        _take_over(database, spec, round_record.number, Path(spec.surrogate.checkpoint))
-        return
-    before = fetched_checkpoint(database, spec.id, round_record.number - 1, "surrogate")
-    if before.is_dir() and not spec.surrogate.retrain:
-        _pass_on(database, spec, round_record.number, "surrogate")
-        return
     records, foreign = _finished(database, spec), _foreign(database, spec)
     structures, targets = training_set(records, _references(database, spec))
     structures, targets = with_foreign_labels(structures, targets, foreign)
-    seed = spec.derived_seed(round_record.number, "train_surrogate")
+    seed = spec.derived_seed(number, "train_surrogate")
     chosen = spec.surrogate
     name: str = chosen.model
     if name == "auto":
         name, why = choose_model(chosen, structures, targets["formation_energy_per_atom"], seed=seed)
-        database.rounds.add_notes(spec.id, round_record.number, [why])
+        database.rounds.add_notes(spec.id, number, [why])
     model = make_surrogate(name, members=chosen.members, epochs=chosen.epochs, options=chosen.options)
     model.fit(structures, targets, seed=seed)
     learned_from = [record.id for record in records] + [entry.id for entry, _ in foreign]
-    keep_checkpoint(database, spec.id, round_record.number, "surrogate", model.save, learned_from)
+    keep_checkpoint(database, spec.id, number, "surrogate", model.save, learned_from)
 
 
 def choose_model(

@@ -9,6 +9,7 @@ from typing import Any
 
 from niobe.config.extras import require
 from niobe.config.plugins import SURROGATES, load, registered
+from niobe.surrogates.identity import OutdatedCheckpointError
 from niobe.surrogates.protocols import Surrogate, SurrogateKind
 
 ON_MATMINER = frozenset({"gbt_magpie", "cgcnn", "moments", "mlip_prior"})
@@ -41,12 +42,19 @@ def make_surrogate(
 
 
 def load_surrogate(folder: Path) -> Surrogate:
-    """The surrogate a checkpoint folder holds. Raises ValueError where it holds none."""
+    """The surrogate a checkpoint folder holds.
+
+    Raises ValueError where it holds none, of these OutdatedCheckpointError for one of an older Niobe.
+    """
     try:
         name = json.loads((folder / "surrogate.json").read_text())["model"]
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder}: no surrogate checkpoint ({error})") from error
-    return _kind(name).load(folder)
+    try:
+        return _kind(name).load(folder)
+    except OutdatedCheckpointError as error:
+        again = "train it again with `niobe models fit`, into another folder"
+        raise OutdatedCheckpointError(f"{folder}: {error}; {again}") from None
 
 
 def elements_of_checkpoint(folder: Path, otherwise: Collection[str]) -> set[str]:

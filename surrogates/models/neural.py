@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from niobe.config.atomic import write_whole
 from niobe.surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
 from niobe.surrogates.domain import Domain, chemistries_of
-from niobe.surrogates.identity import origin_of
+from niobe.surrogates.identity import OutdatedCheckpointError, origin_of
 from niobe.surrogates.models.recipes import RECIPES, Recipe
 from niobe.surrogates.models.targets import PROBABILITIES, Baseline, Constant, checked, constant
 from niobe.surrogates.protocols import FloatArray, Prediction
@@ -270,16 +270,15 @@ class NeuralSurrogate:
 
     @classmethod
     def load(cls, folder: Path) -> NeuralSurrogate:
-        """The surrogate a folder holds. Raises ValueError where it learned another code of its crystals."""
+        """The surrogate a folder holds. Raises OutdatedCheckpointError where it learned another code."""
         from safetensors.numpy import load_file
         from safetensors.torch import load_model
 
         settings = json.loads((folder / "surrogate.json").read_text())
         learned, read = settings.get("code", 1), RECIPES[settings["model"]].code
         if learned != read:
-            raise ValueError(
-                f"{folder}: {settings['model']} learned from code {learned} of a crystal; "
-                f"this Niobe writes code {read}; train it again"
+            raise OutdatedCheckpointError(
+                f"{settings['model']} learned from code {learned} of a crystal; this Niobe writes code {read}"
             )
         arrays = load_file(str(folder / "surrogate.safetensors"))
         training = Training(**settings["training"])

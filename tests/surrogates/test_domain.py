@@ -8,6 +8,7 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.surrogates.anions import combines
 from niobe.surrogates.domain import Chemistry, Domain, chemistries_of
+from niobe.surrogates.identity import OutdatedCheckpointError
 from niobe.surrogates.models import make_surrogate
 from niobe.surrogates.models.neural import held_rows
 from niobe.surrogates.representations.composition import N_ELEMENTS, fractions
@@ -85,7 +86,8 @@ def test_kinds_of_chemistry(symbols: str, kind: str) -> None:
 def test_kinds_combine_and_a_part_alone_is_new() -> None:
     seen = np.array([(1, 0, 0), (0, 1, 0), (1, 0, 1)]) > 0
     asked = np.array([(1, 1, 0), (0, 0, 1), (1, 0, 1), (0, 0, 0)]) > 0
-    assert combines(asked, seen).tolist() == [True, False, True, True]
+    assert combines(asked, seen).tolist() == [True, False, True, False]
+    assert combines(asked, np.vstack([seen, asked[3]])).tolist() == [True, False, True, True]
 
 
 def test_a_kind_of_chemistry_never_seen_is_abstained_from() -> None:
@@ -121,5 +123,5 @@ def test_intervals_widen_for_elements_rarely_seen_together() -> None:
 
 
 def test_a_checkpoint_that_saw_no_geometry_is_refused() -> None:
-    with pytest.raises(ValueError, match="older Niobe, whose domain saw no geometry; train it again"):
+    with pytest.raises(OutdatedCheckpointError, match="of an older Niobe, whose domain saw no geometry"):
         Domain.restored({"rows": np.zeros((1, 2))}, ["Nb"])

@@ -11,6 +11,7 @@ from pymatgen.core import Structure
 from niobe.surrogates.evaluation import LearningCurve, PowerLaw, compared, learning_curve, power_law
 from niobe.surrogates.models import make_surrogate
 from niobe.surrogates.protocols import FloatArray
+from niobe.surrogates.training import History
 from niobe.surrogates.tuning import SEARCHES, Search, Trial, tune
 from tests.contract.test_surrogates import OXYGEN, TRAIN
 
@@ -161,6 +162,18 @@ def test_a_study_of_another_identity_is_refused(tmp_path: Path, other: dict[str,
     study(tmp_path, 1)
     with pytest.raises(ValueError, match=rf"another identity: {differs} \("):
         study(tmp_path, 2, **other)
+
+
+def test_a_training_that_diverges_is_a_pruned_trial_and_the_study_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverged(*_: Any, tick: Callable[[int, History], bool], **__: Any) -> History:
+        history = History(train=[1.0], valid=[float("nan")])
+        assert not tick(1, history)
+        return history
+
+    monkeypatch.setattr("niobe.surrogates.tuning.train", diverged)
+    assert [trial.state for trial in study(tmp_path, 3, epochs=1)] == ["pruned"] * 3
 
 
 def test_what_cannot_be_tuned_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pymatgen.core.structure_matcher import StructureMatcher
 
 from niobe.surrogates.gan.conditions import by_role
 from niobe.surrogates.gan.symmetric import SymmetricCrystals
+from niobe.surrogates.identity import OutdatedCheckpointError
 from niobe.surrogates.models import load_surrogate, make_surrogate
 from niobe.surrogates.representations.sequence import wyckoff_sequence
 from tests.contract.test_surrogates import OXYGEN, TRAIN
@@ -145,6 +146,7 @@ def test_a_checkpoint_of_another_code_is_refused(tmp_path: Path) -> None:
     noted = json.loads(file.read_text())
     file.write_text(json.dumps(noted | {"code": 1}))
     with pytest.raises(
-        ValueError, match="learned from code 1 of a crystal; this Niobe writes code 2; train it"
+        OutdatedCheckpointError,
+        match="learned from code 1 of a crystal; this Niobe writes code 2; train it again with `niobe models",
     ):
         load_surrogate(tmp_path)

@@ -11,11 +11,13 @@ from niobe.config.home import checkpoint
 from niobe.flows import jobs
 from niobe.flows.steps.acquire import acquire, predict_pool
 from niobe.flows.steps.checkpoints import fetched_checkpoint, keep_checkpoint
+from niobe.flows.steps.train import train_surrogate
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.store.claims import SupersededError
 from niobe.loop.store.collections.checkpoints import digests_of
 from niobe.loop.store.database import Database
 from tests.flows.steps.test_acquire import SPEC, pool
+from tests.flows.steps.test_trained_before import as_of_an_older_niobe
 
 __all__ = ["pool"]
 
@@ -111,3 +113,21 @@ def test_a_worker_with_a_home_of_its_own_predicts_and_chooses_the_same(
     assert {record.id: record.prediction for record in database.records.pool("t")} == before
     acquire(database, SPEC, database.rounds.get("t", 1))
     assert len(database.rounds.get("t", 1).batch) == SPEC.acquisition.batch
+
+
+@pytest.mark.parametrize("retrain", [True, False])
+def test_a_campaign_goes_on_over_a_surrogate_of_an_older_niobe(
+    database: Database, pool: list[StructureRecord], retrain: bool
+) -> None:
+    """Its round, or the one that passes the surrogate on, trains it anew and says so."""
+    chosen = SPEC.surrogate.model_copy(update={"retrain": retrain, "members": 2, "epochs": 2})
+    spec, number = SPEC.model_copy(update={"surrogate": chosen}), 1 if retrain else 2
+    as_of_an_older_niobe(checkpoint(SPEC.id, 1, "surrogate"))
+    if not retrain:
+        train_surrogate(database, spec, database.rounds.open(SPEC.id, 2))
+    predict_pool(database, spec, number)
+    assert {record.prediction_round for record in database.records.pool(SPEC.id)} == {number}
+    acquire(database, spec, database.rounds.get(SPEC.id, number))
+    closed = database.rounds.get(SPEC.id, number)
+    assert len(closed.batch) == SPEC.acquisition.batch
+    assert any(note.startswith("surrogate trained anew") for note in closed.notes)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from niobe.config.errors import ConfigError
 from niobe.config.home import checkpoint
@@ -15,6 +16,9 @@ from niobe.flows.steps.train import train_surrogate
 from niobe.loop.store.database import Database
 from niobe.surrogates.models import load_surrogate, make_surrogate
 from tests.contract.test_surrogates import OXYGEN, TRAIN
+from tests.flows.steps.test_acquire import pool
+
+__all__ = ["pool"]
 
 ENERGY = "formation_energy_per_atom"
 
@@ -68,3 +72,18 @@ def test_what_does_not_go_with_it_is_named(folder: Path, given: dict[str, str], 
 def test_a_folder_without_a_surrogate_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"surrogate.checkpoint: .*nothing: no surrogate.json"):
         load_campaign(campaign(tmp_path / "nothing"))
+
+
+def as_of_an_older_niobe(folder: Path) -> None:
+    """Takes the kinds of nonmetals, which a domain did not know once, from a surrogate's checkpoint."""
+    tensors = load_file(folder / "surrogate.safetensors")
+    del tensors["domain.kinds"]
+    save_file(tensors, folder / "surrogate.safetensors")
+
+
+def test_a_checkpoint_of_an_older_niobe_is_refused_in_one_line(folder: Path) -> None:
+    as_of_an_older_niobe(folder)
+    says = r"surrogate.checkpoint: .*fit: of an older Niobe, .*; train it again with `niobe models fit`, into"
+    with pytest.raises(ConfigError, match=says) as refused:
+        check_inputs(load_campaign(campaign(folder)))
+    assert "\n" not in str(refused.value)
