@@ -241,12 +241,11 @@ def choose_phonons(campaign: Document, number: int, after: Any = None) -> Docume
 
 @job
 def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
-    """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen, then of what they compete
-    with at a temperature.
+    """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen.
 
     campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
     """
-    from niobe.flows.steps.claims.thermal import phonons_slot as step
+    from niobe.flows.steps.validate import phonon_slot as step
 
     return _run_slot("phonons", campaign, number, slot, slots, step)
 
@@ -315,6 +314,17 @@ def ask_goals(campaign: Document, number: int, slot: int, slots: int, after: Any
     from niobe.flows.goals.measuring import ask_goals as step
 
     return _run_slot("ask_goals", campaign, number, slot, slots, step)
+
+
+@job
+def force_constants(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+    """Force constants of the phases ``slot``, ``slot + slots``, … that finds compete with at a temperature.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.steps.claims.thermal import force_constants_slot as step
+
+    return _run_slot("force_constants", campaign, number, slot, slots, step)
 
 
 @job

@@ -13,6 +13,7 @@ SEED_SLOTS = 8
 PRERELAX_SLOTS = 8
 CHALLENGE_SLOTS = 4
 GOAL_SLOTS = 4
+THERMAL_SLOTS = 4
 OFFSPRING_BATCHES = 4
 """A child that comes out low can have children itself in the next batch: docs/experiments/0092."""
 
@@ -147,8 +148,8 @@ def _judgement(after: str, slots: int, label: str) -> Iterator[Stage]:
 
 
 def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]:
-    """Challenge the finds, ask other oracles about those that survive, measure goals, close. Round 0 has no
-    finds."""
+    """Challenge the finds, ask other oracles about those that survive, measure goals, compute force constants
+    of what finds compete with at a temperature, close. Round 0 has no finds."""
     if number and spec.challenges_finds:
         label = "challenging finds"
         yield Stage("choose_finds", "choose_finds", (before,), label=label, lenient=True)
@@ -164,4 +165,8 @@ def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]
         yield Stage(first, first, (before,), label=label, lenient=True)
         yield Stage("ask_goals", "ask_goals", (first,), "oracle", label, GOAL_SLOTS, lenient=True)
         before = "ask_goals"
+    if number and spec.conditions.temperature:
+        label, needed = "force constants of what finds compete with", (before,)
+        before = "force_constants"
+        yield Stage(before, before, needed, "oracle", label, THERMAL_SLOTS, lenient=True)
     yield Stage("close", "close", (before,), label="closing", lenient=True)

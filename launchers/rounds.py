@@ -86,7 +86,7 @@ def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
     unfinished = [record.number for record in rounds if not record.closed]
     if unfinished:
         return unfinished[0], "stopped by the user" if campaign.stop else ""
-    seconds = oracle_seconds(database.records.find(spec.id))
+    seconds = oracle_seconds(database.records.find(spec.id), rounds)
     return len(rounds), why_stop(spec, campaign, rounds, spent(database, spec), seconds)
 
 

@@ -15,10 +15,12 @@ from niobe.config.goals.spec import Goal
 from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.resolving import properties_of
 from niobe.flows.oracles.base import Oracle
+from niobe.flows.oracles.calculation import cause_of
 from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.validate import above_hull, work_folder
 from niobe.loop.campaign.closing import in_order
 from niobe.loop.campaign.duplicates import Crystals, lowest_first
+from niobe.loop.documents.answers import UNEXPLAINED
 from niobe.loop.documents.properties import PropertyValue
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 MOST_ASKED = 24
 """Structures of a round that the oracle is asked about for goals, at most, nearest the hull first."""
+_STEP = "goals"
 Values = dict[str, PropertyValue]
 
 
@@ -64,18 +67,20 @@ def ask_goals(database: Database, spec: CampaignSpec, number: int, slot: int, sl
     database: the campaign database. spec: the campaign. number: of the round.
     """
     named = database.rounds.get(spec.id, number).asked_for_goals[slot::slots]
-    properties = properties_of(spec) if named else {}
-    for record in map(database.records.get, named):
-        started = time.monotonic()
-        with work_folder(spec, record, "goals") as folder:
-            oracle = make_oracle(spec.oracle)
-            values = {
-                goal.name: _valued(goal, asked, source, _by_oracle(spec, oracle, asked, record, folder))
-                for goal, asked, source in _lacking(spec, properties, record)
-            }
-        if values:
-            seconds = {"validation.seconds.goals": round(time.monotonic() - started, 3)}
-            database.records.update(record.id, **_fields(values), **seconds)
+    if not named:
+        return
+    properties = properties_of(spec)
+    oracle = make_oracle(spec.oracle)
+    for identifier in named:
+        for goal, asked, source in _lacking(spec, properties, database.records.get(identifier)):
+            record = database.records.get(identifier)
+            spent = record.validation.seconds.get(_STEP, 0.0) if record.validation else 0.0
+            started = time.monotonic()
+            with work_folder(spec, record, _STEP) as folder:
+                compute = _by_oracle(spec, oracle, asked, record, folder)
+                value = _valued(goal, asked, source, compute, record)
+            seconds = {f"validation.seconds.{_STEP}": round(spent + time.monotonic() - started, 3)}
+            database.records.update(identifier, **_fields({goal.name: value}), **seconds)
 
 
 def _nearest(
@@ -97,9 +102,9 @@ def _computed(spec: CampaignSpec, properties: dict[str, Property], record: Struc
     found = {}
     for goal in spec.goals:
         asked = properties[goal.name]
-        if asked.needs != "oracle" and not _is_stored(record, goal, asked.source):
+        if asked.needs != "oracle" and not _is_answered(spec, record, goal, asked.source):
             given = structure.composition if asked.needs == "composition" else structure
-            found[goal.name] = _valued(goal, asked, asked.source, partial(asked.value, given))
+            found[goal.name] = _valued(goal, asked, asked.source, partial(asked.value, given), record)
     return found
 
 
@@ -110,11 +115,20 @@ def _lacking(
     oracle = record.validation.oracle if record.validation else ""
     asked = [(goal, properties[goal.name]) for goal in spec.goals]
     named = [(goal, found, f"{found.source}, {oracle}") for goal, found in asked if found.needs == "oracle"]
-    return [(goal, found, source) for goal, found, source in named if not _is_stored(record, goal, source)]
+    return [
+        (goal, found, source) for goal, found, source in named if not _is_answered(spec, record, goal, source)
+    ]
 
 
-def _is_stored(record: StructureRecord, goal: Goal, source: str) -> bool:
-    return goal.name in record.properties and record.properties[goal.name].source == source
+def _is_answered(spec: CampaignSpec, record: StructureRecord, goal: Goal, source: str) -> bool:
+    """Whether a value of that source is stored, or a reason that another try would not change."""
+    found = _said_before(record, goal, source)
+    return found is not None and not 0 < found.attempts <= spec.oracle.retries
+
+
+def _said_before(record: StructureRecord, goal: Goal, source: str) -> PropertyValue | None:
+    found = record.properties.get(goal.name)
+    return found if found is not None and found.source == source else None
 
 
 def _by_oracle(
@@ -130,17 +144,25 @@ def _by_oracle(
     return value
 
 
-def _valued(goal: Goal, asked: Property, source: str, compute: Callable[[], float]) -> PropertyValue:
-    """The value of a goal's property, or the reason why there is none: whatever was raised is data."""
+def _valued(
+    goal: Goal, asked: Property, source: str, compute: Callable[[], float], record: StructureRecord
+) -> PropertyValue:
+    """The value of a goal's property, or the reason why there is none: whatever was raised is data.
+
+    What may go better at another time, or on another machine, is counted: a later round asks again.
+    """
     try:
         value = float(compute())
         if not np.isfinite(value):
             raise ValueError(f"{value} is no finite number")
-    except (OSError, ImportError, ConfigError):
-        raise  # the machine's fault, not the crystal's: the job says so
+    except ConfigError:
+        raise  # the setting's fault, not the crystal's: the job says so
     except Exception as error:  # noqa: BLE001
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        return PropertyValue(unit=asked.unit, source=source, reason=kind + one_line(error))
+        before, is_own = _said_before(record, goal, source), isinstance(error, ValueError)
+        final = is_own or cause_of(error) not in UNEXPLAINED
+        attempts = 0 if final else 1 + (before.attempts if before else 0)
+        reason = ("" if is_own else f"{type(error).__name__}: ") + one_line(error)
+        return PropertyValue(unit=asked.unit, source=source, reason=reason, attempts=attempts)
     low, high = goal.limits
     met = low <= value <= high if goal.wanted else None
     return PropertyValue(value=value, unit=asked.unit, source=source, met=met)

@@ -125,12 +125,20 @@ def attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T]
                 break
     return Failure(
         step=step,
-        cause=next((cause for kind, cause in _CAUSES.items() if isinstance(last, kind)), "oracle_error"),
+        cause=cause_of(last),
         exception=type(last).__name__,
         message=" ".join(str(last).split())[:500],
         seconds=round(time.monotonic() - started, 3),
         attempts=attempts,
     )
+
+
+def cause_of(error: Exception) -> str:
+    """One word for why a calculation failed; ``oracle_error`` where no better one is known.
+
+    error: what was raised.
+    """
+    return next((cause for kind, cause in _CAUSES.items() if isinstance(error, kind)), "oracle_error")
 
 
 def _relax(

@@ -205,7 +205,9 @@ def _choose_from(
         observed=_observed(spec, found),
         pending=model.features([candidate_structure(record) for record in in_flight]) if in_flight else None,
         posterior=_gaussian_process(spec, number, features, known, found),
-        seconds_left=seconds_left(spec, campaign, oracle_seconds(database.records.find(spec.id))),
+        seconds_left=seconds_left(
+            spec, campaign, oracle_seconds(database.records.find(spec.id), database.rounds.find(spec.id))
+        ),
     )
 
 

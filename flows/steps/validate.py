@@ -28,8 +28,9 @@ from niobe.loop.documents.records import (
     Status,
     StructureRecord,
     Validation,
+    Verdict,
 )
-from niobe.loop.documents.rounds import RoundRecord, RoundState
+from niobe.loop.documents.rounds import HullRecord, RoundRecord, RoundState
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.novelty.catalogue import Catalogue
 from niobe.loop.novelty.judging import find_of, judge
@@ -293,13 +294,23 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         lambda record: judge(find_of(record), catalogue),
     )
     if spec.conditions.temperature:
-        stored = database.phonons.find_one
-        verdicts = at_temperature(hull, verdicts, spec.conditions.temperature, spec.hull_tolerance, stored)
+        verdicts = _at_temperature(database, spec, hull, verdicts)
     _require_newest(database, spec, round_record.number)
     changes = {identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()}
     database.records.update_until(round_record.number, "verdict.hull_round", changes)
     database.hulls.store(hull)
     _store_metrics(database, spec, round_record.number)
+
+
+def _at_temperature(
+    database: Database, spec: CampaignSpec, hull: HullRecord, verdicts: dict[str, Verdict]
+) -> dict[str, Verdict]:
+    """The verdicts with what finds are at the campaign's temperature."""
+    rounds = database.rounds.find(spec.id)
+    failed = {name: asked.reason for one in rounds for name, asked in one.force_constants.items()}
+    stored = database.phonons.find_one
+    temperature = spec.conditions.temperature
+    return at_temperature(hull, verdicts, temperature, spec.hull_tolerance, stored, failed)
 
 
 def _require_quorum(

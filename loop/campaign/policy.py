@@ -27,9 +27,13 @@ def seconds_left(spec: CampaignSpec, campaign: CampaignRecord, used: float) -> f
     return max(spec.budget.oracle_seconds + campaign.extra_oracle_seconds - used, 0.0)
 
 
-def oracle_seconds(records: Iterable[StructureRecord]) -> float:
-    """What the oracle has used so far, failures and seeds included."""
-    used = 0.0
+def oracle_seconds(records: Iterable[StructureRecord], rounds: Iterable[RoundRecord]) -> float:
+    """What a campaign's oracle has used so far: validations, failures and seeds, goals, and force constants
+    of what finds compete with, whoever validated that.
+
+    records: of the campaign. rounds: of it.
+    """
+    used = sum(asked.seconds for one in rounds for asked in one.force_constants.values())
     for record in records:
         used += sum(record.validation.seconds.values()) if record.validation else 0.0
         used += record.failure.seconds if record.failure and record.validation is None else 0.0

@@ -13,6 +13,7 @@ class PropertyValue(BaseModel):
 
     value: in ``unit``; None where there is none, for ``reason``. source: what it comes from, an oracle by its
     fingerprint. met: whether it lies in the range that the campaign wants; None without value or range.
+    attempts: how often it was asked for in vain where the reason may be the machine's; else 0.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -22,3 +23,4 @@ class PropertyValue(BaseModel):
     source: str
     met: bool | None = None
     reason: str = ""
+    attempts: int = 0

@@ -84,6 +84,15 @@ class RoundMetrics(_Part):
     hypervolume: Annotated[float | None, Field(exclude_if=_unknown)] = None
 
 
+class AskedForForces(_Part):
+    """What asking for the force constants of a phase took (s), and where there are none the cause, as of a
+    failure or ``no_phonons``, and the reason in words."""
+
+    seconds: float
+    cause: str = ""
+    reason: str = ""
+
+
 class RoundState(StrEnum):
     """A round is open until its verdicts stand; open -> closed."""
 
@@ -107,7 +116,8 @@ class RoundRecord(_Part):
     promising: ids of those candidates that the pre-relaxation potential relaxes further in this round.
     phonons: ids of those validated structures whose phonons are run in this round; candidate_finds: of those
     of them that are relaxed as tightly as a find has to be. finds: of those finds that it challenges.
-    asked_for_goals: of those that the oracle is asked about for the campaign's goals.
+    asked_for_goals: of those that the oracle is asked about for the campaign's goals. force_constants: what
+    became of the phases that those of finds at a temperature were asked for in this round, by id.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
     again. claims: what each unfinished step, or slot of one, was last claimed by, by its name. doing: how far
     the running step has come, in words. closed_at: ISO 8601 in UTC; "" until then, and of an older Niobe.
@@ -125,6 +135,7 @@ class RoundRecord(_Part):
     candidate_finds: list[str] = []
     finds: list[str] = []
     asked_for_goals: Annotated[list[str], Field(exclude_if=_nothing)] = []
+    force_constants: Annotated[dict[str, AskedForForces], Field(exclude_if=_nothing)] = {}
     steps: dict[str, float] = {}
     claims: dict[str, str] = {}
     doing: str = ""

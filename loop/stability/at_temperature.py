@@ -16,6 +16,7 @@ from niobe.loop.stability.force_constants import loaded
 from niobe.loop.stability.free_energies import ImaginaryModesError, harmonic
 
 _LEAST_SHARE = 1e-6
+_NO_FORCES = "no force constants"
 _UNMIXED = "no mixture of phases that have free energies has its composition"
 
 
@@ -46,15 +47,37 @@ def melts(entry: HullEntry, temperature: float) -> str:
     return f"melts at {float(point):g} K" if point and float(point) < temperature else ""
 
 
-def vibration(phonons: PhononRecord | None, temperature: float) -> Vibration:
-    """The harmonic free energy at a temperature (K) of stored force constants, if there are any."""
+def vibration(phonons: PhononRecord | None, temperature: float, why: str = "") -> Vibration:
+    """The harmonic free energy at a temperature (K) of stored force constants, if there are any.
+
+    why: there are none, where that is known.
+    """
     if phonons is None or not phonons.phonopy:
-        return Vibration(None, reason="no force constants")
+        return Vibration(None, reason=": ".join(filter(None, [_NO_FORCES, why])))
     try:
         found = harmonic(loaded(phonons.phonopy), [temperature])
     except ImaginaryModesError as error:
         return Vibration(None, phonons.oracle, str(error))
     return Vibration(float(found.free_energy[0]), phonons.oracle)
+
+
+def competing(hull: HullRecord, verdicts: Mapping[str, Verdict], tolerance: float) -> list[HullEntry]:
+    """The finds, and the phases of their elements that count, each once; nothing without a find.
+
+    hull: of 0 K. verdicts: by record. tolerance: of the hull, eV/atom.
+    """
+    finds = _finds(hull, verdicts)
+    systems = [set(find.composition) for find in finds]
+    counting = [
+        entry
+        for entry in phases_that_count(hull, tolerance)
+        if any(set(entry.composition) <= system for system in systems)
+    ]
+    return list({entry.record_id: entry for entry in [*finds, *counting]}.values())
+
+
+def _finds(hull: HullRecord, verdicts: Mapping[str, Verdict]) -> list[HullEntry]:
+    return [e for e in hull.entries if e.record_id in verdicts and verdicts[e.record_id].is_find]
 
 
 def at_temperature(
@@ -63,19 +86,20 @@ def at_temperature(
     temperature: float,
     tolerance: float,
     phonons: Callable[[str], PhononRecord | None],
+    failed: Mapping[str, str] | None = None,
 ) -> dict[str, Verdict]:
     """The verdicts, those of finds with what they are at a temperature (K).
 
     hull: of 0 K, under the campaign's pressure. tolerance: of the hull, eV/atom. phonons: of a record, by id.
+    failed: why records have no force constants, as far as that is known.
     """
-    finds = [e for e in hull.entries if e.record_id in verdicts and verdicts[e.record_id].is_find]
-    counting = [*finds, *(phases_that_count(hull, tolerance) if finds else ())]
-    phases = {entry.record_id: entry for entry in counting}
-    known = {}
-    for name, entry in phases.items():
-        liquid = melts(entry, temperature)
-        known[name] = Vibration(None, reason=liquid) if liquid else vibration(phonons(name), temperature)
-    given = {find.record_id: thermal(find, list(phases.values()), known, temperature) for find in finds}
+    phases, known = competing(hull, verdicts, tolerance), {}
+    for entry in phases:
+        name, liquid = entry.record_id, melts(entry, temperature)
+        why = (failed or {}).get(name, "")
+        known[name] = Vibration(None, reason=liquid) if liquid else vibration(phonons(name), temperature, why)
+    finds = _finds(hull, verdicts)
+    given = {find.record_id: thermal(find, phases, known, temperature) for find in finds}
     return {
         name: verdict.model_copy(update={"thermal": given.get(name)}) for name, verdict in verdicts.items()
     }

@@ -278,6 +278,7 @@ def _check_round(known: ForeignCampaign, record: RoundRecord) -> int:
     _check_own(known, record.campaign)
     record.steps = renamed_steps(record.steps)
     known.named.update(record.batch, record.promising, record.phonons, record.finds, record.asked_for_goals)
+    known.named.update(record.force_constants)
     return record.number
 
 

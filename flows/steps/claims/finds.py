@@ -75,5 +75,6 @@ def spent_on_all_else(database: Database, spec: CampaignSpec) -> float:
 
     database: the campaign database. spec: the campaign.
     """
-    steps = sum(sum(record.steps.values()) for record in database.rounds.find(spec.id))
-    return steps + oracle_seconds(r for r in database.records.find(spec.id) if not r.challenges)
+    rounds = database.rounds.find(spec.id)
+    steps = sum(sum(record.steps.values()) for record in rounds)
+    return steps + oracle_seconds((r for r in database.records.find(spec.id) if not r.challenges), rounds)

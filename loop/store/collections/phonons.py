@@ -22,6 +22,16 @@ class Phonons:
         document = phonons.model_dump(mode="json")
         self._collection.replace_one({"_id": phonons.record_id}, document, upsert=True)
 
+    def add(self, phonons: PhononRecord) -> None:
+        """Store the phonons of a record that has no force constants; those that it has by now stay."""
+        from pymongo.errors import DuplicateKeyError
+
+        lacking = {"_id": phonons.record_id, "phonopy": {"$in": ["", None]}}
+        try:
+            self._collection.replace_one(lacking, phonons.model_dump(mode="json"), upsert=True)
+        except DuplicateKeyError:
+            return
+
     def find_one(self, record: str) -> PhononRecord | None:
         """Bands, soft modes and force constants of one structure record, or None where it has no phonons."""
         document = self._collection.find_one({"_id": record})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,11 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.measuring import ask_goals, compute_goals
 from niobe.flows.goals.resolving import check_goals, properties_of, trust_named
 from niobe.flows.oracles.force_field import ForceFieldOracle
+from niobe.flows.oracles.potentials import WallTimeError
 from niobe.flows.steps.competing import compete
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import choose_phonons, settle, validate_slot
+from niobe.loop.documents.properties import PropertyValue
 from niobe.loop.documents.records import Status
 from niobe.loop.store.database import Database
 
@@ -51,10 +55,8 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CampaignSpec:
     return campaign_of(content, "c.yaml", tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
-def test_results_are_measured_once(
-    database: Database, spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def settled(database: Database, spec: CampaignSpec) -> list[str]:
+    """Ids of what the oracle is to be asked about, once round 0 is validated."""
     trust_named(spec)
     database.campaigns.create(spec)
     seed_campaign(database, spec, database.rounds.open(spec.id, 0))
@@ -63,12 +65,23 @@ def test_results_are_measured_once(
     validate_slot(database, spec, 0, 0, 1)
     choose_phonons(database, spec, database.rounds.get(spec.id, 0))
     settle(database, spec, database.rounds.get(spec.id, 0).phonons, ())
+    return named(database, spec)
+
+
+def named(database: Database, spec: CampaignSpec) -> list[str]:
     compute_goals(database, spec, database.rounds.get(spec.id, 0))
-    named = database.rounds.get(spec.id, 0).asked_for_goals
+    return database.rounds.get(spec.id, 0).asked_for_goals
+
+
+@pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
+def test_results_are_measured_once(
+    database: Database, spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = settled(database, spec)
     ask_goals(database, spec, 0, 0, 1)
     records = database.records.find(spec.id, status=Status.VALIDATED.value)
-    assert 0 < len(named) < len(records)
-    assert {record.id for record in records if "bulk_modulus" in record.properties} == set(named)
+    assert 0 < len(waiting) < len(records)
+    assert {record.id for record in records if "bulk_modulus" in record.properties} == set(waiting)
     (fcc,) = [record for record in records if record.group == 225]
     density, modulus, mass = (fcc.properties[n] for n in ("density", "bulk_modulus", "cell_mass"))
     assert density.value == pytest.approx(63.546 / 0.602214076 / fcc.validation.volume_per_atom, rel=1e-4)  # type: ignore[union-attr]
@@ -76,16 +89,62 @@ def test_results_are_measured_once(
     assert modulus.value == pytest.approx(by_ase(), rel=0.01)
     assert modulus.source.endswith(fcc.validation.oracle)  # type: ignore[union-attr]
     assert mass.value == pytest.approx(63.546) and mass.unit == "u"
-    failed = {r.properties["cell_mass"].reason for r in records if r.n_atoms == 2}
-    assert failed <= {"RuntimeError: no pairs"}
+    reasons = {r.n_atoms: r.properties["cell_mass"].reason for r in records}
+    assert reasons[2] == "RuntimeError: no pairs" and reasons[1] == ""
 
     def refuse(*_: object) -> None:
         raise AssertionError("asked again")
 
     monkeypatch.setattr(ForceFieldOracle, "static", refuse)
-    compute_goals(database, spec, database.rounds.get(spec.id, 0))
-    assert database.rounds.get(spec.id, 0).asked_for_goals == []
-    assert database.records.find(spec.id, status=Status.VALIDATED.value) == records
+    assert named(database, spec) == []
+    again = database.records.find(spec.id, status=Status.VALIDATED.value)
+    assert {r.properties["cell_mass"].attempts for r in again if r.n_atoms == 2} == {2}
+    assert [r for r in again if r.n_atoms != 2] == [r for r in records if r.n_atoms != 2]
+    assert named(database, spec) == []
+    assert database.records.find(spec.id, status=Status.VALIDATED.value) == again
+
+
+@pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
+def test_what_may_be_the_machine_s_fault_is_asked_again_and_all_that_it_takes_counts(
+    database: Database, spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wall time, memory and files: in later rounds, ``oracle.retries`` times."""
+    spec = spec.model_copy(update={"goals": spec.goals[1:2]})
+    first, *_ = waiting = settled(database, spec)
+
+    def spent() -> float:
+        validation = database.records.get(first).validation
+        assert validation is not None
+        return validation.seconds.get("goals", 0.0)
+
+    other = PropertyValue(unit="GPa", source="another oracle")
+    memory = (MemoryError("no room"), RuntimeError("CUDA out of memory"))
+    for cause in (*memory, OSError("disk full"), WallTimeError("late")):
+        database.records.update(first, **{"properties.bulk_modulus": other})
+        for attempt in (1, 2):
+            assert first in named(database, spec)
+            before = spent()
+            monkeypatch.setattr(ForceFieldOracle, "static", raising(cause))
+            ask_goals(database, spec, 0, 0, 1)
+            found = database.records.get(first).properties["bulk_modulus"]
+            assert (found.value, found.attempts) == (None, attempt)
+            assert found.reason == f"{type(cause).__name__}: {cause}" and spent() > before
+        assert first not in named(database, spec)
+    monkeypatch.undo()
+    retried = spec.model_copy(update={"oracle": spec.oracle.model_copy(update={"retries": 2})})
+    assert set(named(database, retried)) == set(waiting)
+    ask_goals(database, retried, 0, 0, 1)
+    found = database.records.get(first).properties["bulk_modulus"]
+    assert found.value == pytest.approx(by_ase(), rel=0.01) and (found.attempts, found.reason) == (0, "")
+    assert named(database, retried) == []
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        time.sleep(0.01)
+        raise error
+
+    return fail
 
 
 def by_ase() -> float:

@@ -84,6 +84,7 @@ WRITES: dict[str, Callable[[Database, str], object]] = {
     "validate": lambda d, i: d.records.finish_validation(i, status=Status.FAILED, failure=FAILURE),
     "phonons": lambda d, i: d.records.finish_phonons(i, failure=FAILURE),
     "phonons, their bands": lambda d, i: d.phonons.store(PhononRecord(record_id=i, campaign="t", **BANDS)),
+    "force constants": lambda d, i: d.phonons.add(PhononRecord(record_id=i, campaign="t", **BANDS)),
     "challenge": lambda d, i: d.records.update_if(i, {"challenge": None}, note="challenged"),
     "confirm": lambda d, _: d.answers.store(ANSWER),
     "weigh_opinions": lambda d, i: d.records.update_many({i: {"opinions": []}}),

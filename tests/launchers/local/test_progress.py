@@ -2,6 +2,7 @@
 
 import pytest
 
+from niobe.config.oracles.conditions import Conditions
 from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.flows.stages import plan
 from niobe.launchers.local.progress import doing
@@ -49,7 +50,8 @@ def test_how_far_a_step_has_come_follows_it() -> None:
 
 
 def test_a_plan_needs_only_what_comes_before_and_ends_by_closing() -> None:
-    for spec in (PLAIN, WITH_PRERELAXATION):
+    hot = PLAIN.model_copy(update={"conditions": Conditions(temperature=300.0)})
+    for spec in (PLAIN, WITH_PRERELAXATION, hot):
         for number in (0, 1):
             names: list[str] = []
             for stage in plan(spec, number):
@@ -59,5 +61,6 @@ def test_a_plan_needs_only_what_comes_before_and_ends_by_closing() -> None:
             last = "validate" if number else "validate_further"
             challenge = ["choose_finds", "challenge"] if spec.challenges_finds else []
             besides = [*challenge, "confirm", "weigh_opinions"] if number else []  # round 0 has no finds
+            besides += ["force_constants"] if number and spec is hot else []
             after = names[names.index(last) :]
             assert after == [last, "choose_phonons", "phonons", *besides, "close"]
