@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.known import asked_before
 from niobe.flows.steps.prerelax import prerelax_oracle
-from niobe.loop.campaign.seeding import source_entries
+from niobe.loop.campaign.seeding import source_entries, substituted_entries
 from niobe.loop.campaign.seeds import seed_records
 from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
@@ -25,7 +25,7 @@ def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRec
     database: the campaign database. spec: the campaign. round_record: the round.
     """
     entries = to_recompute(spec, source_entries(database, spec))
-    records, broken = seed_records(spec, entries)
+    records, broken = seed_records(spec, entries, substituted_entries(database, spec))
     asked = asked_before(database, spec)
     answers = _prerelaxed_before(database, spec, records)
     unanswered = unanswered_before(database, spec) if spec.prerelax else {}

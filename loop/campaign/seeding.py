@@ -1,10 +1,25 @@
-"""What a campaign's sources hold of its system."""
+"""What the database holds that a campaign begins with."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
 from niobe.config.spec import CampaignSpec
+from niobe.loop.campaign.seeds import LIKELY_EACH, largest_prototype, subsets
+from niobe.loop.crystals.formulas import amounts_of
+from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.entries import SourceEntry
+from niobe.loop.documents.structures import entry_structure
+from niobe.loop.generators.prototypes import decorate, likeliest, named
+from niobe.loop.readers.disorder import AS_GIVEN
 from niobe.loop.store.database import Database
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+_OF_ALL_CELLS = 4  # a conventional cell holds up to four primitive ones
+_ALIKE = 5  # entries looked at for each one kept: many have one structure
 
 
 def source_entries(database: Database, spec: CampaignSpec) -> list[SourceEntry]:
@@ -12,3 +27,43 @@ def source_entries(database: Database, spec: CampaignSpec) -> list[SourceEntry]:
     if not spec.sources:
         return []
     return database.entries.find(sources=[source.name for source in spec.sources], systems=spec.subsystems())
+
+
+def substituted_entries(database: Database, spec: CampaignSpec) -> Iterator[tuple[str, Structure]]:
+    """Entries of any source, of other elements, with the campaign's in their places: likeliest first.
+
+    Of the system and each subsystem as many as of the encyclopedia's prototypes, of their size, no two alike.
+    What has the very elements is no substitution: it is a seed where the campaign names its source.
+    """
+    most = LIKELY_EACH * spec.seeds.max_prototypes if spec.seeds.prototypes else 0
+    if most and database.entries.count():
+        for elements in subsets(spec.elements, 2):
+            yield from _of(database, elements, largest_prototype(spec), most)
+
+
+def _of(
+    database: Database, elements: Sequence[str], largest: int, most: int
+) -> Iterator[tuple[str, Structure]]:
+    formulas = database.entries.formulas_of(len(elements), _OF_ALL_CELLS * largest)
+    amounts = {formula: amounts_of(formula) for formula in formulas}
+    others = {formula: found for formula, found in amounts.items() if set(found) != set(elements)}
+    seen, kept = SeenStructures(), 0
+    for formula, assigned in likeliest(others, elements, _ALIKE * most):
+        for entry in database.entries.find(formulas=[formula]):
+            structure = _primitive(entry, largest)
+            if structure is None:
+                continue
+            decorated = decorate(structure, assigned)
+            if seen.find(decorated) is None:
+                seen.add(entry.id, decorated)
+                yield named(entry.id, assigned), decorated
+                kept += 1
+            if kept == most:
+                return
+
+
+def _primitive(entry: SourceEntry, largest: int) -> Structure | None:
+    if entry.treatment != AS_GIVEN or entry.set_aside or entry.n_atoms > _OF_ALL_CELLS * largest:
+        return None
+    primitive = entry_structure(entry).get_primitive_structure()
+    return primitive if len(primitive) <= largest else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,12 @@ from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord, record_id
 from niobe.loop.documents.structures import entry_structure, generated_structure
 from niobe.loop.generators.elements import elemental_references
-from niobe.loop.generators.prototypes import decorated_prototypes
+from niobe.loop.generators.prototypes import (
+    decorated_prototypes,
+    likely_prototypes,
+    named_prototypes,
+    prototype_labels,
+)
 from niobe.loop.readers.structure_files import read_some, read_structures
 
 if TYPE_CHECKING:
@@ -26,8 +30,10 @@ _Found = tuple[Lineage, "Structure"]
 COMPETING = ("reference", "prototype", "displaced")
 """Generators of the competing phases of round 0: crystals of the elements, compounds, and the lowest crystal
 of an element once more, off its symmetry."""
-_ANY_SIZE = 10_000
 _LEAST_SIZE = 12  # atoms a cell of a competing phase may have, however small candidates are
+LIKELY_EACH = 10
+"""Likely decorations that are pre-relaxed for each competing phase that may be asked, of the encyclopedia's
+further prototypes and of source entries each (docs/decisions/0146)."""
 
 
 def new_record(
@@ -56,20 +62,23 @@ def new_record(
 
 
 def seed_records(
-    spec: CampaignSpec, entries: Sequence[SourceEntry] = ()
+    spec: CampaignSpec,
+    entries: Sequence[SourceEntry] = (),
+    substituted: Iterable[tuple[str, Structure]] = (),
 ) -> tuple[list[StructureRecord], list[str]]:
     """The seeds, without what is excluded, and a line per broken file.
 
     Files and entries, no two alike, are acquired; crystals of the elements and prototypes wait for their
     choice.
 
-    entries: what the campaign's sources hold, in the order in which they shall be recomputed.
+    entries: what the campaign's sources hold, in the order in which they shall be recomputed. substituted:
+    labels and crystals of other entries with the campaign's elements, more prototypes.
     """
     excluded = SeenStructures(excluded_structures(spec))
     imported, broken = _from_files(spec)
     given = [*_from("file", imported), *_from("source", ((e.id, entry_structure(e)) for e in entries))]
     elements = _from("reference", elemental_references(spec.elements))
-    prototypes = _from("prototype", _prototypes(spec))
+    prototypes = _from("prototype", itertools.chain(_prototypes(spec), substituted))
     records: dict[str, StructureRecord] = {}
     for lineage, structure in [*_none_alike(given), *_none_alike(elements), *prototypes]:
         if excluded.find(structure) is None:
@@ -135,7 +144,7 @@ def excluded_structures(spec: CampaignSpec) -> list[tuple[str, Structure]]:
         if Path(entry).exists():
             excluded += read_some(Path(entry), "seeds.exclude").structures
             continue
-        found = [pair for pair in _decorated(spec.elements) if entry in (pair[0], pair[0].split()[0])]
+        found = named_prototypes(entry, spec.elements)
         if not found:
             raise ConfigError(f"seeds.exclude: {entry!r} is neither a file nor {_labels_like(entry, spec)}")
         excluded += found
@@ -143,31 +152,35 @@ def excluded_structures(spec: CampaignSpec) -> list[tuple[str, Structure]]:
 
 
 def _labels_like(entry: str, spec: CampaignSpec) -> str:
-    labels = {label for pair in _decorated(spec.elements) for label in (pair[0], pair[0].split()[0])}
-    near = difflib.get_close_matches(entry, sorted(labels), n=1, cutoff=0.0)
+    decorated = [label for label, _ in named_prototypes(entry.split(" ")[0], spec.elements)]
+    labels = decorated or prototype_labels(len(spec.elements))
+    near = difflib.get_close_matches(entry, labels, n=1, cutoff=0.0)
     return f"an AFLOW prototype label of {spec.chemsys}" + (f", such as {near[0]!r}" if near else "")
-
-
-@functools.cache
-def _decorated(elements: tuple[str, ...]) -> list[tuple[str, Structure]]:
-    return [pair for subset in subsets(elements, 1) for pair in decorated_prototypes(subset, _ANY_SIZE)]
 
 
 def _prototypes(spec: CampaignSpec) -> Iterator[tuple[str, Structure]]:
     """Decorated prototypes of the system and of every subsystem of two or more elements.
 
-    Of each system the simplest compositions and smallest cells first, one per composition in turn.
+    Of each system pymatgen's library, the simplest compositions and smallest cells first, one per composition
+    in turn, then the likeliest of the encyclopedia's further ones.
     """
     if not spec.seeds.prototypes or not spec.seeds.max_prototypes:
         return
     for elements in subsets(spec.elements, 2):
+        largest = largest_prototype(spec)
         by_formula: dict[str, list[tuple[str, Structure]]] = {}
-        for pair in decorated_prototypes(elements, max(spec.limits.max_atoms, _LEAST_SIZE)):
+        for pair in decorated_prototypes(elements, largest):
             by_formula.setdefault(pair[1].composition.reduced_formula, []).append(pair)
         queues = [sorted(found, key=lambda pair: len(pair[1])) for found in by_formula.values()]
         queues.sort(key=lambda queue: sum(queue[0][1].composition.reduced_composition.values()))
         for rank in itertools.zip_longest(*queues):
             yield from (pair for pair in rank if pair is not None)
+        yield from likely_prototypes(elements, largest, LIKELY_EACH * spec.seeds.max_prototypes)
+
+
+def largest_prototype(spec: CampaignSpec) -> int:
+    """Atoms of the primitive cell of a competing phase, at most."""
+    return max(spec.limits.max_atoms, _LEAST_SIZE)
 
 
 def subsets(elements: Sequence[str], least: int) -> Iterator[tuple[str, ...]]:

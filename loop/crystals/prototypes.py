@@ -1,6 +1,8 @@
-"""The AFLOW library of crystallographic prototypes as pymatgen ships it, and which of them a crystal is.
+"""AFLOW's crystallographic prototypes, and which of them a crystal is.
 
-Mehl et al., Comput. Mater. Sci. 136, S1 (2017).
+Those of the library that pymatgen ships (Mehl et al., Comput. Mater. Sci. 136, S1, 2017), and the smaller
+ones of the Encyclopedia's later parts (Hicks et al., Comput. Mater. Sci. 161, S1, 2019; 199, 110450, 2021;
+Eckert et al., 240, 112988, 2024), by their parameters as kim-tools 0.4.15 lists them.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niobe.loop.crystals.decoding import decoded
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _Kind = tuple[int, str, int]
+ENCYCLOPEDIA = Path(__file__).parent / "encyclopedia.json"
+"""What the library does not hold, of at most 24 atoms and at least two elements, as
+``tests/project/encyclopedia.py`` writes it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,20 @@ def library() -> dict[str, Prototype]:
     entries = json.loads(gzip.decompress(file.read_bytes()))
     found = [Prototype(e["tags"]["aflow"], e["tags"]["mineral"], decoded(e["snl"])) for e in entries]
     return {prototype.label: prototype for prototype in found if prototype.structure.is_ordered}
+
+
+@functools.cache
+def encyclopedia() -> dict[str, Prototype]:
+    """Each prototype beyond the library by label, as a primitive cell of the elements it is known of."""
+    entries = json.loads(ENCYCLOPEDIA.read_text(encoding="utf-8"))
+    return {label: Prototype(label, "", _built(**entry)) for label, entry in entries.items()}
+
+
+def _built(lattice: list[list[float]], sites: dict[str, list[list[float]]]) -> Structure:
+    from pymatgen.core import Structure
+
+    species = [symbol for symbol, coordinates in sites.items() for _ in coordinates]
+    return Structure(lattice, species, [xyz for coordinates in sites.values() for xyz in coordinates])
 
 
 def prototype_of(structure: Structure) -> tuple[str, str]:
@@ -66,9 +86,17 @@ def _by_kind() -> dict[_Kind, list[Prototype]]:
     found: dict[_Kind, list[Prototype]] = defaultdict(list)
     for prototype in library().values():
         kind = _kind(prototype.structure)
-        if prototype.label.split("_")[2] == str(kind[0]):
+        if _group(prototype) == kind[0]:
             found[kind].append(prototype)
+    for prototype in encyclopedia().values():
+        structure = prototype.structure
+        found[_group(prototype), structure.composition.anonymized_formula, len(structure)].append(prototype)
     return dict(found)
+
+
+def _group(prototype: Prototype) -> int:
+    """The number of the space group that the label names."""
+    return int(prototype.label.split("_")[2])
 
 
 def _kind(structure: Structure) -> _Kind:

@@ -10,7 +10,7 @@ import numpy as np
 
 from niobe.loop.crystals.decoding import decoded
 from niobe.loop.crystals.formulas import amounts_of
-from niobe.loop.crystals.prototypes import library
+from niobe.loop.crystals.prototypes import encyclopedia, library
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import entry_structure, relaxed_structure
@@ -106,16 +106,20 @@ def _apart(find: Crystal, other: Crystal) -> float:
 
 
 def prototypes_like(find: Crystal) -> list[Crystal]:
-    """AFLOW prototypes of the find's proportions whose atoms lie much as in it, the most alike first."""
+    """AFLOW prototypes of the find's proportions whose atoms lie much as in it, pymatgen's library first.
+
+    Of each part the most alike comes first.
+    """
     amounts = anonymous(find.formula)
     like = [other for other in _prototypes() if anonymous(other.formula) == amounts]
     near = [other for other in like if _apart(find, other) <= RELATED]
-    return sorted(near, key=lambda other: _apart(find, other))
+    return sorted(near, key=lambda other: (other.id not in library(), _apart(find, other)))
 
 
 @functools.cache
 def _prototypes() -> list[Crystal]:
-    return [Crystal(label, PROTOTYPES, stored.structure) for label, stored in library().items()]
+    stored = library() | encyclopedia()
+    return [Crystal(label, PROTOTYPES, prototype.structure) for label, prototype in stored.items()]
 
 
 def _is_claimed(record: StructureRecord) -> bool:

@@ -58,20 +58,25 @@ def report(
     all_else: float,
     seconds: float,
 ) -> None:
-    """One row for each find that was challenged or shown to others."""
+    """One row for each find that was challenged or shown to others.
+
+    Without a file given the figure bears the name of the campaign, else that of its system.
+    """
+    name = spec.id if file == FILE else spec.chemsys
     extra = metrics.challenge_seconds + metrics.confirm_seconds
     share = extra / (extra + all_else)
     notes = [
-        f"{file.name}: {metrics.challenge_seconds:.0f} s of challenge and {metrics.confirm_seconds:.0f} s of "
+        f"{name}: {metrics.challenge_seconds:.0f} s of challenge and {metrics.confirm_seconds:.0f} s of "
         f"other potentials' answers, beside {all_else:.0f} s of oracle, learning, drawing and choosing; "
         "pre-relaxation is not timed and not counted",
         *(f"{found.oracle} agrees with {agreement_text(found)}" for found in metrics.agreements),
-        "the seconds are of the last call; what was finished in calls before was kept",
+        f"{spec.budget.validations} validations in {spec.budget.rounds} rounds; the seconds above are of the "
+        "last call, what was finished in calls before was kept",
     ]
     publish(
-        f"finds-{spec.id}",
+        f"finds-{name}",
         page="campaign",
-        title=f"What becomes of the finds of {spec.id}",
+        title=f"What becomes of the finds of {name}",
         headline=f"{metrics.survived} of {metrics.challenged} survive; {share:.0%} of the time (bar: 25 %)",
         command="python -m tests.benchmarks.finds",
         rows=[_row(record) for record in found],
@@ -93,7 +98,9 @@ def _row(record: StructureRecord) -> dict[str, Any]:
         "why": challenge.reason if challenge else "",
         "tried": sum(attempt.tried for attempt in challenge.attempts) if challenge else 0,
         "asked of the oracle": sum(attempt.asked for attempt in challenge.attempts) if challenge else 0,
-        "k of n": f"{verdict.opinions_agreeing} of {verdict.opinions_asked}" if verdict else "",
+        "k of n": f"{verdict.opinions_agreeing} of {verdict.opinions_asked}"
+        if verdict and verdict.opinions_asked
+        else "not asked",
         "above products by others, eV/atom": ", ".join(
             f"{name} {'–' if height is None else f'{height:.3f}'}" for name, height in said.items()
         ),

@@ -77,6 +77,16 @@ class Entries:
         query = {"formula_reduced": {"$in": list(formulas)}, "treatment": AS_GIVEN, "set_aside": ""}
         return list(self._collection.find(query, {"fingerprint": 1, "formula_reduced": 1}, sort=[("_id", 1)]))
 
+    def formulas_of(self, nelements: int, most_atoms: int) -> list[str]:
+        """Formulas (OPTIMADE form) of ordered entries of so many elements, of at most so many atoms."""
+        query = {
+            "nelements": nelements,
+            "n_atoms": {"$lte": most_atoms},
+            "treatment": AS_GIVEN,
+            "set_aside": "",
+        }
+        return sorted(self._collection.distinct("formula_reduced", query))
+
     def count(self) -> int:
         """How many entries there are."""
         return self._collection.count_documents({})

@@ -106,7 +106,7 @@ def test_prototypes_of_every_subsystem_wait_and_no_system_goes_without() -> None
     spec = CampaignSpec(id="t", elements=("Al", "Ni", "Zr"), limits=Limits(max_atoms=4), prerelax=None)
     records = seed_records(spec)[0]
     waiting = [record for record in records if record.status is Status.SCREENED]
-    systems = {"Al-Ni": 258, "Al-Zr": 258, "Ni-Zr": 258, "Al-Ni-Zr": 186}
+    systems = {"Al-Ni": 418, "Al-Zr": 418, "Ni-Zr": 418, "Al-Ni-Zr": 346}
     assert {s: sum(r.chemsys == s for r in waiting) for s in systems} == systems
     few = spec.model_copy(update={"seeds": Seeds(max_prototypes=2)})
     found = competition(few, records, SeenStructures(), SeenStructures())
