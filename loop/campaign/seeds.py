@@ -71,8 +71,8 @@ def seed_records(
     Files and entries, no two alike, are acquired; crystals of the elements and prototypes wait for their
     choice.
 
-    entries: what the campaign's sources hold, in the order in which they shall be recomputed. substituted:
-    labels and crystals of other entries with the campaign's elements, more prototypes.
+    spec: the campaign. entries: what its sources hold, in the order in which they shall be recomputed.
+    substituted: labels and crystals of other entries with the campaign's elements, more prototypes.
     """
     excluded = SeenStructures(excluded_structures(spec))
     imported, broken = _from_files(spec)

@@ -44,7 +44,7 @@ def likely_prototypes(elements: Sequence[str], max_atoms: int, most: int) -> lis
     Likely is an assignment whose elements stand near those that the prototype is known of on Pettifor's
     chemical scale (Solid State Commun. 51, 31, 1984), averaged over the atoms.
 
-    most: how many at most.
+    elements: of the system. max_atoms: of the primitive cell. most: how many at most.
     """
     stored = {
         label: prototype.structure
