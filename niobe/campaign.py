@@ -85,7 +85,8 @@ class Campaign:
     def _run(self, progress: bool, rounds: int | None) -> str:
         from niobe.flows.goals.resolving import properties_of, trust_named
         from niobe.flows.oracles.registry import check_machine
-        from niobe.launchers.local.launcher import run_campaign
+        from niobe.launchers.local.holding import only_one
+        from niobe.launchers.local.launcher import run_held
         from niobe.launchers.rounds import begin_campaign
         from niobe.launchers.services import campaign_database
 
@@ -95,10 +96,10 @@ class Campaign:
             trust_named(self.spec)
         check_machine(self.spec)
         properties_of(self.spec)
-        with campaign_database() as database:
+        with campaign_database() as database, only_one(database, self.spec.id) as hold:
             begin_campaign(database, self.spec)
             with _shown(database, self.spec, progress) as tick:
-                return run_campaign(database, self.spec, tick, rounds=rounds)
+                return run_held(database, self.spec, tick, hold, rounds=rounds)
 
     def rounds(self) -> pd.DataFrame:
         """Counts, rates and errors (eV/atom) of each round, indexed by its number."""

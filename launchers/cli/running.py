@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +34,8 @@ def launch(
     from niobe.config.loading import load_campaign
     from niobe.flows.goals.resolving import properties_of, trust_named
     from niobe.flows.oracles.registry import check_machine
-    from niobe.launchers.local.launcher import run_campaign
+    from niobe.launchers.local.holding import only_one
+    from niobe.launchers.local.launcher import run_held
     from niobe.launchers.local.progress import CampaignProgress
     from niobe.launchers.rounds import begin_campaign
     from niobe.launchers.services import campaign_database
@@ -47,10 +48,10 @@ def launch(
         _submit(spec)
         return
     with campaign_database() as database:
-        with _told():
+        with _told(), only_one(database, spec.id) as hold:
             spec = begin_campaign(database, spec)
             with CampaignProgress(database, spec, console()) as progress:
-                reason = run_campaign(database, spec, progress.tick)
+                reason = run_held(database, spec, progress.tick, hold)
         _show_end(database, spec, reason)
 
 
@@ -126,12 +127,13 @@ def _told() -> Iterator[None]:
 def _submit(spec: CampaignSpec) -> None:
     from niobe.launchers.fireworks.launch import launch_campaign
     from niobe.launchers.fireworks.pad import open_launchpad
+    from niobe.launchers.local.holding import only_one
     from niobe.launchers.rounds import begin_campaign
     from niobe.launchers.services import campaign_database
 
     launchpad = open_launchpad()
-    with campaign_database() as database:
-        with _told():
+    with closing(launchpad.connection), campaign_database() as database:
+        with _told(), only_one(database, spec.id):
             spec = begin_campaign(database, spec)
         said = launch_campaign(launchpad, database, spec)
     console().print("campaign", styled(f"{spec.id}:", "bold"), said, soft_wrap=True)

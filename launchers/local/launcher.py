@@ -9,7 +9,7 @@ from niobe.config.home import worker_log
 from niobe.config.settings import Settings
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.local.executor import FlowRun, Tick, Workers
-from niobe.launchers.local.holding import only_one
+from niobe.launchers.local.holding import Hold, only_one
 from niobe.launchers.rounds import end_campaign, next_round, note
 from niobe.loop.documents.rounds import CampaignState
 
@@ -29,14 +29,26 @@ def run_campaign(database: Database, spec: CampaignSpec, tick: Tick, *, rounds: 
 
     database: the campaign database. spec: the campaign. Raises ConfigError where another process runs it.
     """
+    with only_one(database, spec.id) as hold:
+        return run_held(database, spec, tick, hold, rounds=rounds)
+
+
+def run_held(
+    database: Database, spec: CampaignSpec, tick: Tick, hold: Hold, *, rounds: int | None = None
+) -> str:
+    """``run_campaign`` where this process holds the campaign already, since before it looked at it.
+
+    database: the campaign database. spec: the campaign. tick, rounds: as ``run_campaign`` takes them. hold:
+    of the campaign. Raises ConfigError where it was lost.
+    """
     from niobe.flows.round import RoundMaker
 
-    with only_one(database, spec.id) as hold, Workers(Settings().workers) as workers:
+    def tick_held() -> None:
+        hold.check_beat()
+        tick()
 
-        def tick_held() -> None:
-            hold.check_beat()
-            tick()
-
+    with Workers(Settings().workers) as workers:
+        hold.check()
         database.campaigns.update(
             spec.id, **{"spec.launcher": "local", "state": CampaignState.RUNNING, "reason": ""}
         )

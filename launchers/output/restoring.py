@@ -22,11 +22,13 @@ from niobe.config.errors import ConfigError
 from niobe.config.home import checkpoints
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.config.version import file_digest
+from niobe.launchers.local.holding import only_one
 from niobe.launchers.output.bundles import NOT_SUMMED, SUMS
 from niobe.loop.documents.json_text import not_too_deep
 from niobe.loop.store.collections.checkpoints import digests_of
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import COLLECTIONS, ForeignCampaign, foreign_spec, in_a_line
+from niobe.loop.store.forgetting import check_not_begun, check_source
 
 Document = dict[str, Any]
 _MOST_FILES, _MOST_BYTES = 20_000, 50 * 2**30
@@ -74,8 +76,9 @@ def read_bundle(database: Database, folder: Path, name: str = "") -> dict[str, i
 
     name: what the campaign is called here; its own name where left out. A campaign that ran is stopped here.
     Raises ConfigError, before anything is written, where the checksums are wrong, a newer Niobe wrote it,
-    anything in it is not what a bundle holds, or the database or checkpoints hold something else under the
-    same names. A campaign document comes last: cut short, there is no campaign, and the same again ends it.
+    anything in it is not what a bundle holds, the campaign runs or is being forgotten, or the database or
+    checkpoints hold something else under the same names. A campaign document comes last: cut short, there is
+    no campaign, and the same again ends it.
 
     folder: the bundle.
     """
@@ -88,10 +91,20 @@ def read_bundle(database: Database, folder: Path, name: str = "") -> dict[str, i
     with tempfile.TemporaryDirectory(prefix="niobe-import-") as scratch:
         spool = _Spool(Path(scratch), foreign)
         _read_all(folder, manifest, spool)
-        new = _new(database, spool)
-        unstored = _unstored(database, folder / "checkpoints" / manifest.campaign, foreign.name, pairs)
-        _write(database, spool, new, pairs, unstored)
+        with only_one(database, foreign.name):
+            _check_not_forgotten(database, spool)
+            new = _new(database, spool)
+            unstored = _unstored(database, folder / "checkpoints" / manifest.campaign, foreign.name, pairs)
+            _write(database, spool, new, pairs, unstored)
     return {collection: len(found) for collection, found in new.items() if collection in manifest.documents}
+
+
+def _check_not_forgotten(database: Database, spool: _Spool) -> None:
+    """Raises ConfigError where the campaign, or a source that it has entries of, is being forgotten."""
+    check_not_begun(database, "campaign", spool.foreign.name)
+    entries = (entry["source"] for batch in spool.batches("entries") for entry in batch)
+    for source in sorted(set(entries)):
+        check_source(database, source)
 
 
 def _new(database: Database, spool: _Spool) -> dict[str, set[object]]:

@@ -103,6 +103,8 @@ def _say(planned: Plan) -> None:
     print_rows(rows, False, title=f"To be forgotten: {planned.what}")
     if any(planned.stays.values()):
         console().print("what stays, other campaigns use; --shared removes it too")
+    if planned.named:
+        console().print(f"other campaigns name, and so stay: {', '.join(planned.named)}", soft_wrap=True)
     if planned.known:
         console().print(f"{planned.known} finds are told by these entries; what was known stays known")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from niobe.config.errors import ConfigError
@@ -44,17 +44,32 @@ def megabytes(folder: Path) -> float:
     return sum(file.stat().st_size for file in files) / 1e6
 
 
-def remove_folders(campaign: str, kept: Collection[str] = ()) -> None:
+def named_by(campaign: str, values: object) -> set[Path]:
+    """A campaign's folders that hold a path which is named somewhere.
+
+    campaign: its id. values: where to look: texts, and lists and mappings of such at any depth.
+    """
+    if isinstance(values, Mapping):
+        values = list(values.values())
+    if isinstance(values, list):
+        return {folder for value in values for folder in named_by(campaign, value)}
+    if not isinstance(values, str) or not values.startswith(("/", "~")):
+        return set()
+    path = Path(values).expanduser().resolve()
+    return {folder for folder in folders_of(campaign).values() if path.is_relative_to(folder)}
+
+
+def remove_folders(campaign: str, kept: Collection[str] = (), named: Collection[Path] = ()) -> None:
     """Remove a campaign's folders and its lock; the files of structures that stay are left.
 
-    campaign: its id. kept: ids of structures.
+    campaign: its id. kept: ids of structures. named: folders that stay.
     """
     for folder in folders_of(campaign).values():
         inside = {part.name for part in folder.iterdir()}
         if folder == failures(campaign) and inside & set(kept):
             for name in inside - set(kept):
                 shutil.rmtree(folder / name)
-        else:
+        elif folder not in named:
             shutil.rmtree(folder)
     campaign_lock(campaign).unlink(missing_ok=True)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from niobe.config.errors import ConfigError
@@ -25,7 +26,8 @@ KINDS: tuple[Kind, ...] = ("campaign", "source", "entry")
 class Plan:
     """What would be forgotten. goes, stays: how many by what they are; megabytes: of folders that go.
 
-    known: finds whose verdict of novelty names an entry that goes.
+    named: folders that stay, as other campaigns name them by path. known: finds whose verdict of novelty
+    names an entry that goes.
     """
 
     kind: Kind
@@ -34,6 +36,7 @@ class Plan:
     goes: dict[str, int] = field(default_factory=dict)
     stays: dict[str, int] = field(default_factory=dict)
     megabytes: dict[str, float] = field(default_factory=dict)
+    named: tuple[str, ...] = ()
     known: int = 0
 
     @property
@@ -80,7 +83,8 @@ def _kind(database: Database, name: str, kind: Kind | None) -> Kind:
 
 def _has_left(database: Database, name: str) -> bool:
     """Whether anything of a campaign that is not there itself is."""
-    documents = any(database.mongo[one].count_documents({"campaign": name}) for one in stored.HANGING)
+    collections = (*stored.HANGING, "checkpoints")
+    documents = any(database.mongo[one].count_documents({"campaign": name}) for one in collections)
     named = {"metadata.campaign": name}
     jobs = any(database.mongo[one].count_documents(named) for one in ("workflows", "outputs"))
     return documents or jobs or (folders.is_name(name) and bool(folders.folders_of(name)))
@@ -99,13 +103,21 @@ def _plan_campaign(database: Database, campaign: str, *, shared: bool) -> Plan:
     }
     with workflows.launchpad_of(database) as launchpad:
         goes |= workflows.counts(launchpad, campaign) if launchpad else {}
-    sizes = {what: folders.megabytes(folder) for what, folder in folders.folders_of(campaign).items()}
+    named = _named(database, campaign, shared=shared)
+    there = {what: folder for what, folder in folders.folders_of(campaign).items() if folder not in named}
+    sizes = {what: folders.megabytes(folder) for what, folder in there.items()}
     stays = {name: staying for name, (_, staying) in counts.items()}
-    return Plan("campaign", campaign, shared=shared, goes=goes, stays=stays, megabytes=sizes)
+    names = tuple(map(str, sorted(named)))
+    return Plan("campaign", campaign, shared=shared, goes=goes, stays=stays, megabytes=sizes, named=names)
 
 
 def _kept(database: Database, campaign: str, *, shared: bool) -> Kept:
     return {} if shared else stored.used_elsewhere(database, campaign)
+
+
+def _named(database: Database, campaign: str, *, shared: bool) -> set[Path]:
+    """Folders of a campaign that other campaigns name by path, as a checkpoint or as files of seeds."""
+    return set() if shared else folders.named_by(campaign, stored.specs_of_others(database, campaign))
 
 
 def forget(database: Database, planned: Plan) -> int:
@@ -119,10 +131,10 @@ def forget(database: Database, planned: Plan) -> int:
         launchpad = held.enter_context(workflows.launchpad_of(database))
         for campaign in _needing(database, planned):
             held.enter_context(idle(database, launchpad, campaign))
+        if planned.kind == "campaign":
+            _forget_campaign(database, launchpad, planned)
+            return 0
         with stored.noted(database, planned.what):
-            if planned.kind == "campaign":
-                _forget_campaign(database, launchpad, planned)
-                return 0
             return _forget_entries(database, planned)
 
 
@@ -154,16 +166,18 @@ def _require_no_worker(launchpad: Any | None, campaign: str) -> None:
 
 
 def _forget_campaign(database: Database, launchpad: Any | None, planned: Plan) -> None:
+    """Whatever refuses it does so before anything is noted or removed."""
     campaign = planned.name
     kept = _kept(database, campaign, shared=planned.shared)
-    if launchpad:
-        workflows.remove_idle(launchpad, campaign)
+    named = _named(database, campaign, shared=planned.shared)
+    with workflows.held_back(launchpad, campaign) if launchpad else nullcontext():
         _require_no_worker(launchpad, campaign)
-    stored.forget_campaign(database, campaign, kept)
-    stored.remove(database, "outputs", {"metadata.campaign": campaign})
-    if launchpad:
-        workflows.remove(launchpad, campaign)
-    folders.remove_folders(campaign, kept.get("structures", ()))
+        with stored.noted(database, planned.what):
+            stored.forget_campaign(database, campaign, kept)
+            stored.remove(database, "outputs", {"metadata.campaign": campaign})
+            if launchpad:
+                workflows.remove(launchpad, campaign)
+            folders.remove_folders(campaign, kept.get("structures", ()), named)
 
 
 def _forget_entries(database: Database, planned: Plan) -> int:

@@ -45,7 +45,7 @@ def check_owners(database: Database) -> Iterator[Finding]:
         yield Finding(
             what,
             "was forgotten in part",
-            f"`niobe forget {name}` ends it; {REPAIR}",
+            f"`niobe forget {name} --kind {kind}` ends it; {REPAIR}",
             _ending(database, kind, name),
         )
     for name, counts in checking.without_campaign(database).items():

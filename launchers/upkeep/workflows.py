@@ -74,12 +74,21 @@ def counts(launchpad: Any, campaign: str) -> dict[str, int]:
     }
 
 
-def remove_idle(launchpad: Any, campaign: str) -> None:
-    """Remove a campaign's jobs that no worker has, so that none takes one.
+@contextmanager
+def held_back(launchpad: Any, campaign: str) -> Iterator[None]:
+    """No worker takes a campaign's job meanwhile; where it ends in an error, they are ready again.
 
     launchpad: FireWorks' LaunchPad. campaign: its id.
     """
-    launchpad.fireworks.delete_many({"spec.campaign": campaign, "state": {"$nin": list(_OPEN)}})
+    named = {"spec.campaign": campaign, "state": "READY"}
+    ready = [found["fw_id"] for found in launchpad.fireworks.find(named, {"fw_id": 1})]
+    launchpad.fireworks.update_many(named | {"fw_id": {"$in": ready}}, {"$set": {"state": "PAUSED"}})
+    try:
+        yield
+    except BaseException:
+        paused = {"fw_id": {"$in": ready}, "state": "PAUSED"}
+        launchpad.fireworks.update_many(paused, {"$set": {"state": "READY"}})
+        raise
 
 
 def remove(launchpad: Any, campaign: str) -> None:
@@ -87,11 +96,14 @@ def remove(launchpad: Any, campaign: str) -> None:
 
     launchpad: FireWorks' LaunchPad. campaign: its id.
     """
+    from niobe.launchers.fireworks.healing.lost import forget_sightings
+
     jobs = {"fw_id": {"$in": _jobs(launchpad, campaign)}}
     launchpad.launches.delete_many(jobs)
     launchpad.fireworks.delete_many(jobs)
     # Keys are "CAMPAIGN rN STAGE": all texts from "CAMPAIGN " to before "CAMPAIGN!".
     launchpad.db["submissions"].delete_many({"_id": {"$gte": f"{campaign} ", "$lt": f"{campaign}!"}})
+    forget_sightings(launchpad, campaign)
     launchpad.workflows.delete_many({"metadata.campaign": campaign})
 
 

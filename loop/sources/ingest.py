@@ -15,6 +15,7 @@ from niobe.loop.documents.structures import entry_structure
 from niobe.loop.novelty.judging import judge_again
 from niobe.loop.sources.reading import ReadOptions, read_source
 from niobe.loop.store.database import Database
+from niobe.loop.store.forgetting import check_source
 
 T = TypeVar("T")
 _BATCH = 500
@@ -38,8 +39,9 @@ def ingest(database: Database, source: Source, elements: Sequence[str], options:
     """Read a source, store its entries, and group them with those of all sources.
 
     database: the campaign database. elements: symbols. options: how it is read.
-    Raises ConfigError as read_source does.
+    Raises ConfigError as read_source does, and where the source is being forgotten.
     """
+    check_source(database, source.name)
     reading = read_source(source, elements, options)
     origin = Origin(source.name, reading.url, reading.licence, datetime.now(UTC).strftime("%Y-%m-%d"))
     done = Ingested(partial=reading.partial, notes=reading.notes)

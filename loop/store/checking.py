@@ -39,7 +39,7 @@ def counts(database: Database) -> dict[str, int]:
 
 
 def broken(database: Database) -> Iterator[tuple[str, str, str]]:
-    """Collection, id and problem of each document that its model refuses.
+    """Collection, id and problem of each document that its model refuses, or whose files are gone.
 
     database: the campaign database.
     """
@@ -48,6 +48,8 @@ def broken(database: Database) -> Iterator[tuple[str, str, str]]:
             problem = _problem(collection, model, document)
             if problem:
                 yield collection, str(document["_id"])[:80], problem
+    for identifier, file in database.checkpoints.without_contents():
+        yield "checkpoints", str(identifier), f"the content of {file} is gone"
 
 
 def _problem(collection: str, model: type[BaseModel], document: Document) -> str:
@@ -73,7 +75,10 @@ def without_campaign(database: Database) -> dict[str, dict[str, int]]:
     """
     known = {found["_id"] for found in database.mongo["campaigns"].find({}, {"_id": 1})}
     found: dict[str, dict[str, int]] = {}
-    for collection, field in (*((name, "campaign") for name in HANGING), ("outputs", "metadata.campaign")):
+    for collection, field in (
+        *((name, "campaign") for name in (*HANGING, "checkpoints")),
+        ("outputs", "metadata.campaign"),
+    ):
         for name in set(database.mongo[collection].distinct(field)) - known:
             count = database.mongo[collection].count_documents({field: name})
             found.setdefault(str(name), {})[collection] = count
@@ -81,7 +86,8 @@ def without_campaign(database: Database) -> dict[str, dict[str, int]]:
 
 
 def orphans(database: Database) -> dict[str, tuple[int, Callable[[], None]]]:
-    """How many phonons have no structure, fingerprints no entry, parts of blobs no blob; what removes them.
+    """How many phonons have no structure, fingerprints no entry, parts of blobs no blob, contents of
+    checkpoints no checkpoint; what removes them.
 
     database: the campaign database.
     """
@@ -93,7 +99,9 @@ def orphans(database: Database) -> dict[str, tuple[int, Callable[[], None]]]:
         if name.endswith(".chunks"):
             parts = _lost_parts(database, name)
             found[name] = (len(parts), partial(_remove_ids, database, name, "files_id", parts))
-    return found
+    unnamed = database.checkpoints.unnamed_contents(_a_day_ago())
+    remove_unnamed = partial(database.checkpoints.remove_contents, unnamed)
+    return found | {"contents of checkpoints": (len(unnamed), remove_unnamed)}
 
 
 def _ids(database: Database, collection: str) -> set[object]:
@@ -104,10 +112,13 @@ def _lost_parts(database: Database, chunks: str) -> list[object]:
     """Blobs of which only parts were stored, a day ago or earlier: GridFS stores the parts first."""
     from bson import ObjectId
 
-    day_ago = datetime.now(UTC) - timedelta(days=1)
     blobs = _ids(database, f"{chunks.removesuffix('.chunks')}.files")
     parts = set(database.mongo[chunks].distinct("files_id")) - blobs
-    return [one for one in parts if isinstance(one, ObjectId) and one.generation_time < day_ago]
+    return [one for one in parts if isinstance(one, ObjectId) and one.generation_time < _a_day_ago()]
+
+
+def _a_day_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(days=1)
 
 
 def _remove_ids(database: Database, collection: str, field: str, ids: list[object]) -> None:

@@ -18,7 +18,11 @@ from niobe.loop.store.mapping import Document, load
 HANGING = ("structures", "phonons", "hulls", "rounds", "answers")
 _JOURNAL = "forgetting"
 _BATCH = 500
-_NOVELTY = ("of", "structure_matcher", "minimum_distances")
+_NAMING = (
+    *(f"verdict.novelty.{field}" for field in ("of", "structure_matcher", "minimum_distances")),
+    *("duplicate_of", "verdict.duplicate_of", "lineage.parents"),
+)
+"""Fields of structures that name others."""
 
 
 Kept = Mapping[str, Sequence[str]]
@@ -42,6 +46,29 @@ def unfinished(database: Database) -> list[str]:
     return sorted(found["_id"] for found in database.mongo[_JOURNAL].find({}, {"_id": 1}))
 
 
+def check_not_begun(database: Database, kind: str, name: str) -> None:
+    """Raises ConfigError where a campaign, source or entry is being forgotten, or was and was cut short:
+    what is stored under its name meanwhile would go with it.
+
+    database: the campaign database. kind: ``campaign``, ``source`` or ``entry``. name: its name.
+    """
+    if f"{kind} {name}" in unfinished(database):
+        ends = f"`niobe forget {name} --kind {kind}` ends that, and the same again goes on"
+        raise ConfigError(f"{kind} {name!r} is being forgotten, or was and was cut short; {ends}")
+
+
+def check_source(database: Database, source: str) -> None:
+    """Raises ConfigError where a source, or an entry of it, is being forgotten.
+
+    database: the campaign database. source: its name.
+    """
+    check_not_begun(database, "source", source)
+    for what in unfinished(database):
+        kind, _, name = what.partition(" ")
+        if kind == "entry" and name.startswith(f"{source}:"):
+            check_not_begun(database, kind, name)
+
+
 def is_campaign(database: Database, name: str) -> bool:
     """Whether there is a campaign of that id, whatever its document holds."""
     return database.mongo["campaigns"].find_one({"_id": name}, {"_id": 1}) is not None
@@ -56,8 +83,18 @@ def campaigns_reading(database: Database, source: str) -> list[str]:
     return sorted(one["_id"] for one in found)
 
 
+def specs_of_others(database: Database, campaign: str) -> list[Document]:
+    """What the other campaigns were asked for, as stored.
+
+    database: the campaign database. campaign: its id.
+    """
+    others = database.mongo["campaigns"].find({"_id": {"$ne": campaign}}, {"spec": 1})
+    return [found.get("spec", {}) for found in others]
+
+
 def check_not_forgotten(database: Database, campaign: str) -> None:
-    """Raises ConfigError where structures of a campaign are there and the campaign is not."""
+    """Raises ConfigError where a campaign is being forgotten, or is not there and structures of it are."""
+    check_not_begun(database, "campaign", campaign)
     if not is_campaign(database, campaign) and database.records.exists(campaign):
         raise ConfigError(
             f"campaign {campaign!r} was forgotten or imported in part, and structures of it are there; "
@@ -69,8 +106,8 @@ def used_elsewhere(database: Database, campaign: str) -> Kept:
     """What of a campaign other campaigns build on.
 
     Structures of their systems that the same oracle validated (they compete in those hulls), those that a
-    hull or a verdict of novelty of theirs names, and what other oracles answered for any of these or for
-    structures of their own. Raises ConfigError where another campaign cannot be read.
+    hull or a structure of theirs names, and what other oracles answered for any of these or for structures
+    of their own. Raises ConfigError where another campaign cannot be read.
 
     database: the campaign database. campaign: its id.
     """
@@ -96,8 +133,8 @@ def _used_by(database: Database, spec: CampaignSpec, campaign: str) -> set[str]:
     used = {found["_id"] for found in structures.find({"campaign": campaign} | competing, {"_id": 1})}
     for hull in database.mongo["hulls"].find(own, {"entries.record_id": 1}):
         used |= {entry["record_id"] for entry in hull["entries"]}
-    for field in _NOVELTY:
-        used |= {str(name) for name in structures.distinct(f"verdict.novelty.{field}", own)}
+    for field in _NAMING:
+        used |= {str(name) for name in structures.distinct(field, own)}
     return used
 
 
@@ -121,7 +158,7 @@ def campaign_counts(database: Database, campaign: str, kept: Kept) -> dict[str, 
         every = database.mongo[name].count_documents({"campaign": campaign})
         going = database.mongo[name].count_documents(_going(campaign, kept.get(name, ())))
         counts[name] = (going, every - going)
-    return counts
+    return counts | {"checkpoints": (len(database.checkpoints.names(campaign)), 0)}
 
 
 def forget_campaign(database: Database, campaign: str, kept: Kept) -> None:

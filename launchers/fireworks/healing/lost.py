@@ -33,7 +33,7 @@ def find_lost(launchpad: Any, campaign: str) -> int:
         one["launch_id"]: one for one in launchpad.launches.find({"launch_id": {"$in": ids}}, _LAUNCH)
     }
     pings = {str(key): _ping(one) for key, one in launches.items() if one["state"] == "RUNNING"}
-    still = unchanged_for(launchpad.db["sightings"], f"{campaign} pings", _named("launch", pings))
+    still = unchanged_for(launchpad.db["sightings"], _pings(campaign), _named("launch", pings))
     lost = {int(key) for key in pings if still[f"launch {key}"] >= fw_config.RUN_EXPIRATION_SECS}
     for launch in sorted(lost):
         launchpad.mark_fizzled(launch)
@@ -61,6 +61,23 @@ def _ping(launch: dict[str, Any]) -> str:
     return str(last.get("updated_on") or last["created_on"])
 
 
+def forget_sightings(launchpad: Any, campaign: str) -> None:
+    """Remove what was seen of a campaign's workers.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    groups = [_pings(campaign), _reservations(campaign)]
+    launchpad.db["sightings"].delete_many({"group": {"$in": groups}})
+
+
+def _pings(campaign: str) -> str:
+    return f"{campaign} pings"
+
+
+def _reservations(campaign: str) -> str:
+    return f"{campaign} reservations"
+
+
 def _named(kind: str, values: dict[str, str]) -> dict[str, str]:
     return {f"{kind} {key}": value for key, value in values.items()}
 
@@ -74,7 +91,7 @@ def release_reservations(launchpad: Any, campaign: str) -> int:
     found = {one["fw_id"]: one for one in launchpad.fireworks.find(query, {"fw_id": 1, "updated_on": 1})}
     queued = launchpad.launches.distinct("fw_id", {"fw_id": {"$in": list(found)}, "state": "RESERVED"})
     alone = {str(key): str(one["updated_on"]) for key, one in found.items() if key not in queued}
-    still = unchanged_for(launchpad.db["sightings"], f"{campaign} reservations", _named("firework", alone))
+    still = unchanged_for(launchpad.db["sightings"], _reservations(campaign), _named("firework", alone))
     released = 0
     for key in alone:
         if still[f"firework {key}"] >= _RESERVED_SECONDS:

@@ -1,11 +1,17 @@
-"""Checkpoints of campaigns' models: the collection ``checkpoints``; contents lie in GridFS, each once."""
+"""Checkpoints of campaigns' models: the collection ``checkpoints``; contents lie in GridFS.
+
+Each checkpoint has contents of its own, even where another's are equal: nothing that is removed is another's.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.version import file_digest
+from niobe.loop.store.claims import SupersededError
 from niobe.loop.store.mapping import Document
 
 if TYPE_CHECKING:
@@ -27,16 +33,23 @@ class Checkpoints:
         """Store the files of a folder as a round's checkpoint, over what is there.
 
         campaign: its id. number: of the round. model: ``surrogate`` or ``gan``. folder: the checkpoint.
+        Raises SupersededError where a claim is held no more.
         """
         digests = digests_of(folder)
+        if digests == self.digests(campaign, number, model):
+            return
         files = [
-            {"path": path, "sha256": digest, "file": self._stored(folder / path, digest)}
+            {"path": path, "sha256": digest, "file": self._stored(folder / path, campaign)}
             for path, digest in digests.items()
         ]
         key = {"campaign": campaign, "number": number, "model": model}
-        before = self._collection.find_one(key) or {}
-        self._collection.replace_one(key, key | {"files": files}, upsert=True)
-        self._drop_unnamed(before)
+        try:
+            before = self._collection.find_one_and_replace(key, key | {"files": files}, upsert=True)
+        except SupersededError:
+            self.remove_contents(one["file"] for one in files)
+            raise
+        if before is not None:
+            self._drop(before)
 
     def digests(self, campaign: str, number: int, model: str) -> dict[str, str] | None:
         """SHA-256 of each file of a checkpoint, by its path in the folder; None where none is stored.
@@ -69,16 +82,43 @@ class Checkpoints:
                 raise ValueError(f"checkpoint {campaign} r{number} {model}: {one['path']} was changed")
 
     def forget(self, campaign: str) -> None:
-        """Remove all checkpoints of a campaign, and contents that no other names."""
+        """Remove all checkpoints of a campaign, and what a process that was killed stored for one of them."""
         while found := self._collection.find_one({"campaign": campaign}):
+            self._drop(found)
             self._collection.delete_one({"_id": found["_id"]})
-            self._drop_unnamed(found)
+        self.remove_contents([content._id for content in self._bucket.find({"metadata.campaign": campaign})])
 
-    def _drop_unnamed(self, gone: Document) -> None:
-        """Remove contents of a document that is there no more, unless another names them."""
-        for content in {one["file"] for one in gone.get("files", [])}:
-            if self._collection.find_one({"files.file": content}, {"_id": 1}) is None:
-                self._bucket.delete(content)
+    def unnamed_contents(self, before: datetime) -> list[object]:
+        """Ids of contents that no checkpoint names: a process was killed while it stored or removed one.
+
+        before: stored before then; what is stored just now is named soon.
+        """
+        named = set(self._collection.distinct("files.file"))
+        return [one._id for one in self._bucket.find({"uploadDate": {"$lt": before}}) if one._id not in named]
+
+    def without_contents(self) -> list[tuple[object, str]]:
+        """Id of each checkpoint that names contents which are gone, and the file it lacks."""
+        there = {one._id for one in self._bucket.find({})}
+        lacking = []
+        for found in self._collection.find({}):
+            lost = [one["path"] for one in found["files"] if one["file"] not in there]
+            lacking += [(found["_id"], lost[0])] if lost else []
+        return lacking
+
+    def remove_contents(self, ids: Iterable[object]) -> None:
+        """Remove contents, their parts first: killed in between, what is left can be found.
+
+        ids: in GridFS.
+        """
+        for one in ids:
+            self._mongo[f"{BUCKET}.chunks"].delete_many({"files_id": one})
+            self._mongo[f"{BUCKET}.files"].delete_one({"_id": one})
+
+    def _drop(self, gone: Document) -> None:
+        """Remove contents of a document; those that an older Niobe stored may be another's too."""
+        contents = {one["file"] for one in gone.get("files", [])}
+        others = self._collection.find({"files.file": {"$in": list(contents)}, "_id": {"$ne": gone["_id"]}})
+        self.remove_contents(contents - {one["file"] for other in others for one in other["files"]})
 
     @property
     def _bucket(self) -> GridFSBucket:
@@ -86,13 +126,10 @@ class Checkpoints:
 
         return GridFSBucket(self._mongo, BUCKET)
 
-    def _stored(self, file: Path, digest: str) -> Any:
-        """The id of a content in GridFS, which holds it once."""
-        known = next(iter(self._bucket.find({"metadata.sha256": digest}, limit=1)), None)
-        if known is not None:
-            return known._id
+    def _stored(self, file: Path, campaign: str) -> Any:
+        """The id of a new content in GridFS."""
         with file.open("rb") as source:
-            return self._bucket.upload_from_stream(file.name, source, metadata={"sha256": digest})
+            return self._bucket.upload_from_stream(file.name, source, metadata={"campaign": campaign})
 
 
 def digests_of(folder: Path) -> dict[str, str]:

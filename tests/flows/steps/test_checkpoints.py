@@ -61,15 +61,33 @@ def test_what_an_older_niobe_wrote_lies_in_the_home_alone(database: Database) ->
     assert (folder / "weights.json").read_text(encoding="utf-8") == "old"
 
 
-def test_a_content_is_stored_once_and_goes_with_the_last_that_names_it(database: Database) -> None:
-    for number in (1, 2, 3):
-        keep_checkpoint(database, "c", number, "gan", save("same"), ["a"])
-    keep_checkpoint(database, "d", 1, "gan", save("same", "weights.json"))
-    assert contents(database) == 2
+def test_each_checkpoint_has_contents_of_its_own_that_go_with_it(database: Database) -> None:
+    """Of equal contents none is another's: what one removes, another never loses."""
+    for campaign in ("c", "d"):
+        keep_checkpoint(database, campaign, 1, "gan", save("same"), ["a"])
+    assert contents(database) == 6
+    keep_checkpoint(database, "c", 1, "gan", save("same"), ["a"])
+    assert contents(database) == 6
+    keep_checkpoint(database, "c", 1, "gan", save("newer", "weights.json"))
+    assert contents(database) == 4
     database.checkpoints.forget("c")
-    assert (contents(database), database.checkpoints.names("c")) == (1, [])
+    assert (contents(database), database.checkpoints.names("c")) == (3, [])
+    assert database.checkpoints.without_contents() == []
     database.checkpoints.forget("d")
     assert contents(database) == database.mongo["checkpoint_files.chunks"].count_documents({}) == 0
+
+
+def test_a_content_that_an_older_niobe_shared_stays_while_another_names_it(database: Database) -> None:
+    keep_checkpoint(database, "c", 1, "gan", save("same", "weights.json"))
+    shared = database.mongo["checkpoints"].find_one({}) or {}
+    database.mongo["checkpoint_files.files"].update_one({}, {"$unset": {"metadata.campaign": ""}})
+    database.mongo["checkpoints"].insert_one(
+        {"campaign": "d", "number": 1, "model": "gan"} | {"files": shared["files"]}
+    )
+    database.checkpoints.forget("c")
+    assert contents(database) == 1 and database.checkpoints.without_contents() == []
+    database.checkpoints.forget("d")
+    assert contents(database) == 0
 
 
 @pytest.mark.parametrize("path", ["../escaped.json", "/tmp/escaped.json"])
@@ -100,6 +118,7 @@ def test_a_training_that_another_worker_was_given_leaves_its_checkpoint(database
         jobs._run_once("train_gan", SPEC.model_dump(mode="json"), 1, stale)
     assert (checkpoint("t", 1, "gan") / "weights.json").read_text(encoding="utf-8") == "later"
     assert digests_of(checkpoint("t", 1, "gan")) == database.checkpoints.digests("t", 1, "gan")
+    assert contents(database) == 2
 
 
 def test_a_worker_with_a_home_of_its_own_predicts_and_chooses_the_same(

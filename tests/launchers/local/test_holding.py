@@ -12,10 +12,13 @@ from typing import Self
 
 import pytest
 from pymongo.errors import AutoReconnect
+from typer.testing import CliRunner
 
+from niobe.campaign import Campaign
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
 from niobe.flows import jobs
+from niobe.launchers.cli import app
 from niobe.launchers.local import holding
 from niobe.launchers.local.holding import only_one
 from niobe.launchers.local.launcher import run_campaign
@@ -122,6 +125,23 @@ def test_a_launcher_that_was_taken_over_stops_before_it_writes(
     assert database.rounds.get("c", 0).notes == []
     (held,) = database.mongo["holders"].find({})
     assert held["token"] == "another"
+
+
+@pytest.mark.parametrize("how", ["local", "fireworks", "python"])
+def test_a_launch_that_is_refused_has_changed_nothing(database: Database, tmp_path: Path, how: str) -> None:
+    """It holds the campaign before it ingests, stores, or takes more seeds into an open round."""
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        f"id: c\nelements: [Cu, Au]\noracle: {{name: emt}}\n"
+        f"launcher: {'local' if how == 'python' else how}\n",
+        encoding="utf-8",
+    )
+    with only_one(database, "c"), pytest.raises(ConfigError, match="already running"):
+        if how == "python":
+            Campaign(file).run(progress=False)
+        else:
+            CliRunner().invoke(app, ["launch", str(file)], catch_exceptions=False)
+    assert database.campaigns.find() == [] and database.entries.find() == []
 
 
 @pytest.mark.parametrize("hangs", [False, True])

@@ -162,7 +162,7 @@ def test_a_checkpoint_of_a_live_campaign_is_not_replaced_by_a_bundle_s(
         with pytest.raises(ConfigError, match=r"'t' is there with another surrogate of round 1; --as NAME"):
             read_bundle(other, bundle)
         assert other.checkpoints.digests("t", 1, "surrogate") == held
-        assert not any(contents(other).values()) and not (tmp_path / "third").exists()
+        assert not any(contents(other).values()) and not (tmp_path / "third/checkpoints").exists()
 
 
 def test_an_import_that_is_cut_short_at_its_checkpoints_leaves_no_campaign(

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pytest
 from bson import ObjectId
 from fireworks import FWorker
+from gridfs import GridFSBucket
 from typer.testing import CliRunner
 
 from niobe.config import home
@@ -27,6 +28,7 @@ from niobe.launchers.fireworks.launch import launch_campaign
 from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.upkeep.doctor import examine
 from niobe.launchers.upkeep.finding import Finding
+from niobe.loop.store.collections.checkpoints import BUCKET
 from niobe.loop.store.database import Database
 from tests.launchers.embedded.tools import connect
 from tests.launchers.pages.serving import fill
@@ -108,6 +110,19 @@ def blob(database: Database) -> None:
     database.mongo["data.chunks"].insert_one({"files_id": lost, "n": 0, "data": b"x"})
 
 
+def unnamed_content(database: Database) -> None:
+    name = GridFSBucket(database.mongo, BUCKET).upload_from_stream("weights", b"x")
+    database.mongo[f"{BUCKET}.files"].update_one(
+        {"_id": name}, {"$set": {"uploadDate": datetime(2026, 1, 1)}}
+    )
+
+
+def checkpoint_without_content(database: Database) -> None:
+    files = [{"path": "weights", "sha256": "", "file": ObjectId()}]
+    checkpoint = {"campaign": "t", "number": 1, "model": "gan", "files": files}
+    database.mongo["checkpoints"].insert_one(checkpoint)
+
+
 def of_phonons(database: Database) -> object:
     return (database.mongo["phonons"].find_one() or {})["_id"]
 
@@ -152,6 +167,23 @@ HARMS: dict[str, tuple[Harm, str, bool]] = {
         True,
     ),
     "parts of a blob": (blob, r"data\.chunks: 1 belong to nothing", True),
+    "a content that no checkpoint names": (
+        unnamed_content,
+        "contents of checkpoints: 1 belong to nothing",
+        True,
+    ),
+    "a checkpoint without its content": (
+        checkpoint_without_content,
+        "checkpoints: cannot be read.*content of weights is gone",
+        False,
+    ),
+    "a checkpoint of no campaign": (
+        lambda database: database.mongo["checkpoints"].insert_one(
+            {"campaign": "gone", "number": 1, "model": "gan", "files": []}
+        ),
+        "campaign gone: is not there, and 1 checkpoints.*niobe forget gone",
+        False,
+    ),
     "an old work folder of no campaign": (folder("work", "gone"), r"work.gone: 2\.0 MB", True),
     "checkpoints of no campaign": (
         folder("checkpoints", "gone"),

@@ -17,11 +17,15 @@ from typer.testing import CliRunner
 from niobe.config import home
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, Source
+from niobe.flows.steps.checkpoints import fetched_checkpoint, keep_checkpoint
 from niobe.launchers.cli import app
 from niobe.launchers.fireworks.launch import launch_campaign
 from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.local.holding import only_one
+from niobe.launchers.output.bundles import write_bundle
+from niobe.launchers.output.restoring import read_bundle
 from niobe.launchers.rounds import begin_campaign
+from niobe.launchers.upkeep import forgetting
 from niobe.launchers.upkeep.forgetting import forget, plan
 from niobe.loop.campaign.closing import close_round
 from niobe.loop.crystals.similarity import content_hash
@@ -30,7 +34,8 @@ from niobe.loop.documents.entries import Found, Origin, new_entry
 from niobe.loop.documents.records import Failure, Status, StructureRecord, record_id
 from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.documents.structures import relaxed_structure
-from niobe.loop.sources.ingest import regroup
+from niobe.loop.sources.ingest import ingest, regroup
+from niobe.loop.sources.reading import ReadOptions
 from niobe.loop.store.database import Database
 from niobe.loop.store.forgetting import unfinished
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
@@ -61,9 +66,10 @@ def fill(database: Database, campaign: str, records: list[StructureRecord], **sp
     database.hulls.store(hull.model_copy(update={"campaign": campaign}))
     for record in known:
         database.phonons.store(phonons(record))
-    for folder in (home.checkpoints(campaign), home.work(campaign), home.failures(campaign) / failed.id):
+    for folder in (home.work(campaign), home.failures(campaign) / failed.id):
         folder.mkdir(parents=True)
         (folder / "file").write_bytes(b"x" * 1000)
+    keep_checkpoint(database, campaign, 1, "gan", lambda place: (place / "gan.json").write_bytes(b"x" * 1000))
 
 
 def phonons(record: StructureRecord) -> PhononRecord:
@@ -116,7 +122,7 @@ def two(database: Database) -> Database:
 
 
 def of_campaign(database: Database, campaign: str) -> dict[str, int]:
-    names = ("structures", "phonons", "hulls", "rounds", "answers")
+    names = ("structures", "phonons", "hulls", "rounds", "answers", "checkpoints")
     counts = {name: database.mongo[name].count_documents({"campaign": campaign}) for name in names}
     counts["campaigns"] = database.mongo["campaigns"].count_documents({"_id": campaign})
     return {name: count for name, count in counts.items() if count}
@@ -136,6 +142,9 @@ def test_a_campaign_goes_and_what_another_uses_stays(two: Database) -> None:
     assert of_campaign(two, "old") == {"structures": 2, "phonons": 2, "answers": 1}
     assert {r.formula for r in two.records.find("old")} == {"Nb", "O2"}
     assert contents(two, "new") == before and unfinished(two) == []
+    assert planned.goes["checkpoints"] == 1 and content_of_checkpoints(two) == 1
+    shutil.rmtree(home.checkpoints("new"))
+    assert (fetched_checkpoint(two, "new", 1, "gan") / "gan.json").stat().st_size == 1000
     assert [path.name for path in home.home().rglob("*") if "old" in path.parts or path.name == "old"] == []
     with pytest.raises(ConfigError, match=r"forgotten or imported in part.*--shared"):
         begin_campaign(two, CampaignSpec(id="old", elements=("Nb", "O")))
@@ -251,11 +260,94 @@ def test_a_kill_before_any_of_its_writes_is_made_good_by_the_same_again(
 COLLECTIONS = (
     *("structures", "phonons", "hulls", "rounds", "answers", "campaigns"),
     *("entries", "fingerprints", "forgetting"),
+    *("checkpoints", "checkpoint_files.files", "checkpoint_files.chunks"),
 )
+
+
+def content_of_checkpoints(database: Database) -> int:
+    return int(database.mongo["checkpoint_files.files"].count_documents({}))
 
 
 def everything(database: Database) -> dict[str, list[Any]]:
     return {name: list(database.mongo[name].find({}, sort=[("_id", 1)])) for name in COLLECTIONS}
+
+
+@pytest.mark.parametrize(("name", "kind"), [("old", "campaign"), ("open", "source"), ("open:1", "entry")])
+def test_nothing_new_takes_the_name_of_what_was_forgotten_in_part(
+    two: Database, name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ended it later would remove the new one too."""
+    bundle = write_bundle(two, "old", tmp_path / "bundle")
+    with monkeypatch.context() as patch:
+        dying(patch, 4)
+        with contextlib.suppress(Killed):
+            forget(two, plan(two, name))
+    assert unfinished(two) == [f"{kind} {name}"]
+    source = Source(name="open", kind="files", at=str(tmp_path))
+    spec = CampaignSpec(id="old" if kind == "campaign" else "young", elements=("Nb", "O"), sources=(source,))
+    says = f"{kind} '{name}' is being forgotten, or was .*`niobe forget {name} --kind {kind}` ends that"
+    tries: list[Callable[[], object]] = [lambda: begin_campaign(two, spec)]
+    if kind == "campaign":
+        tries += [lambda: read_bundle(two, bundle)]
+    else:
+        tries += [lambda: ingest(two, source, (), ReadOptions(tmp_path))]
+        tries += [lambda: read_bundle(two, bundle, "young")]
+    for attempt in tries:
+        with pytest.raises(ConfigError, match=says):
+            attempt()
+    forget(two, plan(two, name, kind))  # type: ignore[arg-type]
+    assert unfinished(two) == [] and two.campaigns.find_one("young") is None
+
+
+def test_a_refused_forget_changes_nothing_and_is_not_gone_on_with(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker takes a job between the question and the removal."""
+    launchpad = open_launchpad()
+    launch_campaign(launchpad, database, FIREWORKS)
+    require = forgetting._require_no_worker
+    calls = itertools.count()
+
+    def late(pad: Any, campaign: str) -> None:
+        if next(calls) == 1:
+            raise ConfigError("workers have 1 of its jobs")
+        require(pad, campaign)
+
+    before = {one["fw_id"]: one["state"] for one in launchpad.fireworks.find()}
+    monkeypatch.setattr(forgetting, "_require_no_worker", late)
+    with pytest.raises(ConfigError, match="workers have 1"):
+        forget(database, plan(database, "old"))
+    assert {one["fw_id"]: one["state"] for one in launchpad.fireworks.find()} == before
+    assert unfinished(database) == [] and database.campaigns.find_one("old")
+    launchpad.connection.close()
+
+
+def test_folders_that_another_campaign_names_by_path_stay(two: Database) -> None:
+    place = home.checkpoint("old", 1, "gan")
+    spec = two.campaigns.get("new").spec
+    spec["seeds"]["files"] = [str(home.failures("old") / "x.cif")]
+    spec["surrogate"]["checkpoint"] = str(place)
+    two.campaigns.update("new", spec=spec)
+    planned = plan(two, "old")
+    stay = {str(home.checkpoints("old")), str(home.failures("old"))}
+    assert set(planned.megabytes) == {"work folders"} and set(planned.named) == stay
+    forget(two, planned)
+    assert (place / "gan.json").is_file() and not home.work("old").exists() and home.failures("old").is_dir()
+    forget(two, plan(two, "old", shared=True))
+    assert not home.checkpoints("old").exists() and not home.failures("old").exists()
+
+
+def test_a_structure_that_another_campaign_names_stays(two: Database) -> None:
+    """A failure that was not asked about again, and a parent."""
+    failed = two.records.find("old", status="failed")[0]
+    parent = next(
+        record for record in two.records.find("old") if record.chemsys == "Nb-O" and record.verdict is None
+    )
+    mine = two.records.find("new", status="validated")[0]
+    two.records.update(mine.id, duplicate_of=failed.id, **{"lineage.parents": [parent.id]})
+    forget(two, plan(two, "old"))
+    assert {failed.id, parent.id} <= {record.id for record in two.records.find("old")}
+    assert (home.failures("old") / failed.id / "file").is_file()
 
 
 def test_workflows_go_and_a_worker_s_job_refuses(database: Database) -> None:
@@ -271,11 +363,14 @@ def test_workflows_go_and_a_worker_s_job_refuses(database: Database) -> None:
     found = launchpad.launches.find_one({"launch_id": launch})
     found["state_history"] = [one | dead for one in found["state_history"]]
     launchpad.launches.replace_one({"launch_id": launch}, found)
+    sightings = launchpad.db["sightings"]
+    sightings.insert_many([{"group": f"{name} pings"} for name in ("old", "old-2")])
     forget(database, plan(database, running))
     other = ({"old", "old-2"} - {running}).pop()
     assert database.mongo["launches"].count_documents({}) == 0
     assert {one["metadata"]["campaign"] for one in launchpad.workflows.find()} == {other}
     assert {one["spec"]["campaign"] for one in launchpad.fireworks.find()} == {other}
+    assert [one["group"] for one in sightings.find()] == [f"{other} pings"]
     assert [one["_id"] for one in launchpad.db["submissions"].find()] == [f"{other} r0 prepare"]
     launchpad.connection.close()
 
