@@ -66,10 +66,12 @@ def _thermal(verdict: Verdict | None) -> dict[str, Any]:
 
 
 def _challenge(record: StructureRecord) -> str | None:
-    """What became of a find that was challenged: ``survived``, or why it fell."""
+    """What became of a find that was challenged: ``survived``, ``survived in part``, or why it fell."""
     if record.challenge is None:
         return None
-    return "survived" if record.challenge.survived else f"fell: {record.challenge.reason}"
+    if not record.challenge.survived:
+        return f"fell: {record.challenge.reason}"
+    return "survived in part" if record.challenge.cut_short else "survived"
 
 
 def _refinement(record: StructureRecord) -> dict[str, Any]:

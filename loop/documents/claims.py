@@ -35,10 +35,12 @@ class Attempt(_Part):
 class Challenge(_Part):
     """What became of a find when it was challenged. reason: why it fell, or what cut the search short.
 
-    survived: nothing that was found takes the claim away. by: ids of the records that do.
+    survived: nothing that was found takes the claim away. cut_short: its part of the time ended before the
+    search did. by: ids of the records that take the claim away.
     """
 
     survived: bool
+    cut_short: bool = False
     reason: str = ""
     by: list[str] = []
     attempts: list[Attempt] = []

@@ -51,14 +51,18 @@ def _confirmed(record: StructureRecord) -> bool:
 
 
 def tier_text(record: StructureRecord) -> str:
-    """The tier in words: "stable, challenged, confirmed (2 of 3; DFT)", or what it fell to; "" for none."""
+    """The tier in words: "stable, challenged, confirmed (2 of 3; DFT)", or what it fell to; "" for none.
+
+    Challenged in part is what outlived a search that its part of the time cut short.
+    """
     reached, verdict = tier(record), record.verdict
     if reached is Tier.NONE:
         return ""
     if record.challenge is not None and not record.challenge.survived:
         return f"validated; fell: {record.challenge.reason}"
     parts = [verdict.phase if verdict and reached > Tier.VALIDATED else "validated"]
-    parts += ["challenged"] if reached >= Tier.CHALLENGED else []
+    if record.challenge is not None and reached >= Tier.CHALLENGED:
+        parts.append("challenged in part" if record.challenge.cut_short else "challenged")
     if record.opinions:
         agreeing, asked = k_of_n(record.opinions)
         dft = "; DFT" if any(opinion.is_dft and opinion.agrees for opinion in record.opinions) else ""

@@ -236,7 +236,7 @@ class _Search:
         if not survived:
             place = [r for _, r in asked if r.id in by and r.formula == self.find.formula]
             self._settle(place)
-        return Challenge(survived=survived, reason=reason, by=by, attempts=attempts)
+        return Challenge(survived=survived, cut_short=self.cut_short, reason=reason, by=by, attempts=attempts)
 
     def _settle(self, records: Sequence[StructureRecord]) -> None:
         """What takes a find's place, the lowest of all, is judged as the find was."""

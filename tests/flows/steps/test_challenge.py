@@ -183,7 +183,7 @@ def test_a_search_that_was_cut_short_says_so(database: Database, monkeypatch: py
     monkeypatch.setattr(challenge_module, "_relaxed", relax)
     monkeypatch.setattr(challenge_module.time, "monotonic", lambda: clock() + jumped[0] * (jumped[0] > 1800))
     challenge = challenged(database, find)
-    assert challenge.survived and challenge.reason.startswith("cut short")
+    assert challenge.survived and challenge.cut_short and challenge.reason.startswith("cut short")
     assert sum(attempt.tried for attempt in challenge.attempts) == 1
 
 

@@ -46,6 +46,11 @@ YES, NO = opinion(True), opinion(False)
         (find(opinions=[YES]), Tier.STABLE, "stable, (1 of 1)"),
         (find(challenge=FELL), Tier.VALIDATED, "validated; fell: a polymorph is 0.1 eV/atom lower"),
         (find(challenge=SURVIVED, above=0.05), Tier.CHALLENGED, "metastable, challenged"),
+        (
+            find(challenge=Challenge(survived=True, cut_short=True), opinions=[YES]),
+            Tier.CONFIRMED,
+            "stable, challenged in part, confirmed (1 of 1)",
+        ),
         (find(challenge=SURVIVED, opinions=[YES, NO]), Tier.CHALLENGED, "stable, challenged, (1 of 2)"),
         (
             find(challenge=SURVIVED, opinions=[YES, YES, NO]),
