@@ -6,8 +6,6 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from niobe.config.errors import ConfigError
 from niobe.config.home import work
 from niobe.config.spec import CampaignSpec
@@ -60,7 +58,9 @@ def quasi_harmonic_rows(
     from niobe.flows.oracles.potentials import UnphysicalAnswerError, WallTimeError, wall_time
     from niobe.flows.steps.claims.volumes import strained
     from niobe.loop.documents.structures import relaxed_structure
-    from niobe.loop.stability import free_energies, quasi_harmonic, supercells
+    from niobe.loop.stability import quasi_harmonic
+    from niobe.loop.stability.free_energies import ImaginaryModesError
+    from niobe.loop.stability.supercells import NoSupercellError
 
     found = database.records.get(record)
     campaign = database.campaigns.find_one(found.campaign)
@@ -73,8 +73,8 @@ def quasi_harmonic_rows(
             points = strained(spec, relaxed_structure(found), folder, grid)
         fitted = quasi_harmonic.quasi_harmonic(points, spec.conditions.pressure)
     except (
-        *(free_energies.ImaginaryModesError, quasi_harmonic.OutOfRangeError, supercells.NoSupercellError),
-        *(NotConvergedError, UnphysicalAnswerError, WallTimeError),
+        *(ImaginaryModesError, quasi_harmonic.OutOfRangeError, quasi_harmonic.OtherCrystalError),
+        *(NoSupercellError, NotConvergedError, UnphysicalAnswerError, WallTimeError),
     ) as error:
         raise ConfigError(f"{found.formula} {record}: not quasi-harmonic: {error}") from None
     finally:
@@ -88,7 +88,6 @@ def quasi_harmonic_rows(
         f"Cp ({_SI})": fitted.heat_capacity,
     }
     return [
-        {"K": kelvin}
-        | {name: float(np.interp(kelvin, fitted.temperatures, values)) for name, values in columns.items()}
+        {"K": kelvin} | {name: fitted.at(kelvin, values) for name, values in columns.items()}
         for kelvin in temperatures
     ]

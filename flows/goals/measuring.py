@@ -70,7 +70,7 @@ def ask_goals(database: Database, spec: CampaignSpec, number: int, slot: int, sl
     if not named:
         return
     properties = properties_of(spec)
-    oracle = make_oracle(spec.oracle)
+    oracle = make_oracle(spec.oracle, spec.conditions.pressure)
     for identifier in named:
         for goal, asked, source in _lacking(spec, properties, database.records.get(identifier)):
             record = database.records.get(identifier)
@@ -135,7 +135,8 @@ def _by_oracle(
     spec: CampaignSpec, oracle: Oracle, asked: Property, record: StructureRecord, folder: Path
 ) -> Callable[[], float]:
     def energies(cells: Sequence[Structure]) -> FloatArray:
-        return np.array([answer.energy for answer in oracle.static(cells, folder)])
+        answers = oracle.static(cells, folder)
+        return np.array([answer.enthalpy_per_atom * len(answer.structure) for answer in answers])
 
     def value() -> float:
         with oracle.within(spec.oracle.wall_time):

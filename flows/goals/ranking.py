@@ -11,7 +11,16 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import LEAST_VALUES
 from niobe.loop.acquisition.objectives import Objectives
 from niobe.loop.documents.records import StructureRecord
-from niobe.loop.goals.pareto import in_ranges, measured, objectives, reference, values
+from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.goals.pareto import (
+    fixed_reference,
+    in_ranges,
+    measured,
+    objectives,
+    reference,
+    reference_point,
+    values,
+)
 from niobe.surrogates.protocols import FloatArray
 
 INSTEAD = "p_hull"
@@ -40,14 +49,17 @@ def chance_in_range(spec: CampaignSpec, records: Sequence[StructureRecord]) -> F
 
 
 def aims_of(
-    spec: CampaignSpec, records: Sequence[StructureRecord], found: Sequence[StructureRecord]
+    spec: CampaignSpec,
+    records: Sequence[StructureRecord],
+    found: Sequence[StructureRecord],
+    rounds: Sequence[RoundRecord] = (),
 ) -> tuple[str, Objectives | None, list[str]]:
     """The acquisition function, what n candidates are expected to have of the campaign's objectives, and a
     note for each objective that is left out because too few results have a value of it.
 
     Where that leaves none, P(near the hull) chooses.
 
-    spec: the campaign. records: candidates, with predictions. found: results.
+    spec: the campaign. records: candidates, with predictions. found: results. rounds: so far, in order.
     """
     wanted = objectives(spec)
     counts = {goal.name: len(measured(found, [goal])) for goal in wanted}
@@ -60,7 +72,9 @@ def aims_of(
     ]
     if not wanted or not known:
         return (INSTEAD if wanted else spec.acquisition.function), None, notes
-    return spec.acquisition.function, _expected(spec, records, measured(found, known), known), notes
+    point = reference_point(spec, found, fixed_reference(rounds))
+    aims = _expected(spec, records, measured(found, known), known, reference(spec, point, known))
+    return spec.acquisition.function, aims, notes
 
 
 def _expected(
@@ -68,12 +82,12 @@ def _expected(
     records: Sequence[StructureRecord],
     told: Sequence[StructureRecord],
     known: Sequence[Goal],
+    limits: FloatArray,
 ) -> Objectives:
     """Of candidates; what was ``told`` by results within all ranges is what they have to improve on."""
     means, stds = zip(*(_predicted(goal, records) for goal in known), strict=True)
     mean = np.stack(means, axis=1) * np.array([goal.sign for goal in known])
-    limits = reference(spec, told, known)
-    counted = [record for record in told if in_ranges(record)]
+    counted = [record for record in told if in_ranges(spec, record)]
     return Objectives(
         mean=mean,
         std=np.stack(stds, axis=1),

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.errors import ConfigError
+from niobe.config.extras import DISTRIBUTION
 from niobe.config.goals.spec import Goal
-from niobe.config.plugins import PROPERTIES, load
+from niobe.config.plugins import PROPERTIES, load, registered
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles import calculators
 from niobe.flows.trusted import is_trusted, trust
@@ -61,10 +62,12 @@ def property_of(goal: Goal) -> Property:
         return property_in(Path(goal.file), goal.name, goal.unit)
     if goal.is_path:
         return _imported(goal)
-    found = load(PROPERTIES, goal.property)
+    found, package = load(PROPERTIES, goal.property), registered(PROPERTIES)[goal.property].dist
     if not isinstance(found, Property):
         raise ConfigError(f"goals: {goal.name}: what is registered under that name is no Property")
-    return found
+    if package is None or package.name == DISTRIBUTION:
+        return found
+    return replace(found, source=f"{found.source}; {package.name} {package.version}")
 
 
 def _asked(goal: Goal) -> str:
@@ -84,7 +87,7 @@ def _imported(goal: Goal) -> Property:
     except Exception as error:
         raise ConfigError(f"goals: {goal.property}: {type(error).__name__}: {error}") from error
     if isinstance(found, Property):
-        return replace(found, unit=goal.unit or found.unit)
+        return replace(found, unit=goal.unit or found.unit, source=f"{source}: {found.source}")
     if not callable(found):
         raise ConfigError(f"goals: {goal.property}: is no function")
     if not goal.unit:

@@ -165,7 +165,9 @@ def _choose(
     rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
     notes: list[str] = []
     if rest and size_left > 0:
-        function, wanted, notes = aims_of(spec, rest, _validated(database, spec))
+        function, wanted, notes = aims_of(
+            spec, rest, _validated(database, spec), database.rounds.find(spec.id)
+        )
         chosen = _choose_from(database, spec, campaign, number, rest, size_left, function, wanted)
         for pick in chosen.picks:
             choices[pick.id] = Choice(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
@@ -66,7 +67,8 @@ def competitors_elsewhere(database: Database, spec: CampaignSpec) -> list[Struct
 def known_elsewhere(
     database: Database, spec: CampaignSpec, own: Sequence[StructureRecord]
 ) -> list[StructureRecord]:
-    """The same as if the campaign had begun with it: verdicts by its hull, its own potential's answers only.
+    """The same as if the campaign had begun with it: verdicts by its hull, its own potential's answers only,
+    and no value of a goal, which another campaign may have in another unit, from another source.
 
     own: all records of the campaign.
 
@@ -81,7 +83,7 @@ def known_elsewhere(
     for record in judged(found, hull):
         answer = record.prerelaxed
         kept = answer if answer and answer.potential in potentials else None
-        update = {"prerelaxed": kept, "round": 0, "acquired_round": 0}
+        update: dict[str, Any] = {"prerelaxed": kept, "round": 0, "acquired_round": 0, "properties": {}}
         known.append(record.model_copy(update=update))
     return known
 

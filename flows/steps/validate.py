@@ -329,7 +329,7 @@ def _require_newest(database: Database, spec: CampaignSpec, number: int) -> None
 
 
 def _store_metrics(database: Database, spec: CampaignSpec, number: int) -> None:
-    round_record = database.rounds.get(spec.id, number)
-    metrics = round_metrics(spec, round_record, database.records.find(spec.id))
+    before, round_record = database.rounds.find(spec.id)[:number], database.rounds.get(spec.id, number)
+    metrics = round_metrics(spec, round_record, database.records.find(spec.id), before)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     database.rounds.update(spec.id, number, metrics=metrics, state=RoundState.CLOSED, closed_at=now)

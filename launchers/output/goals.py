@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import RoundMetrics
 
 
 def units(records: Iterable[StructureRecord]) -> dict[str, str]:
@@ -15,6 +16,21 @@ def units(records: Iterable[StructureRecord]) -> dict[str, str]:
         for name, value in record.properties.items():
             found.setdefault(name, value.unit)
     return found
+
+
+def volume_unit(metrics: RoundMetrics) -> str:
+    """What a round's hypervolume is in, such as ``eV/atom · GPa``; "" without one."""
+    if metrics.hypervolume is None:
+        return ""
+    return " · ".join(["eV/atom", *(level.unit for level in metrics.reference.values())])
+
+
+def reference_text(metrics: RoundMetrics) -> str:
+    """The point that a round's hypervolume is measured from, in words; "" without one."""
+    if metrics.hypervolume is None or metrics.highest_above is None:
+        return ""
+    levels = [f"{name} {level.value:.4g} {level.unit}" for name, level in metrics.reference.items()]
+    return ", ".join([f"{metrics.highest_above:g} eV/atom above hull", *levels])
 
 
 def figures(record: StructureRecord, names: Iterable[str]) -> dict[str, Any]:

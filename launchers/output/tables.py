@@ -76,6 +76,8 @@ def round_row(record: RoundRecord) -> Row:
         "failures": m.failures_by_cause,
         "out of range so far": m.out_of_range,
         "hypervolume so far": m.hypervolume,
+        "hypervolume in": goals.volume_unit(m) or None,
+        "hypervolume beyond": goals.reference_text(m) or None,
         "seconds": round(sum(m.seconds.values()), 1),
         "challenge seconds so far": round(m.challenge_seconds, 1),
         "confirm seconds so far": round(m.confirm_seconds, 1),

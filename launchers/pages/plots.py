@@ -18,7 +18,7 @@ from niobe.launchers.output.goals import units
 from niobe.launchers.pages.style import ABOVE, ACCENT, FAINT, GRID, MUTED, SERIES, UNSTABLE, styled
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import PhononRecord, RoundRecord, step_and_batch
-from niobe.loop.goals.pareto import front, in_ranges, measured, objectives, reference, values
+from niobe.loop.goals.pareto import front, highest_above, in_ranges, measured, objectives, values
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -273,8 +273,10 @@ def pareto_figure(records: Sequence[StructureRecord], spec: CampaignSpec) -> Fig
 
     wanted = objectives(spec)[:2]
     told = measured(records, wanted)
-    points, highest = values(told, wanted), -reference(spec, told, wanted)[0]
-    counts = np.array([in_ranges(r) and -p[0] <= highest for r, p in zip(told, points, strict=True)], bool)
+    points, highest = values(told, wanted), highest_above(spec)
+    counts = np.array(
+        [in_ranges(spec, r) and -p[0] <= highest for r, p in zip(told, points, strict=True)], bool
+    )
     x, y = points[:, 1] * wanted[0].sign, -points[:, 0]
     aims = points[:, 1:] if len(wanted) == 2 else points[:, ::-1]
     above, y = y, points[:, 2] * wanted[1].sign if len(wanted) == 2 else y

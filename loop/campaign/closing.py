@@ -17,7 +17,7 @@ from niobe.loop.documents.novelty import Novelty
 from niobe.loop.documents.properties import OUT_OF_RANGE
 from niobe.loop.documents.records import ON_HULL, Failure, Product, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord, SearchedSystem
-from niobe.loop.goals.pareto import dominated
+from niobe.loop.goals.pareto import dominated, fixed_reference, highest_above, reference_point
 from niobe.loop.stability.hull import build_hull, competitors
 from niobe.surrogates.calibration import coverage, miscalibration_area
 from niobe.surrogates.protocols import FloatArray
@@ -203,16 +203,18 @@ def is_reference(spec: CampaignSpec, record: StructureRecord) -> bool:
 
 
 def round_metrics(
-    spec: CampaignSpec, round_record: RoundRecord, records: Sequence[StructureRecord]
+    spec: CampaignSpec,
+    round_record: RoundRecord,
+    records: Sequence[StructureRecord],
+    before: Sequence[RoundRecord] = (),
 ) -> RoundMetrics:
     """Metrics of one round from all records of the campaign, verdicts included.
 
-    spec: the campaign. round_record: the round.
+    spec: the campaign. round_record: the round. before: those before it, in order.
     """
     drawn = [record for record in records if record.round == round_record.number]
     batch = [r for r in records if r.acquired_round == round_record.number and not r.challenges]
     status = Counter(record.status for record in drawn)
-    challenges = [record.challenge for record in records if record.challenge]
     validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]
     above = [r.verdict.e_above_hull_found for r in validated if r.verdict]
     failures = Counter(_cause(record.failure) for record in batch if record.failure)
@@ -239,19 +241,37 @@ def round_metrics(
         diversity=round_record.metrics.diversity,
         seconds=round_record.steps,
         best_e_above_hull=min(above, default=None),
-        challenged=len(challenges),
-        survived=sum(challenge.survived for challenge in challenges),
-        challenge_seconds=sum(challenge.seconds for challenge in challenges),
+        **_of_challenges(records),
         agreements=agreements([r for r in records if r.verdict and r.verdict.is_find]),
         confirm_seconds=round_record.metrics.confirm_seconds,
-        **_of_goals(spec, records),
+        **_of_goals(spec, records, before),
     )
 
 
-def _of_goals(spec: CampaignSpec, records: Sequence[StructureRecord]) -> dict[str, Any]:
+def _of_challenges(records: Sequence[StructureRecord]) -> dict[str, Any]:
+    """The metrics of all finds so far that were challenged."""
+    challenges = [record.challenge for record in records if record.challenge]
+    return {
+        "challenged": len(challenges),
+        "survived": sum(challenge.survived for challenge in challenges),
+        "challenge_seconds": sum(challenge.seconds for challenge in challenges),
+    }
+
+
+def _of_goals(
+    spec: CampaignSpec, records: Sequence[StructureRecord], before: Sequence[RoundRecord]
+) -> dict[str, Any]:
     """The metrics of a campaign's goals so far."""
     missed = Counter(filter(None, map(_goal_missed, records)))
-    return {"out_of_range": dict(missed), "hypervolume": dominated(spec, records)}
+    point = reference_point(spec, records, fixed_reference(before))
+    volume = dominated(spec, records, point)
+    above = None if volume is None else highest_above(spec)
+    return {
+        "out_of_range": dict(missed),
+        "hypervolume": volume,
+        "highest_above": above,
+        "reference": point,
+    }
 
 
 def _goal_missed(record: StructureRecord) -> str:

@@ -8,6 +8,15 @@ OUT_OF_RANGE = "out of range: "
 """Before the name of a goal, in the reason of a candidate that is set aside for it."""
 
 
+class Level(BaseModel):
+    """A value of a property, and its unit."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    value: float
+    unit: str
+
+
 class PropertyValue(BaseModel):
     """One property of one structure, as the campaign's oracle relaxed it.
 

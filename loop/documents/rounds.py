@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from niobe.loop.documents.claims import Agreement
+from niobe.loop.documents.properties import Level
 from niobe.loop.documents.records import ON_HULL
 
 
@@ -51,7 +52,8 @@ class RoundMetrics(_Part):
     challenged, survived, challenge_seconds: of all finds so far.
     agreements: other oracles' with the campaign's finds. confirm_seconds: what all their answers took so far.
     out_of_range: candidates so far that were set aside for a goal, by its name. hypervolume: that results so
-    far dominate in the campaign's objectives, in the product of their units.
+    far dominate in e_above_hull (eV/atom) and the campaign's objectives, in the product of their units, from
+    ``highest_above`` (eV/atom) and the ``reference`` of each objective on.
     """
 
     generated: int = 0
@@ -82,6 +84,8 @@ class RoundMetrics(_Part):
     confirm_seconds: float = 0.0
     out_of_range: Annotated[dict[str, int], Field(exclude_if=_nothing)] = {}
     hypervolume: Annotated[float | None, Field(exclude_if=_unknown)] = None
+    highest_above: Annotated[float | None, Field(exclude_if=_unknown)] = None
+    reference: Annotated[dict[str, Level], Field(exclude_if=_nothing)] = {}
 
 
 class AskedForForces(_Part):

@@ -6,14 +6,16 @@ values here are to be maximised.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.goals.spec import Goal
 from niobe.config.spec import CampaignSpec
+from niobe.loop.documents.properties import Level
 from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.documents.rounds import RoundRecord
 from niobe.surrogates.protocols import FloatArray
 
 LEAST_ABOVE_HULL = 0.05
@@ -54,20 +56,47 @@ def values(records: Sequence[StructureRecord], wanted: Sequence[Goal]) -> FloatA
     return np.array(rows, dtype=float).reshape(-1, len(wanted) + 1)
 
 
-def reference(spec: CampaignSpec, records: Sequence[StructureRecord], wanted: Sequence[Goal]) -> FloatArray:
-    """The point that a result has to surpass in all objectives to count, shape (k + 1,).
+def highest_above(spec: CampaignSpec) -> float:
+    """How far above the hull (eV/atom) a result may lie to count: ``hull_tolerance``, 0.05 at least."""
+    return max(spec.hull_tolerance, LEAST_ABOVE_HULL)
 
-    Of stability ``hull_tolerance`` above the hull, at least 0.05 eV/atom. Of an objective the end of its
-    range that it moves away from; without one its worst value among the results of round 0, what the
-    campaign begins with, of all results where these have none. So the point stands for a whole campaign.
 
-    spec: the campaign. records: of ``measured``. wanted: k objectives.
+def reference_point(
+    spec: CampaignSpec, records: Sequence[StructureRecord], before: Mapping[str, Level]
+) -> dict[str, Level]:
+    """What a result has to surpass of each objective to count, by name, in its own unit.
+
+    That is the end of its range that it moves away from; without one its worst value among the results of
+    round 0, what the campaign begins with, or of all results where these have none. Once fixed it stands, so
+    that hypervolumes of two rounds are measured from one point; without any value there is none yet.
+
+    spec: the campaign. records: of it. before: what an earlier round has fixed.
     """
-    begun = [record for record in records if record.round == 0] or list(records)
-    worst = values(begun, wanted)[:, 1:].min(axis=0) if begun else np.zeros(len(wanted))
-    ends = [goal.limits[0] if goal.sign > 0 else -goal.limits[1] for goal in wanted]
-    known = [end if np.isfinite(end) else low for end, low in zip(ends, worst, strict=True)]
-    return np.array([-max(spec.hull_tolerance, LEAST_ABOVE_HULL), *known])
+    found = {}
+    for goal in objectives(spec):
+        told = measured(records, [goal])
+        begun = [record for record in told if record.round == 0] or told
+        end = goal.limits[0] if goal.sign > 0 else goal.limits[1]
+        if goal.name in before:
+            found[goal.name] = before[goal.name]
+        elif begun:
+            worst = goal.sign * float(values(begun, [goal])[:, 1].min())
+            unit = begun[0].properties[goal.name].unit
+            found[goal.name] = Level(value=end if np.isfinite(end) else worst, unit=unit)
+    return found
+
+
+def fixed_reference(rounds: Sequence[RoundRecord]) -> dict[str, Level]:
+    """What rounds have fixed of the reference point, the last of them all. rounds: in order."""
+    return {name: level for one in rounds for name, level in one.metrics.reference.items()}
+
+
+def reference(spec: CampaignSpec, point: Mapping[str, Level], wanted: Sequence[Goal]) -> FloatArray:
+    """A reference point as ``values`` has results, shape (k + 1,).
+
+    spec: the campaign. point: of ``reference_point``. wanted: k objectives, all in it.
+    """
+    return np.array([-highest_above(spec), *(goal.sign * point[goal.name].value for goal in wanted)])
 
 
 def front(points: FloatArray) -> NDArray[np.bool_]:
@@ -90,22 +119,28 @@ def hypervolume(points: FloatArray, against: FloatArray) -> float:
     return float(Hypervolume(torch.from_numpy(against)).compute(torch.from_numpy(beyond)))
 
 
-def dominated(spec: CampaignSpec, records: Sequence[StructureRecord]) -> float | None:
-    """The hypervolume of a campaign's results within the ranges of its goals; None without objectives.
+def dominated(
+    spec: CampaignSpec, records: Sequence[StructureRecord], point: Mapping[str, Level]
+) -> float | None:
+    """The hypervolume of a campaign's results within the ranges of its goals, in eV/atom times the units of
+    the objectives; None without objectives, and as long as one has no reference.
 
-    spec: the campaign. records: of it.
+    spec: the campaign. records: of it. point: of ``reference_point``.
     """
     wanted = objectives(spec)
-    if not wanted:
+    if not wanted or any(goal.name not in point for goal in wanted):
         return None
-    told = measured(records, wanted)
-    counted = [record for record in told if in_ranges(record)]
-    return hypervolume(values(counted, wanted), reference(spec, told, wanted))
+    counted = [record for record in measured(records, wanted) if in_ranges(spec, record)]
+    return hypervolume(values(counted, wanted), reference(spec, point, wanted))
 
 
-def in_ranges(record: StructureRecord) -> bool:
-    """Whether all properties that are known of a result lie in the ranges that are wanted."""
-    return all(found.met is not False for found in record.properties.values())
+def in_ranges(spec: CampaignSpec, record: StructureRecord) -> bool:
+    """Whether a result is known to lie in all ranges that are wanted: what is unknown is not in range.
+
+    spec: the campaign. record: the result.
+    """
+    found = [record.properties.get(goal.name) for goal in spec.goals if goal.wanted]
+    return all(value is not None and value.met is True for value in found)
 
 
 def _value(record: StructureRecord, goal: Goal) -> float | None:

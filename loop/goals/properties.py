@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ class Property:
 
     unit: of its values. source: where these come from, in words. needs: what ``value`` takes, a pymatgen
     Composition, a pymatgen Structure, or a Structure that the oracle has relaxed and a function from
-    structures to their energies by the oracle (eV for the cell, uncorrected). value: raises ValueError, in
-    one line, where there is none.
+    structures to their energies by the oracle (eV for the cell, uncorrected; under the campaign's pressure
+    enthalpies). value: raises ValueError, in one line, where there is none.
     """
 
     unit: str
@@ -83,12 +84,13 @@ def _symbols(composition: Composition) -> list[str]:
     return sorted(composition.get_el_amt_dict())
 
 
-_GAULTOIS = "pymatgen HHIModel, of the elements by mass (Gaultois et al., Chem. Mater. 25, 2911, 2013)"
+_PYMATGEN = f"pymatgen {version('pymatgen')}"
+_GAULTOIS = f"{_PYMATGEN} HHIModel, of the elements by mass (Gaultois et al., Chem. Mater. 25, 2911, 2013)"
 VOLUME = Property("Å³/atom", "the structure", "structure", _volume)
 DENSITY = Property("g/cm³", "the structure", "structure", _density)
 PRICE = Property(
     "USD/kg",
-    "pymatgen CostDBElements, of the elements by mass (mostly Wolfram Alpha and Wikipedia, 2013)",
+    f"{_PYMATGEN} CostDBElements, of the elements by mass (mostly Wolfram Alpha and Wikipedia, 2013)",
     "composition",
     _price,
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from niobe.surrogates.protocols import Surrogate
 
+_DIGITS = 12
 _LARGEST = 200 * 2**20
 _FITTED = "formation_energy_per_atom"
 """What a surrogate fitted by `niobe models fit` calls its target, whatever that is."""
@@ -39,7 +40,7 @@ def _column(file: Path, name: str, unit: str) -> Property:
     if file.stat().st_size > _LARGEST:
         raise ConfigError(f"goals: {name}: {file}: more than {_LARGEST // 2**20} MiB")
     values = _values(file, name, file.stat().st_mtime_ns)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:_DIGITS]
 
     def value(composition: Composition) -> float:
         formula = composition.reduced_formula
@@ -91,7 +92,7 @@ def _one_value(before: float | None, text: str, where: str) -> float:
 def _fitted(folder: Path, name: str, unit: str) -> Property:
     try:
         target = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["target"]
-        surrogate = _loaded(folder, (folder / "surrogate.json").stat().st_mtime_ns)
+        surrogate = _loaded(folder, digest := _digest(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"goals: {name}: {folder}: no surrogate of `niobe models fit` ({error})") from None
     if target != name:
@@ -103,12 +104,20 @@ def _fitted(folder: Path, name: str, unit: str) -> Property:
             raise ValueError(f"outside of what {folder.name} was fitted to")
         return float(prediction.mean[0])
 
-    return Property(unit, f"surrogate {folder.name}", "structure", value)
+    return Property(unit, f"surrogate {folder.name} {digest}", "structure", value)
+
+
+def _digest(folder: Path) -> str:
+    """12 hex digits of all that a fitted surrogate is, names of files and what is in them."""
+    whole = hashlib.sha256((folder / "surrogate.json").read_bytes())
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        whole.update(str(file.relative_to(folder)).encode() + hashlib.sha256(file.read_bytes()).digest())
+    return whole.hexdigest()[:_DIGITS]
 
 
 @functools.lru_cache(maxsize=4)
-def _loaded(folder: Path, changed: int) -> Surrogate:
-    """The surrogate as it was at an instant (``changed``: nanoseconds since the epoch)."""
+def _loaded(folder: Path, digest: str) -> Surrogate:
+    """The surrogate as it was when its files had a digest."""
     from niobe.surrogates.models import load_surrogate
 
     return load_surrogate(folder)

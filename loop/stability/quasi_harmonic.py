@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,11 @@ _BEYOND = 3
 
 
 class OutOfRangeError(ValueError):
-    """At a temperature the crystal is larger or smaller than all that was computed."""
+    """At a temperature the crystal is larger or smaller than all that was computed, or none was fitted."""
+
+
+class OtherCrystalError(ValueError):
+    """At a volume the crystal is another one, and no equation of state joins the two."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,20 @@ class QuasiHarmonic:
     heat_capacity: Array
     entropy: Array
 
+    def at(self, temperature: float, values: Array) -> float:
+        """One of its properties between the temperatures of the fit, by linear interpolation.
+
+        temperature: K. values: shape (n,). Raises OutOfRangeError beyond the temperatures of the fit.
+        """
+        lowest, highest = self.temperatures[0], self.temperatures[-1]
+        if not lowest <= temperature <= highest:
+            raise OutOfRangeError(f"{temperature:g} K lies beyond the fit, {lowest:g} to {highest:g} K")
+        return float(np.interp(temperature, self.temperatures, values))
+
 
 def grid(highest: float) -> list[float]:
-    """Temperatures (K) that a fit up to ``highest`` needs."""
-    return [STEP * number for number in range(round(highest / STEP) + 1 + _BEYOND)]
+    """Temperatures (K) that a fit needs which answers from 0 to ``highest``, that included."""
+    return [STEP * number for number in range(math.ceil(highest / STEP) + 1 + _BEYOND)]
 
 
 def quasi_harmonic(points: Sequence[Strained], pressure: float = 0.0) -> QuasiHarmonic:

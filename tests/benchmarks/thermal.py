@@ -99,7 +99,7 @@ def row(name: str, answer: Answer) -> dict[str, Any]:
     atoms = known.structure.composition.reduced_composition.num_atoms
 
     def at_room(values: Any) -> float:
-        return float(np.interp(ROOM, found.temperatures, values))
+        return found.at(ROOM, values)
 
     free = (at_room(found.gibbs) - float(found.gibbs[0])) * KJ_PER_MOL * atoms
     return {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version as installed
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ase.build import bulk
@@ -16,6 +18,7 @@ from ase.units import GPa
 from niobe.config.errors import ConfigError
 from niobe.config.loading import campaign_of
 from niobe.config.spec import CampaignSpec
+from niobe.flows.goals import resolving
 from niobe.flows.goals.measuring import ask_goals, compute_goals
 from niobe.flows.goals.resolving import check_goals, properties_of, trust_named
 from niobe.flows.oracles.force_field import ForceFieldOracle
@@ -168,6 +171,45 @@ def test_a_stored_campaign_imports_nothing_that_no_file_here_has_named(
     assert "heavy_crystals" not in sys.modules
     trust_named(spec)
     assert properties_of(spec)["cell_mass"].source.startswith("heavy_crystals:cell_mass ")
+
+
+PROPERTY = """
+from niobe.loop.goals.properties import Property
+MASS = Property("u", "mean mass", "structure", lambda s: s.composition.weight / len(s))
+"""
+
+
+def test_the_version_of_what_computes_a_property_is_in_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that values are computed anew once it changes: of a Property by path as of a function."""
+    monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "home"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    content = {"id": "a", "elements": ["Cu"], "goals": [{"property": "masses_of:MASS", "range": [0, 1]}]}
+    sources = []
+    for version in (PROPERTY, PROPERTY + "# corrected"):
+        (tmp_path / "masses_of.py").write_text(version)
+        monkeypatch.delitem(sys.modules, "masses_of", raising=False)
+        spec = campaign_of(content, "c.yaml", tmp_path)
+        trust_named(spec)
+        sources.append(properties_of(spec)["MASS"].source)
+    assert len(set(sources)) == 2
+    assert all(source.startswith("masses_of:MASS ") and source.endswith(": mean mass") for source in sources)
+    priced = campaign_of(content | {"goals": [{"property": "price", "range": [0, 1]}]}, "c.yaml", tmp_path)
+    assert properties_of(priced)["price"].source.startswith(f"pymatgen {installed('pymatgen')} CostDB")
+
+
+def test_the_version_of_a_package_is_in_the_source_of_what_it_registers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Registered:
+        dist = SimpleNamespace(name="acme-niobe", version="1.2")
+
+    monkeypatch.setattr(resolving, "registered", lambda _: {"density": Registered, "volume": Registered})
+    spec = CampaignSpec.model_validate(
+        {"id": "a", "elements": ["Cu"], "goals": [{"property": "density", "range": [0, 1]}]}
+    )
+    assert properties_of(spec)["density"].source == "the structure; acme-niobe 1.2"
 
 
 @pytest.mark.parametrize(

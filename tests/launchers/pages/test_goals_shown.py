@@ -7,10 +7,11 @@ import re
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.output import goals
 from niobe.launchers.output.summary import summary
-from niobe.launchers.output.tables import brief_rows, lineage_rows
+from niobe.launchers.output.tables import brief_rows, lineage_rows, round_row
 from niobe.launchers.pages.plots import pareto_figure
 from niobe.launchers.pages.rendering import environment
-from niobe.loop.documents.properties import PropertyValue
+from niobe.loop.documents.properties import Level, PropertyValue
+from niobe.loop.documents.rounds import RoundMetrics, RoundRecord
 from tests.loop.goals.test_pareto import SPEC, result
 
 ONE = CampaignSpec.model_validate(
@@ -60,3 +61,13 @@ def test_tables_have_a_column_with_its_unit() -> None:
     out = result(9.5, 60.0, 0.0)
     assert brief_rows([out], shown)[0]["out of range"] == "density"
     assert re.search(r">9.50 .*out of range", str(page.structure_table([out])))  # type: ignore[attr-defined]
+
+
+def test_a_hypervolume_has_its_unit_and_the_point_it_is_measured_from() -> None:
+    point = {"density": Level(value=2.2, unit="g/cm³"), "bulk_modulus": Level(value=11.35, unit="GPa")}
+    metrics = RoundMetrics(hypervolume=3.12, highest_above=0.1, reference=point)
+    row = round_row(RoundRecord(campaign="t", number=1, metrics=metrics))
+    assert (row["hypervolume so far"], row["hypervolume in"]) == (3.12, "eV/atom · g/cm³ · GPa")
+    assert row["hypervolume beyond"] == "0.1 eV/atom above hull, density 2.2 g/cm³, bulk_modulus 11.35 GPa"
+    plain = round_row(RoundRecord(campaign="t", number=1))
+    assert plain["hypervolume in"] is None and plain["hypervolume beyond"] is None

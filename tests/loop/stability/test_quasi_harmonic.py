@@ -8,16 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from niobe.loop.stability.free_energies import Harmonic
-from niobe.loop.stability.quasi_harmonic import OutOfRangeError, Strained, grid, quasi_harmonic
+from niobe.loop.stability.quasi_harmonic import STEP, OutOfRangeError, Strained, grid, quasi_harmonic
 
 V0, MODULUS = 15.0, 0.6  # Å³/atom; eV/Å³, which is 96.1 GPa
 
 
-def crystal(slope: float, shares: tuple[float, ...] = (0.985, 0.9925, 1.0, 1.0075, 1.015)) -> list[Strained]:
+SHARES = (0.985, 0.9925, 1.0, 1.0075, 1.015)
+
+
+def crystal(slope: float, highest: float = 300.0) -> list[Strained]:
     """E = K (V − V0)² / 2 V0 and F_vib = −s T² (V − V0): the volume is V0 (1 + s T² / K)."""
-    temperatures = np.array(grid(300.0))
+    temperatures = np.array(grid(highest))
     points = []
-    for volume in V0 * np.array(shares):
+    for volume in V0 * np.array(SHARES):
         free = -slope * temperatures**2 * (volume - V0)
         entropy = 2 * slope * temperatures * (volume - V0) * 96485.33
         harmonic = Harmonic(temperatures, free, entropy, entropy)
@@ -52,3 +55,23 @@ def test_a_pressure_compresses_it() -> None:
 def test_what_leaves_the_volumes_is_refused() -> None:
     with pytest.raises(OutOfRangeError, match=r"at .* K the volume lies beyond"):
         quasi_harmonic(crystal(2e-7))
+
+
+@given(st.just(0.0) | st.floats(1e-3, 3000.0))
+def test_a_grid_reaches_as_far_as_is_asked(highest: float) -> None:
+    """The last three serve for differences and have no answer."""
+    temperatures = grid(highest)
+    assert temperatures[0] == 0.0 and highest <= temperatures[-4] <= highest + STEP
+
+
+@pytest.mark.parametrize("asked", [4.9, 294.0, 296.0, 304.0, 304.9])
+def test_what_lies_between_is_interpolated_and_what_lies_beyond_refused(asked: float) -> None:
+    """304 K is not what 300 K is: G = E - s T^2 (V - V0), of which the closed form is known."""
+    slope = 2e-8
+    found = quasi_harmonic(crystal(slope, highest=asked))
+    by_hand = V0 * (1 + slope * asked**2 / MODULUS)
+    assert found.at(asked, found.volume) == pytest.approx(by_hand, rel=2e-4)
+    assert found.at(asked, found.temperatures) == pytest.approx(asked)
+    for beyond in (-1.0, float(found.temperatures[-1]) + 0.1):
+        with pytest.raises(OutOfRangeError, match="lies beyond the fit, 0 to"):
+            found.at(beyond, found.volume)
