@@ -20,11 +20,13 @@ KINDS = {
     "oxide": ("O",),
     "chalcogenide": ("S", "Se", "Te"),
     "halide": ("F", "Cl", "Br", "I"),
+    "noble gas": ("He", "Ne", "Ar", "Kr", "Xe", "Rn"),
 }
+_LAST = 0.1  # electronegativity of noble gases: they name what holds no other nonmetal
 
 
 def held_kinds(shares: FloatArray) -> Flags:
-    """Which kinds of nonmetal crystals hold, shape (n, 7). shares: element fractions, (n, 103)."""
+    """Which kinds of nonmetal crystals hold, shape (n, 8). shares: element fractions, (n, 103)."""
     return np.asarray(shares @ _members().T > 0)
 
 
@@ -37,7 +39,7 @@ def chemistries(shares: FloatArray) -> NDArray[np.str_]:
 
 
 def combines(asked: Flags, seen: Flags) -> Flags:
-    """Whether kinds asked for (n, 7) are those of a row seen (k, 7), or of several together. Shape (n,).
+    """Whether kinds asked for (n, 8) are those of a row seen (k, 8), or of several together. Shape (n,).
 
     A halide of a metal is none of what oxide halides show; an oxide nitride is one of oxides and nitrides;
     of what holds no nonmetal nothing but the like tells.
@@ -49,7 +51,7 @@ def combines(asked: Flags, seen: Flags) -> Flags:
 
 @functools.cache
 def _members() -> FloatArray:
-    """Whether an element is of a kind, (7, 103), by atomic number minus one."""
+    """Whether an element is of a kind, (8, 103), by atomic number minus one."""
     from pymatgen.core import Element
 
     found = np.zeros((len(KINDS), N_ELEMENTS))
@@ -64,6 +66,7 @@ def _electronegativity() -> FloatArray:
     from pymatgen.core import Element
 
     found = np.zeros(N_ELEMENTS)
-    for symbol in (symbol for symbols in KINDS.values() for symbol in symbols):
-        found[Element(symbol).Z - 1] = Element(symbol).X
+    for kind, symbols in KINDS.items():
+        for symbol in symbols:
+            found[Element(symbol).Z - 1] = _LAST if kind == "noble gas" else Element(symbol).X
     return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.surrogates.anions import Flags, chemistries, combines, held_kinds
+from niobe.surrogates.anions import KINDS, Flags, chemistries, combines, held_kinds
 from niobe.surrogates.identity import OutdatedCheckpointError
 from niobe.surrogates.representations.composition import fractions
 from niobe.surrogates.representations.descriptor import geometry
@@ -99,7 +99,7 @@ class Chemistry:
 class Domain:
     """What a surrogate was trained on.
 
-    rows: (n, d), a model's features. elements: symbols seen. kinds: of nonmetals seen together, (k, 7).
+    rows: (n, d), a model's features. elements: symbols seen. kinds: of nonmetals seen together, (k, 8).
     chemistry, geometry: what is expected of both.
     """
 
@@ -147,6 +147,8 @@ class Domain:
         for key, what in (("domain.usual", "geometry"), ("domain.kinds", "kinds of nonmetals")):
             if key not in arrays:
                 raise OutdatedCheckpointError(f"of an older Niobe, whose domain saw no {what}")
+        if arrays["domain.kinds"].shape[1] != len(KINDS):
+            raise OutdatedCheckpointError("of an older Niobe, which knew other kinds of nonmetals")
         weights, offset, whitening = (arrays[f"domain.{n}"] for n in ("weights", "offset", "whitening"))
         reach, usual = map(float, arrays["domain.usual"])
         held = Geometry(weights, offset, whitening, reach)
@@ -158,20 +160,31 @@ class Domain:
         """Rows (n, d) with the training rows' mean and spread taken out."""
         return np.asarray((rows - self._mean) / self._std)
 
-    def distance(self, rows: FloatArray) -> FloatArray:
-        """Distance to the nearest training row over the reach; above 1 is outside. Shape (n,)."""
+    def distance(self, rows: FloatArray, *, trained: bool = False) -> FloatArray:
+        """Distance to the nearest training row over the reach; above 1 is outside. Shape (n,).
+
+        rows: (n, d). trained: they are training rows, which are compared with the others.
+        """
         if self._search is None:
             self._learn()
-        return np.asarray(self._search.kneighbors(self.scaled(rows), 1)[0][:, 0] / self._reach)
+        nearest = self._search.kneighbors(self.scaled(rows), min(1 + trained, len(self.rows)))[0][:, -1]
+        return np.asarray(nearest / self._reach)
 
-    def holds(self, structures: Sequence[Structure], rows: FloatArray) -> NDArray[np.bool_]:
-        """Which structures, with their rows, lie inside. Shape (n,)."""
-        seen = np.array([{e.symbol for e in s.composition} <= self.elements for s in structures], dtype=bool)
-        if not len(rows):
-            return seen
+    def holds(
+        self, structures: Sequence[Structure], rows: FloatArray, *, trained: bool = False
+    ) -> NDArray[np.bool_]:
+        """Which structures, with their rows (n, d), lie inside. Shape (n,).
+
+        trained: they are training rows, and asked for as if the others alone had been trained on; kinds of
+        nonmetals aside, of which few have a single row.
+        """
+        if not structures:
+            return np.empty(0, dtype=bool)
         shares = fractions(structures)
+        seen = ((shares > 0) <= (self.chemistry.pairs.diagonal() > trained)).all(axis=1)
         usual = self.geometry.distance(shares, geometry(structures)) <= self.geometry.reach
-        return seen & usual & combines(held_kinds(shares), self.kinds) & (self.distance(rows) <= 1.0)
+        near = self.distance(rows, trained=trained) <= 1.0
+        return np.asarray(seen & usual & near & combines(held_kinds(shares), self.kinds))
 
     def strain(self, structures: Sequence[Structure], *, trained: bool = False) -> FloatArray:
         """How much wider than usual an interval has to be, at least 1: elements rarely seen together. (n,).
@@ -193,6 +206,28 @@ class Domain:
             some = scaled[:: max(len(scaled) // _JUDGED, 1)]
             gaps = self._search.kneighbors(some, 2)[0][:, 1]
             self._reach = _REACH * max(float(np.quantile(gaps, 0.9)), 1.0)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Of training rows, (n,): their strain, kind of crystal, and whether they lie within reach of the others.
+
+    An interval is fitted to errors of those that do: of the others nobody is told anything.
+    """
+
+    strain: FloatArray
+    kinds: NDArray[np.str_]
+    inside: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, domain: Domain, structures: Sequence[Structure], rows: FloatArray) -> Trained:
+        """From training structures and their features (n, d). domain: of them and the others."""
+        inside = domain.holds(structures, rows, trained=True)
+        return cls(domain.strain(structures, trained=True), chemistries_of(structures), inside)
+
+    def at(self, chosen: NDArray[np.bool_]) -> Trained:
+        """Of the rows chosen, (n,)."""
+        return Trained(self.strain[chosen], self.kinds[chosen], self.inside[chosen])
 
 
 def chemistries_of(structures: Sequence[Structure]) -> NDArray[np.str_]:

@@ -54,16 +54,18 @@ def origin_of(structures: Sequence[Structure], labels: Mapping[str, FloatArray],
 
 
 def claim(file: Path, identity: Mapping[str, Any]) -> bool:
-    """Write the identity of the work in ``file``'s folder; True where it is there already, as it is.
+    """Write the identity of the work in ``file``'s folder; True where such work is there already.
 
-    file: holds the identity as JSON. identity: settings by name, and digests.
+    file: holds the identity as JSON. Alone in its folder it is of work that came to nothing, such as a row
+    that was refused, and is written anew. identity: settings by name, and digests.
     Raises ValueError, naming what differs, where the folder holds work of another identity, or anything
     that says nothing of its own.
     """
     wanted = json.loads(json.dumps(dict(identity)))
-    if not file.is_file():
-        if file.parent.is_dir() and any(file.parent.iterdir()):
-            raise ValueError(f"{file.parent}: is used already and holds no {file.name}; name another folder")
+    held = list(file.parent.iterdir()) if file.parent.is_dir() else []
+    if held and not file.is_file():
+        raise ValueError(f"{file.parent}: is used already and holds no {file.name}; name another folder")
+    if held in ([], [file]):
         write_whole(file, json.dumps(wanted, indent=1))
         return False
     require_same(json.loads(file.read_text(encoding="utf-8")), wanted, file.parent)

@@ -73,11 +73,11 @@ def fit(
     structures, labels = _labelled(file, target, rows, seed)
     asked = {"target": target, "model": model, "members": members, "epochs": epochs}
     with _bad_input():
+        surrogate = _maker(model, members, epochs, to / "training")()
         begun = claim(to / "fit.json", asked | origin_of(structures, {target: labels}, seed))
         if begun and (to / "surrogate.json").is_file():
             console().print(f"{model} was trained on these {len(labels)} rows before: {to}", soft_wrap=True)
             return
-        surrogate = _maker(model, members, epochs, to / "training")()
         surrogate.fit(structures, {_ENERGY: labels}, seed=seed)
     surrogate.save(to)
     how = "went on and was trained" if begun else "trained"

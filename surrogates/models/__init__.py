@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from niobe.config.extras import require
 from niobe.config.plugins import SURROGATES, load, registered
 from niobe.surrogates.identity import OutdatedCheckpointError
@@ -55,6 +57,8 @@ def load_surrogate(folder: Path) -> Surrogate:
     except OutdatedCheckpointError as error:
         again = "train it again with `niobe models fit`, into another folder"
         raise OutdatedCheckpointError(f"{folder}: {error}; {again}") from None
+    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{folder}: no whole surrogate checkpoint ({error})") from error
 
 
 def elements_of_checkpoint(folder: Path, otherwise: Collection[str]) -> set[str]:

@@ -24,7 +24,7 @@ from niobe.surrogates.calibration import (
     held_out,
     platt_scaling,
 )
-from niobe.surrogates.domain import Domain, chemistries_of
+from niobe.surrogates.domain import Domain, Trained, chemistries_of
 from niobe.surrogates.identity import origin_of
 from niobe.surrogates.models.targets import PROBABILITIES, Constant, checked, constant
 from niobe.surrogates.protocols import FloatArray, Prediction, refuse_options
@@ -70,7 +70,7 @@ class BoostedTrees:
         self._seed = 0
         self._learned_from: dict[str, Any] = {}
         self._domain: Domain | None = None
-        self._strain, self._kinds = np.empty(0), np.empty(0, dtype=str)
+        self._trained = Trained(np.empty(0), np.empty(0, dtype=str), np.empty(0, dtype=bool))
         self._ensembles: dict[str, _Ensemble | Constant] = {}
 
     @classmethod
@@ -104,8 +104,7 @@ class BoostedTrees:
         seed: of bags and trees.
         """
         self._domain = Domain.fit(structures, rows)
-        self._strain = self._domain.strain(structures, trained=True)
-        self._kinds = chemistries_of(structures)
+        self._trained = Trained.of(self._domain, structures, rows)
         self._targets, self._seed, self._ensembles = dict(targets), seed, {}
         self._learned_from = origin_of(structures, targets, seed)
         self._fitted()
@@ -125,7 +124,7 @@ class BoostedTrees:
         rng = np.random.default_rng(self._seed)
         bags = [rng.integers(0, len(y), len(y)) for _ in range(self._members)]
         models = [self._tree(len(y), rng).fit(x[bag], y[bag]) for bag in bags]
-        return _calibrated(name, models, bags, x, y, self._strain[known], self._kinds[known])
+        return _calibrated(name, models, bags, x, y, self._trained.at(known))
 
     def _tree(self, rows: int, rng: np.random.Generator) -> Any:
         """Exact trees for few rows, trees on histograms for many."""
@@ -168,7 +167,7 @@ class BoostedTrees:
 
         domain = self._known_domain()
         tensors = {f"target.{name}": labels for name, labels in self._targets.items()} | domain.arrays()
-        tensors["strain"] = self._strain
+        tensors |= {"strain": self._trained.strain, "inside": self._trained.inside.astype(float)}
         contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
         save_file(contiguous, str(folder / "surrogate.safetensors"))
         settings = {
@@ -177,7 +176,7 @@ class BoostedTrees:
             "epochs": self._epochs,
             "seed": self._seed,
             "elements": sorted(domain.elements),
-            "kinds": self._kinds.tolist(),
+            "kinds": self._trained.kinds.tolist(),
             "learned_from": self._learned_from,
         }
         write_whole(folder / "surrogate.json", json.dumps(settings, indent=1))
@@ -190,8 +189,9 @@ class BoostedTrees:
         settings = json.loads((folder / "surrogate.json").read_text())
         tensors = load_file(str(folder / "surrogate.safetensors"))
         model = cls(settings["model"], members=settings["members"], epochs=settings["epochs"], rows=rows)
-        model._domain, model._strain = Domain.restored(tensors, settings["elements"]), tensors["strain"]
-        model._kinds = np.array(settings["kinds"], dtype=str)
+        model._domain = Domain.restored(tensors, settings["elements"])
+        kinds = np.array(settings["kinds"], dtype=str)
+        model._trained = Trained(tensors["strain"], kinds, tensors["inside"] > 0)
         model._targets = {
             key.removeprefix("target."): tensors[key] for key in sorted(tensors) if key.startswith("target.")
         }
@@ -205,10 +205,13 @@ def _calibrated(
     bags: list[NDArray[np.int64]],
     x: FloatArray,
     y: FloatArray,
-    strain: FloatArray,
-    kinds: NDArray[np.str_],
+    trained: Trained,
 ) -> _Ensemble:
-    """By what members say of rows outside their bags. x: (n, d); y, strain, kinds: (n,)."""
+    """By what members say of rows outside their bags. x: (n, d); y: (n,).
+
+    An energy's interval does not go by how members disagree on a row: outside are two of them, which disagree
+    otherwise than all do (docs/decisions/0141).
+    """
     answers = np.array([model.predict(x) for model in models])
     outside = np.array([~np.isin(np.arange(len(y)), bag) for bag in bags])
     # Members that grew on a row disagree with those that did not the more, the worse these are: a spread over
@@ -216,17 +219,18 @@ def _calibrated(
     several = outside.sum(axis=0) > 1
     judged = several if several.sum() >= _ENOUGH else outside.any(axis=0)
     said, spread = held_out(answers[:, judged], outside[:, judged])
-    truth = y[judged]
+    truth, rows = y[judged], trained.at(judged)
     if several.sum() < _ENOUGH:
         spread = answers.std(axis=0)[judged]
     fallback, usual = max(float(y.std()), _FLOOR), float(y.mean())
     if name in PROBABILITIES:
-        scaling = conformal_scaling((said - truth) / strain[judged], spread, fallback=fallback)
+        scaling = conformal_scaling((said - truth) / rows.strain, spread, fallback=fallback)
         return _Ensemble(models, scaling, platt_scaling(_clipped(said), truth), usual, 1.0)
     noise = _of_few_members(answers[:, judged], outside[:, judged])
     share = believed(said - usual, truth - usual, noise=noise)
-    errors = usual + share * (said - usual) - truth
-    scaling = conformal_scaling(errors / strain[judged], spread, fallback=fallback, kinds=kinds[judged])
+    errors = (usual + share * (said - usual) - truth)[rows.inside] / rows.strain[rows.inside]
+    kinds = rows.kinds[rows.inside]
+    scaling = conformal_scaling(errors, np.zeros_like(errors), fallback=fallback, kinds=kinds)
     return _Ensemble(models, scaling, Sharpness(), usual, share)
 
 
@@ -262,7 +266,8 @@ def _predict(
     else:
         answers = np.array([member.predict(rows) for member in model.members])
         mean = model.usual + model.share * (answers.mean(0) - model.usual)
-        std = model.scaling(answers.std(0), kinds) * strain
+        spread = answers.std(0) if name in PROBABILITIES else np.zeros(len(rows))
+        std = model.scaling(spread, kinds) * strain
         if name in PROBABILITIES:
             mean = model.sharpness(_clipped(mean))
     return Prediction(np.where(inside, mean, np.nan), np.where(inside, std, np.nan), inside)

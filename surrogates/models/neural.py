@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
 from niobe.surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
-from niobe.surrogates.domain import Domain, chemistries_of
+from niobe.surrogates.domain import Domain, Trained, chemistries_of
 from niobe.surrogates.identity import OutdatedCheckpointError, origin_of
 from niobe.surrogates.models.recipes import RECIPES, Recipe
 from niobe.surrogates.models.targets import PROBABILITIES, Baseline, Constant, checked, constant
@@ -103,9 +103,9 @@ class NeuralSurrogate:
         self._train(items, shares, learned, held, seed)
         embedded = self._embedded(items)
         self._domain = Domain.fit(structures, embedded[0])
-        strain = self._domain.strain([structures[i] for i in held], trained=True)
-        held_labels = {name: labels[held] for name, labels in learned.items()}
-        self._calibrate([rows[held] for rows in embedded], shares[held], held_labels, strain, kinds[held])
+        asked, rows = [structures[i] for i in held], [every[held] for every in embedded]
+        trained = Trained.of(self._domain, asked, rows[0])
+        self._calibrate(rows, shares[held], {name: labels[held] for name, labels in learned.items()}, trained)
 
     def _train(
         self,
@@ -150,18 +150,19 @@ class NeuralSurrogate:
         embedded: Sequence[FloatArray],
         shares: FloatArray,
         labels: Mapping[str, FloatArray],
-        strain: FloatArray,
-        kinds: NDArray[np.str_],
+        trained: Trained,
     ) -> None:
+        """embedded: (n, d) a member, of held rows. shares: (n, 103). labels: (n,) by target."""
         for name, (mean, spread) in self._answers(embedded, shares).items():
             truth, head = labels[name], self._heads[name]
             known = ~np.isnan(truth)
             if name in PROBABILITIES:
                 head = replace(head, sharpness=platt_scaling(mean[known], truth[known]))
             else:
-                errors = (mean[known] - truth[known]) / strain[known]
-                fallback = head.baseline.scale
-                scaling = conformal_scaling(errors, spread[known], fallback=fallback, kinds=kinds[known])
+                known &= trained.inside
+                errors = (mean - truth)[known] / trained.strain[known]
+                fallback, kinds = head.baseline.scale, trained.kinds[known]
+                scaling = conformal_scaling(errors, spread[known], fallback=fallback, kinds=kinds)
                 head = replace(head, scaling=scaling)
             self._heads[name] = head
 

@@ -185,7 +185,7 @@ def _sheared(structure: Structure, rng: np.random.Generator) -> Structure:
 
 
 def _doubled(structure: Structure, rng: np.random.Generator) -> Structure:
-    return structure.copy().make_supercell([2 if axis == rng.integers(3) else 1 for axis in range(3)])
+    return structure.copy().make_supercell(1 + np.eye(3, dtype=int)[rng.integers(3)])
 
 
 CHANGES: dict[str, Callable[[Structure, np.random.Generator], Structure]] = {

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from niobe.surrogates.calibration import (
+    Z_90,
     believed,
     conformal_scaling,
     coverage,
@@ -128,3 +129,13 @@ def test_boosted_trees_do_not_boast_of_a_class_they_cannot_tell() -> None:
     model.fit_rows(structures, rows, {"p_stable": labels}, seed=1)
     said = model.predict_rows(structures, rng.normal(size=(40, 6)))["p_stable"].mean
     assert np.abs(said - labels.mean()).mean() < 0.1
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(9, 60))
+def test_an_interval_is_the_conformal_quantile_of_the_errors(seed: int, n: int) -> None:
+    """Of n errors the ⌈0.9 (n + 1)⌉th smallest, by counting, for all rows and for a kind of nine or more."""
+    errors = np.random.default_rng(seed).standard_normal(n)
+    scaling = conformal_scaling(errors, np.zeros(n), fallback=1.0, kinds=np.repeat("oxide", n))
+    half = Z_90 * float(scaling(np.zeros(1))[0])
+    assert int((np.abs(errors) <= half * (1 + 1e-12)).sum()) == -(-9 * (n + 1) // 10)
+    assert scaling.of_kind["oxide"] == scaling.factor

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from niobe.surrogates.anions import combines
-from niobe.surrogates.domain import Chemistry, Domain, chemistries_of
+from niobe.surrogates.anions import combines, held_kinds
+from niobe.surrogates.domain import Chemistry, Domain, Trained, chemistries_of
 from niobe.surrogates.identity import OutdatedCheckpointError
 from niobe.surrogates.models import make_surrogate
 from niobe.surrogates.models.neural import held_rows
@@ -120,6 +120,24 @@ def test_intervals_widen_for_elements_rarely_seen_together() -> None:
     wide, usual = domain.strain([oxide, sulphide])
     assert wide > 1.2 * usual >= 1.2
     assert (domain.strain(kept, trained=True) >= 1).all()
+
+
+def test_a_training_row_is_asked_for_as_if_it_had_not_been_one() -> None:
+    """Of caesium there is one crystal: the others know nothing of the element."""
+    kept = [*ROWS, relaxed("Cs", "Cl", 225)]
+    domain = Domain.fit(kept, fractions(kept))
+    asked = Trained.of(domain, kept, fractions(kept))
+    assert not asked.inside[-1] and asked.inside[:-1].mean() > 0.8
+    assert domain.holds(kept[-1:], fractions(kept[-1:]))[0]
+
+
+def test_noble_gases_are_no_metals() -> None:
+    argon, alloy = (
+        Structure(Lattice.cubic(5), names, np.eye(3)[:2] / 2) for names in (["Ar"] * 2, ["Ti", "Mn"])
+    )
+    assert chemistries_of([argon, alloy]).tolist() == ["noble gas", "metallic"]
+    argon_only, asked = held_kinds(fractions([argon])), held_kinds(fractions([alloy]))
+    assert not combines(asked, argon_only).any()
 
 
 def test_a_checkpoint_that_saw_no_geometry_is_refused() -> None:

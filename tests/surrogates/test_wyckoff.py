@@ -150,3 +150,14 @@ def test_a_checkpoint_of_another_code_is_refused(tmp_path: Path) -> None:
         match="learned from code 1 of a crystal; this Niobe writes code 2; train it again with `niobe models",
     ):
         load_surrogate(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["surrogate.safetensors", "member-0.safetensors"])
+@pytest.mark.parametrize("content", [None, b"cut"])
+def test_a_checkpoint_that_is_not_whole_is_refused(tmp_path: Path, file: str, content: bytes | None) -> None:
+    model = make_surrogate("wyckoff_rnn", members=1, epochs=1)
+    model.fit(TRAIN, {"log_volume": OXYGEN}, seed=1)
+    model.save(tmp_path)
+    (tmp_path / file).unlink() if content is None else (tmp_path / file).write_bytes(content)
+    with pytest.raises(ValueError, match=r"no whole surrogate checkpoint \("):
+        load_surrogate(tmp_path)

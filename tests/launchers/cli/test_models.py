@@ -71,6 +71,18 @@ def test_a_used_folder_keeps_its_training_or_is_refused(table: Path, tmp_path: P
     assert (tmp_path / "m" / "surrogate.json").read_bytes() == before
 
 
+def test_a_folder_in_which_nothing_was_trained_is_begun_anew(table: Path, tmp_path: Path) -> None:
+    """A model that is none and a table whose row no model takes leave nothing that stands in the way."""
+    broken, folder = rows(OXYGEN), str(tmp_path / "m")
+    broken.at[3, "lattice"] = [0.1, 0, 0, 0, 0.1, 0, 0, 0, 0.1]
+    broken.to_parquet(tmp_path / "broken.parquet")
+    fit = [*TARGET, "-m", "gbt", "--epochs", "2"]
+    for file, options in ((table, [*TARGET, "-m", "gtb"]), (tmp_path / "broken.parquet", fit)):
+        with pytest.raises(ConfigError):
+            run("models", "fit", str(file), folder, *options)
+    assert "gbt trained on 30 rows" in run("models", "fit", str(table), folder, *fit)
+
+
 def test_a_folder_of_something_else_is_refused(table: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"is used already and holds no fit\.json"):
