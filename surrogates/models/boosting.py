@@ -219,7 +219,7 @@ def _calibrated(
     several = outside.sum(axis=0) > 1
     judged = several if several.sum() >= _ENOUGH else outside.any(axis=0)
     said, spread = held_out(answers[:, judged], outside[:, judged])
-    truth, rows = y[judged], trained.at(judged)
+    truth, rows = y[judged], trained.at(np.asarray(judged))
     if several.sum() < _ENOUGH:
         spread = answers.std(axis=0)[judged]
     fallback, usual = max(float(y.std()), _FLOOR), float(y.mean())
