@@ -32,6 +32,10 @@ _SECONDS_OF_LEARNING = 20.0
 """Of one round: training, drawing, screening and ranking some hundred candidates."""
 
 
+_SHARE_OF_A_MODULUS = 0.45
+"""Of a validation: seven energies of a crystal of Al-Li take 7net-0 some 3 s (docs/goals.md)."""
+
+
 def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
     """Counts and expected time of a campaign; wall time is over this machine's workers.
 
@@ -48,7 +52,11 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
     crystals = (len(elemental_references([symbol])) for symbol in spec.elements)
     references = sum(min(found, most_of_an_element(spec)) + 1 for found in crystals)
     seeds = references + prototypes + own + recomputed
-    oracle = (validations + seeds) * _SECONDS_PER_VALIDATION.get(spec.oracle.name, _SECONDS_UNKNOWN)
+    further = _further(spec, validations + seeds, len(spec.elements) + spec.seeds.max_prototypes * compounds)
+    each = _SECONDS_PER_VALIDATION.get(spec.oracle.name, _SECONDS_UNKNOWN)
+    forces = _SECONDS_PER_VALIDATION.get(spec.phonon_oracle.name, _SECONDS_UNKNOWN)
+    oracle = (validations + seeds + _SHARE_OF_A_MODULUS * further["asked for goals up to"]) * each
+    oracle += further["force constants up to"] * forces
     candidates = spec.budget.rounds * spec.generation.candidates
     prerelax = candidates * _seconds_of_prerelaxation(spec.prerelax) if spec.prerelax else 0.0
     wall = (oracle + prerelax) / Settings().workers + spec.budget.rounds * _SECONDS_OF_LEARNING
@@ -62,6 +70,7 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
         "candidates": candidates,
         "validations": validations,
         "seeds up to": seeds,
+        **{name: count for name, count in further.items() if count},
         "oracle": spec.oracle.name,
         **({"conditions": spec.conditions.words} if spec.conditions.words else {}),
         "oracle minutes": round(oracle / 60, 1),
@@ -69,6 +78,21 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
         "pre-relaxation minutes": round(prerelax / 60, 1),
         "wall minutes": round(wall / 60, 1),
         "challenge and confirm minutes up to": round(finds / 60, 1),
+    }
+
+
+def _further(spec: CampaignSpec, results: int, compositions: int) -> dict[str, int]:
+    """What the oracle is asked besides validations, at most: of results for goals, of the phases of so many
+    compositions for force constants where finds compete at a temperature. A property by path is code, which
+    nothing imports here, and counts as computed without the oracle."""
+    from niobe.flows.goals.measuring import MOST_ASKED
+    from niobe.flows.goals.resolving import property_of
+
+    by_oracle = sum(property_of(goal).needs == "oracle" for goal in spec.goals if not goal.is_path)
+    asked = min(results, MOST_ASKED * (spec.budget.rounds + 1))
+    return {
+        "asked for goals up to": by_oracle * asked,
+        "force constants up to": compositions if spec.conditions.temperature else 0,
     }
 
 

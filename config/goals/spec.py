@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from niobe.config.errors import ConfigError
 from niobe.config.goals.reserved import is_reserved
+from niobe.config.oracles.spec import unsaid
 from niobe.config.plugins import IMPORT_PATH, PROPERTIES, registered
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -108,11 +109,7 @@ def _named_once(goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
     return goals
 
 
-def _unsaid(goals: tuple[Goal, ...]) -> bool:
-    return not goals
-
-
-Goals = Annotated[tuple[Goal, ...], AfterValidator(_named_once), Field(exclude_if=_unsaid)]
+Goals = Annotated[tuple[Goal, ...], AfterValidator(_named_once), Field(exclude_if=unsaid)]
 """Of a campaign; in no stored spec where there are none."""
 
 

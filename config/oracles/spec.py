@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -40,8 +40,12 @@ ATOMATE2_NAMES = {
 """atomate2's force fields: what ``oracle.calculator`` may name instead of a path, each by either name."""
 
 
-def _unsaid(value: object) -> bool:
-    return not value
+def unsaid(value: object) -> bool:
+    """Whether a field says nothing, and so is stored nowhere: None, or empty; 0 is a value.
+
+    value: of the field.
+    """
+    return value is None or (isinstance(value, Sized) and not len(value))
 
 
 def _balanced(protocol: object) -> bool:
@@ -64,11 +68,11 @@ class Oracle(BaseModel):
 
     name: OracleName = "7net-0"
     corrections: Literal["mp2020", "none", "legacy"] = "mp2020"
-    calculator: Annotated[str, Field(exclude_if=_unsaid)] = ""
-    kwargs: Annotated[dict[str, JsonValue], Field(exclude_if=_unsaid)] = {}
-    elements: Annotated[tuple[str, ...], Field(exclude_if=_unsaid)] = ()
-    reach: Annotated[float | None, Field(gt=0, le=100, exclude_if=_unsaid)] = None
-    dtype: Annotated[Literal["float32", "float64"] | None, Field(exclude_if=_unsaid)] = None
+    calculator: Annotated[str, Field(exclude_if=unsaid)] = ""
+    kwargs: Annotated[dict[str, JsonValue], Field(exclude_if=unsaid)] = {}
+    elements: Annotated[tuple[str, ...], Field(exclude_if=unsaid)] = ()
+    reach: Annotated[float | None, Field(gt=0, le=100, exclude_if=unsaid)] = None
+    dtype: Annotated[Literal["float32", "float64"] | None, Field(exclude_if=unsaid)] = None
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(exclude_if=lambda d: d == "auto")] = "auto"
     protocol: Annotated[Literal["fast", "balanced", "stringent"], Field(exclude_if=_balanced)] = "balanced"
     fmax: Annotated[float, Field(gt=0, le=1)] = 0.03

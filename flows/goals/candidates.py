@@ -124,15 +124,10 @@ def _change(asked: Property, goal: Goal, known: Sequence[StructureRecord]) -> fl
     changes = [
         _computed(asked, candidate_structure(record)) - value
         for record in known
-        if (value := _measured(record, goal)) is not None
+        if (value := record.value_of(goal.name)) is not None
     ]
     told = np.array([change for change in changes if np.isfinite(change)])
     return float(np.sqrt(np.mean(told**2))) if len(told) >= LEAST_VALUES else float("inf")
-
-
-def _measured(record: StructureRecord, goal: Goal) -> float | None:
-    found = record.properties.get(goal.name)
-    return None if found is None else found.value
 
 
 def _by_itself(
@@ -155,7 +150,7 @@ def _by_process(
     features: Features,
     seed: int,
 ) -> Prediction | None:
-    told = {record.id: value for record in known if (value := _measured(record, goal)) is not None}
+    told = {record.id: value for record in known if (value := record.value_of(goal.name)) is not None}
     if len(told) < LEAST_VALUES:
         return None
     learned = features([candidate_structure(record) for record in known if record.id in told])

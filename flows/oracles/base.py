@@ -23,8 +23,6 @@ FIND_FMAX = 0.005
 """eV/Å: forces on the atoms of a find are below this."""
 KILOBAR = 0.1
 """GPa."""
-EV_PER_A3 = 160.21766
-"""GPa: 1 eV/Å³."""
 _MOST_STRESS, _MOST_STRESS_OF_FINDS = 0.5, 0.1  # GPa
 
 
@@ -85,7 +83,9 @@ class Answer:
     @property
     def enthalpy_per_atom(self) -> float:
         """E + pV, eV/atom: what phases compete by under a pressure; at 0 GPa the energy."""
-        return self.energy_per_atom + self.pressure / EV_PER_A3 * self.structure.volume / len(self.structure)
+        from ase.units import GPa
+
+        return self.energy_per_atom + self.pressure * GPa * self.structure.volume / len(self.structure)
 
     @property
     def max_force(self) -> float:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from niobe.config.potentials import REACH
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import (
-    EV_PER_A3,
     Answer,
     CalculationDiedError,
     NoCureError,
@@ -249,7 +248,9 @@ def check_depth(
     structure: the crystal. energy_per_atom: or enthalpy, eV/atom. references: of the elements, eV/atom, by
     symbol. pressure: GPa.
     """
-    lowest = LOWEST_FORMATION_ENERGY - pressure / EV_PER_A3 * _MOST_DENSER
+    from ase.units import GPa
+
+    lowest = LOWEST_FORMATION_ENERGY - pressure * GPa * _MOST_DENSER
     composition = structure.composition.get_el_amt_dict()
     formation = formation_energy(composition, energy_per_atom, references)
     if formation < lowest:

@@ -14,7 +14,6 @@ from niobe.config.potentials import LABELS
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import (
-    EV_PER_A3,
     KILOBAR,
     Answer,
     NotConvergedError,
@@ -131,7 +130,9 @@ class ForceFieldOracle:
         return answer
 
     def _relaxed(self, spec: OracleSpec, structure: Structure, folder: Path, **cell: bool) -> Answer:
-        under = {"scalar_pressure": self.pressure / EV_PER_A3} | cell
+        from ase.units import GPa
+
+        under = {"scalar_pressure": self.pressure * GPa} | cell
         maker = relax_maker(spec, self.stepping, under)
         return _answer(run_job(maker.make(structure), folder), self.pressure)
 

@@ -156,7 +156,7 @@ def thermo(
 ) -> None:
     """Free energy, entropy and heat capacity at temperatures; with seven volumes thermal expansion too."""
     from niobe.launchers.services import campaign_database
-    from niobe.launchers.thermo import harmonic_rows, quasi_harmonic_rows
+    from niobe.launchers.thermo import harmonic_rows, quasi_harmonic_rows, told_once
 
     kelvin = sorted(set(temperature or (0.0, 300.0)))
     with campaign_database() as database:
@@ -164,7 +164,9 @@ def thermo(
             rows = quasi_harmonic_rows(database, record, kelvin, 60 * minutes)
         else:
             rows = harmonic_rows(database, record, kelvin)
-    print_rows(rows, as_json, title="quasi-harmonic" if quasi_harmonic else "harmonic, at constant volume")
+    shown, said = told_once(rows)
+    title = f"{'quasi-harmonic' if quasi_harmonic else 'harmonic, at constant volume'}, {said}"
+    print_rows(rows if as_json else shown, as_json, title=title)
 
 
 @app.command()

@@ -41,7 +41,7 @@ def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str
         "e_above_hull_error": verdict.error if verdict else None,
         "above_products": verdict.above_products if verdict else None,
         "products": " + ".join(f"{p.share:.3f} {p.formula}" for p in verdict.products) if verdict else None,
-        **_thermal(verdict),
+        **thermal_columns(verdict),
         "challenge": _challenge(record),
         "opinions_agreeing": verdict.opinions_agreeing if verdict else None,
         "opinions_asked": verdict.opinions_asked if verdict else None,
@@ -55,11 +55,15 @@ def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str
     }
 
 
-def _thermal(verdict: Verdict | None) -> dict[str, Any]:
-    """What a find is at a temperature (K); energies in eV/atom."""
+def thermal_columns(verdict: Verdict | None) -> dict[str, Any]:
+    """What a find is at a temperature (K), by the forces of what oracle; energies in eV/atom.
+
+    verdict: of a record; None without one.
+    """
     found = verdict.thermal if verdict else None
     return {
         "temperature": found.temperature if found else None,
+        "thermal_oracle": (found.oracle or None) if found else None,
         "vibrational_free_energy": found.free_energy if found else None,
         "gibbs_above_products": found.above if found else None,
     }

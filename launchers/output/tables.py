@@ -10,6 +10,7 @@ from niobe.config.oracles.cards import card_of
 from niobe.config.oracles.spec import Oracle
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.output import goals
+from niobe.launchers.output.summary import thermal_columns
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Agreement, Attempt, Opinion
 from niobe.loop.documents.records import Status, StructureRecord, Validation, Verdict
@@ -110,7 +111,10 @@ def _height(record: StructureRecord) -> tuple[bool, float]:
 
 
 def record_row(record: StructureRecord, properties: Mapping[str, str] | None = None) -> Row:
-    """One validated structure. properties: units of those that have columns, by name."""
+    """One validated structure: eV/atom, THz, GPa, K; by what oracle, and the forces at a temperature by what.
+
+    properties: units of those that have columns, by name.
+    """
     validation, verdict = record.validation, record.verdict
     return {
         "id": record.id,
@@ -124,6 +128,9 @@ def record_row(record: StructureRecord, properties: Mapping[str, str] | None = N
         "e_form": verdict.formation_energy_per_atom if verdict else None,
         "THz": validation.phonon.lowest_frequency if validation else None,
         "dynamics": validation.phonon.outcome.value if validation else None,
+        "oracle": validation.oracle if validation else None,
+        "pressure": validation.pressure if validation else None,
+        **thermal_columns(verdict),
         **goals.cells(record, properties or {}),
         "from": record.lineage.generator,
         "round": record.round,
@@ -131,13 +138,13 @@ def record_row(record: StructureRecord, properties: Mapping[str, str] | None = N
 
 
 def brief_rows(records: Sequence[StructureRecord], properties: Mapping[str, str]) -> list[Row]:
-    """The same for a terminal, where thirteen columns have no room; with the free energy above products, in
-    eV/atom, of a campaign at a temperature."""
+    """The same for a terminal, where so many columns have no room; with the Gibbs energy above products of a
+    campaign at a temperature."""
     hot = [r.verdict.thermal for r in records if r.verdict and r.verdict.thermal]
     rows = [_brief_row(record, properties) for record in records]
     for row, record in zip(rows, records, strict=True) if hot else ():
         own = record.verdict.thermal if record.verdict else None
-        row[f"at {hot[0].temperature:g} K (eV/atom)"] = own.above if own else None
+        row[f"G above products at {hot[0].temperature:g} K (eV/atom)"] = own.above if own else None
     return rows
 
 
@@ -158,9 +165,11 @@ def _brief_row(record: StructureRecord, properties: Mapping[str, str]) -> Row:
 
 
 def finds_title(records: Sequence[StructureRecord]) -> str:
-    """Whose energies a table of records of one campaign holds."""
+    """Whose energies a table of records of one campaign holds, and whose forces at a temperature."""
     oracle = next((record.validation.oracle for record in records if record.validation), None)
-    return f"Energies by {oracle}" if oracle else "Finds"
+    hot = [r.verdict.thermal for r in records if r.verdict and r.verdict.thermal]
+    forces = next((f"; {t.temperature:g} K: harmonic, forces by {t.oracle}" for t in hot if t.oracle), "")
+    return f"Energies by {oracle}{forces}" if oracle else "Finds"
 
 
 def rediscovery_rows(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[Row]:
@@ -262,7 +271,8 @@ def thermal_rows(verdict: Verdict) -> list[Row]:
     said = found.reason
     if found.above is not None:
         mixture = " + ".join(f"{share:.2f} {formula}" for formula, share in found.products.items())
-        said = f"{found.above:+.3f} eV/atom above {mixture}, by harmonic free energies"
+        forces = f", forces by {found.oracle}" if found.oracle else ""
+        said = f"{found.above:+.3f} eV/atom above {mixture}, by harmonic free energies{forces}"
     vibration = "" if found.free_energy is None else f"F_vib {found.free_energy:+.4f} eV/atom"
     return [_row(at, vibration, said), *(_row(f"{at}: missing", phase, "") for phase in found.missing)]
 

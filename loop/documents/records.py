@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from niobe.config.oracles.spec import unsaid
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.crystals.formulas import in_optimade_form
 from niobe.loop.crystals.similarity import spacegroup_name
@@ -49,10 +50,6 @@ class Stability(StrEnum):
     STABLE = "stable"
     UNSTABLE = "unstable"
     UNDECIDED = "undecided"
-
-
-def _nothing(values: dict[str, Any]) -> bool:
-    return not values
 
 
 class _Part(BaseModel):
@@ -327,7 +324,7 @@ class StructureRecord(_Part):
     verdict: Verdict | None = None
     challenge: Challenge | None = None
     opinions: list[Opinion] = []
-    properties: Annotated[dict[str, PropertyValue], Field(exclude_if=_nothing)] = {}
+    properties: Annotated[dict[str, PropertyValue], Field(exclude_if=unsaid)] = {}
     failure: Failure | None = None
 
     @property
@@ -349,6 +346,11 @@ class StructureRecord(_Part):
     def space_group(self) -> str:
         """Symbol and number of its space group, such as ``Pm-3m (221)``."""
         return spacegroup_name(self.group)
+
+    def value_of(self, name: str) -> float | None:
+        """What it has of a property, in the unit of that; None where it has no value. name: of the goal."""
+        found = self.properties.get(name)
+        return None if found is None else found.value
 
     @property
     def asked(self) -> bool:

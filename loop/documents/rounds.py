@@ -10,17 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from niobe.config.oracles.spec import unsaid
 from niobe.loop.documents.claims import Agreement
 from niobe.loop.documents.properties import Level
 from niobe.loop.documents.records import ON_HULL
-
-
-def _nothing(values: list[Any] | dict[str, Any]) -> bool:
-    return not values
-
-
-def _unknown(value: float | None) -> bool:
-    return value is None
 
 
 class _Part(BaseModel):
@@ -82,10 +75,10 @@ class RoundMetrics(_Part):
     challenge_seconds: float = 0.0
     agreements: list[Agreement] = []
     confirm_seconds: float = 0.0
-    out_of_range: Annotated[dict[str, int], Field(exclude_if=_nothing)] = {}
-    hypervolume: Annotated[float | None, Field(exclude_if=_unknown)] = None
-    highest_above: Annotated[float | None, Field(exclude_if=_unknown)] = None
-    reference: Annotated[dict[str, Level], Field(exclude_if=_nothing)] = {}
+    out_of_range: Annotated[dict[str, int], Field(exclude_if=unsaid)] = {}
+    hypervolume: Annotated[float | None, Field(exclude_if=unsaid)] = None
+    highest_above: Annotated[float | None, Field(exclude_if=unsaid)] = None
+    reference: Annotated[dict[str, Level], Field(exclude_if=unsaid)] = {}
 
 
 class AskedForForces(_Part):
@@ -138,8 +131,8 @@ class RoundRecord(_Part):
     phonons: list[str] = []
     candidate_finds: list[str] = []
     finds: list[str] = []
-    asked_for_goals: Annotated[list[str], Field(exclude_if=_nothing)] = []
-    force_constants: Annotated[dict[str, AskedForForces], Field(exclude_if=_nothing)] = {}
+    asked_for_goals: Annotated[list[str], Field(exclude_if=unsaid)] = []
+    force_constants: Annotated[dict[str, AskedForForces], Field(exclude_if=unsaid)] = {}
     steps: dict[str, float] = {}
     claims: dict[str, str] = {}
     doing: str = ""

@@ -39,7 +39,7 @@ def measured(records: Sequence[StructureRecord], wanted: Sequence[Goal]) -> list
         and record.verdict is not None
         and record.verdict.duplicate_of is None
         and not record.dynamically_unstable
-        and all(_value(record, goal) is not None for goal in wanted)
+        and all(record.value_of(goal.name) is not None for goal in wanted)
     ]
 
 
@@ -50,7 +50,7 @@ def values(records: Sequence[StructureRecord], wanted: Sequence[Goal]) -> FloatA
     """
     rows = [
         [-record.verdict.e_above_hull_now if record.verdict else np.nan]
-        + [goal.sign * (_value(record, goal) or 0.0) for goal in wanted]
+        + [goal.sign * (record.value_of(goal.name) or 0.0) for goal in wanted]
         for record in records
     ]
     return np.array(rows, dtype=float).reshape(-1, len(wanted) + 1)
@@ -141,8 +141,3 @@ def in_ranges(spec: CampaignSpec, record: StructureRecord) -> bool:
     """
     found = [record.properties.get(goal.name) for goal in spec.goals if goal.wanted]
     return all(value is not None and value.met is True for value in found)
-
-
-def _value(record: StructureRecord, goal: Goal) -> float | None:
-    found = record.properties.get(goal.name)
-    return None if found is None else found.value

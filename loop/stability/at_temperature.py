@@ -131,9 +131,11 @@ def thermal(
 
 def _why_not(phase: Vibration, own: Vibration) -> str:
     """Why a phase takes no part in the competition with a find; "" where it does."""
-    if phase.free_energy is not None and phase.oracle != own.oracle:
-        return "force constants of another oracle"
-    return phase.reason
+    if phase.free_energy is None:
+        return phase.reason
+    if not (phase.oracle and own.oracle):  # of an older Niobe, which did not say
+        return "whose force constants they are is unknown"
+    return "" if phase.oracle == own.oracle else "force constants of another oracle"
 
 
 def _gibbs(phase: HullEntry, known: Mapping[str, Vibration]) -> float:
@@ -145,7 +147,9 @@ def _decomposition(
 ) -> tuple[float, dict[str, float]] | None:
     """The lowest energy (eV/atom) of a mixture of phases at a composition, and atomic shares by formula.
 
-    None where no mixture has it. phases: with their energies, eV/atom, against references that all share.
+    None where no mixture has it. ``convex_hull.Hull`` has every element among its phases, at 0 eV/atom; an
+    element without a free energy takes no part here. phases: with their energies, eV/atom, against references
+    that all share.
     """
     from scipy.optimize import linprog
 

@@ -56,3 +56,20 @@ def test_workers_share_oracle_and_prior(monkeypatch: pytest.MonkeyPatch) -> None
     four = of()
     shared = one["oracle minutes"] + one["pre-relaxation minutes"]
     assert one["wall minutes"] - four["wall minutes"] == pytest.approx(0.75 * shared, abs=0.2)
+
+
+def test_what_goals_and_a_temperature_ask_of_the_oracle_is_counted() -> None:
+    """Bulk moduli of 24 results a round at most, or of all; force constants of competing compositions."""
+    small = {"budget": {"rounds": 2, "validations": 8}, "seeds__max_prototypes": 0}
+    plain, modulus = of(**small), {"property": "bulk_modulus", "maximize": True}
+    assert "asked for goals up to" not in plain and "force constants up to" not in plain
+    stiff = of(**small, goals=[modulus])
+    results = plain["validations"] + plain["seeds up to"]
+    assert stiff["asked for goals up to"] == min(results, 72)
+    assert stiff["oracle minutes"] > plain["oracle minutes"]
+    many = of(budget={"rounds": 2, "validations": 900}, acquisition__batch=450, goals=[modulus])
+    assert many["asked for goals up to"] == 72
+    light = of(**small, goals=[{"property": "density", "range": [None, 3]}])
+    assert "asked for goals up to" not in light
+    hot = of(**small, conditions={"temperature": 300})
+    assert hot["force constants up to"] == 2 and hot["oracle minutes"] > plain["oracle minutes"]

@@ -19,7 +19,7 @@ from niobe.flows.steps.competing import compete
 from niobe.flows.steps.known import asked_before, competitors_elsewhere
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import close_round, settle, validate_slot
-from niobe.launchers.thermo import harmonic_rows, quasi_harmonic_rows
+from niobe.launchers.thermo import harmonic_rows, quasi_harmonic_rows, told_once
 from niobe.loop.campaign.policy import oracle_seconds
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.records import Lineage, Stability, Status, StructureRecord, Validation
@@ -121,14 +121,20 @@ def test_a_find_is_ranked_by_free_energies_of_itself_and_what_it_competes_with(
     assert hot.missing == [] and hot.products == pytest.approx({"Au": 0.25, "Cu": 0.75})
     assert hot.free_energy is not None and hot.above is not None and verdict.above_products is not None
     assert -0.2 < hot.free_energy < 0  # Dulong and Petit's 3 kT is 0.13 eV at 500 K
-    assert 0 < abs(hot.above - verdict.above_products) < 0.05
+    gold, copper = (harmonic_rows(database, name, [500.0])[0]["F_vib (eV/atom)"] for name in elements)
+    by_hand = verdict.formation_energy_per_atom + hot.free_energy - 0.25 * gold - 0.75 * copper
+    assert hot.above == pytest.approx(by_hand, abs=1e-6)
     monkeypatch.setattr(ForceFieldOracle, "relax", _refuse)
     force_constants_slot(database, spec, 1, 0, 1)  # all is stored
     monkeypatch.undo()
     rows = harmonic_rows(database, find, [0.0, 500.0])
     assert rows[1]["F_vib (eV/atom)"] == pytest.approx(hot.free_energy)
+    shown, said = told_once(rows)
+    assert said == f"forces by {hot.oracle}, at 0 GPa" and rows[0]["forces by"] == hot.oracle
+    assert shown[1] == {key: value for key, value in rows[1].items() if key not in {"forces by", "GPa"}}
     (hot_copper,) = quasi_harmonic_rows(database, elements[1], [300.0], 600.0)
-    assert 15 < hot_copper["linear expansion (1e-6/K)"] < 25  # 16.5 as measured, 21 by EMT
+    assert 15 < hot_copper["mean linear expansion (1e-6/K)"] < 25  # 16.5 as measured, 21 by EMT
+    assert (hot_copper["energies and forces by"], hot_copper["GPa"]) == (hot.oracle, 0.0)
     with pytest.raises(ConfigError, match="not quasi-harmonic: wall time"):
         quasi_harmonic_rows(database, elements[1], [300.0], 1e-6)
 

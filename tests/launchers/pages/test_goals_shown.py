@@ -7,10 +7,11 @@ import re
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.output import goals
 from niobe.launchers.output.summary import summary
-from niobe.launchers.output.tables import brief_rows, lineage_rows, round_row
+from niobe.launchers.output.tables import brief_rows, finds_title, lineage_rows, record_row, round_row
 from niobe.launchers.pages.plots import pareto_figure
 from niobe.launchers.pages.rendering import environment
 from niobe.loop.documents.properties import Level, PropertyValue
+from niobe.loop.documents.records import Thermal
 from niobe.loop.documents.rounds import RoundMetrics, RoundRecord
 from tests.loop.goals.test_pareto import SPEC, result
 
@@ -71,3 +72,18 @@ def test_a_hypervolume_has_its_unit_and_the_point_it_is_measured_from() -> None:
     assert row["hypervolume beyond"] == "0.1 eV/atom above hull, density 2.2 g/cm³, bulk_modulus 11.35 GPa"
     plain = round_row(RoundRecord(campaign="t", number=1))
     assert plain["hypervolume in"] is None and plain["hypervolume beyond"] is None
+
+
+def test_whose_energies_and_forces_under_what_conditions_is_said_of_what_is_best() -> None:
+    record = result(8.0, 60.0, 0.0)
+    thermal = Thermal(temperature=300.0, oracle="forces of emt", free_energy=-0.05, above=0.01)
+    assert record.verdict is not None and record.validation is not None
+    hot = record.model_copy(update={"verdict": record.verdict.model_copy(update={"thermal": thermal})})
+    row = record_row(hot)
+    assert (row["oracle"], row["pressure"]) == (record.validation.oracle, 0.0)
+    assert (row["temperature"], row["thermal_oracle"]) == (300.0, "forces of emt")
+    assert (row["vibrational_free_energy"], row["gibbs_above_products"]) == (-0.05, 0.01)
+    assert record_row(record)["temperature"] is None and summary(hot)["thermal_oracle"] == "forces of emt"
+    assert brief_rows([hot], {})[0]["G above products at 300 K (eV/atom)"] == 0.01
+    assert finds_title([record, hot]) == "Energies by test; 300 K: harmonic, forces by forces of emt"
+    assert finds_title([record]) == "Energies by test"

@@ -121,6 +121,15 @@ def test_forces_of_two_oracles_never_meet() -> None:
     assert found.missing == ["Nb Nb: force constants of another oracle"]
 
 
+def test_force_constants_of_who_knows_whom_meet_nothing() -> None:
+    """Of an older Niobe, which did not store the oracle: two of them need not be of the same one."""
+    unknown = {name: Vibration(0.02) for name in ("Nb", "NbO", "NbO2")}
+    found = thermal(NBO, [NB, NBO, NBO2], unknown, 300.0)
+    assert found.above is None and found.missing == [
+        f"{name} {name}: whose force constants they are is unknown" for name in ("Nb", "NbO2")
+    ]
+
+
 def test_one_phase_a_composition_counts_and_the_nearest_the_hull() -> None:
     higher, far = (
         entry("NbO-2", -0.95, above=0.05, Nb=0.5, O=0.5),
