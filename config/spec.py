@@ -75,8 +75,8 @@ class Seeds(_Part):
     """Where the database starts. ``exclude`` holds structure files or AFLOW prototype labels kept out.
 
     max_prototypes: of the system and of each subsystem of two or more elements, how many competing phases the
-    oracle is asked for, lowest by the pre-relaxation potential first, and at most as many again by what it
-    answered; 0: none.
+    oracle is asked for, lowest by the pre-relaxation potential first, and at most twice as many again by what
+    it answered; 0: none.
     """
 
     prototypes: bool = True

@@ -31,6 +31,8 @@ WINDOW = 0.1
 """eV/atom above that hull: a polymorph that is not its composition's lowest is asked about up to here."""
 _CLAIMED = 0.05
 """eV/atom: about the error of a cheap potential's energy difference between two polymorphs."""
+_FURTHER = 2
+"""Times ``seeds.max_prototypes``: what may still lie on the hull once the first answers have moved it."""
 _OF_AN_ELEMENT = 6
 """Crystals of an element that the oracle is asked for, where pre-relaxation ranks them."""
 
@@ -62,9 +64,9 @@ def further(
 ) -> list[StructureRecord]:
     """Of what still waits in round 0 that which may lie on the hull of the first answers, lowest first.
 
-    As many of each system at most, no two alike, as ``competition`` takes: up to 0.05 eV/atom above the hull
-    by pre-relaxation, which is corrected by the answers at like compositions. Where an element has no answer
-    so far, its other crystals and nothing else.
+    Twice as many of each system at most, no two alike, as ``competition`` takes: up to 0.05 eV/atom above the
+    hull by pre-relaxation, which is corrected by the answers at like compositions. Where an element has no
+    answer so far, its other crystals and nothing else.
 
     spec: the campaign. answered: validated records. waiting: those that were not chosen.
     """
@@ -74,16 +76,21 @@ def further(
     else:
         known = judged(answered, build_hull(spec.id, 0, spec.elements, answered))
         ranked = deeper(spec, [*known, *waiting], _CLAIMED)
-    return _first_of_each_system(spec, ranked, seen, excluded)
+    return _first_of_each_system(spec, ranked, seen, excluded, times=_FURTHER)
 
 
 def _first_of_each_system(
-    spec: CampaignSpec, ranked: Sequence[StructureRecord], seen: SeenStructures, excluded: SeenStructures
+    spec: CampaignSpec,
+    ranked: Sequence[StructureRecord],
+    seen: SeenStructures,
+    excluded: SeenStructures,
+    *,
+    times: int = 1,
 ) -> list[StructureRecord]:
     by_system: dict[str, list[StructureRecord]] = defaultdict(list)
     for record in ranked:
         chosen, structure = by_system[record.chemsys], candidate_structure(record)
-        most = spec.seeds.max_prototypes if record.nelements > 1 else most_of_an_element(spec)
+        most = times * spec.seeds.max_prototypes if record.nelements > 1 else most_of_an_element(spec)
         if len(chosen) < most and _new(structure, seen, excluded):
             seen.add(record.id, structure)
             chosen.append(record)
