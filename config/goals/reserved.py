@@ -48,8 +48,16 @@ _UNIT = "_unit"
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a name, in capitals or not, is one of these, or ends as the column of a unit does.
+    """Whether a name is one of these, or ends as the column of a unit does.
 
     name: of a property.
     """
-    return name.casefold() in _RESERVED or name.casefold().endswith(_UNIT)
+    return plain_name(name) in _RESERVED or plain_name(name).endswith(_UNIT)
+
+
+def plain_name(name: str) -> str:
+    """What a name is to formats that know no capitals, or no hyphen: two names alike in this are one.
+
+    name: of a property.
+    """
+    return name.casefold().replace("-", "_")

@@ -10,11 +10,11 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from niobe.config.errors import ConfigError
-from niobe.config.goals.reserved import is_reserved
+from niobe.config.goals.reserved import is_reserved, plain_name
 from niobe.config.oracles.spec import unsaid
 from niobe.config.plugins import IMPORT_PATH, PROPERTIES, registered
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 Range = tuple[float | None, float | None]
 OF_OBJECTIVES = "qlognehvi"
 """The acquisition function that weighs objectives against stability."""
@@ -80,7 +80,7 @@ class Goal(_Keys):
                 "package.module:function, any name with file"
             )
         if not _NAME.fullmatch(self.name):
-            raise ValueError(f"property: {self.name!r}: allowed are letters, digits and _, no digit first")
+            raise ValueError(f"property: {self.name!r}: allowed are letters, digits, _ and -, no digit first")
         if is_reserved(self.name):
             raise ValueError(f"property: {self.name!r} is reserved, for what is called so already; rename it")
         if self.file and not self.unit:
@@ -102,8 +102,8 @@ class Goal(_Keys):
 
 
 def _named_once(goals: tuple[Goal, ...]) -> tuple[Goal, ...]:
-    names = [goal.name.casefold() for goal in goals]
-    twice = [goal.name for place, goal in enumerate(goals) if goal.name.casefold() in names[:place]]
+    names = [plain_name(goal.name) for goal in goals]
+    twice = [goal.name for place, goal in enumerate(goals) if names[place] in names[:place]]
     if twice:
         raise ValueError(f"names {twice[0]} twice")
     return goals

@@ -214,9 +214,10 @@ def _asedb(records: Sequence[StructureRecord], file: Path) -> None:
 
     with connect(str(file), type="db") as database:
         for record in records:
-            known = {k: v for k, v in _known(record).items() if k not in {"id", "formula"}}
+            said = _known(record).items()
+            known = {k.replace("-", "_"): v for k, v in said if k not in {"id", "formula"}}
             known |= {"record": record.id, "reduced": record.formula}
-            # ASE refuses texts that are numbers (an id, NaN, InF) as pairs; as data it takes them.
+            # ASE refuses texts that are numbers (an id, NaN, InF) as pairs, and takes them as data.
             pairs = {k: v for k, v in known.items() if not (isinstance(v, str) and _is_number(v))}
             database.write(_atoms(record), pairs, data={k: v for k, v in known.items() if k not in pairs})
 

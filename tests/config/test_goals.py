@@ -12,6 +12,7 @@ from niobe.config.loading import campaign_of
 from niobe.config.spec import CampaignSpec
 
 WIDE = {"range": [None, 5.0]}
+FILE = {"file": "gaps.csv", "unit": "eV"} | WIDE
 
 
 def campaign(*goals: Any, folder: Path = Path()) -> CampaignSpec:
@@ -64,7 +65,8 @@ def test_names_limits_and_files(tmp_path: Path) -> None:
             [{"property": "a:Hardness", **WIDE}, {"property": "b:hardness", **WIDE}],
             "goals: names hardness twice",
         ),
-        ([{"property": "a-gap", "file": "g.csv", "unit": "eV", **WIDE}], "goals.0: property: 'a-gap': allow"),
+        ([{"property": "a-b", **FILE}, {"property": "A_b", **FILE}], "goals: names A_b twice"),
+        ([{"property": "a.gap", "file": "g.csv", "unit": "eV", **WIDE}], "goals.0: property: 'a.gap': allow"),
         ([{"property": "density", "rnge": [1, 2]}], "goals.0.rnge: unknown key; did you mean 'range'?"),
         ({"density": [1, 2]}, "goals: needs a list, such as [a, b]"),
     ],

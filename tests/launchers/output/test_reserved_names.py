@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from ase.db import connect
 from ase.db.core import reserved_keys
 from ase.io.extxyz import SPECIAL_3_3_KEYS
 
@@ -15,6 +16,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.goals.reserved import is_reserved
 from niobe.config.loading import campaign_of
 from niobe.launchers.output.exports import export
+from niobe.loop.documents.properties import PropertyValue
 from niobe.loop.readers import tables
 from niobe.loop.sources import files
 from niobe.surrogates.models.targets import PROBABILITIES
@@ -38,6 +40,7 @@ def test_all_that_is_taken_is_reserved(tmp_path: Path) -> None:
     predicted = {"formation_energy_per_atom", "e_above_hull", *PROBABILITIES}
     taken = {*written(tmp_path), *read, *predicted, *reserved_keys, *SPECIAL_3_3_KEYS, *ELEMENTS}
     assert {name for name in taken if not is_reserved(name)} == set()
+    assert is_reserved("e-above-hull")
 
 
 @pytest.mark.parametrize("name", ["p_stable", "Formation_Energy_per_Atom", "energy", "density_unit", "Cu"])
@@ -52,3 +55,13 @@ def test_a_reserved_name_is_refused_as_the_file_is_read(name: str, tmp_path: Pat
 @pytest.mark.parametrize("name", ["gap", "hardness", "bulk_modulus", "density", "units", "cost"])
 def test_other_names_are_not(name: str) -> None:
     assert not is_reserved(name)
+
+
+def test_a_hyphen_is_written_as_formats_take_it(tmp_path: Path) -> None:
+    """ASE's databases know no hyphen in a key; the others keep it."""
+    value = PropertyValue(value=0.5, unit="1", source="s")
+    record = validated(nbo(), -9.0).model_copy(update={"properties": {"acme-gold": value}})
+    (row,) = connect(str(export([record], "asedb", tmp_path / "a.db"))).select()
+    assert (row.acme_gold, row.data["acme_gold_unit"]) == (0.5, "1")
+    for format, name in (("extxyz", "a.xyz"), ("csv", "b.csv")):
+        assert "acme-gold" in export([record], format, tmp_path / name).read_text()
