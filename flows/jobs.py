@@ -20,6 +20,7 @@ from niobe.loop.store.database import Database, open_database
 
 Document = dict[str, Any]
 Step = Callable[[Database, CampaignSpec, RoundRecord], None]
+Part = Callable[[Database, CampaignSpec, int], None]
 SlotStep = Callable[[Database, CampaignSpec, int, int, int], None]
 
 
@@ -49,16 +50,32 @@ def _run_slot(name: str, campaign: Document, number: int, slot: int, slots: int,
 
     Raises SupersededError where another worker was given the slot meanwhile.
     """
+
+    def own(database: Database, spec: CampaignSpec, number: int) -> None:
+        step(database, spec, number, slot, slots)
+
+    _run_part(f"{name} {slot} of {slots}", campaign, number, own, late=name in _LATE)
+    return {"campaign": campaign["id"], "round": number, "slot": slot}
+
+
+def _run_record(name: str, campaign: Document, number: int, record: str, step: Part) -> Document:
+    """Run the part of a step that is a record's, wherever in the round's list that stands by now.
+
+    Raises SupersededError where another worker was given the record meanwhile.
+    """
+    _run_part(f"{name} {record}", campaign, number, step, late=name in _LATE)
+    return {"campaign": campaign["id"], "round": number, "record": record}
+
+
+def _run_part(part: str, campaign: Document, number: int, step: Part, *, late: bool) -> None:
     spec = CampaignSpec.model_validate(campaign)
     make_home()
     with open_database() as database:
         database.rounds.open(spec.id, number)
-        claim = Claim(spec.id, number, f"{name} {slot} of {slots}", may_be_late=name in _LATE)
-        claimed = database.claimed(claim)
+        claimed = database.claimed(Claim(spec.id, number, part, may_be_late=late))
         if claimed is not None:
-            step(claimed, spec, number, slot, slots)
+            step(claimed, spec, number)
             claimed.rounds.finish()
-    return {"campaign": spec.id, "round": number, "slot": slot}
 
 
 @job
@@ -218,14 +235,23 @@ def acquire(campaign: Document, number: int, after: Any = None) -> Document:
 
 
 @job
-def validate(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+def validate(
+    campaign: Document, number: int, slot: int, slots: int, record: str = "", after: Any = None
+) -> Document:
     """Validate the candidates ``slot``, ``slot + slots``, … of the round's batch.
 
-    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    campaign: its spec, as JSON. number: of the round. record: id of the only one to validate, "" for those of
+    the slot. after: outputs to wait for.
     """
-    from niobe.flows.steps.validate import validate_slot as step
+    from niobe.flows.steps.validate import validate_records, validate_slot
 
-    return _run_slot("validate", campaign, number, slot, slots, step)
+    if record:
+
+        def only(database: Database, spec: CampaignSpec, _: int) -> None:
+            validate_records(database, spec, [record])
+
+        return _run_record("validate", campaign, number, record, only)
+    return _run_slot("validate", campaign, number, slot, slots, validate_slot)
 
 
 @job
@@ -240,14 +266,23 @@ def choose_phonons(campaign: Document, number: int, after: Any = None) -> Docume
 
 
 @job
-def phonons(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
+def phonons(
+    campaign: Document, number: int, slot: int, slots: int, record: str = "", after: Any = None
+) -> Document:
     """Phonons for the structures ``slot``, ``slot + slots``, … of those chosen.
 
-    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    campaign: its spec, as JSON. number: of the round. record: id of the only one of those chosen, "" for
+    those of the slot. after: outputs to wait for.
     """
-    from niobe.flows.steps.validate import phonon_slot as step
+    from niobe.flows.steps.validate import phonon_slot, settle
 
-    return _run_slot("phonons", campaign, number, slot, slots, step)
+    if record:
+
+        def only(database: Database, spec: CampaignSpec, number: int) -> None:
+            settle(database, spec, [record], database.rounds.get(spec.id, number).candidate_finds)
+
+        return _run_record("phonons", campaign, number, record, only)
+    return _run_slot("phonons", campaign, number, slot, slots, phonon_slot)
 
 
 @job

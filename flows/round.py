@@ -51,11 +51,13 @@ def single(spec: CampaignSpec, number: int, name: str) -> Flow:
 def one_each(spec: CampaignSpec, number: int, name: str, candidates: Sequence[str]) -> list[Flow]:
     """A stage of several slots, as one workflow for each of ``candidates`` (record ids).
 
+    Each names its record: a list that is changed meanwhile gives it no other.
+
     spec: the campaign. number: of the round. name: its name.
     """
     stage = replace(_stage(spec, number, name), needs=(), slots=len(candidates))
     flows = []
-    for candidate, job in zip(candidates, _jobs(spec, number, stage, []), strict=True):
+    for candidate, job in zip(candidates, _jobs(spec, number, stage, [], candidates), strict=True):
         job.name = f"{name} {candidate}"
         flows.append(_labelled([(stage, job)], spec, number, candidate=candidate, step=stage.job))
     return flows
@@ -79,12 +81,18 @@ def _stage(spec: CampaignSpec, number: int, name: str) -> Stage:
     return next(stage for stage in plan(spec, number) if stage.name == name)
 
 
-def _jobs(spec: CampaignSpec, number: int, stage: Stage, after: Sequence[object]) -> list[Job]:
+def _jobs(
+    spec: CampaignSpec, number: int, stage: Stage, after: Sequence[object], records: Sequence[str] = ()
+) -> list[Job]:
+    """records: ids, one a slot, where each slot is for one record."""
     campaign, make = spec.model_dump(mode="json"), getattr(jobs, stage.job)
     if stage.slots is None:
         made = [make(campaign, number, *stage.arguments, after=after)]
     else:
-        made = [make(campaign, number, slot, stage.slots, after=after) for slot in range(stage.slots)]
+        own = [{"record": record} for record in records] or [{}] * stage.slots
+        made = [
+            make(campaign, number, slot, stage.slots, after=after, **only) for slot, only in enumerate(own)
+        ]
     for slot, job in enumerate(made):
         job.name = stage.name if stage.slots is None else f"{stage.name} {slot}"
         if stage.lenient:  # one dead calculation stops nothing

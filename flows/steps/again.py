@@ -11,7 +11,7 @@ from niobe.loop.documents.records import Choice, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.database import Database
 
-_ANEW = {"choose_phonons", "choose_finds", "weigh_opinions", "compute_goals"}
+_ANEW = {"compete_further", "choose_phonons", "choose_finds", "weigh_opinions", "compute_goals"}
 
 
 def ask_again(database: Database, spec: CampaignSpec, ids: Sequence[str] = ()) -> list[StructureRecord]:
@@ -75,7 +75,8 @@ def _why(record: StructureRecord) -> str:
 
 
 def _into_batch(database: Database, round_record: RoundRecord, ids: Sequence[str]) -> None:
-    """Phonons, and what comes after them, are chosen anew, once these have been validated."""
+    """Further competing phases, phonons, and what comes after them, are chosen anew, once these have been
+    validated."""
     changes = {
         "batch": list(dict.fromkeys([*round_record.batch, *ids])),
         "asked_again": [*round_record.asked_again, *ids],

@@ -36,6 +36,7 @@ def compete_further(database: Database, spec: CampaignSpec, round_record: RoundR
     of each element once more, displaced off its symmetry.
 
     Answers to anything else take no part, so that the choice is the same whatever the database knows by then.
+    Where seeds were added since, what the first choice would be now is asked too.
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
@@ -53,6 +54,7 @@ def compete_further(database: Database, spec: CampaignSpec, round_record: RoundR
     ]
     ids = {record.id for record in further(spec, answered, waiting, seen, excluded)}
     more = [
+        *(record for record in chosen if record.id not in round_record.batch),
         *_displaced(database, spec, answered, len(records)),
         *(record for record in records if record.id in ids),
     ]

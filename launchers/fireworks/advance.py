@@ -59,10 +59,10 @@ def _due(database: Database, spec: CampaignSpec, record: RoundRecord) -> Iterato
         yield f"validate{again}", lambda: _unanswered(database, spec, record, "validate", record.asked_again)
     if number == 0 and not {"compete_further", "choose_phonons"} & set(record.steps):
         if _enough_validated(database, spec, record):
-            yield "compete further", lambda: [single(spec, number, "compete_further")]
+            yield f"compete further{again}", lambda: [single(spec, number, "compete_further")]
         return
     if "compete_further" in record.steps:
-        yield "validate further", lambda: _unanswered(database, spec, record, "validate_further")
+        yield f"validate further{again}", lambda: _unanswered(database, spec, record, "validate_further")
     if "choose_phonons" not in record.steps:
         if _enough_validated(database, spec, record):
             yield f"choose phonons{again}", lambda: [single(spec, number, "choose_phonons")]

@@ -14,7 +14,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.again import ask_again
-from niobe.flows.steps.competing import compete
+from niobe.flows.steps.competing import compete, compete_further
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import choose_phonons, close_round, validate_slot
 from niobe.launchers.rounds import begin_campaign
@@ -121,6 +121,25 @@ def test_once_round_0_has_closed_seeds_stay_as_they_are(database: Database, tmp_
         begin_campaign(database, campaign(tmp_path, seeds={"prototypes": False, "files": more}))
     with pytest.raises(ConfigError, match="no round is open"):
         ask_again(database, spec)
+
+
+def test_competing_phases_are_chosen_further_once_more(database: Database, tmp_path: Path) -> None:
+    """By what was asked again too: an element that had no answer gets its crystal off its symmetry."""
+    spec = stuck(database, tmp_path)
+
+    def further() -> set[str]:
+        compete_further(database, spec, database.rounds.get("stuck", 0))
+        database.rounds.update("stuck", 0, steps__compete_further=1.0)
+        validate_slot(database, spec, 0, 0, 1)
+        batch = database.rounds.get("stuck", 0).batch
+        records = [record for record in map(database.records.get, batch) if record.validation]
+        return {record.chemsys for record in records if record.lineage.generator == "displaced"}
+
+    assert further() == {"Cu"}
+    ask_again(database, spec)
+    assert "compete_further" not in database.rounds.get("stuck", 0).steps
+    validate_slot(database, spec, 0, 0, 1)
+    assert further() == {"Cu", "Au"}
 
 
 def test_what_failed_is_asked_once_more(database: Database, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from niobe.config.spec import CampaignSpec, Oracle, Phonons
 from niobe.flows import jobs
+from niobe.flows.round import one_each
 from niobe.flows.steps import acquire as acquiring
 from niobe.flows.steps import validate as validating
 from niobe.flows.steps.validate import close_round, give_up_on, settle
@@ -174,6 +175,26 @@ def test_slots_beside_each_other_and_those_that_come_late_write(database: Databa
     jobs._run_slot("validate", CAMPAIGN, 1, 0, 2, late)
     assert database.records.get(record.id).status is Status.VALIDATED
     assert database.rounds.get("t", 1).claims == {}
+
+
+@pytest.mark.parametrize("name", ["validate", "phonons"])
+def test_a_job_of_one_record_stays_its_own_whatever_becomes_of_the_list(
+    database: Database, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists are made anew where a person asks again; the job was submitted for the list before."""
+    database.rounds.open("t", 1)
+    database.rounds.update("t", 1, batch=["b", "c", "a"], phonons=["b", "c", "a"])
+    asked: list[Any] = []
+
+    def note(claimed: Database, _: CampaignSpec, ids: list[str], *rest: object) -> None:
+        asked.append((ids, list(database.rounds.get("t", 1).claims)))
+
+    monkeypatch.setattr(validating, "validate_records", note)
+    monkeypatch.setattr(validating, "settle", note)
+    for flow in one_each(SPEC, 1, name, ["a", "b"]):
+        (job,) = flow.jobs
+        job.function(*job.function_args, **job.function_kwargs)
+    assert asked == [(["a"], [f"{name} a"]), (["b"], [f"{name} b"])]
 
 
 def test_a_step_of_a_closed_round_is_not_run(database: Database) -> None:

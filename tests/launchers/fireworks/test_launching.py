@@ -179,7 +179,10 @@ def test_what_is_asked_again_is_submitted_once_and_what_follows_too(
     assert (again, advance(launchpad, database, SPEC.id)) == (4, [])
     for identifier in batch[:2]:
         database.records.finish_validation(identifier, status=Status.FAILED, failure=lost)
-    assert advance(launchpad, database, SPEC.id) == ["cu-au r0 choose phonons again 2"]
+    assert advance(launchpad, database, SPEC.id) == ["cu-au r0 compete further again 2"]
+    database.rounds.update(SPEC.id, 0, steps__compete_further=0.1)
+    after = ["cu-au r0 validate further again 2", "cu-au r0 choose phonons again 2"]
+    assert advance(launchpad, database, SPEC.id) == after
 
 
 def test_a_lost_run_is_run_again(launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
