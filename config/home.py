@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from niobe.config.settings import Settings
@@ -68,6 +69,24 @@ def source_pages() -> Path:
 def rocket_folders() -> Path:
     """The folders that FireWorks workers launch in."""
     return home() / "rockets"
+
+
+def rocket_folder(slot: int) -> Path:
+    """The folder of one of this process's workers, named after host, process and slot.
+
+    slot: number of the worker.
+    """
+    return rocket_folders() / f"{os.uname().nodename}-{os.getpid()}-{slot}"
+
+
+def owner_of_rocket_folder(folder: Path) -> int | None:
+    """The process of this host that ``rocket_folder`` made it for; None where it was another host's, or an
+    older Niobe's.
+
+    folder: a worker's.
+    """
+    host, _, rest = folder.name.rpartition("-")[0].rpartition("-")
+    return int(rest) if host == os.uname().nodename and rest.isdecimal() else None
 
 
 def page_token() -> Path:

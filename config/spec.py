@@ -24,6 +24,8 @@ from niobe.config.plugins import AcquisitionName, GeneratorName, OracleName, Sur
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, PrerelaxPotential, unknown_to
 from niobe.config.settings import OPTIMADE_SERVERS
 
+CAMPAIGN_ID = r"[a-z0-9][a-z0-9._-]{0,63}"
+"""What an id looks like. It becomes part of paths, and may lead nowhere else."""
 SCHEMA_VERSION = 5
 _MAX_ELEMENTS = 5
 
@@ -266,7 +268,7 @@ class CampaignSpec(_Part):
     fireworks``, go on at the quorum while slow validations run; what comes late counts in the next round.
     """
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    id: Annotated[str, Field(pattern=rf"^{CAMPAIGN_ID}$")]
     elements: tuple[str, ...]
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     limits: Limits = Limits()

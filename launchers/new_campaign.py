@@ -10,10 +10,9 @@ from pathlib import Path
 
 from niobe.config.errors import ConfigError
 from niobe.config.loading import campaign_of
-from niobe.config.spec import CampaignSpec
+from niobe.config.spec import CAMPAIGN_ID, CampaignSpec
 
 _BATCH, _MOST = 10, 100_000
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def write_file(spec: CampaignSpec, path: Path) -> Path:
     path = path if path.name else Path(f"{spec.id}.yaml")
     text = _TEXT.format(
         file=path.name,
-        id=path.stem if _ID.fullmatch(path.stem) else spec.id,
+        id=path.stem if re.fullmatch(CAMPAIGN_ID, path.stem) else spec.id,
         elements=", ".join(spec.elements),
         oracle=spec.oracle.name,
         rounds=spec.budget.rounds,

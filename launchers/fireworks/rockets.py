@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import make_home, rocket_folders
+from niobe.config.home import make_home, rocket_folder, worker_log
 from niobe.launchers.fireworks.files import use_settings
 from niobe.launchers.fireworks.healing.held import what_is_held
 from niobe.launchers.fireworks.pad import open_launchpad
@@ -36,8 +36,7 @@ class Rockets:
     module = "niobe.launchers.fireworks.worker"
 
     def __init__(self, count: int) -> None:
-        self._base = rocket_folders()
-        self._folders = [self._base / f"{os.getpid()}-{slot + 1}" for slot in range(count)]
+        self._folders = [rocket_folder(slot + 1) for slot in range(count)]
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
         self._crashes: deque[float] = deque(maxlen=_MAX_CRASHES)
         self.deaths = 0
@@ -64,8 +63,7 @@ class Rockets:
         if code > 0:
             self._crashes.append(time.monotonic())
         if len(self._crashes) == _MAX_CRASHES and self._crashes[-1] - self._crashes[0] < _CRASH_SECONDS:
-            log = self._base.parent / "worker.log"
-            raise ConfigError(f"rockets: workers end with errors as soon as they start; see {log}")
+            raise ConfigError(f"rockets: workers end with errors as soon as they start; see {worker_log()}")
 
     def stop(self, launchpad: Any) -> int:
         """End the workers within seconds; jobs that did not finish are handed back. Returns how many."""

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from niobe.config.errors import ConfigError
 from niobe.config.home import checkpoints
-from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
+from niobe.config.spec import CAMPAIGN_ID, SCHEMA_VERSION, CampaignSpec
 from niobe.config.version import file_digest
 from niobe.launchers.local.holding import only_one
 from niobe.launchers.output.bundles import NOT_SUMMED, SUMS
@@ -35,11 +35,10 @@ _MOST_FILES, _MOST_BYTES = 20_000, 50 * 2**30
 _LONGEST_LINE, _MOST_DOCUMENTS = 16 * 2**20, 5_000_000  # MongoDB takes no document above 16 MiB.
 _LONGEST_LIST, _LONGEST_MANIFEST = 4 * 2**20, 100_000
 _BATCH = 500
-_CAMPAIGN = r"[a-z0-9][a-z0-9._-]{0,63}"
 _FILES = re.compile(
-    rf"bundle\.json|{SUMS}|CITATION\.cff|LICENCES\.md|campaigns/{_CAMPAIGN}\.yaml|schema/[a-z]+\.json"
+    rf"bundle\.json|{SUMS}|CITATION\.cff|LICENCES\.md|campaigns/{CAMPAIGN_ID}\.yaml|schema/[a-z]+\.json"
     rf"|data/({'|'.join(COLLECTIONS)})\.jsonl"
-    rf"|checkpoints/{_CAMPAIGN}/round-(0|[1-9]\d{{0,5}})(/[a-z0-9_-]{{1,60}}){{1,4}}\.(json|safetensors)"
+    rf"|checkpoints/{CAMPAIGN_ID}/round-(0|[1-9]\d{{0,5}})(/[a-z0-9_-]{{1,60}}){{1,4}}\.(json|safetensors)"
 )
 
 
@@ -48,7 +47,7 @@ class _Manifest(BaseModel):
 
     bundle: Literal[1]
     schema_version: Annotated[int, Field(ge=1)]
-    campaign: Annotated[str, Field(pattern=rf"^{_CAMPAIGN}$")]
+    campaign: Annotated[str, Field(pattern=rf"^{CAMPAIGN_ID}$")]
     created: Annotated[str, Field(max_length=40)]
     documents: dict[str, int]
     code: Annotated[str, Field(max_length=40)] = ""
@@ -84,7 +83,7 @@ def read_bundle(database: Database, folder: Path, name: str = "") -> dict[str, i
     """
     files = _checked_files(folder)
     manifest = _manifest(folder)
-    if name and not re.fullmatch(_CAMPAIGN, name):
+    if name and not re.fullmatch(CAMPAIGN_ID, name):
         raise ConfigError(f"--as: {name!r}: allowed are a-z, 0-9, dot, hyphen and underscore, up to 64")
     foreign = ForeignCampaign(_spec(folder, manifest), name or manifest.campaign)
     pairs = _checkpoints(folder, files, manifest.campaign, foreign.name)

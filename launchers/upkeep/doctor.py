@@ -51,10 +51,12 @@ def _checks() -> tuple[Callable[[Database], Iterator[Finding]], ...]:
 
 
 def _said(check: Callable[[Database], Iterator[Finding]], database: Database) -> Iterator[Finding]:
-    """A check's findings; one that a broken document ends says so, and the others go on."""
+    """A check's findings; one that a broken document or the database ends says so, and the others go on."""
+    from pymongo.errors import PyMongoError
+
     try:
         yield from check(database)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, PyMongoError) as error:
         about = check.__name__.removeprefix("check_")
         said = f"not looked at to the end: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        yield Finding(about, said, "mend what cannot be read first")
+        yield Finding(about, said, "mend what cannot be read first, or ask again")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from niobe.config.errors import ConfigError
 from niobe.config.home import campaign_lock, checkpoints, failures, results, source_pages, work
+from niobe.config.spec import CAMPAIGN_ID
 
 
 def folders_of(campaign: str) -> dict[str, Path]:
@@ -79,7 +80,7 @@ def is_name(name: str) -> bool:
 
     name: to look at.
     """
-    return re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) is not None
+    return re.fullmatch(CAMPAIGN_ID, name) is not None
 
 
 def _check_name(name: str) -> None:

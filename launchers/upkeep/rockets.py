@@ -6,12 +6,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from niobe.config import home
+from niobe.launchers.fireworks.healing.held import held
 from niobe.launchers.upkeep import folders, workflows
 from niobe.launchers.upkeep.finding import REPAIR, Finding
 from niobe.launchers.upkeep.forgetting import idle
@@ -21,15 +21,10 @@ if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
 _DAY = 86_400.0
-_STATES = {
-    "FIZZLED": "failed; `niobe tend` runs them again, `niobe launch FILE` what was given up",
-    "DEFUSED": "were defused; `lpad reignite_fws` lets them go on",
-    "PAUSED": "are paused; `lpad resume_fws` lets them go on",
-}
 
 
 def check_workflows(database: Database) -> Iterator[Finding]:
-    """Jobs that failed, were lost, defused or paused; workflows and campaigns without each other.
+    """Jobs that keep running campaigns from going on; workflows and campaigns without each other.
 
     database: the campaign database.
     """
@@ -38,7 +33,8 @@ def check_workflows(database: Database) -> Iterator[Finding]:
             yield Finding("FireWorks", "not used here")
             return
         campaigns = {found.id: found for found in database.campaigns.find()}
-        found = [problem for name in campaigns for problem in _check_jobs(launchpad, name)]
+        live = [name for name, campaign in campaigns.items() if campaign.state is CampaignState.RUNNING]
+        found = [problem for name in live for problem in _check_jobs(launchpad, name)]
         for name in workflows.campaigns_of(launchpad) - campaigns.keys():
             found.append(
                 Finding(f"workflows of {name}", "there is no such campaign here", f"`niobe forget {name}`")
@@ -53,10 +49,8 @@ def check_workflows(database: Database) -> Iterator[Finding]:
 
 def _check_jobs(launchpad: Any, campaign: str) -> Iterator[Finding]:
     about = f"jobs of {campaign}"
-    for state, advice in _STATES.items():
-        count = launchpad.fireworks.count_documents({"spec.campaign": campaign, "state": state})
-        if count:
-            yield Finding(about, f"{count} {state.lower()}", f"{count} {advice}")
+    for jobs in held(launchpad, campaign):
+        yield Finding(about, f"{len(jobs.names)} {jobs.how}: {jobs}", jobs.way)
     running = launchpad.fireworks.count_documents({"spec.campaign": campaign, "state": "RUNNING"})
     lost = running - len(workflows.at_work(launchpad, campaign, ("RUNNING",)))
     if lost > 0:
@@ -86,7 +80,7 @@ def check_folders(database: Database) -> Iterator[Finding]:
             other = "of no campaign of this database (NIOBE_DATABASE names it)"
             yield Finding(folder.parent.name, f"{_size(folder)}, {other}", f"`niobe forget {folder.name}`")
     for folder in _inside(home.rocket_folders()):
-        if _is_old(folder) and not _runs(folder.name):
+        if _is_old(folder) and _ended(folder):
             worker = f"its worker ended; {REPAIR}"
             yield Finding("worker's folder", _size(folder), worker, partial(shutil.rmtree, folder))
 
@@ -106,14 +100,21 @@ def _remove_work(database: Database, folder: Path) -> None:
 
 
 def _is_old(folder: Path) -> bool:
-    """Whether nothing in it was written for a day: a worker of another host may share the home."""
+    """Whether nothing in it was written for a day."""
     newest = max((path.lstat().st_mtime for path in (folder, *folder.rglob("*"))), default=0.0)
     return time.time() - newest > _DAY
 
 
-def _runs(name: str) -> bool:
-    """Whether the rockets that a worker's folder is named after (PID-NUMBER) still run on this machine."""
-    with suppress(ValueError, ProcessLookupError):
-        os.kill(int(name.split("-")[0]), 0)
-        return True
+def _ended(folder: Path) -> bool:
+    """Whether a worker's folder is of rockets of this host that run no more.
+
+    Those of another host that shares the home are for a doctor there.
+    """
+    process = home.owner_of_rocket_folder(folder)
+    if process is None:
+        return False
+    try:
+        os.kill(process, 0)
+    except OSError as error:  # another user's process runs
+        return isinstance(error, ProcessLookupError)
     return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,28 @@ if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
 Document = dict[str, Any]
-_WAYS = {
-    "PAUSED": "paused: `lpad resume_fws -i {ids}` lets them go on",
-    "DEFUSED": "defused: `niobe launch FILE` runs them after all",
-    "FIZZLED": "given up: `niobe launch FILE` runs them again",
+_NO_CANDIDATE = {"spec.candidate": {"$exists": False}}
+_WAYS: dict[str, tuple[Document, str]] = {
+    "paused": ({"state": "PAUSED"}, "`lpad resume_fws -i {ids}` lets them go on"),
+    "defused": ({"state": "DEFUSED"} | _NO_CANDIDATE, "`niobe launch FILE` runs them after all"),
+    "given up": ({"state": "FIZZLED", GIVEN_UP: True} | _NO_CANDIDATE, "`niobe launch FILE` runs them again"),
+    "failed": ({"state": "FIZZLED", GIVEN_UP: {"$exists": False}}, "`niobe tend` runs them again"),
 }
+"""What keeps a campaign from going on: the query that finds it, and the command that lets it. A candidate
+whose job was defused or given up has failed by that, and keeps nothing."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Jobs that are held. how: in a word. names: of the jobs. way: the command that lets them go on."""
+
+    how: str
+    names: list[str]
+    way: str
+
+    def __str__(self) -> str:
+        more = f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
+        return f"{', '.join(self.names[:3])}{more} {self.how}"
 
 
 def give_up_defused(launchpad: Any, database: Database, campaign: str) -> int:
@@ -85,24 +103,22 @@ def reignite_defused(launchpad: Any, campaign: str) -> int:
     return len(found)
 
 
+def held(launchpad: Any, campaign: str) -> Iterator[Held]:
+    """What keeps a campaign from going on, by how it is held.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    for how, (query, way) in _WAYS.items():
+        named = {"spec.campaign": campaign} | query
+        found = list(launchpad.fireworks.find(named, {"fw_id": 1, "name": 1}))
+        if found:
+            ids = " ".join(str(one["fw_id"]) for one in found)
+            yield Held(how, [one["name"] for one in found], way.format(ids=ids))
+
+
 def what_is_held(launchpad: Any, campaigns: Iterable[str]) -> str:
     """What keeps campaigns from going on, and the command that lets each go on; "" where no job does.
 
     launchpad: FireWorks' LaunchPad. campaigns: their ids.
     """
-    lines = []
-    for campaign in campaigns:
-        for state, way in _WAYS.items():
-            query: Document = {"state": state, "spec.campaign": campaign}
-            if state == "DEFUSED":
-                query["spec.candidate"] = {"$exists": False}
-            found = list(launchpad.fireworks.find(query, {"fw_id": 1, "name": 1}))
-            if found:
-                ids = " ".join(str(one["fw_id"]) for one in found)
-                lines.append(f"{_few([one['name'] for one in found])} {way.format(ids=ids)}")
-    return "; ".join(lines)
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}"
+    return "; ".join(f"{jobs}: {jobs.way}" for name in campaigns for jobs in held(launchpad, name))

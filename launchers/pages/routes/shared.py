@@ -9,7 +9,7 @@ from fastapi import Depends, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 
 from niobe.config.errors import ConfigError
-from niobe.config.spec import CampaignSpec
+from niobe.config.spec import CAMPAIGN_ID, CampaignSpec
 from niobe.launchers.pages.rendering import render
 from niobe.launchers.pages.server.access import Access
 from niobe.loop.documents.records import StructureRecord
@@ -31,9 +31,7 @@ Db = Annotated[Database, Depends(_database)]
 Allowed = Annotated[Access, Depends(_access)]
 
 
-def _campaign(
-    database: Db, campaign: Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-) -> CampaignRecord:
+def _campaign(database: Db, campaign: Annotated[str, Path(pattern=rf"^{CAMPAIGN_ID}$")]) -> CampaignRecord:
     found = database.campaigns.find_one(campaign)
     if found is None:
         raise HTTPException(404, f"campaign {campaign!r} is not in the database")

@@ -18,6 +18,7 @@ import pytest
 from bson import ObjectId
 from fireworks import FWorker
 from gridfs import GridFSBucket
+from pymongo.errors import AutoReconnect
 from typer.testing import CliRunner
 
 from niobe.config import home
@@ -26,6 +27,7 @@ from niobe.launchers.embedded import ensure_server, stop_server
 from niobe.launchers.embedded.folder import DatabaseFolder, ServerInfo, runtime_folder
 from niobe.launchers.fireworks.launch import launch_campaign
 from niobe.launchers.fireworks.pad import open_launchpad
+from niobe.launchers.upkeep import records
 from niobe.launchers.upkeep.doctor import examine
 from niobe.launchers.upkeep.finding import Finding
 from niobe.loop.store.collections.checkpoints import BUCKET
@@ -190,7 +192,11 @@ HARMS: dict[str, tuple[Harm, str, bool]] = {
         "2.0 MB, of no campaign.*forget gone",
         False,
     ),
-    "a dead worker's folder": (folder("rockets", f"{2**22 + 1}-1"), "worker's folder", True),
+    "a dead worker's folder": (
+        folder("rockets", f"{os.uname().nodename}-{2**22 + 1}-1"),
+        "worker's folder",
+        True,
+    ),
 }
 
 
@@ -208,7 +214,9 @@ def test_what_is_wrong_is_found_and_mended_where_nothing_can_be_lost(healthy: Da
 def test_what_may_be_in_use_is_left(healthy: Database) -> None:
     folder("work", "gone", age=False)(healthy)
     folder("work", "t")(healthy)  # a campaign that was interrupted goes on from there
-    folder("rockets", f"{os.getpid()}-1")(healthy)
+    folder("rockets", f"{os.uname().nodename}-{os.getpid()}-1")(healthy)
+    folder("rockets", f"another-host-{2**22 + 1}-1")(healthy)  # its worker may be in a long calculation there
+    folder("rockets", f"{2**22 + 1}-1")(healthy)
     assert wrong() == []
 
 
@@ -225,9 +233,16 @@ def test_jobs_in_trouble_are_counted(healthy: Database) -> None:
         assert [one.says for one in wrong()] == ["1 whose worker is gone"]
         launchpad.fireworks.update_many({}, {"$set": {"state": "FIZZLED"}})
         (fizzled,) = wrong()
-        assert "fizzled" in fizzled.says and "niobe tend" in fizzled.advice
-        launchpad.fireworks.update_many({}, {"$set": {"state": "DEFUSED"}})
-        assert "lpad reignite_fws" in wrong()[0].advice
+        assert "2 failed: " in fizzled.says and "niobe tend" in fizzled.advice
+        launchpad.fireworks.update_many({}, {"$set": {"spec.given_up": True}})
+        assert "given up" in wrong()[0].says and "niobe launch FILE" in wrong()[0].advice
+        launchpad.fireworks.update_many({}, {"$set": {"spec.candidate": "a"}})
+        assert wrong() == [], "they have failed by that"
+        launchpad.fireworks.update_many({}, {"$unset": {"spec.candidate": ""}, "$set": {"state": "PAUSED"}})
+        assert "lpad resume_fws -i" in wrong()[0].advice
+        healthy.campaigns.update(FIREWORKS.id, state="finished")
+        assert wrong() == [], "it has ended"
+        healthy.campaigns.update(FIREWORKS.id, state="running")
         launchpad.fireworks.delete_many({})
         assert "has no jobs there" in wrong()[0].says
         healthy.mongo["campaigns"].delete_one({"_id": FIREWORKS.id})
@@ -236,6 +251,18 @@ def test_jobs_in_trouble_are_counted(healthy: Database) -> None:
         }
     finally:
         launchpad.connection.close()
+
+
+def test_a_database_that_does_not_answer_one_check_ends_no_other(
+    healthy: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: Database) -> Iterator[Finding]:
+        raise AutoReconnect("connection closed")
+
+    monkeypatch.setattr(records, "check_owners", lost)
+    (found,) = wrong()
+    assert "not looked at to the end: AutoReconnect" in found.says
+    assert "FireWorks" in {one.about for one in examine()}
 
 
 def test_the_command_prints_a_line_each_and_says_by_its_exit_code(healthy: Database) -> None:
