@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 
 _MOST_DIGITS = 18
+_LONGEST_VALUE = 16 * 2**20
+"""Bytes of a text or an array in a row of an ASE database."""
 
 
 def xyz_rows(file: Path) -> Iterator[Row]:
@@ -63,14 +67,43 @@ def _check_count(frame: list[str]) -> None:
 
 
 def database_rows(file: Path) -> Iterator[Row]:
-    """Rows of an ASE database, with their key-value pairs."""
-    from ase.db import connect
+    """Rows of an ASE database, one by one, with their key-value pairs; one that is broken is named.
 
-    with connect(str(file), type="db") as database:
-        for row in database.select():
-            kept = {key: value for key, value in row.data.items() if isinstance(value, str | int | float)}
-            fields = {**row.key_value_pairs, **kept}
-            yield Row(f"{file}:{row.id}", fields, lambda row=row: _crystal_of(row))  # type: ignore[misc]
+    Raises ValueError for what is none. The file is only read: ASE would make its tables in one that has none.
+    """
+    with closing(_connection(file)) as connection, _ase_database(file) as database:
+        kinds = dict(connection.execute("SELECT name, type FROM sqlite_master"))
+        if kinds.get("systems") != "table" or "view" in kinds.values():
+            raise ValueError("no ASE database: it has no table of systems, or views")
+        database.count()  # raises where another version wrote it
+        for (number,) in connection.execute("SELECT id FROM systems ORDER BY id"):
+            yield _database_row(f"{file}:{number}", database, number)
+
+
+def _database_row(label: str, database: Any, number: int) -> Row:
+    try:
+        row = database.get(id=number)
+        kept = {key: value for key, value in row.data.items() if isinstance(value, str | int | float)}
+        return Row(label, {**row.key_value_pairs, **kept}, lambda: _crystal_of(row))
+    except Exception as error:  # noqa: BLE001 - ASE raises anything; the row is named
+        return Row.broken(label, error)
+
+
+def _connection(file: Path) -> sqlite3.Connection:
+    """Reads a file, and no value in it that is longer than any crystal's."""
+    connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+    return connection
+
+
+def _ase_database(file: Path) -> Any:
+    from ase.db.sqlite import SQLite3Database
+
+    class ReadOnly(SQLite3Database):
+        def _connect(self) -> sqlite3.Connection:
+            return _connection(file)
+
+    return ReadOnly(str(file))
 
 
 def _crystal_of(row: Any) -> Structure:

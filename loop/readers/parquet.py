@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ MOST_ROWS, LONGEST_TEXT = 10_000_000, 2 * 2**20
 _LARGEST, _LARGEST_PART = 256 * 2**20, 32 * 2**20
 _MOST_MEMORY = 4 * 2**30  # Of addresses: pyarrow alone takes a good part of them.
 _ROWS_AT_ONCE = 1000
+_SECONDS = 60  # Of one core, for a part of so many rows or so many bytes.
 _OBJECT = 40  # Bytes of a number or an empty text as Python has it, and of its place in a list.
 Columns = Literal["rows", "numbers"]
 
@@ -46,7 +49,9 @@ def rows(file: Path, columns: Columns = "rows") -> Iterator[dict[str, Any]]:
             if code := reader.wait():
                 said.seek(0)
                 why = said.read().decode(errors="replace").strip().splitlines() if code == 1 else []
-                raise ValueError(why[-1] if why else f"no parquet file that can be read (exit code {code})")
+                slow = f"{_ROWS_AT_ONCE} rows take more than {_SECONDS} s" if code == -signal.SIGXCPU else ""
+                unreadable = slow or f"no parquet file that can be read (exit code {code})"
+                raise ValueError(why[-1] if why else unreadable)
         finally:
             reader.kill()
 
@@ -56,6 +61,7 @@ def _main(file: Path, columns: str) -> int:
 
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _allow_seconds()
     try:
         for row in _read(file, only_numbers=columns == "numbers"):
             print(json.dumps(row, default=str))
@@ -63,6 +69,15 @@ def _main(file: Path, columns: str) -> int:
         print(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
         return 1
     return 0
+
+
+def _allow_seconds() -> None:
+    """From now on the process may compute for ``_SECONDS``; the system ends it then (SIGXCPU)."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + _SECONDS, hard))
 
 
 def _read(file: Path, *, only_numbers: bool) -> Iterator[dict[str, Any]]:
@@ -76,6 +91,7 @@ def _read(file: Path, *, only_numbers: bool) -> Iterator[dict[str, Any]]:
             chunk = table.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group], columns=names)
             for batch in chunk:
                 for part in _parts(batch):
+                    _allow_seconds()
                     yield from map(_checked, part.to_pylist())
 
 
@@ -133,8 +149,9 @@ def _unpacked(array: Array) -> int:
             texts = texts if types.is_string(texts.type) or types.is_large_string(texts.type) else None
         lengths = None if texts is None else compute.take(compute.binary_length(texts), array.indices)
         return size + (0 if lengths is None else compute.sum(lengths).as_py() or 0)
-    if types.is_map(array.type):
-        return size + _unpacked(array.keys) + _unpacked(array.items)
+    if types.is_map(array.type):  # its keys and items are those of the whole array, though it is a part
+        first, last = (array.offsets[end].as_py() for end in (0, -1))
+        return size + sum(_unpacked(part.slice(first, last - first)) for part in (array.keys, array.items))
     if types.is_struct(array.type):
         return size + sum(map(_unpacked, array.flatten()))
     if types.is_nested(array.type):

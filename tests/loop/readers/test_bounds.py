@@ -6,8 +6,13 @@ import itertools
 import json
 import re
 import resource
+import signal
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +62,18 @@ def ase_database(file: Path) -> None:
         database.write(Atoms("H6000", positions=np.zeros((6000, 3)), cell=[9, 9, 9], pbc=True))
 
 
+def ase_database_of_long_texts(file: Path) -> None:
+    with connect(str(file), type="db") as database:
+        for _ in range(3):
+            database.write(Atoms("H", cell=[9, 9, 9], pbc=True), data={"x": "x" * 17 * 2**20})
+
+
+def views(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        endless = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id FROM n) SELECT id FROM n"
+        connection.execute(f"CREATE VIEW systems AS {endless}")
+
+
 def frames(count: int) -> str:
     head = f'{count}\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3\n'
     return head + "Nb 0 0 0\n" * count
@@ -89,6 +106,8 @@ HOSTILE: list[tuple[str, Write, str]] = [
     ("t.xyz", text(f"{'9' * 5000}\n\n"), "is no number of atoms"),
     ("POSCAR", text(POSCAR), "1000000 sites"),
     ("t.db", ase_database, "6000 sites"),
+    ("t.db", ase_database_of_long_texts, "too big"),
+    ("t.db", views, "no ASE database"),
 ]
 
 
@@ -113,6 +132,40 @@ def test_a_file_that_is_too_large_for_memory_is_named(tmp_path: Path) -> None:
             file.truncate(300 * 2**20)
         (row,) = iterate_structures(tmp_path / name)
         assert "314572800 bytes; allowed: 268435456" in row.problem, (name, row.problem)
+
+
+def test_a_database_is_only_read(tmp_path: Path) -> None:
+    """ASE makes its tables in a file of another program."""
+    file = tmp_path / "t.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+    for said in ("no ASE database", ""):
+        before = file.read_bytes()
+        file.chmod(0o400)
+        (row,) = iterate_structures(file)
+        assert said in row.problem and (row.structure is not None) == (said == "")
+        assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["t.db"]
+        file.unlink()
+        with connect(str(file), type="db") as database:
+            database.write(Atoms("Cu", cell=[3, 3, 3], pbc=True), source="there")
+    assert row.fields["source"] == "there"
+
+
+def test_rows_of_maps_that_have_room_one_by_one_are_read(tmp_path: Path) -> None:
+    texts = [f"{number}{'x' * 500_000}" for number in range(100)]
+    packed()(tmp_path / "one.parquet")
+    one = pq.read_table(tmp_path / "one.parquet")
+    maps = pa.array([[("a", text)] for text in texts], pa.map_(pa.string(), pa.string()))
+    pq.write_table(pa.concat_tables([one] * 100).append_column("more", maps), tmp_path / "t.parquet")
+    rows = list(iterate_structures(tmp_path / "t.parquet"))
+    assert [row.fields["more"] for row in rows] == [[["a", text]] for text in texts]
+
+
+def test_a_table_that_takes_for_ever_to_unpack_is_ended() -> None:
+    begin = "from niobe.loop.readers import parquet\nparquet._SECONDS = 1\nparquet._allow_seconds()\n"
+    code = f"{begin}while True: pass"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == -signal.SIGXCPU
 
 
 def test_tables_come_back_as_they_were_written(tmp_path: Path) -> None:
