@@ -127,13 +127,14 @@ def _told() -> Iterator[None]:
 def _submit(spec: CampaignSpec) -> None:
     from niobe.launchers.fireworks.launch import launch_campaign
     from niobe.launchers.fireworks.pad import open_launchpad
-    from niobe.launchers.local.holding import only_one
+    from niobe.launchers.local.holding import require_free
     from niobe.launchers.rounds import begin_campaign
     from niobe.launchers.services import campaign_database
 
     launchpad = open_launchpad()
     with closing(launchpad.connection), campaign_database() as database:
-        with _told(), only_one(database, spec.id):
+        require_free(database, spec.id)
+        with _told():
             spec = begin_campaign(database, spec)
         said = launch_campaign(launchpad, database, spec)
     console().print("campaign", styled(f"{spec.id}:", "bold"), said, soft_wrap=True)

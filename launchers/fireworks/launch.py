@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.fireworks.advance import advance
 from niobe.launchers.fireworks.sweep import rerun_given_up
-from niobe.launchers.local.holding import only_one
+from niobe.launchers.local.holding import require_free
 
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
@@ -24,8 +24,8 @@ def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> s
     record = database.campaigns.create(spec)
     database.mongo["outputs"].create_index("uuid")
     if record.spec["launcher"] == "local":
-        with only_one(database, spec.id):
-            database.campaigns.update(spec.id, **{"spec.launcher": "fireworks"})
+        require_free(database, spec.id)
+        database.campaigns.update(spec.id, **{"spec.launcher": "fireworks"})
     if record.state is not CampaignState.RUNNING and not record.stop:
         database.campaigns.update(spec.id, state=CampaignState.RUNNING, reason="")
     again = rerun_given_up(launchpad, spec.id)

@@ -18,6 +18,7 @@ from niobe.loop.store.collections.holders import BEAT_SECONDS, DEAD_SECONDS, Hol
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
+_AGAIN_SECONDS, _ASKED_SECONDS = 0.1, 3.0
 _TAKEN = f"was taken over by another process while this one was silent for over {DEAD_SECONDS:g} s"
 _SILENT = f"may be run by another process by now: the database did not answer for {DEAD_SECONDS:g} s"
 
@@ -67,25 +68,28 @@ class Hold:
 
 
 @contextmanager
-def only_one(database: Database, campaign: str) -> Iterator[Hold]:
+def only_one(database: Database, campaign: str, *, wait: float = 0.0) -> Iterator[Hold]:
     """Hold a campaign against all other processes of this machine and of this database.
 
-    database: the campaign database. campaign: its id. Raises ConfigError where another process runs it.
+    database: the campaign database. campaign: its id. wait: for whoever holds it, s. Raises ConfigError where
+    another process still runs it then.
     """
     from filelock import FileLock, Timeout
 
     make_home()
-    lock = FileLock(campaign_lock(campaign))
+    lock, until = FileLock(campaign_lock(campaign)), time.monotonic() + wait
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait)
     except Timeout:
         running = f"campaign {campaign!r} is already running on this machine"
         raise ConfigError(f"{running}; `niobe watch -c {campaign}` follows it") from None
     try:
         holder, asked = _holder(campaign), time.monotonic()
-        other = database.holders.take(holder)
-        if other is not None:
-            raise ConfigError(_refusal(other))
+        while (other := database.holders.take(holder)) is not None:
+            if time.monotonic() >= until:
+                raise ConfigError(_refusal(other))
+            time.sleep(_AGAIN_SECONDS)
+            asked = time.monotonic()
         hold = Hold(database, holder, asked)
         try:
             yield hold
@@ -93,6 +97,15 @@ def only_one(database: Database, campaign: str) -> Iterator[Hold]:
             hold.end()
     finally:
         lock.release()
+
+
+def require_free(database: Database, campaign: str) -> None:
+    """Raises ConfigError where another process runs a campaign; any number may ask that at once.
+
+    database: the campaign database. campaign: its id.
+    """
+    with only_one(database, campaign, wait=_ASKED_SECONDS):
+        pass
 
 
 def _holder(campaign: str) -> Holder:

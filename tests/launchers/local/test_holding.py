@@ -20,7 +20,7 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows import jobs
 from niobe.launchers.cli import app
 from niobe.launchers.local import holding
-from niobe.launchers.local.holding import only_one
+from niobe.launchers.local.holding import only_one, require_free
 from niobe.launchers.local.launcher import run_campaign
 from niobe.loop.store import clock
 from niobe.loop.store.collections import holders
@@ -125,6 +125,23 @@ def test_a_launcher_that_was_taken_over_stops_before_it_writes(
     assert database.rounds.get("c", 0).notes == []
     (held,) = database.mongo["holders"].find({})
     assert held["token"] == "another"
+
+
+def test_any_number_of_submissions_may_ask_at_once_whether_a_campaign_is_free(database: Database) -> None:
+    failed: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            require_free(database, "c")
+        except ConfigError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == [] and database.mongo["holders"].count_documents({}) == 0
 
 
 @pytest.mark.parametrize("how", ["local", "fireworks", "python"])
