@@ -18,7 +18,7 @@ from niobe.loop.store.database import Database
 from niobe.loop.store.forgetting import check_source
 
 T = TypeVar("T")
-_BATCH = 500
+_BATCH, _LONGEST_LINE = 500, 400
 
 
 @dataclass
@@ -48,6 +48,7 @@ def ingest(database: Database, source: Source, elements: Sequence[str], options:
     touched: set[str] = set()
     items = _made_of(reading.items, set(elements), done) if elements else reading.items
     for batch in batched(_entries(origin, islice(items, source.most), done), _BATCH):
+        check_source(database, source.name)
         stored = database.entries.store(batch)
         done.new, done.changed = done.new + len(stored.new), done.changed + len(stored.changed)
         done.unchanged += len(batch) - len(stored.new) - len(stored.changed)
@@ -77,15 +78,21 @@ def _entries(origin: Origin, items: Iterable[Found | str], done: Ingested) -> It
     seen: set[str] = set()
     for item in items:
         if isinstance(item, str):
-            done.broken.append(item)
+            done.broken.append(_one_line(item))
         elif item.source_id in seen:
-            done.broken.append(f"{item.source_id}: this id came before; only its first structure is kept")
+            name = _one_line(item.source_id)
+            done.broken.append(f"{name}: this id came before; only its first structure is kept")
         else:
             seen.add(item.source_id)
             try:
                 yield new_entry(origin, item)
             except Exception as error:  # noqa: BLE001 - a strange structure is one broken entry, named
-                done.broken.append(f"{item.source_id}: {type(error).__name__}: {error}")
+                done.broken.append(_one_line(f"{item.source_id}: {type(error).__name__}: {error}"))
+
+
+def _one_line(said: str) -> str:
+    """In one line of at most 400 letters: ids and errors of what others serve may hold anything."""
+    return " ".join(said.split())[:_LONGEST_LINE]
 
 
 def regroup(database: Database, formulas: Iterable[str]) -> None:
