@@ -120,8 +120,8 @@ def notes(answers: Mapping[str, Answer]) -> list[str]:
     volumes = ", ".join(f"{len(answer['points'])} of {name}" for name, answer in answers.items())
     shells = ", ".join(f"{name} {third_neighbours(name, answers[name]):.2f} Å" for name in ("Al", "NaCl"))
     return [
-        f"7net-0; volumes from −3 % up in steps of 1.5 % ({volumes}), images at least 12 Å apart, Vinet's "
-        "equation of state.",
+        f"7net-0; volumes from −3 % up in steps of 1.5 % ({volumes}), images at least 12 Å apart, one "
+        "supercell for all volumes of a crystal, Vinet's equation of state.",
         "Measured expansion at 293 to 300 K: Touloukian et al., Thermophysical Properties of Matter 12 "
         "(1975; Al) and 13 (1977; Si, MgO, NaCl).",
         "Measured F(T) − F(0) is H(T) − H(0) − T·S, and S, at 298.15 K, a mole of formula units: CODATA Key "
