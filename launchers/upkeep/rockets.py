@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config import home
 from niobe.launchers.fireworks.healing.held import held
+from niobe.launchers.fireworks.healing.lost import forget_sightings, sighted_campaigns
 from niobe.launchers.upkeep import folders, workflows
 from niobe.launchers.upkeep.finding import REPAIR, Finding
 from niobe.launchers.upkeep.forgetting import idle
@@ -39,6 +40,9 @@ def check_workflows(database: Database) -> Iterator[Finding]:
             found.append(
                 Finding(f"workflows of {name}", "there is no such campaign here", f"`niobe forget {name}`")
             )
+        for name in sighted_campaigns(launchpad) - campaigns.keys():
+            mend = partial(forget_sightings, launchpad, name)
+            found.append(Finding(f"sightings of {name}", "there is no such campaign here", REPAIR, mend))
         for name, campaign in campaigns.items():
             runs = campaign.state is CampaignState.RUNNING and campaign.spec["launcher"] == "fireworks"
             if runs and not workflows.counts(launchpad, name)["fireworks"]:

@@ -70,6 +70,14 @@ def forget_sightings(launchpad: Any, campaign: str) -> None:
     launchpad.db["sightings"].delete_many({"group": {"$in": groups}})
 
 
+def sighted_campaigns(launchpad: Any) -> set[str]:
+    """Ids of the campaigns of whose workers something is kept that was seen.
+
+    launchpad: FireWorks' LaunchPad.
+    """
+    return {group.rpartition(" ")[0] for group in launchpad.db["sightings"].distinct("group")}
+
+
 def _pings(campaign: str) -> str:
     return f"{campaign} pings"
 
