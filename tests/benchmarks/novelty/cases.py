@@ -170,4 +170,4 @@ def polymorphs(count: int, seed: int) -> Iterator[tuple[str, Case]]:
     ]
     for index in rng.permutation(len(pairs))[:count]:
         one, other = pairs[int(index)]
-        yield one.material_id, Case(disguised(structure_of(other), rng), one.material_id)
+        yield one.material_id, Case(disguised(structure_of(other), rng), other.material_id)

@@ -11,7 +11,7 @@ from pymatgen.core import Structure
 
 from niobe.loop.documents.entries import Found, Origin, new_entry
 from niobe.loop.documents.novelty import Novelty, NoveltyKind
-from niobe.loop.novelty.catalogue import Catalogue
+from niobe.loop.novelty.catalogue import PROTOTYPES, Catalogue
 from niobe.loop.novelty.judging import judge
 from niobe.loop.novelty.matching import Crystal, symmetry
 from niobe.loop.store.database import Database
@@ -89,11 +89,19 @@ def ordered(database: Database, cases: Iterable[Case]) -> Score:
 
 
 def apart(database: Database, cases: Sequence[tuple[str, Case]], structures: dict[str, Structure]) -> Score:
-    """Polymorphs that may not be called known when only the other one is; ``right`` counts the mistaken."""
+    """Polymorphs that may not be called known when only another one is, unless as the prototype they are."""
     score = Score()
     for name, case in cases:
         database.mongo["entries"].delete_many({})
         know(database, [(name, structures[name])])
         novelty, seconds = asked(database, case.find)
-        score.add(name, not novelty.is_known, novelty, seconds)
+        right = not novelty.is_known or _is_its_prototype(novelty, structures[case.of])
+        score.add(f"{case.of} beside {name}", right, novelty, seconds)
     return score
+
+
+def _is_its_prototype(novelty: Novelty, structure: Structure) -> bool:
+    """Whether it is known from a library, which holds the space group that the crystal itself has."""
+    if novelty.source != PROTOTYPES:
+        return False
+    return int(novelty.of.split("_")[2]) == symmetry(structure, 0.1)[0]

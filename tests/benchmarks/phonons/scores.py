@@ -102,7 +102,7 @@ _TITLES = {
 _HEADLINES = {
     "textbook": "of decided textbook crystals {0[potential]} has {0[decided right]} right",
     "phonondb": "balanced accuracy against PhononDB of {0[potential]}: {0[balanced accuracy]}",
-    "skewed": "of {0[crystals]} skewed cells a share of {0[same]} has the same verdict with images 12 Å apart",
+    "skewed": "of {0[crystals]} skewed cells a share of {0[same]} keeps its verdict with images 12 Å apart",
 }
 _NOTES = {
     "textbook": [
