@@ -89,7 +89,6 @@ def quasi_harmonic_rows(
     if found.validation is None or campaign is None:
         raise ConfigError(f"{found.formula} {record}: not validated; `niobe best` lists what is")
     spec, folder = CampaignSpec.model_validate(campaign.spec), work(found.campaign) / f"{record}-thermo"
-    by = make_oracle(spec.phonon_oracle, spec.conditions.pressure).fingerprint
     try:
         with wall_time(seconds):
             grid = quasi_harmonic.grid(max(temperatures))
@@ -102,6 +101,7 @@ def quasi_harmonic_rows(
         raise ConfigError(f"{found.formula} {record}: not quasi-harmonic: {error}") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    by = make_oracle(spec.phonon_oracle, spec.conditions.pressure).fingerprint
     said = {"energies and forces by": by, "GPa": spec.conditions.pressure}
     return [{"K": kelvin} | _columns(fitted, kelvin) | said for kelvin in temperatures]
 

@@ -18,7 +18,7 @@ from niobe.surrogates.protocols import SampleRequest
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-_LEAVES: dict[Attack, str] = {
+LEAVES: dict[Attack, str] = {
     "saddle": "displaced off its symmetry",
     "larger_cell": "displaced in a cell twice as large",
 }
@@ -30,7 +30,8 @@ class Rival:
     """A crystal that the pre-relaxation potential holds to be lower than what it challenges.
 
     target: id of the find, or of a phase that the find would fall into. below: by how much, eV/atom. record:
-    of the pool that it comes from, if it does.
+    of the pool that it comes from, if it does. start: displaced from the target, where it was found downhill
+    from there: what the oracle relaxes too, for the potential may slide where the oracle sees a barrier.
     """
 
     attack: Attack
@@ -38,6 +39,7 @@ class Rival:
     prerelaxed: Prerelaxed
     below: float
     record: str = ""
+    start: Structure | None = None
 
 
 def doubled_along_the_softest(structure: Structure, phonopy: str, distance: float) -> Structure:
@@ -111,7 +113,8 @@ def attempt_of(
 ) -> Attempt:
     """One attack as it is kept.
 
-    asked: its rivals with the records that hold the oracle's answers. known: validated records by id.
+    asked: its rivals with the records that hold the oracle's answers. known: validated records by id. tried:
+    how many structures the potential relaxed. seconds: that it took.
     """
     found = [pair for pair in asked if pair[0].attack == attack]
     heights = [_against(record, known[rival.target]) for rival, record in found if record.validation]
@@ -145,13 +148,13 @@ def outcome(
     answered = [(rival, record) for rival, record in asked if record.validation]
     lower = [(_against(record, known[rival.target]), rival, record.id) for rival, record in answered]
     lower = sorted((found for found in lower if found[0] < -SURELY_LOWER), key=lambda found: found[0])
-    left = [found for found in lower if found[1].attack in _LEAVES]
+    left = [found for found in lower if found[1].attack in LEAVES]
     height, by = verdict.e_above_hull_now, [identifier for *_, identifier in lower]
     if left:
         gain, rival, identifier = left[0]
         return (
             False,
-            f"no minimum: {_LEAVES[rival.attack]} it relaxes to {-gain:.3f} eV/atom lower",
+            f"no minimum: {LEAVES[rival.attack]} it relaxes to {-gain:.3f} eV/atom lower",
             [identifier],
         )
     if height > tolerance:

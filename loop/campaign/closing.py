@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,16 @@ def close_round(
     hull.excluded = list(spec.seeds.exclude)
     asked = Counter(record.formula for record in [*records, *elsewhere] if record.asked)
     same_as = duplicates(validated, elsewhere)
+    copies: dict[str, set[str]] = defaultdict(set)
+    for name, first in same_as.items():
+        copies[first or ""].add(name)
+    heights = _heights(hull, validated, copies)
     verdicts = {
         record.id: _verdict(
             spec,
             record,
             round_number,
-            entry.e_above_hull,
+            heights[record.id],
             entry.formation_energy_per_atom,
             same_as[record.id],
         )
@@ -60,10 +64,29 @@ def close_round(
     for record in validated:
         verdicts[record.id] = _with_novelty(verdicts[record.id], record, novelty)
     hull.noise = _noise(hull, verdicts)
-    for entry, record in zip(hull.entries, validated, strict=False):
-        if entry.e_above_hull <= spec.hull_tolerance and record.nelements > 1:
-            verdicts[record.id] = _against_products(hull, record, verdicts[record.id], asked)
+    for record in validated:
+        if heights[record.id] <= spec.hull_tolerance and record.nelements > 1:
+            verdict = verdicts[record.id]
+            verdicts[record.id] = _against_products(hull, record, verdict, asked, copies[record.id])
     return hull, verdicts
+
+
+def _heights(
+    hull: HullRecord, validated: Sequence[StructureRecord], copies: Mapping[str, set[str]]
+) -> dict[str, float]:
+    """e_above_hull (eV/atom) by id; of what represents a crystal without its duplicates.
+
+    A duplicate may be lower by what relaxations of one crystal differ by: a crystal is not measured against
+    itself.
+    """
+    energies = {entry.record_id: entry.energy_per_atom for entry in hull.entries}
+    heights = {}
+    for record, entry in zip(validated, hull.entries, strict=False):
+        same = copies.get(record.id, set())
+        lower = record.nelements > 1 and any(energies[name] < energies[record.id] for name in same)
+        above = competitors(hull, record.id, same)[1] if lower else entry.e_above_hull
+        heights[record.id] = max(0.0, above)
+    return heights
 
 
 def _with_novelty(
@@ -85,13 +108,13 @@ def _noise(hull: HullRecord, verdicts: Mapping[str, Verdict]) -> float | None:
 
 
 def _against_products(
-    hull: HullRecord, record: StructureRecord, verdict: Verdict, asked: Counter[str]
+    hull: HullRecord, record: StructureRecord, verdict: Verdict, asked: Counter[str], same: Collection[str]
 ) -> Verdict:
     """The verdict of a claim with what it competes with, and with what other oracles think of that.
 
     Its error is that of a difference of energies.
     """
-    found, above = competitors(hull, record.id)
+    found, above = competitors(hull, record.id, same)
     error = hull.noise and hull.noise * math.sqrt(1 + sum(share**2 for _, share in found))
     products = [
         Product(

@@ -48,7 +48,7 @@ def competition(
     above; six of an element. Without pre-relaxation they come in the order in which they are, of an element
     all. Oracles do not count, so that the choice is the same whatever the database knows by then.
 
-    spec: the campaign.
+    spec: the campaign. records: of round 0.
     """
     found = [record for record in records if record.lineage.generator in COMPETING]
     ranked = found if spec.prerelax is None else _ranked(spec, records)
@@ -68,7 +68,8 @@ def further(
     hull by pre-relaxation, which is corrected by the answers at like compositions. Where an element has no
     answer so far, its other crystals and nothing else.
 
-    spec: the campaign. answered: validated records. waiting: those that were not chosen.
+    spec: the campaign. answered: validated records. waiting: those that were not chosen. seen, excluded:
+    crystals that are not asked about.
     """
     silent = set(spec.elements) - elemental_energies(answered).keys()
     if silent:
@@ -139,6 +140,8 @@ def deeper(
 
     At most ``window`` (eV/atom) above the hull that answers, and corrected pre-relaxations elsewhere, make
     together. What lies at the composition of a claim, or of what it would fall into, comes as if 0.05 lower.
+
+    spec: the campaign. records: all of it.
     """
     usable = [r for r in records if r.status not in {Status.INVALID, Status.FAILED}]
     known = [r for r in usable if r.prerelaxed or r.verdict]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from niobe.config.spec import CampaignSpec
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _OF_ALL_CELLS = 4  # a conventional cell holds up to four primitive ones
+_SAME_PLACE = 0.01  # Å: what is displaced further makes a crystal of its own, and a larger cell
 _ALIKE = 5  # entries looked at for each one kept: many have one structure
 
 
@@ -37,15 +39,22 @@ def substituted_entries(database: Database, spec: CampaignSpec) -> Iterator[tupl
     """
     most = LIKELY_EACH * spec.seeds.max_prototypes if spec.seeds.prototypes else 0
     if most and database.entries.count():
-        for elements in subsets(spec.elements, 2):
-            yield from _of(database, elements, largest_prototype(spec), most)
+        largest = largest_prototype(spec)
+        for size, systems in itertools.groupby(subsets(spec.elements, 2), key=len):
+            formulas = database.entries.formulas_of(size, _OF_ALL_CELLS * largest)
+            amounts = {formula: amounts_of(formula) for formula in formulas}
+            for elements in systems:
+                yield from _of(database, amounts, elements, largest, most)
 
 
 def _of(
-    database: Database, elements: Sequence[str], largest: int, most: int
+    database: Database,
+    amounts: Mapping[str, dict[str, int]],
+    elements: Sequence[str],
+    largest: int,
+    most: int,
 ) -> Iterator[tuple[str, Structure]]:
-    formulas = database.entries.formulas_of(len(elements), _OF_ALL_CELLS * largest)
-    amounts = {formula: amounts_of(formula) for formula in formulas}
+    """amounts: of each element, by formula, of the entries that have so many elements."""
     others = {formula: found for formula, found in amounts.items() if set(found) != set(elements)}
     seen, kept = SeenStructures(), 0
     for formula, assigned in likeliest(others, elements, _ALIKE * most):
@@ -65,5 +74,5 @@ def _of(
 def _primitive(entry: SourceEntry, largest: int) -> Structure | None:
     if entry.treatment != AS_GIVEN or entry.set_aside or entry.n_atoms > _OF_ALL_CELLS * largest:
         return None
-    primitive = entry_structure(entry).get_primitive_structure()
+    primitive = entry_structure(entry).get_primitive_structure(tolerance=_SAME_PLACE)
     return primitive if len(primitive) <= largest else None

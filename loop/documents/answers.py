@@ -16,7 +16,8 @@ class SecondAnswer(BaseModel):
     """One answer of an oracle that is not the campaign's. ``id`` is a hash of who was asked and of what.
 
     campaign: for which it was asked first. content: hash of the structure that it relaxed.
-    One of validation and failure is there; the validation's phonons are never run.
+    One of validation and failure is there; the validation's phonons are never run. earlier_seconds: of
+    failures that this answer replaces.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -26,6 +27,7 @@ class SecondAnswer(BaseModel):
     content: str
     validation: Validation | None = None
     failure: Failure | None = None
+    earlier_seconds: float = 0.0
 
     @property
     def final(self) -> bool:
@@ -34,10 +36,10 @@ class SecondAnswer(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """What it took, s."""
+        """What it took, s, with what was asked in vain before."""
         if self.validation is not None:
-            return sum(self.validation.seconds.values())
-        return self.failure.seconds if self.failure else 0.0
+            return self.earlier_seconds + sum(self.validation.seconds.values())
+        return self.earlier_seconds + (self.failure.seconds if self.failure else 0.0)
 
 
 def answer_id(fingerprint: str, fmax: float, max_steps: int, content: str) -> str:

@@ -89,8 +89,9 @@ def named_prototypes(label: str, elements: Sequence[str]) -> list[tuple[str, Str
     if stored is None:
         return []
     count = len(stored.structure.composition)
+    primitive = _primitive(name) if name in library() else stored.structure
     found = [
-        (named(name, assigned), decorate(stored.structure.get_primitive_structure(), assigned))
+        (named(name, assigned), decorate(primitive, assigned))
         for subset in itertools.combinations(elements, count)
         for _, assigned in _assignments({name: stored}, subset)
     ]

@@ -16,6 +16,8 @@ from niobe.loop.stability.force_constants import loaded
 from niobe.loop.stability.free_energies import ImaginaryModesError, harmonic
 
 _LEAST_SHARE = 1e-6
+_MELTING_POINTS = {"P": 852.0}
+"""K: of red phosphorus (CRC Handbook); pymatgen has that of the white one, which nothing is compared with."""
 _NO_FORCES = "no force constants"
 _UNMIXED = "no mixture of phases that have free energies has its composition"
 
@@ -43,7 +45,8 @@ def melts(entry: HullEntry, temperature: float) -> str:
 
     if len(entry.composition) > 1:
         return ""
-    point = Element(next(iter(entry.composition))).melting_point
+    symbol = next(iter(entry.composition))
+    point = _MELTING_POINTS.get(symbol) or Element(symbol).melting_point
     return f"melts at {float(point):g} K" if point and float(point) < temperature else ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -132,21 +132,22 @@ def formation_hull(hull: HullRecord, formulas: Sequence[str]) -> list[float]:
     return [float(x) for x in Hull(compositions, elements).level(energies)[len(hull.entries) :]]
 
 
-def competitors(hull: HullRecord, record_id: str) -> tuple[list[tuple[HullEntry, float]], float]:
+def competitors(
+    hull: HullRecord, record_id: str, same: Collection[str] = ()
+) -> tuple[list[tuple[HullEntry, float]], float]:
     """What a phase of the hull would fall into, with atomic shares, and how far it lies above that, eV/atom.
 
     Below 0 for a stable phase. Its own higher polymorphs do not compete with it. Raises KeyError where the
     hull has no such entry.
+
+    record_id: of the phase. same: ids of further results of the very crystal, which do not compete with it
+    either.
     """
     rows = {entry.record_id: row for row, entry in enumerate(hull.entries)}
     own = hull.entries[rows[record_id]]
     elements = sorted({symbol for entry in hull.entries for symbol in entry.composition})
-    energies = np.array(
-        [
-            np.inf if _same_and_higher(entry, own) else entry.formation_energy_per_atom
-            for entry in hull.entries
-        ]
-    )
+    out = {entry.record_id for entry in hull.entries if _same_and_higher(entry, own)}.union(same)
+    energies = np.array([np.inf if e.record_id in out else e.formation_energy_per_atom for e in hull.entries])
     convex = Hull([entry.composition for entry in hull.entries], elements)
     products = convex.products(energies, rows[record_id])
     above = own.formation_energy_per_atom - float(convex.level(energies)[rows[record_id]])

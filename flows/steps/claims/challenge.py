@@ -17,6 +17,7 @@ from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.flows.steps.validate import settle, validate_records, work_folder
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.challenging import (
+    LEAVES,
     Rival,
     attempt_of,
     doubled_along_the_softest,
@@ -128,7 +129,8 @@ class _Search:
         for rank, rival in enumerate(rivals[: self.spec.challenge.asks]):
             if not asked or not self._is_over():
                 asked.append(self._ask(rival, rank))
-        return self._judged(asked) if asked or any(self.tried.values()) else None
+        silent = sum(record.validation is None for _, record in asked) if asked else len(rivals)
+        return self._judged(asked, silent) if asked or any(self.tried.values()) else None
 
     def _lower(
         self, potential: ForceFieldOracle, attack: Attack, records: Sequence[StructureRecord]
@@ -147,7 +149,7 @@ class _Search:
                 answer = _relaxed(self.spec, potential, target, start)
                 below = own.energy_per_atom - answer.energy_per_atom if answer else 0.0
                 if answer is not None and below > SURELY_LOWER:
-                    yield Rival(attack, target.id, answer, below)
+                    yield Rival(attack, target.id, answer, below, start=start if attack in LEAVES else None)
 
     def _is_over(self) -> bool:
         """Whether its part of the time is used up; the challenge says so then."""
@@ -200,10 +202,10 @@ class _Search:
         if rival.record:
             self.database.records.update_screened(rival.record, **chosen)
             return self.database.records.get(rival.record)
-        made = self._made(rival, rank).model_copy(update=chosen | {"prerelaxed": rival.prerelaxed})
-        downhill = {rival.target} if rival.attack in {"saddle", "larger_cell"} else set()
+        prerelaxed = None if rival.start else rival.prerelaxed
+        made = self._made(rival, rank).model_copy(update=chosen | {"prerelaxed": prerelaxed})
         seen = SeenStructures((r.id, relaxed_structure(r)) for r in self.known.values() if r.id != made.id)
-        same = seen.find(candidate_structure(made), exclude=downhill)
+        same = None if rival.start else seen.find(candidate_structure(made))
         if same is not None:
             return self.known[same]
         self.database.records.insert([made])
@@ -212,7 +214,7 @@ class _Search:
     def _made(self, rival: Rival, rank: int) -> StructureRecord:
         from niobe.loop.crystals.decoding import decoded
 
-        structure = decoded(rival.prerelaxed.structure)
+        structure = rival.start or decoded(rival.prerelaxed.structure)
         index = self.database.records.count(self.spec.id, round=self.number) + rank
         origin: dict[str, str | int | float] = {"attack": rival.attack}
         system = structure.composition.chemical_system
@@ -221,7 +223,8 @@ class _Search:
         lineage = Lineage(generator="challenge", parents=[rival.target], origin=origin)
         return new_record(self.spec, self.number, index, structure, lineage)
 
-    def _judged(self, asked: Sequence[tuple[Rival, StructureRecord]]) -> Challenge:
+    def _judged(self, asked: Sequence[tuple[Rival, StructureRecord]], silent: int) -> Challenge:
+        """silent: rivals that the oracle has no answer for, or was not to be asked for."""
         records = self.database.records.find(self.spec.id)
         elsewhere = competitors_elsewhere(self.database, self.spec)
         _, verdicts = closing.close_round(self.spec, self.number, records, elsewhere)
@@ -233,10 +236,12 @@ class _Search:
         ]
         if survived and self.cut_short:
             reason = "; ".join(filter(None, [reason, "cut short: its part of the time was used up"]))
-        if not survived:
-            place = [r for _, r in asked if r.id in by and r.formula == self.find.formula]
-            self._settle(place)
-        return Challenge(survived=survived, cut_short=self.cut_short, reason=reason, by=by, attempts=attempts)
+        if survived and silent:
+            lower = f"cut short: {silent} lower by the potential, without an answer of the oracle"
+            reason = "; ".join(filter(None, [reason, lower]))
+        self._settle([r for _, r in asked if r.id in by and r.formula == self.find.formula])
+        cut_short = self.cut_short or silent > 0
+        return Challenge(survived=survived, cut_short=cut_short, reason=reason, by=by, attempts=attempts)
 
     def _settle(self, records: Sequence[StructureRecord]) -> None:
         """What takes a find's place, the lowest of all, is judged as the find was."""

@@ -27,18 +27,22 @@ def confirm_slot(database: Database, spec: CampaignSpec, number: int, slot: int,
     were not found to be known before.
 
     Nearest the hull first, ``confirm.most`` of them, until ``confirm.share`` is used up; what is stored is
-    not asked again.
+    not asked again, and what failed for no reason of the crystal once in a round.
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
     finds, known = found_so_far(database, spec, number)
     allowed = spec.confirm.share * spent_on_all_else(database, spec)
+    tried: set[str] = set()
     for find in discoveries(finds)[: spec.confirm.most]:
         for name in spec.confirm.oracles[slot::slots]:
             if _spent(database, spec) >= allowed:
                 return
             for record in rests_on(find, known):
-                _ask(database, spec, name, record)
+                identifier = _answer_id(spec, name, record)
+                if identifier not in tried:
+                    tried.add(identifier)
+                    _ask(database, spec, name, record)
 
 
 def weigh_opinions(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -73,7 +77,8 @@ def _second(spec: CampaignSpec, name: str) -> SecondOracle:
 def _ask(database: Database, spec: CampaignSpec, name: str, record: StructureRecord) -> None:
     """Have an oracle relax what the campaign's relaxed, unless its answer is stored; a failure is one."""
     identifier = _answer_id(spec, name, record)
-    if any(answer.final for answer in database.answers.find([identifier]).values()):
+    before = database.answers.find([identifier]).get(identifier)
+    if before is not None and before.final:
         return
     asking = spec.model_copy(update={"oracle": _oracle_spec(spec, name)})
     structure = relaxed_structure(record)
@@ -85,6 +90,7 @@ def _ask(database: Database, spec: CampaignSpec, name: str, record: StructureRec
         content=content_hash(structure),
         validation=None if isinstance(outcome, Failure) else outcome,
         failure=outcome if isinstance(outcome, Failure) else None,
+        earlier_seconds=before.seconds if before else 0.0,
     )
     database.answers.store(answer)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.base import Answer, correction_of
 from niobe.flows.oracles.calculation import check_physics
 from niobe.flows.oracles.force_field import ForceFieldOracle
 from niobe.flows.oracles.registry import make_oracle
@@ -67,6 +68,7 @@ class _Crystal:
     primitive: Structure
     folder: Path
     temperatures: Sequence[float]
+    correction: float | None = None
 
     def at(self, share: float) -> Strained:
         """At a share of its volume. Raises OtherCrystalError where it relaxes into another crystal."""
@@ -79,9 +81,16 @@ class _Crystal:
             raise OtherCrystalError(f"at {share:g} of its volume it relaxes into another crystal")
         return Strained(
             volume=relaxed.volume / len(relaxed),
-            energy=answer.energy_per_atom,
+            energy=answer.energy_per_atom + self._correction(answer),
             harmonic=harmonic(self._vibrating(relaxed), self.temperatures),
         )
+
+    def _correction(self, answer: Answer) -> float:
+        """Of the first volume for all (eV/atom): a crystal's does not change with its volume, while bonds,
+        which tell a peroxide from an oxide, do."""
+        if self.correction is None:
+            self.correction = correction_of(self.oracle, answer)
+        return self.correction
 
     def _vibrating(self, primitive: Structure) -> Phonopy:
         phonon = force_constants.displaced(

@@ -20,6 +20,7 @@ from niobe.loop.campaign.closing import in_order
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.claims import Challenge
 from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord
+from niobe.loop.documents.structures import generated_structure, relaxed_structure
 from niobe.loop.store.database import Database
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of atomate2, about its own arguments
@@ -93,6 +94,28 @@ def test_a_saddle_is_left_downhill_and_falls(database: Database) -> None:
     close_round(database, SPEC, database.rounds.get("t", 1))
     verdict = database.records.get(find.id).verdict
     assert verdict is not None and not verdict.discovery and verdict.discovery_round is None
+
+
+def test_the_oracle_leaves_a_saddle_from_where_the_potential_began(database: Database) -> None:
+    """Else it would begin where another potential slid to, over what may be a barrier of its own."""
+    find = campaign(database, simple_cubic(), fcc())
+    challenge = challenged(database, find)
+    rival = database.records.get(challenge.attempts[0].records[0])
+    assert rival.prerelaxed is None
+    start, there = generated_structure(rival), relaxed_structure(database.records.get(find.id))
+    assert len(start) % len(there) == 0
+    assert start.volume / len(start) == pytest.approx(there.volume / len(there), rel=0.05)
+
+
+def test_what_the_oracle_was_not_asked_for_is_not_outlived(database: Database) -> None:
+    """Simple cubic is a saddle, and the potential says so."""
+    asked = {"asks": 0, "draws": 2, "share": 1.0}
+    spec = CampaignSpec.model_validate(SPEC.model_dump() | {"challenge": asked})
+    find = campaign(database, simple_cubic(), fcc(), spec)
+    challenge_slot(database, spec, 1, 0, 1)
+    challenge = database.records.get(find.id).challenge
+    assert challenge is not None and challenge.survived and challenge.cut_short
+    assert "without an answer of the oracle" in challenge.reason
 
 
 def test_what_is_lower_is_a_record_of_the_campaign_and_on_its_hull(database: Database) -> None:

@@ -102,6 +102,18 @@ def test_what_failed_for_no_known_reason_is_asked_again(campaign: Database) -> N
     assert all(answer.validation for answer in answers(campaign))
 
 
+def test_what_failed_costs_its_seconds_each_time_it_is_asked(campaign: Database) -> None:
+    failure = Failure(step="relax", cause="wall_time", exception="WallTimeError", message="", seconds=0.25)
+    confirm_slot(campaign, SPEC, 1, 0, 1)
+    for answer in answers(campaign):
+        campaign.mongo["answers"].delete_one({"_id": answer.id})
+        campaign.answers.store(answer.model_copy(update={"validation": None, "failure": failure}))
+    failed = answers(campaign)
+    assert [answer.seconds for answer in failed] == [0.25] * len(failed)
+    confirm_slot(campaign, SPEC, 1, 0, 1)
+    assert all(answer.seconds > 0.25 and answer.validation for answer in answers(campaign))
+
+
 def test_the_first_answer_of_two_that_were_asked_at_once_stands(campaign: Database) -> None:
     confirm_slot(campaign, SPEC, 1, 0, 1)
     first = answers(campaign)[0]

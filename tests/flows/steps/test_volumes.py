@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
 
-from niobe.config.spec import CampaignSpec
+from niobe.config.spec import CampaignSpec, Oracle
 from niobe.flows.oracles.force_field import ForceFieldOracle
-from niobe.flows.steps.claims.volumes import is_same_cell, strained
+from niobe.flows.steps.claims.volumes import _Crystal, is_same_cell, strained
 from niobe.loop.stability import force_constants
 from niobe.loop.stability.force_constants import Forces
 from niobe.loop.stability.quasi_harmonic import OtherCrystalError, grid
@@ -28,6 +28,16 @@ SPEC = CampaignSpec.model_validate(
         "phonons": {"min_length": 5.0, "confirm_length": 5.06},
     }
 )
+
+
+def test_energies_are_on_the_scale_that_their_fingerprint_names(tmp_path: Path) -> None:
+    """MP2020 takes 0.687 eV of each oxide ion (MP2020Compatibility.yaml), at every volume the same."""
+    oracle = ForceFieldOracle(Oracle(name="7net-0"))
+    sites = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
+    cells = [Structure(np.array([[0, a, a], [a, 0, a], [a, a, 0]]), ["Mg", "O"], sites) for a in (2.1, 2.2)]
+    crystal = _Crystal(SPEC, oracle, cells[0], tmp_path, [300.0])
+    found = [crystal._correction(answer) for answer in oracle.static(cells, tmp_path)]
+    assert found == pytest.approx([-0.687 / 2] * 2)
 
 
 def test_free_energies_of_all_volumes_are_of_one_supercell(

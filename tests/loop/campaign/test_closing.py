@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from niobe.config.loading import with_changes
 from niobe.loop.campaign.closing import close_round, hits_of, round_metrics
 from niobe.loop.documents.novelty import Novelty, NoveltyKind
@@ -103,6 +105,18 @@ def test_what_was_judged_before_is_no_duplicate_of_an_older_candidate_acquired_n
     waited = ranked(validated(nbo(4.21), -9.5, round_number=1), 0).model_copy(update={"acquired_round": 3})
     again = closed([*judged[:2], waited, judged[2]], 3)[2:]
     assert [record.verdict and record.verdict.duplicate_of for record in again] == [judged[2].id, None]
+
+
+def test_a_crystal_is_not_measured_against_its_own_duplicate() -> None:
+    """NbO at -9.5, once more 0.6 meV/atom lower: NbO is stable against niobium and oxygen, by 2 eV/atom."""
+    first = closed([*SEEDS, ranked(validated(nbo(), -9.5, round_number=1), 0)], 1)
+    lower = ranked(validated(nbo(4.21), -9.5006, round_number=2), 0)
+    found, other = closed([*first, lower], 2)[2:]
+    assert found.verdict and other.verdict
+    assert other.verdict.duplicate_of == found.id
+    assert found.verdict.phase == "stable"
+    assert found.verdict.above_products == pytest.approx(-9.5 + 7.5)
+    assert {product.formula for product in found.verdict.products} == {"Nb", "O2"}
 
 
 def ranked(record: StructureRecord, rank: int) -> StructureRecord:

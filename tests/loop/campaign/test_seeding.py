@@ -40,6 +40,14 @@ def test_entries_of_other_elements_lend_their_structure(database: Database) -> N
     assert not any(label.startswith("mp:2 ") for label in found)  # It has the very elements.
 
 
+def test_a_small_displacement_makes_a_crystal_of_its_own(database: Database) -> None:
+    """Its parent's cell is half as large."""
+    places = [[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.25, 0.5, 0.5], [0.765, 0.5, 0.5]]
+    know(database, Structure(Lattice.orthorhombic(6.4, 3.2, 3.2), ["Ag", "Ag", "Pt", "Pt"], places))
+    sizes = {len(found) for _, found in substituted_entries(database, spec("Cu", "Pd"))}
+    assert sizes == {4}
+
+
 def test_one_structure_comes_once_and_subsystems_have_theirs(database: Database) -> None:
     know(database, chain("Ag", "Pt"), chain("Ag", "Pt", 3.02), chain("Au", "Pt"))
     systems = [s.chemical_system for _, s in substituted_entries(database, spec("Cu", "Pd", "Ni"))]

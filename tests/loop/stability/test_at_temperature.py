@@ -95,6 +95,11 @@ def test_a_find_s_height_at_a_temperature_by_hand() -> None:
     assert found.missing == ["O O: melts at 54.8 K"]
 
 
+def test_phosphorus_is_not_the_white_one() -> None:
+    """Which melts at 317 K and is no reference."""
+    assert [melts(entry("P", 0.0, P=1.0), kelvin) for kelvin in (400.0, 900.0)] == ["", "melts at 852 K"]
+
+
 def test_vibrations_may_turn_the_order_of_polymorphs() -> None:
     soft = entry("NbO-soft", -0.99, above=0.01, Nb=0.5, O=0.5)
     free = {"NbO": Vibration(0.03, FORCES), "NbO-soft": Vibration(-0.02, FORCES)}
