@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from niobe.config import EPOCHS
 from niobe.config.elements import ELEMENTS
 from niobe.config.goals.spec import Goals, default_function
 from niobe.config.oracles.claims import (
@@ -28,7 +29,6 @@ CAMPAIGN_ID = r"[a-z0-9][a-z0-9._-]{0,63}"
 """What an id looks like. It becomes part of paths, and may lead nowhere else."""
 SCHEMA_VERSION = 5
 _MAX_ELEMENTS = 5
-
 _COMMON = {"corrections", "device", "max_steps", "retries"}
 """What an oracle for phonons has of the campaign's, where it is another one."""
 _FILTERED = ("optimade", "oqmd", "niobe")
@@ -226,7 +226,7 @@ class SurrogateChoice(_Part):
     model: SurrogateName = "gbt"
     options: dict[str, int | float | str] = {}
     members: Annotated[int, Field(ge=2, le=50)] = 4
-    epochs: Annotated[int, Field(ge=1)] = 60
+    epochs: Annotated[int, Field(ge=1)] = EPOCHS
     retrain: bool = True
     checkpoint: str | None = None
 

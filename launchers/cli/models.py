@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from niobe.config import EPOCHS
 from niobe.config.errors import ConfigError
-from niobe.config.spec import SurrogateChoice
 from niobe.launchers.cli.shared import AsJson, check_no_folder, console, print_rows
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ Seed = Annotated[int, typer.Option(min=0, help="Of everything drawn at random.")
 Rows = Annotated[
     int | None, typer.Option(min=12, help="Use so many rows, drawn by the seed; all if left out.")
 ]
-EPOCHS: int = SurrogateChoice.model_fields["epochs"].default
 _ENERGY = "formation_energy_per_atom"
 _NO_LAW = "no power law: it takes three numbers of records at which the surrogate answers for held-out rows"
 
