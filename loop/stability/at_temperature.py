@@ -101,8 +101,11 @@ def at_temperature(
         name, liquid = entry.record_id, melts(entry, temperature)
         why = (failed or {}).get(name, "")
         known[name] = Vibration(None, reason=liquid) if liquid else vibration(phonons(name), temperature, why)
-    finds = _finds(hull, verdicts)
-    given = {find.record_id: thermal(find, phases, known, temperature) for find in finds}
+    same_as = {name: verdict.duplicate_of for name, verdict in verdicts.items()}
+    given = {}
+    for find in _finds(hull, verdicts):
+        rivals = [phase for phase in phases if same_as.get(phase.record_id) != find.record_id]
+        given[find.record_id] = thermal(find, rivals, known, temperature)
     return {
         name: verdict.model_copy(update={"thermal": given.get(name)}) for name, verdict in verdicts.items()
     }
@@ -113,7 +116,7 @@ def thermal(
 ) -> Thermal:
     """What a find is at a temperature (K), among the phases of its elements.
 
-    phases: that count. known: what vibrations add to them, by record id.
+    phases: that count, without duplicates of the find. known: what vibrations add to them, by record id.
     """
     mine = known[own.record_id]
     inside = [p for p in phases if set(p.composition) <= set(own.composition)]

@@ -1,7 +1,8 @@
-"""``python -m tests.benchmarks.finds [FILE] [--folder F]``: what becomes of a campaign's finds.
+"""``python -m tests.benchmarks.finds [SYSTEM]``: what becomes of a campaign's finds.
 
 Challenged by what may take them away, then shown to other potentials: what survives, what falls and why, how
-many agree, and what share of the campaign's time that took. It goes on where it was.
+many agree, and what share of the campaign's time that took. It goes on where it was. A system's campaign is
+that of ``known_phases``, without one it is a small Nb-O.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from niobe.launchers.output.tables import agreement_text
 from niobe.launchers.services import campaign_database
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import RoundMetrics
+from tests.benchmarks import known_phases
 from tests.benchmarks.publish import publish
 
 FILE = Path(__file__).parent / "campaigns" / "nb-o-small.yaml"
@@ -34,35 +36,35 @@ FOLDER = Path(".niobe/benchmarks/finds")
 def main() -> None:
     """Run the campaign to its end, publish its finds."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.finds")
-    parser.add_argument("file", nargs="?", type=Path, default=FILE)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where its database is")
-    asked = parser.parse_args()
+    parser.add_argument("system", nargs="?", help="such as In-Li")
+    system: str | None = parser.parse_args().system
     warnings.simplefilter("ignore")
-    spec = load_campaign(asked.file)
+    if system is None:
+        spec, home = load_campaign(FILE), FOLDER
+    else:
+        folder = known_phases.FOLDER / system
+        spec, home = known_phases.campaign_file(folder, "first", system.split("-")), folder / "home"
     started = time.monotonic()
-    with own_home(asked.folder), campaign_database() as database:
+    with own_home(home), campaign_database() as database:
         database.campaigns.create(spec)
         with CampaignProgress(database, spec, Console()) as progress:
             run_campaign(database, spec, progress.tick)
         found = [record for record in database.records.find(spec.id) if record.challenge or record.opinions]
         closed = [record for record in database.rounds.find(spec.id) if record.closed]
         metrics, all_else = closed[-1].metrics, spent_on_all_else(database, spec)
-    report(asked.file, spec, found, metrics, all_else, time.monotonic() - started)
+    report(system, spec, found, metrics, all_else, time.monotonic() - started)
 
 
 def report(
-    file: Path,
+    system: str | None,
     spec: CampaignSpec,
     found: Sequence[StructureRecord],
     metrics: RoundMetrics,
     all_else: float,
     seconds: float,
 ) -> None:
-    """One row for each find that was challenged or shown to others.
-
-    Without a file given the figure bears the name of the campaign, else that of its system.
-    """
-    name = spec.id if file == FILE else spec.chemsys
+    """One row for each find that was challenged or shown to others."""
+    name = system or spec.id
     extra = metrics.challenge_seconds + metrics.confirm_seconds
     share = extra / (extra + all_else)
     notes = [
@@ -78,7 +80,7 @@ def report(
         page="campaign",
         title=f"What becomes of the finds of {name}",
         headline=f"{metrics.survived} of {metrics.challenged} survive; {share:.0%} of the time (bar: 25 %)",
-        command="python -m tests.benchmarks.finds",
+        command=f"python -m tests.benchmarks.finds {system or ''}".strip(),
         rows=[_row(record) for record in found],
         seconds=seconds,
         seeds=[spec.seed],

@@ -70,8 +70,8 @@ def run(folder: Path, elements: Sequence[str], *, rounds: int | None, extra: str
 
     extra: more lines of the campaign file, for tests.
     """
-    spec = _campaign_file(folder, "first", elements, extra)
-    again = _campaign_file(folder, "again", elements, extra)
+    spec = campaign_file(folder, "first", elements, extra)
+    again = campaign_file(folder, "again", elements, extra)
     with own_home(folder / "home"):
         first = _advance(spec, 1)
         second = _advance(again, 1)
@@ -87,7 +87,8 @@ def run(folder: Path, elements: Sequence[str], *, rounds: int | None, extra: str
     return found
 
 
-def _campaign_file(folder: Path, name: str, elements: Sequence[str], extra: str) -> CampaignSpec:
+def campaign_file(folder: Path, name: str, elements: Sequence[str], extra: str = "") -> CampaignSpec:
+    """A campaign of two lines, as a file in the folder. extra: more of them."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.yaml"
     file.write_text(f"id: {name}\nelements: [{', '.join(elements)}]\n{extra}", encoding="utf-8")

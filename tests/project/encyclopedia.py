@@ -47,14 +47,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.project.encyclopedia")
     parser.add_argument("folder", type=Path)
     kept: dict[str, Any] = {}
+    alike = unlike = 0
     for file in sorted(parser.parse_args().folder.glob("**/aflow_prototype_encyclopedia/data/*/info.json")):
         entry = json.loads(file.read_text(encoding="utf-8"))
         structure = made(entry)
-        if structure is not None and not _in_library(entry, structure):
-            kept[_label(entry, kept)] = _compact(structure)
+        known = [] if structure is None else _in_library(entry)
+        if structure is None or any(matcher().fit_anonymous(structure, one) for one in known):
+            alike += structure is not None
+            continue
+        unlike += bool(known)
+        kept[_label(entry, kept)] = _compact(structure)
     lines = json.dumps(kept, separators=(",", ":")).replace('}},"', '}},\n"')
     ENCYCLOPEDIA.write_text(lines + "\n", encoding="utf-8")
-    print(f"{len(kept)} prototypes")
+    print(f"{len(kept)} kept; {alike} are pymatgen's, {unlike} differ from pymatgen's of the same name")
 
 
 def made(entry: dict[str, Any]) -> Structure | None:
@@ -141,10 +146,9 @@ def _positions(group: int) -> dict[str, Any]:
     return {position.letter: position.ops for position in Group(group)}
 
 
-def _in_library(entry: dict[str, Any], structure: Structure) -> bool:
-    """Whether pymatgen's library holds the same under one of the entry's names."""
-    known = [library()[name].structure for name in entry["alias"] or [] if name in library()]
-    return any(matcher().fit_anonymous(structure, one) for one in known)
+def _in_library(entry: dict[str, Any]) -> list[Structure]:
+    """What pymatgen's library holds under the entry's names."""
+    return [library()[name].structure for name in entry["alias"] or [] if name in library()]
 
 
 def _label(entry: dict[str, Any], kept: dict[str, Any]) -> str:

@@ -67,7 +67,17 @@ class Entries:
 
     def formulas(self) -> list[str]:
         """Every formula (OPTIMADE form) of an entry, once."""
-        return sorted(self._collection.distinct("formula_reduced"))
+        return self._formulas({})
+
+    def formulas_of(self, nelements: int, most_atoms: int) -> list[str]:
+        """Formulas (OPTIMADE form) of ordered entries of so many elements, of at most so many atoms."""
+        ordered = {"treatment": AS_GIVEN, "set_aside": ""}
+        return self._formulas(ordered | {"nelements": nelements, "n_atoms": {"$lte": most_atoms}})
+
+    def _formulas(self, query: Document) -> list[str]:
+        # `distinct` answers with one document, of 16 MB at most.
+        stages: list[Document] = [{"$match": query}, {"$group": {"_id": "$formula_reduced"}}]
+        return sorted(document["_id"] for document in self._collection.aggregate(stages))
 
     def as_given(self, formulas: Sequence[str]) -> list[Document]:
         """``_id``, ``fingerprint`` and ``formula_reduced`` of ordered entries of these formulas.
@@ -76,14 +86,6 @@ class Entries:
         """
         query = {"formula_reduced": {"$in": list(formulas)}, "treatment": AS_GIVEN, "set_aside": ""}
         return list(self._collection.find(query, {"fingerprint": 1, "formula_reduced": 1}, sort=[("_id", 1)]))
-
-    def formulas_of(self, nelements: int, most_atoms: int) -> list[str]:
-        """Formulas (OPTIMADE form) of ordered entries of so many elements, of at most so many atoms."""
-        query = {"nelements": nelements, "n_atoms": {"$lte": most_atoms}, "treatment": AS_GIVEN}
-        # An answer of `distinct` is one document, of 16 MB at most.
-        ordered: Document = {"$match": query | {"set_aside": ""}}
-        stages: list[Document] = [ordered, {"$group": {"_id": "$formula_reduced"}}]
-        return sorted(document["_id"] for document in self._collection.aggregate(stages))
 
     def count(self) -> int:
         """How many entries there are."""

@@ -166,3 +166,8 @@ def test_only_finds_have_a_verdict_at_a_temperature() -> None:
     assert said is not None and said.reason == "no force constants"
     assert len(said.missing) == 3
     assert [name for name, one in found.items() if one.thermal] == ["NbO"]
+    copy = entry("NbO-copy", -1.0006, Nb=0.5, O=0.5)  # the same crystal, a little lower
+    more = HullRecord(campaign="t", round=0, oracle="x", entries=[NB, OX, NBO, NBO2, copy])
+    given["NbO-copy"] = verdict(False).model_copy(update={"duplicate_of": "NbO"})
+    again = at_temperature(more, given, 300.0, 0.1, lambda _: None)["NbO"].thermal
+    assert again is not None and again.missing == said.missing
