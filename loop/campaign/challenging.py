@@ -27,19 +27,33 @@ _HALVES = [np.array([x, y, z]) / 2 for x in (0, 1) for y in (0, 1) for z in (0, 
 
 @dataclass(frozen=True)
 class Rival:
-    """A crystal that the pre-relaxation potential holds to be lower than what it challenges.
+    """A crystal that the pre-relaxation potential holds to be lower than what it challenges, or, where it has
+    no answer for that, one displaced from it.
 
-    target: id of the find, or of a phase that the find would fall into. below: by how much, eV/atom. record:
-    of the pool that it comes from, if it does. start: displaced from the target, where it was found downhill
-    from there: what the oracle relaxes too, for the potential may slide where the oracle sees a barrier.
+    target: id of the find, or of a phase that the find would fall into. structure: what the oracle relaxes;
+    displaced from the target where it was found downhill from there, for the potential may slide where the
+    oracle sees a barrier. below: by how much, eV/atom. prerelaxed: of a structure that the potential relaxed.
+    record: of the pool that it comes from, if it does.
     """
 
     attack: Attack
     target: str
-    prerelaxed: Prerelaxed
+    structure: Structure
     below: float
+    prerelaxed: Prerelaxed | None = None
     record: str = ""
-    start: Structure | None = None
+
+
+def rival_of(attack: Attack, target: str, answer: Prerelaxed, below: float, start: Structure) -> Rival:
+    """A rival that the potential found from ``start``.
+
+    target: id of what it challenges. answer: of the potential. below: eV/atom.
+    """
+    from niobe.loop.crystals.decoding import decoded
+
+    if attack in LEAVES:
+        return Rival(attack, target, start, below)
+    return Rival(attack, target, decoded(answer.structure), below, answer)
 
 
 def doubled_along_the_softest(structure: Structure, phonopy: str, distance: float) -> Structure:
@@ -90,6 +104,8 @@ def lower_in_the_pool(
     own: the answer of the same potential for the target. records: of the campaign. challenge: the function
     by which those were chosen that it asked for before it was killed.
     """
+    from niobe.loop.crystals.decoding import decoded
+
     for record in records:
         answer = record.prerelaxed
         chosen = record.choice is not None and record.choice.function == challenge
@@ -100,7 +116,7 @@ def lower_in_the_pool(
             continue
         below = own.energy_per_atom - answer.energy_per_atom
         if below > SURELY_LOWER:
-            yield Rival(attack, target.id, answer, below, record.id)
+            yield Rival(attack, target.id, decoded(answer.structure), below, answer, record.id)
 
 
 def attempt_of(

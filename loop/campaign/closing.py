@@ -65,7 +65,7 @@ def close_round(
         verdicts[record.id] = _with_novelty(verdicts[record.id], record, novelty)
     hull.noise = _noise(hull, verdicts)
     for record in validated:
-        if heights[record.id] <= spec.hull_tolerance and record.nelements > 1:
+        if heights[record.id] <= spec.hull_tolerance and not is_reference(spec, record):
             verdict = verdicts[record.id]
             verdicts[record.id] = _against_products(hull, record, verdict, asked, copies[record.id])
     return hull, verdicts

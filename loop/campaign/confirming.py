@@ -19,19 +19,25 @@ _LEAST_RANKED = 3
 def rests_on(find: StructureRecord, known: Mapping[str, StructureRecord]) -> list[StructureRecord]:
     """What an oracle has to answer for before it has an opinion of a find, the find first.
 
-    What it would fall into, and the lowest crystal of each of its elements. known: validated records by id,
-    the elements among them.
+    What it would fall into, and the lowest other crystal of each of its elements. known: validated records
+    by id, the elements among them.
     """
     products = [product.record_id for product in find.verdict.products] if find.verdict else []
-    elements = [_lowest(symbol, known) for symbol in find.chemsys.split("-")]
+    elements = [_lowest(symbol, known, find) for symbol in find.chemsys.split("-")]
     needed = [find, *(known.get(name) for name in products), *elements]
     return list({record.id: record for record in needed if record is not None}.values())
 
 
-def _lowest(symbol: str, known: Mapping[str, StructureRecord]) -> StructureRecord | None:
-    of_it = [record for record in known.values() if record.chemsys == symbol]
+def _lowest(
+    symbol: str, known: Mapping[str, StructureRecord], find: StructureRecord
+) -> StructureRecord | None:
+    of_it = [r for r in known.values() if r.chemsys == symbol and not _is_same(r, find)]
     found = [(record.validation.energy_per_atom, record.id) for record in of_it if record.validation]
     return known[min(found)[1]] if found else None
+
+
+def _is_same(record: StructureRecord, find: StructureRecord) -> bool:
+    return find.id in {record.id, record.verdict.duplicate_of if record.verdict else None}
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Challenge(_Part):
     """What became of a find when it was challenged. reason: why it fell, or what cut the search short.
 
     survived: nothing that was found takes the claim away. cut_short: its part of the time ended before the
-    search did. by: ids of the records that take the claim away.
+    search did, or the potential or the oracle had no answer. by: ids of the records that take the claim away.
     """
 
     survived: bool

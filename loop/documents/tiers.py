@@ -96,7 +96,8 @@ def is_new(record: StructureRecord) -> bool:
 def headline(records: Iterable[StructureRecord]) -> str:
     """What a campaign has found, in a line: new ones by tier, others that are no new crystals, known ones.
 
-    "3 new (2 stable, 1 metastable; 1 challenged, 1 confirmed) · 1 ordering · 2 known phases rediscovered".
+    "3 new (2 stable, 1 metastable; 2 challenged, 1 of them in part, 1 confirmed) · 1 ordering · 2 known
+    phases rediscovered".
     """
     finds = [record for record in records if record.verdict is not None and record.verdict.is_find]
     new = [record for record in finds if is_new(record)]
@@ -114,10 +115,12 @@ def _by_tier(new: list[StructureRecord]) -> str:
     """How many of the new are what, in brackets; "" for none."""
     phases = [record.verdict.phase for record in new if record.verdict]
     tiers = [tier(record) for record in new]
+    challenged = [r.challenge for r in new if r.challenge and tier(r) >= Tier.CHALLENGED]
     how = [f"{phases.count(phase)} {phase}" for phase in ("stable", "metastable") if phase in phases]
     beyond = {
-        "challenged": sum(reached >= Tier.CHALLENGED for reached in tiers),
-        "confirmed": sum(reached is Tier.CONFIRMED for reached in tiers),
+        "challenged": len(challenged),
+        "of them in part": sum(challenge.cut_short for challenge in challenged),
+        "confirmed": tiers.count(Tier.CONFIRMED),
     }
     then = [f"{count} {word}" for word, count in beyond.items() if count]
     return f" ({'; '.join(filter(None, (', '.join(how), ', '.join(then))))})" if how else ""

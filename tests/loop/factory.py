@@ -31,6 +31,10 @@ def element(symbol: str, a: float = 3.3) -> Structure:
     return Structure(Lattice.cubic(a), [symbol, symbol], np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
 
 
+def fcc(symbol: str, a: float = 4.2) -> Structure:
+    return Structure.from_spacegroup(225, Lattice.cubic(a), [symbol], [[0, 0, 0]])
+
+
 def rutile() -> Structure:
     return Structure.from_spacegroup(
         136, Lattice.tetragonal(4.9, 3.0), ["Nb", "O"], [[0, 0, 0], [0.3, 0.3, 0]]

@@ -24,6 +24,7 @@ from niobe.loop.campaign.challenging import (
     drawn_at,
     lower_in_the_pool,
     outcome,
+    rival_of,
 )
 from niobe.loop.campaign.duplicates import SURELY_LOWER
 from niobe.loop.campaign.seeds import new_record
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from niobe.flows.oracles.force_field import ForceFieldOracle
 
 _STEPS, _WALL_SECONDS = 60, 60.0
+_TIME_IS_UP = "its part of the time was used up"
 _ATTACKS: tuple[Attack, ...] = ("saddle", "larger_cell", "polymorphs", "products")
 
 
@@ -100,7 +102,7 @@ def _seconds_for_one(database: Database, spec: CampaignSpec, chosen: Sequence[st
 @dataclass
 class _Search:
     """One find's challenge. limit: s. seconds, tried: by attack. own: what the potential makes of its
-    targets."""
+    targets. gaps: what the search did not do, and why."""
 
     database: Database
     spec: CampaignSpec
@@ -111,7 +113,7 @@ class _Search:
     seconds: dict[Attack, float] = field(default_factory=dict)
     tried: dict[Attack, int] = field(default_factory=dict)
     own: dict[str, Prerelaxed | None] = field(default_factory=dict)
-    cut_short: bool = False
+    gaps: list[str] = field(default_factory=list)
 
     def challenge(self) -> Challenge | None:
         """Search, ask the oracle about the lowest that was found, judge; None where nothing could be tried:
@@ -129,16 +131,23 @@ class _Search:
         for rank, rival in enumerate(rivals[: self.spec.challenge.asks]):
             if not asked or not self._is_over():
                 asked.append(self._ask(rival, rank))
-        silent = sum(record.validation is None for _, record in asked) if asked else len(rivals)
-        return self._judged(asked, silent) if asked or any(self.tried.values()) else None
+        if silent := sum(record.validation is None for _, record in asked) if asked else len(rivals):
+            self._lacks(f"{silent} lower by the potential, without an answer of the oracle")
+        return self._judged(asked) if asked or any(self.tried.values()) else None
 
     def _lower(
         self, potential: ForceFieldOracle, attack: Attack, records: Sequence[StructureRecord]
     ) -> Iterator[Rival]:
-        """What one attack finds that the potential holds to be lower than what it challenges."""
+        """What one attack finds that the potential holds to be lower than what it challenges; where it has no
+        answer for that, all that the oracle itself may leave it from."""
         self.tried[attack] = 0
         for target in self._targets(attack):
-            if self._is_over() or (own := self._own(potential, target)) is None:
+            if self._is_over():
+                continue
+            if (own := self._own(potential, target)) is None:
+                self._lacks(f"the potential has no answer for {target.formula}")
+                starts = self._starts(attack, target) if attack in LEAVES else []
+                yield from (Rival(attack, target.id, start, below=0.0) for start in starts)
                 continue
             if attack in {"polymorphs", "products"}:
                 yield from lower_in_the_pool(attack, target, own, records, _name_of(self.find.id))
@@ -149,13 +158,18 @@ class _Search:
                 answer = _relaxed(self.spec, potential, target, start)
                 below = own.energy_per_atom - answer.energy_per_atom if answer else 0.0
                 if answer is not None and below > SURELY_LOWER:
-                    yield Rival(attack, target.id, answer, below, start=start if attack in LEAVES else None)
+                    yield rival_of(attack, target.id, answer, below, start)
 
     def _is_over(self) -> bool:
         """Whether its part of the time is used up; the challenge says so then."""
         over = time.monotonic() >= self._end
-        self.cut_short = self.cut_short or over
+        if over:
+            self._lacks(_TIME_IS_UP)
         return over
+
+    def _lacks(self, gap: str) -> None:
+        if gap not in self.gaps:
+            self.gaps.append(gap)
 
     def _own(self, potential: ForceFieldOracle, target: StructureRecord) -> Prerelaxed | None:
         """The potential's answer for what is challenged, asked for once."""
@@ -202,29 +216,24 @@ class _Search:
         if rival.record:
             self.database.records.update_screened(rival.record, **chosen)
             return self.database.records.get(rival.record)
-        prerelaxed = None if rival.start else rival.prerelaxed
-        made = self._made(rival, rank).model_copy(update=chosen | {"prerelaxed": prerelaxed})
+        made = self._made(rival, rank).model_copy(update=chosen | {"prerelaxed": rival.prerelaxed})
         seen = SeenStructures((r.id, relaxed_structure(r)) for r in self.known.values() if r.id != made.id)
-        same = None if rival.start else seen.find(candidate_structure(made))
+        same = seen.find(candidate_structure(made)) if rival.prerelaxed else None
         if same is not None:
             return self.known[same]
         self.database.records.insert([made])
         return self.database.records.get(made.id)
 
     def _made(self, rival: Rival, rank: int) -> StructureRecord:
-        from niobe.loop.crystals.decoding import decoded
-
-        structure = rival.start or decoded(rival.prerelaxed.structure)
         index = self.database.records.count(self.spec.id, round=self.number) + rank
         origin: dict[str, str | int | float] = {"attack": rival.attack}
-        system = structure.composition.chemical_system
+        system = rival.structure.composition.chemical_system
         if system != self.spec.chemsys and self.spec.limits.all_elements:
             origin["subsystem"] = system
         lineage = Lineage(generator="challenge", parents=[rival.target], origin=origin)
-        return new_record(self.spec, self.number, index, structure, lineage)
+        return new_record(self.spec, self.number, index, rival.structure, lineage)
 
-    def _judged(self, asked: Sequence[tuple[Rival, StructureRecord]], silent: int) -> Challenge:
-        """silent: rivals that the oracle has no answer for, or was not to be asked for."""
+    def _judged(self, asked: Sequence[tuple[Rival, StructureRecord]]) -> Challenge:
         records = self.database.records.find(self.spec.id)
         elsewhere = competitors_elsewhere(self.database, self.spec)
         _, verdicts = closing.close_round(self.spec, self.number, records, elsewhere)
@@ -234,14 +243,12 @@ class _Search:
             attempt_of(attack, asked, self.known, tried=self.tried[attack], seconds=self.seconds[attack])
             for attack in _ATTACKS
         ]
-        if survived and self.cut_short:
-            reason = "; ".join(filter(None, [reason, "cut short: its part of the time was used up"]))
-        if survived and silent:
-            lower = f"cut short: {silent} lower by the potential, without an answer of the oracle"
-            reason = "; ".join(filter(None, [reason, lower]))
+        if survived:
+            reason = "; ".join(filter(None, [reason, *(f"cut short: {gap}" for gap in self.gaps)]))
         self._settle([r for _, r in asked if r.id in by and r.formula == self.find.formula])
-        cut_short = self.cut_short or silent > 0
-        return Challenge(survived=survived, cut_short=cut_short, reason=reason, by=by, attempts=attempts)
+        return Challenge(
+            survived=survived, cut_short=bool(self.gaps), reason=reason, by=by, attempts=attempts
+        )
 
     def _settle(self, records: Sequence[StructureRecord]) -> None:
         """What takes a find's place, the lowest of all, is judged as the find was."""

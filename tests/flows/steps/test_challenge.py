@@ -118,6 +118,27 @@ def test_what_the_oracle_was_not_asked_for_is_not_outlived(database: Database) -
     assert "without an answer of the oracle" in challenge.reason
 
 
+def test_a_saddle_falls_though_the_potential_has_no_answer_for_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = campaign(database, simple_cubic(), fcc())
+    monkeypatch.setattr(challenge_module, "_relaxed", lambda *given: None)
+    challenge = challenged(database, find)
+    assert not challenge.survived and challenge.reason.startswith("no minimum")
+
+
+def test_a_minimum_without_an_answer_of_the_potential_is_challenged_in_part(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once: else it would take the place of another find in each round to come."""
+    find = campaign(database, fcc(), simple_cubic())
+    monkeypatch.setattr(challenge_module, "_relaxed", lambda *given: None)
+    challenge = challenged(database, find)
+    assert challenge.survived and challenge.cut_short
+    assert challenge.reason == "cut short: the potential has no answer for Cu"
+    assert [attempt.asked for attempt in challenge.attempts] == [1, 0, 0, 0]
+
+
 def test_what_is_lower_is_a_record_of_the_campaign_and_on_its_hull(database: Database) -> None:
     find = campaign(database, simple_cubic(), diamond())
     challenge = challenged(database, find)

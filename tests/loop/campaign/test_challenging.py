@@ -18,6 +18,7 @@ from niobe.loop.campaign.challenging import (
     drawn_at,
     lower_in_the_pool,
     outcome,
+    rival_of,
 )
 from niobe.loop.crystals.displaced import displaced
 from niobe.loop.crystals.similarity import spacegroup_number
@@ -45,7 +46,7 @@ def verdict(height: float) -> Verdict:
 
 def judged(attack: Attack, height: float, before: float = 0.05) -> tuple[bool, str, list[str]]:
     find = FIND.model_copy(update={"verdict": verdict(before)})
-    rival = Rival(attack, FIND.id, answer(LOWER, -9.1), 0.1)
+    rival = rival_of(attack, FIND.id, answer(LOWER, -9.1), 0.1, rocksalt())
     return outcome(find, verdict(height), [(rival, LOWER)], KNOWN, 0.1)
 
 
@@ -91,7 +92,7 @@ def test_a_lower_polymorph_takes_a_claim_only_beyond_the_tolerance() -> None:
 def test_what_the_oracle_does_not_hold_to_be_lower_changes_nothing() -> None:
     find = FIND.model_copy(update={"verdict": verdict(0.05)})
     higher = validated(rocksalt(), -8.9, round_number=1, index=1)
-    rival = Rival("saddle", FIND.id, answer(higher, -9.1), 0.1)
+    rival = Rival("saddle", FIND.id, rutile(), 0.1)
     assert outcome(find, verdict(0.05), [(rival, higher)], KNOWN, 0.1) == (True, "", [])
 
 

@@ -9,7 +9,7 @@ from niobe.loop.campaign.closing import close_round, hits_of, round_metrics
 from niobe.loop.documents.novelty import Novelty, NoveltyKind
 from niobe.loop.documents.records import Choice, PredictedValue, Stability, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
-from tests.loop.factory import SPEC, element, nbo, rocksalt, validated
+from tests.loop.factory import SPEC, element, fcc, nbo, rocksalt, validated
 
 CHOSEN = Choice(function="greedy", selection="acquired", rank=0)
 SEEDS = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -5.0, index=1)]
@@ -130,6 +130,17 @@ def test_in_a_campaign_of_one_element_a_new_crystal_of_it_is_a_discovery() -> No
     for spec, expected in ((alone, True), (SPEC, False)):
         _, verdicts = close_round(spec, 1, [*records, SEEDS[1]] if spec is SPEC else records)
         assert verdicts[records[1].id].discovery is expected
+
+
+def test_a_metastable_crystal_of_a_campaign_of_one_element_falls_into_the_lowest() -> None:
+    """0.05 eV/atom above bcc, which is all that it may fall into."""
+    alone = with_changes(SPEC, {"elements": ["Nb"]})
+    higher = validated(fcc("Nb"), -9.95, round_number=1)
+    _, verdicts = close_round(alone, 1, [SEEDS[0], higher])
+    verdict = verdicts[higher.id]
+    assert verdict.phase == "metastable"
+    assert verdict.above_products == pytest.approx(0.05)
+    assert [(product.record_id, product.share) for product in verdict.products] == [(SEEDS[0].id, 1.0)]
 
 
 def test_a_discovery_is_displaced_by_a_better_one_and_keeps_when_found() -> None:

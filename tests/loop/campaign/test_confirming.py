@@ -11,7 +11,7 @@ from niobe.loop.campaign.confirming import SecondOracle, agreements, kendall_tau
 from niobe.loop.documents.answers import SecondAnswer
 from niobe.loop.documents.claims import Opinion
 from niobe.loop.documents.records import Failure, StructureRecord
-from tests.loop.factory import SPEC, element, nbo, rutile, validated
+from tests.loop.factory import SPEC, element, fcc, nbo, rutile, validated
 
 NB, OX = validated(element("Nb"), -10.0), validated(element("O", 3.0), -5.0, index=1)
 RUTILE = validated(rutile(), -8.5, index=2)
@@ -38,6 +38,17 @@ def known() -> dict[str, StructureRecord]:
 
 def test_a_find_rests_on_what_it_falls_into_and_on_its_elements() -> None:
     assert {record.id for record in rests_on(judged(), known())} == {r.id for r in ALL}
+
+
+def test_the_lowest_crystal_of_an_element_rests_on_the_next_one_that_is_another() -> None:
+    """Not on its own duplicate: an oracle asked for a find alone could only agree."""
+    _, verdicts = close_round(SPEC, 1, ALL)
+    same = NB.model_copy(
+        update={"id": "same", "verdict": verdicts[NB.id].model_copy(update={"duplicate_of": NB.id})}
+    )
+    higher = validated(fcc("Nb"), -9.9, index=3)
+    found = rests_on(NB, {record.id: record for record in (NB, same, higher)})
+    assert [record.id for record in found] == [NB.id, higher.id]
 
 
 def test_each_oracle_has_a_hull_of_its_own() -> None:

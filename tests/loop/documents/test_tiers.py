@@ -82,12 +82,14 @@ def test_the_headline_is_what_is_new_and_beside_it_what_was_known() -> None:
     records = [
         find(challenge=SURVIVED, opinions=[YES]),
         find(NoveltyKind.SUBSTITUTION, above=0.02, challenge=SURVIVED),
+        find(challenge=Challenge(survived=True, cut_short=True)),
         find(NoveltyKind.ORDERING),
         find(NoveltyKind.KNOWN),
         validated(nbo(), -9.0),
     ]
     assert headline(records) == (
-        "2 new (1 stable, 1 metastable; 2 challenged, 1 confirmed) · 1 ordering · 1 known phase rediscovered"
+        "3 new (2 stable, 1 metastable; 3 challenged, 1 of them in part, 1 confirmed) · 1 ordering"
+        " · 1 known phase rediscovered"
     )
     assert headline([]) == "0 new · 0 known phases rediscovered"
     assert [novelty_text(r) for r in records[:2]] == ["new", "substitution of NbO (mp:1)"]
