@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _UNTRAINED = ("random", "prototype")
+_AVOIDING = ("gan", "substitution")
+"""They are told what is known, and draw something else."""
+_FROM_LIBRARY = ("prototype", "substitution")
 _BANDIT_DRAWS = 2000
 
 
@@ -176,7 +179,7 @@ def _sample(database: Database, spec: CampaignSpec, number: int, key: str, count
         return SampleBatch((), {})
     name = key.split("/")[0]
     request = sample_request(spec)
-    if name == "gan":
+    if name in _AVOIDING:
         request = replace(request, known=_known(_records(database, spec), number))
     generator = make_generator(RoundContext(spec, number, database), name)
     return generator.sample(request, count, seed=spec.derived_seed(number, f"generate/{key}"))
@@ -261,7 +264,7 @@ def _screen_one(
 ) -> dict[str, object]:
     structure = generated_structure(record)
     reason = why_invalid(structure, request_for(spec, record)) or why_out(record)
-    if not reason and record.lineage.generator == "prototype" and excluded.find(structure):
+    if not reason and record.lineage.generator in _FROM_LIBRARY and excluded.find(structure):
         reason = "excluded"
     if reason:
         return {"status": Status.INVALID, "reason": reason}

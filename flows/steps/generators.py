@@ -78,6 +78,14 @@ def prototype(context: RoundContext) -> Generator:
     return PrototypeSubstitution()
 
 
+def substitution(context: RoundContext) -> Generator:
+    """Known crystals of other elements with the campaign's in their places."""
+    from niobe.loop.campaign.seeding import substitution_parents
+    from niobe.loop.generators import Substitution
+
+    return Substitution(substitution_parents(context.database, context.spec))
+
+
 def offspring(context: RoundContext) -> Generator:
     """Children of the lowest crystals known."""
     from niobe.loop.generators import Offspring

@@ -11,10 +11,13 @@ from niobe.loop.campaign.seeds import LIKELY_EACH, largest_prototype, subsets
 from niobe.loop.crystals.formulas import amounts_of
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.entries import SourceEntry
-from niobe.loop.documents.structures import entry_structure
-from niobe.loop.generators.prototypes import decorate, likeliest, named
+from niobe.loop.documents.structures import entry_structure, relaxed_structure
+from niobe.loop.generators.offspring import Parent
+from niobe.loop.generators.prototypes import decorate, known_prototypes, likeliest, named
+from niobe.loop.generators.substitution import MOST_PARENTS
 from niobe.loop.readers.disorder import AS_GIVEN
 from niobe.loop.store.database import Database
+from niobe.loop.store.shared import low_of_other_elements
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -47,6 +50,27 @@ def substituted_entries(database: Database, spec: CampaignSpec) -> Iterator[tupl
                 yield from _of(database, amounts, elements, largest, most)
 
 
+def substitution_parents(database: Database, spec: CampaignSpec) -> list[Parent]:
+    """Crystals that candidates may be substitutions of: prototypes, entries of other elements of any source,
+    and what other campaigns validated of other elements, at most 0.1 eV/atom above their hull.
+
+    Of entries those most like the campaign's elements, as many as are ranked when they are drawn.
+
+    database: the campaign database. spec: the campaign.
+    """
+    largest, least = spec.limits.max_atoms, len(spec.elements) if spec.limits.all_elements else 1
+    parents = {parent.id: parent for parent in known_prototypes(largest)}
+    for size, systems in itertools.groupby(subsets(spec.elements, least), key=len):
+        formulas = database.entries.formulas_of(size, _OF_ALL_CELLS * largest)
+        amounts = {formula: amounts_of(formula) for formula in formulas}
+        for elements in systems:
+            alike = _entries_alike(database, amounts, elements, largest, MOST_PARENTS)
+            parents |= {parent.id: parent for parent, _ in itertools.islice(alike, MOST_PARENTS)}
+    for record in low_of_other_elements(database, spec):
+        parents[record.id] = Parent(record.id, relaxed_structure(record))
+    return list(parents.values())
+
+
 def _of(
     database: Database,
     amounts: Mapping[str, dict[str, int]],
@@ -55,20 +79,34 @@ def _of(
     most: int,
 ) -> Iterator[tuple[str, Structure]]:
     """amounts: of each element, by formula, of the entries that have so many elements."""
-    others = {formula: found for formula, found in amounts.items() if set(found) != set(elements)}
     seen, kept = SeenStructures(), 0
-    for formula, assigned in likeliest(others, elements, _ALIKE * most):
+    for parent, assigned in _entries_alike(database, amounts, elements, largest, _ALIKE * most):
+        decorated = decorate(parent.structure, assigned)
+        if seen.find(decorated) is None:
+            seen.add(parent.id, decorated)
+            yield named(parent.id, assigned), decorated
+            kept += 1
+        if kept == most:
+            return
+
+
+def _entries_alike(
+    database: Database,
+    amounts: Mapping[str, dict[str, int]],
+    elements: Sequence[str],
+    largest: int,
+    most: int,
+) -> Iterator[tuple[Parent, dict[str, str]]]:
+    """Primitive cells of the entries whose elements are most like those given, and what takes their places.
+
+    most: formulas, times the ways to put the elements in.
+    """
+    others = {formula: found for formula, found in amounts.items() if set(found) != set(elements)}
+    for formula, assigned in likeliest(others, elements, most):
         for entry in database.entries.find(formulas=[formula]):
             structure = _primitive(entry, largest)
-            if structure is None:
-                continue
-            decorated = decorate(structure, assigned)
-            if seen.find(decorated) is None:
-                seen.add(entry.id, decorated)
-                yield named(entry.id, assigned), decorated
-                kept += 1
-            if kept == most:
-                return
+            if structure is not None:
+                yield Parent(entry.id, structure), assigned
 
 
 def _primitive(entry: SourceEntry, largest: int) -> Structure | None:

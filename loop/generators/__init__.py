@@ -5,6 +5,7 @@ from niobe.loop.generators.offspring import Offspring, Parent
 from niobe.loop.generators.prototypes import PrototypeSubstitution
 from niobe.loop.generators.random_symmetric import RandomSymmetric
 from niobe.loop.generators.soft_modes import SoftModes, SoftParent
+from niobe.loop.generators.substitution import Substitution
 
 __all__ = [
     "Guided",
@@ -14,4 +15,5 @@ __all__ = [
     "RandomSymmetric",
     "SoftModes",
     "SoftParent",
+    "Substitution",
 ]

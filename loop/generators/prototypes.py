@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from niobe.loop.crystals.prototypes import Prototype, encyclopedia, library
+from niobe.loop.generators.offspring import Parent
 from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
 from niobe.surrogates.representations.elements import atomic_volume
 
@@ -56,6 +57,13 @@ def likely_prototypes(elements: Sequence[str], max_atoms: int, most: int) -> lis
         (named(label, assigned), decorate(stored[label], assigned))
         for label, assigned in likeliest(amounts, elements, most)
     ]
+
+
+def known_prototypes(max_atoms: int) -> list[Parent]:
+    """Every prototype of at most so many atoms, as a primitive cell of the elements it is stored with."""
+    cells = {label: _primitive(label) for label in library()}
+    cells |= {label: prototype.structure for label, prototype in encyclopedia().items()}
+    return [Parent(label, cell) for label, cell in cells.items() if len(cell) <= max_atoms]
 
 
 def likeliest(

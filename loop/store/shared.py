@@ -9,6 +9,8 @@ from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
 from niobe.loop.store.database import Database
 from niobe.loop.store.mapping import Document, load
 
+_LOW = 0.1  # eV/atom
+_MOST_LENT = 1000
 UNANSWERED = "prerelax:"
 """What the reason of a record begins with that the pre-relaxation potential has no answer for."""
 
@@ -31,6 +33,25 @@ def validated_elsewhere(database: Database, spec: CampaignSpec, oracle: str) -> 
     for record in found:
         first.setdefault(record.fingerprint, record)
     return list(first.values())
+
+
+def low_of_other_elements(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+    """What other campaigns validated of other elements, by any oracle, within 0.1 eV/atom of their hull.
+
+    Of as many elements as the campaign has, or fewer, and of at most its ``limits.max_atoms``; by id.
+
+    database: the campaign database. spec: the campaign.
+    """
+    query = {
+        "status": Status.VALIDATED.value,
+        "verdict.e_above_hull_now": {"$lte": _LOW},
+        "nelements": {"$lte": len(spec.elements)},
+        "n_atoms": {"$lte": spec.limits.max_atoms},
+        "chemsys": {"$nin": spec.subsystems()},
+        "campaign": {"$ne": spec.id},
+    }
+    found = database.mongo["structures"].find(query, sort=[("_id", 1)], limit=_MOST_LENT)
+    return load(StructureRecord, found)
 
 
 def validated_of_formula(database: Database, formula: str, campaign: str) -> list[StructureRecord]:

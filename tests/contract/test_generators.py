@@ -20,8 +20,9 @@ from niobe.loop.generators import (
     RandomSymmetric,
     SoftModes,
     SoftParent,
+    Substitution,
 )
-from niobe.loop.generators.prototypes import decorated_prototypes
+from niobe.loop.generators.prototypes import decorated_prototypes, known_prototypes
 from niobe.surrogates.gan import CrystalGAN
 from niobe.surrogates.protocols import Generator, Prediction, SampleRequest
 from tests.loop.factory import nbo, rutile
@@ -75,6 +76,7 @@ def guided() -> Guided:
 GENERATORS: dict[str, Callable[[], Generator]] = {
     "random": RandomSymmetric,
     "prototype": PrototypeSubstitution,
+    "substitution": lambda: Substitution(known_prototypes(12)),
     "offspring": lambda: Offspring([Parent("a", rutile()), Parent("b", nbo())]),
     "soft_mode": soft_modes,
     "gan": trained_gan,

@@ -24,7 +24,17 @@ from niobe.loop.store.queries import SORT_FIELDS, Filter, SortKey, sorted_query
 router = APIRouter()
 _PAGE, _CHUNK = 50, 500
 _SECONDS = 2.0
-_GENERATORS = ("gan", "random", "prototype", "offspring", "soft_mode", "reference", "displaced", "file")
+_GENERATORS = (
+    "gan",
+    "random",
+    "prototype",
+    "substitution",
+    "offspring",
+    "soft_mode",
+    "reference",
+    "displaced",
+    "file",
+)
 _FROM_THE_START = {"round", "formula", "n_atoms"}
 _LABELS = {"n_atoms": "atoms", "e_above_hull": "energy above hull", "frequency": "lowest frequency"}
 

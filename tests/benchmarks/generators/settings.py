@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.crystals.validity import why_invalid
-from niobe.loop.generators import Guided, PrototypeSubstitution, RandomSymmetric
+from niobe.loop.generators import Guided, Parent, PrototypeSubstitution, RandomSymmetric, Substitution
 from niobe.surrogates.gan import CrystalGAN
 from niobe.surrogates.models import load_surrogate, make_surrogate
 from niobe.surrogates.protocols import FloatArray, Generator, Sample, SampleRequest, Surrogate
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
-ARMS = ("gan", "random", "prototype", "point_cloud", "gan_critic")
+ARMS = ("gan", "random", "prototype", "point_cloud", "gan_critic", "substitution")
 MAX_ATOMS = 12
 _CORPUS_ATOMS, _ENERGY_SCALE, _EPOCHS = 24, 0.1, 20
 _UNSTABLE_THZ, _CRITIC_DRAWS, _SPARE = -0.5, 4, 3
@@ -66,10 +66,18 @@ def _generator(folder: Path, system: str, setting: str) -> Generator:
         return RandomSymmetric()
     if setting == "prototype":
         return PrototypeSubstitution()
+    if setting == "substitution":
+        return Substitution(_low_crystals(system))
     if setting == "gan_critic":
         gan = trained_gan(folder, system, "symmetric")
         return Guided(gan, _phonon_surrogate(folder, system), draws=_CRITIC_DRAWS)
     return trained_gan(folder, system, "symmetric" if setting == "gan" else setting)
+
+
+def _low_crystals(system: str) -> list[Parent]:
+    """Corpus structures within 0.1 eV/atom of their hull, by their place in the corpus."""
+    structures, above = corpus(system)
+    return [Parent(str(i), structures[i]) for i in np.flatnonzero(above <= _ENERGY_SCALE)]
 
 
 def trained_gan(folder: Path, system: str, representation: str) -> CrystalGAN:

@@ -4,10 +4,11 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.seed import seed_campaign
-from niobe.loop.campaign.seeding import substituted_entries
+from niobe.loop.campaign.seeding import substituted_entries, substitution_parents
 from niobe.loop.documents.entries import Found, Origin, new_entry
+from niobe.loop.documents.records import Verdict
 from niobe.loop.store.database import Database
-from tests.loop.factory import rocksalt
+from tests.loop.factory import rocksalt, validated
 
 ORIGIN = Origin("mp", "https://example.org", "CC BY 4.0", "2026-11-28")
 
@@ -67,3 +68,22 @@ def test_they_are_competing_phases_of_round_0(database: Database) -> None:
     seed_campaign(database, spec("Cu", "Pd"), database.rounds.open("t", 0))
     labels = {record.lineage.origin["label"]: record for record in database.records.find("t")}
     assert labels["mp:0 Cu-Pd"].lineage.generator == "prototype"
+
+
+def test_substitutions_are_of_prototypes_entries_and_finds_of_other_elements(database: Database) -> None:
+    know(database, chain("Ag", "Pt"), chain("Cu", "Pd"), chain("Ag", "F"))
+    for elements, above in ((("K", "F"), 0.02), (("Na", "F"), 0.4), (("Cu", "Pd"), 0.0)):
+        find(database, chain(*elements), above)
+    ids = {parent.id: parent for parent in substitution_parents(database, spec("Cu", "Pd"))}
+    assert {"mp:0", "mp:2", "AB_cF8_225_a_b", "F-K"} <= ids.keys()
+    assert not {"mp:1", "F-Na", "Cu-Pd"} & ids.keys()  # The very elements, and what lies high.
+    assert max(len(parent.structure) for parent in ids.values()) <= 12
+
+
+def find(database: Database, structure: Structure, above: float) -> None:
+    """A result of another campaign, its elements as its id."""
+    verdict = Verdict(
+        formation_energy_per_atom=-0.1, e_above_hull_found=above, e_above_hull_now=above, hull_round=1
+    )
+    update = {"id": structure.chemical_system, "campaign": "other", "verdict": verdict}
+    database.records.insert([validated(structure, -1.0).model_copy(update=update)])
