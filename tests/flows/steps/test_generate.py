@@ -14,8 +14,10 @@ from niobe.config.spec import CampaignSpec, Generation, GeneratorShare, Oracle
 from niobe.flows.steps.generate import generate, mark_duplicates
 from niobe.flows.steps.train import train_gan
 from niobe.loop.campaign.seeds import new_record
+from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Lineage, Stability, Status
 from niobe.loop.documents.rounds import PhononRecord
+from niobe.loop.documents.structures import generated_structure
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.loop.store.database import Database
 from niobe.surrogates.gan import CrystalGAN
@@ -87,6 +89,21 @@ def test_without_anything_that_the_gan_could_learn_from_others_draw_its_part(dat
         "no prototype that the GAN could learn from; random drew its part"
     ]
     assert database.rounds.get("g", 1).wanted == {"random": 8}
+
+
+def test_substitutions_of_earlier_rounds_are_not_drawn_again(database: Database) -> None:
+    mix = (GeneratorShare(name="substitution"),)
+    spec = CampaignSpec(id="g", elements=("Nb", "O"), generation=Generation(candidates=6, mix=mix))
+    database.campaigns.create(spec)
+    for number in (1, 2):
+        generate(database, spec, database.rounds.open("g", number))
+    drawn = database.records.find("g")
+    seen = SeenStructures()
+    for record in drawn:
+        assert seen.find(generated_structure(record)) is None
+        seen.add(record.id, generated_structure(record))
+    assert [record.round for record in drawn] == [1] * 6 + [2] * 6
+    assert all(record.lineage.origin["substituted"] for record in drawn)
 
 
 def test_the_phonon_critic_writes_its_opinion_into_the_lineage(database: Database) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
@@ -13,18 +14,19 @@ from niobe.surrogates.protocols import SampleBatch, SampleRequest
 OXIDE = SampleRequest(elements=("O", "Ti"), max_atoms=12)
 
 
-def cell(group: int, edges: tuple[float, float, float], **sites: list[float]) -> Structure:
-    kinds = [name.split("_")[0] for name in sites]
-    lattice = Lattice.orthorhombic(*edges)
-    return Structure.from_spacegroup(group, lattice, kinds, list(sites.values())).get_primitive_structure()
+def crystal(group: int, edge: float, height: float, symbols: list[str], anion: list[float]) -> Structure:
+    """The first element at the origin."""
+    lattice = Lattice.orthorhombic(edge, edge, height)
+    places = [np.zeros(3), np.array(anion)]
+    return Structure.from_spacegroup(group, lattice, symbols, places).get_primitive_structure()
 
 
 def rutile(metal: str, anion: str) -> Parent:
-    return Parent("rutile", cell(136, (4.6, 4.6, 3.0), **{metal: [0, 0, 0], anion: [0.305, 0.305, 0]}))
+    return Parent("rutile", crystal(136, 4.6, 3.0, [metal, anion], [0.305, 0.305, 0.0]))
 
 
 def fluorite(metal: str, anion: str) -> Parent:
-    return Parent("fluorite", cell(225, (5.4, 5.4, 5.4), **{metal: [0, 0, 0], anion: [0.25, 0.25, 0.25]}))
+    return Parent("fluorite", crystal(225, 5.4, 5.4, [metal, anion], [0.25, 0.25, 0.25]))
 
 
 def first(batch: SampleBatch) -> str:
@@ -43,7 +45,7 @@ def test_the_likelier_ions_come_first_more_often() -> None:
 
 
 def test_where_no_charges_balance_places_on_pettifors_scale_rank() -> None:
-    caesium_chloride = Structure(Lattice.cubic(3.0), ["Ni", "Al"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    caesium_chloride = crystal(221, 3.0, 3.0, ["Ni", "Al"], [0.5, 0.5, 0.5])
     batch = Substitution([Parent("b2", caesium_chloride)]).sample(
         SampleRequest(elements=("Al", "Co"), max_atoms=4), 2, seed=1
     )
