@@ -234,10 +234,21 @@ def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[Structur
 def own_home(home: Path) -> Iterator[None]:
     """This process and those it starts work in ``home``, with its embedded database, stopped in the end.
 
-    Optional sources are not asked: what a benchmark finds hangs on its file alone.
+    Optional sources are not asked: what a benchmark finds hangs on its file alone. Raises ConfigError where
+    another process works there: each would stop the other's database.
     """
+    from filelock import FileLock, Timeout
+
     from niobe.launchers.embedded import stop_server
 
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / "benchmark.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            f"{home}: another benchmark works there; wait for it, or name another folder"
+        ) from None
     before = {name: os.environ.pop(name, None) for name in _OWN}
     os.environ |= {"NIOBE_HOME": str(home.resolve()), "NIOBE_OFFLINE": "1"}
     try:
@@ -248,6 +259,7 @@ def own_home(home: Path) -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+        lock.release()
 
 
 def known_phases(spec: CampaignSpec, folder: Path) -> list[StructureRecord]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_ATOMS = 20
 END = MAX_ROLES
+_SAME_PLACE = 0.01  # Å: what is displaced further makes a crystal of its own, and a larger cell
 
 
 class PointCloud:
@@ -35,7 +36,7 @@ class PointCloud:
 
     def encode(self, structure: Structure, elements: tuple[str, ...]) -> tuple[IntArray, FloatArray] | None:
         """See Representation.encode: (length,) and (width,); None for more than MAX_ATOMS atoms."""
-        reduced = structure.get_primitive_structure().get_reduced_structure()
+        reduced = structure.get_primitive_structure(tolerance=_SAME_PLACE).get_reduced_structure()
         if len(reduced) > MAX_ATOMS:
             return None
         roles = np.array([elements.index(site.specie.symbol) for site in reduced])

@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from niobe.config.errors import ConfigError
+from niobe.launchers.benchmarking import own_home
 from niobe.launchers.cli import app
 from niobe.launchers.embedded import server_status
 from niobe.loop.benchmark.ablation import SIZES, Size
@@ -184,3 +185,15 @@ def test_an_unknown_setting_is_named(place: Path) -> None:
         ConfigError, match="'magic' is no setting of this campaign; allowed: random, generators"
     ):
         bench(place, "--setting", "magic")
+
+
+def test_two_benchmarks_do_not_work_in_one_home(tmp_path: Path) -> None:
+    """Each would stop the other's database; the second says so and leaves the first alone."""
+    before = os.environ.get("NIOBE_HOME")
+    with own_home(tmp_path):
+        with pytest.raises(ConfigError, match="another benchmark works there"), own_home(tmp_path):
+            pass
+        assert os.environ["NIOBE_HOME"] == str(tmp_path)
+    assert os.environ.get("NIOBE_HOME") == before
+    with own_home(tmp_path):
+        pass

@@ -31,6 +31,16 @@ PROTOTYPES = decorated_prototypes(ELEMENTS, 10)[::4]
 REPRESENTATIONS: list[Representation] = [SymmetricCrystals(), PointCloud()]
 
 
+def test_a_displaced_supercell_is_not_taken_for_its_undisplaced_primitive_cell() -> None:
+    """Niobium doubled, one atom 0.1 Å off its place: another crystal, of two atoms."""
+    doubled = element("Nb").get_primitive_structure() * (2, 1, 1)
+    doubled.translate_sites([0], [0.1, 0, 0], frac_coords=False)
+    encoded = PointCloud().encode(doubled, ("Nb",))
+    assert encoded is not None
+    (decoded,) = PointCloud().decode(encoded[0], encoded[1][None], ("Nb",))
+    assert len(decoded.symbols) == 2
+
+
 @functools.cache
 def trained() -> tuple[CrystalGAN, list[tuple[int, int]]]:
     """A GAN trained a little, and what its training reported."""
