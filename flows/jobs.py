@@ -309,7 +309,8 @@ def challenge(campaign: Document, number: int, slot: int, slots: int, after: Any
 
 @job
 def confirm(campaign: Document, number: int, slot: int, slots: int, after: Any = None) -> Document:
-    """Have the other oracles ``slot``, ``slot + slots``, … relax the finds and what those rest on.
+    """Have the other oracles relax the structures ``slot``, ``slot + slots``, … of the finds and what those
+    rest on.
 
     campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
     """

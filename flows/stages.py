@@ -12,6 +12,7 @@ from niobe.config.spec import CampaignSpec
 SEED_SLOTS = 8
 PRERELAX_SLOTS = 8
 CHALLENGE_SLOTS = 4
+CONFIRM_SLOTS = 4
 GOAL_SLOTS = 4
 THERMAL_SLOTS = 4
 OFFSPRING_BATCHES = 4
@@ -19,7 +20,7 @@ OFFSPRING_BATCHES = 4
 
 _SEEDS = "validating seeds and competing phases"
 
-Kind = Literal["learning", "prerelax", "oracle"]
+Kind = Literal["learning", "prerelax", "oracle", "dft"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Stage:
 
     name: as ``RoundRecord.steps`` and job names have it. job: the function of ``flows.jobs`` behind it.
     needs: names of the stages whose jobs end first. kind: what machine it wants, one that learns, one for the
-    cheap potential or one for the oracle. label: what a running campaign is said to be doing.
+    cheap potential, one for the oracle or one for the DFT that confirms. label: what a running campaign is
+    said to be doing.
     slots: how many jobs share its work; None for one job, which is marked done in the round.
     arguments: what the job takes besides campaign and round. lenient: it runs although a job before it died.
     """
@@ -156,8 +158,9 @@ def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]
         yield Stage("challenge", "challenge", ("choose_finds",), "oracle", label, CHALLENGE_SLOTS)
         before = "challenge"
     if number and spec.confirm.enabled and spec.confirm.oracles:
-        label, slots = "asking other oracles about finds", len(spec.confirm.oracles)
-        yield Stage("confirm", "confirm", (before,), "oracle", label, slots, lenient=True)
+        label = "asking other oracles about finds"
+        kind: Kind = "dft" if spec.confirm.by_dft else "oracle"
+        yield Stage("confirm", "confirm", (before,), kind, label, CONFIRM_SLOTS, lenient=True)
         before = "weigh_opinions"
         yield Stage(before, "weigh_opinions", ("confirm",), label=label, lenient=True)
     if spec.goals:

@@ -61,8 +61,9 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
     prerelax = candidates * _seconds_of_prerelaxation(spec.prerelax) if spec.prerelax else 0.0
     wall = (oracle + prerelax) / Settings().workers + spec.budget.rounds * _SECONDS_OF_LEARNING
     challenge = spec.challenge.share * spec.challenges_finds
-    confirm = spec.confirm.share * (spec.confirm.enabled and bool(spec.confirm.oracles))
-    finds = (challenge + confirm) * (oracle + spec.budget.rounds * _SECONDS_OF_LEARNING)
+    all_else = oracle + spec.budget.rounds * _SECONDS_OF_LEARNING
+    confirm = spec.confirm.seconds or spec.confirm.share * all_else
+    finds = challenge * all_else + confirm * (spec.confirm.enabled and bool(spec.confirm.oracles))
     return {
         "campaign": spec.id,
         "system": spec.chemsys,

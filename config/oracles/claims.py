@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from niobe.config.oracles.spec import PROGRAMS, GpawProtocol, Oracle, balanced, unsaid
 from niobe.config.plugins import OracleName
 from niobe.config.potentials import unknown_to
 
@@ -42,6 +43,8 @@ class Confirmation(_Part):
     oracles: by name; none of them the campaign's. most: finds of the campaign, nearest the hull first.
     agree: eV/atom above its own hull up to which an oracle agrees; ``hull_tolerance`` where it is left out.
     share: of the seconds that the campaign took for all else, after which no further find is asked about.
+    seconds: that many instead, a budget that answers of oracles do not exceed. protocol: how accurately
+    ``gpaw`` is asked.
     """
 
     enabled: bool = True
@@ -49,6 +52,8 @@ class Confirmation(_Part):
     most: Annotated[int, Field(ge=1)] = 10
     agree: Annotated[float, Field(ge=0, le=1)] | None = None
     share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    seconds: Annotated[float | None, Field(gt=0, exclude_if=unsaid)] = None
+    protocol: Annotated[GpawProtocol, Field(exclude_if=balanced)] = "balanced"
 
     @field_validator("oracles")
     @classmethod
@@ -56,6 +61,24 @@ class Confirmation(_Part):
         if len(set(oracles)) != len(oracles):
             raise ValueError("names an oracle twice")
         return oracles
+
+    @model_validator(mode="after")
+    def _of_gpaw(self) -> Confirmation:
+        if self.protocol != "balanced" and "gpaw" not in self.oracles:
+            raise ValueError("protocol: belongs to gpaw, which is not among the oracles")
+        return self
+
+    @property
+    def by_dft(self) -> bool:
+        """Whether a program that solves for electrons is asked."""
+        return self.enabled and not set(self.oracles).isdisjoint(PROGRAMS)
+
+    def asked(self, name: str, oracle: Oracle) -> Oracle:
+        """How the oracle ``name`` is asked: in its own time and on its own scale. A potential relaxes as far
+        as the campaign's ``oracle``, a program as far as it would for a campaign of its own."""
+        shared = {} if name in PROGRAMS else oracle.model_dump(include={"fmax", "max_steps"})
+        protocol = {"protocol": self.protocol} if name == "gpaw" else {}
+        return Oracle.model_validate({"name": name} | shared | protocol)
 
 
 def second_oracles(oracle: str, elements: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from niobe.config.elements import ELEMENTS
 from niobe.config.plugins import IMPORT_PATH, OracleName
 from niobe.config.potentials import unknown_to
 
+PROGRAMS = ("vasp", "gpaw")
+"""Oracles of Niobe's own that solve for electrons."""
 _DFT_WALL_TIME = 86400.0
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "vasp": {"wall_time": _DFT_WALL_TIME},
@@ -48,7 +50,14 @@ def unsaid(value: object) -> bool:
     return value is None or (isinstance(value, Sized) and not len(value))
 
 
-def _balanced(protocol: object) -> bool:
+GpawProtocol = Literal["fast", "balanced", "stringent"]
+
+
+def balanced(protocol: object) -> bool:
+    """Whether a protocol is the default, and so is stored nowhere.
+
+    protocol: value of the field.
+    """
     return protocol == "balanced"
 
 
@@ -74,7 +83,7 @@ class Oracle(BaseModel):
     reach: Annotated[float | None, Field(gt=0, le=100, exclude_if=unsaid)] = None
     dtype: Annotated[Literal["float32", "float64"] | None, Field(exclude_if=unsaid)] = None
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(exclude_if=lambda d: d == "auto")] = "auto"
-    protocol: Annotated[Literal["fast", "balanced", "stringent"], Field(exclude_if=_balanced)] = "balanced"
+    protocol: Annotated[GpawProtocol, Field(exclude_if=balanced)] = "balanced"
     fmax: Annotated[float, Field(gt=0, le=1)] = 0.03
     max_steps: Annotated[int, Field(ge=1)] = 200
     wall_time: Annotated[float, Field(gt=0)] = 120.0

@@ -26,6 +26,7 @@ from niobe.loop.acquisition import (
 )
 from niobe.loop.acquisition.objectives import Objectives
 from niobe.loop.campaign.closing import is_reference
+from niobe.loop.campaign.confirming import height_corrections
 from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations_left
 from niobe.loop.documents.records import Choice, PredictedValue, Stability, Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord, batch_digest
@@ -179,6 +180,7 @@ def _choose(
         excluded = chosen.excluded - len(unripe)
         notes += [f"{excluded} candidates without a prediction"] if excluded else []
         notes += ["cold start: no prediction to rank by"] if chosen.cold_start else []
+        notes += _corrected(rest, _validated(database, spec))
     return list(choices), choices, notes
 
 
@@ -213,6 +215,13 @@ def _choose_from(
     )
 
 
+def _corrected(records: Sequence[StructureRecord], found: Sequence[StructureRecord]) -> list[str]:
+    added = height_corrections(records, found)
+    if added is None:
+        return []
+    return [f"DFT moves heights above products by {np.median(added):+.3f} eV/atom (median of candidates)"]
+
+
 def _pool(
     spec: CampaignSpec,
     number: int,
@@ -229,7 +238,7 @@ def _pool(
     return Pool(
         ids=tuple(record.id for record in records),
         features=features,
-        e_above_hull=_stored("e_above_hull", records),
+        e_above_hull=_as_by_dft(_stored("e_above_hull", records), records, found),
         p_stable=_stored("p_stable", records) if _predicted("p_stable", records) else None,
         p_failure=_stored("p_failure", records) if _predicted("p_failure", records) else None,
         novelty=novelty(features, known),
@@ -245,7 +254,7 @@ def _p_target(
     """How likely each candidate lies near the hull that all of them and what was found make together."""
     judged = [record for record in found if record.verdict]
     compositions = [atomic_fractions(record) for record in (*judged, *records)]
-    predicted = _stored("formation_energy_per_atom", records)
+    predicted = _as_by_dft(_stored("formation_energy_per_atom", records), records, found)
     return target_probability(
         near_hull(compositions, spec.elements, spec.hull_tolerance),
         np.array([record.verdict.formation_energy_per_atom for record in judged if record.verdict]),
@@ -254,6 +263,15 @@ def _p_target(
         kinds=np.unique([record.formula for record in records], return_inverse=True)[1],
         seed=spec.derived_seed(number, "acquire/p_target"),
     )
+
+
+def _as_by_dft(
+    predicted: Prediction, records: Sequence[StructureRecord], found: Sequence[StructureRecord]
+) -> Prediction:
+    """Predicted energies, higher by what DFT adds to heights at their compositions; they stay relative to the
+    hull of the campaign's oracle."""
+    added = height_corrections(records, found)
+    return predicted if added is None else replace(predicted, mean=predicted.mean + added)
 
 
 def _observed(spec: CampaignSpec, found: Sequence[StructureRecord]) -> FloatArray:

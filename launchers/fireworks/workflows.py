@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 GIVEN_UP = "spec.given_up"
 ADVANCE_TASK = "{{niobe.launchers.fireworks.tasks.AdvanceTask}}"
-CATEGORIES = ("learning", "force-field", "vasp")
+CATEGORIES = ("learning", "force-field", "vasp", "dft")
 
 
 def workflow_of(flow: Flow, spec: CampaignSpec, number: int, key: str) -> Workflow:
@@ -48,6 +48,8 @@ def category(kind: str, oracle: str) -> str:
     """Which workers may run a job, by what it does and by the campaign's oracle."""
     if kind == "oracle" and "vasp" in oracle:
         return "vasp"
+    if kind == "dft" or (kind == "oracle" and oracle == "gpaw"):
+        return "dft"
     return "learning" if kind == "learning" else "force-field"
 
 

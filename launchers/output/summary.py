@@ -8,7 +8,7 @@ from typing import Any
 from niobe.launchers.output.goals import figures
 from niobe.loop.crystals.similarity import spacegroup_symbol
 from niobe.loop.documents.records import StructureRecord, Verdict
-from niobe.loop.documents.tiers import tier_text
+from niobe.loop.documents.tiers import by_dft, phase_by, tier_text
 
 
 def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str, Any]:
@@ -46,12 +46,27 @@ def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str
         "opinions_agreeing": verdict.opinions_agreeing if verdict else None,
         "opinions_asked": verdict.opinions_asked if verdict else None,
         "spread": verdict.spread if verdict else None,
+        **dft_columns(record),
         "dynamics": validation.phonon.outcome.value if validation else None,
         "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
         "discovery": verdict.discovery if verdict else False,
         "rediscovered": verdict.rediscovered if verdict else False,
         "flags": ("; ".join(novelty.flags) or None) if novelty else None,
         **figures(record, properties),
+    }
+
+
+def dft_columns(record: StructureRecord) -> dict[str, Any]:
+    """What DFT says of a find, on a hull of its own, eV/atom; no part of the campaign's hull.
+
+    record: of a find; of any other all is None.
+    """
+    found = by_dft(record)
+    return {
+        "dft_oracle": found.fingerprint if found else None,
+        "dft_e_above_hull": found.e_above_hull if found else None,
+        "dft_above_products": found.above_products if found else None,
+        "dft_phase": phase_by(found) if found else None,
     }
 
 

@@ -10,12 +10,12 @@ from niobe.config.oracles.cards import card_of
 from niobe.config.oracles.spec import Oracle
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.output import goals
-from niobe.launchers.output.summary import thermal_columns
+from niobe.launchers.output.summary import dft_columns, thermal_columns
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Agreement, Attempt, Opinion
 from niobe.loop.documents.records import Status, StructureRecord, Validation, Verdict
 from niobe.loop.documents.rounds import CampaignRecord, HullRecord, RoundRecord
-from niobe.loop.documents.tiers import novelty_text, tier, tier_text
+from niobe.loop.documents.tiers import by_dft, novelty_text, phase_by, tier, tier_text
 from niobe.loop.store.database import Database
 
 Row = dict[str, Any]
@@ -130,6 +130,7 @@ def record_row(record: StructureRecord, properties: Mapping[str, str] | None = N
         "dynamics": validation.phonon.outcome.value if validation else None,
         "oracle": validation.oracle if validation else None,
         "pressure": validation.pressure if validation else None,
+        **dft_columns(record),
         **thermal_columns(verdict),
         **goals.cells(record, properties or {}),
         "from": record.lineage.generator,
@@ -138,10 +139,13 @@ def record_row(record: StructureRecord, properties: Mapping[str, str] | None = N
 
 
 def brief_rows(records: Sequence[StructureRecord], properties: Mapping[str, str]) -> list[Row]:
-    """The same for a terminal, where so many columns have no room; with the Gibbs energy above products of a
-    campaign at a temperature."""
+    """The same for a terminal, where so many columns have no room; with what DFT says where it was asked, and
+    the Gibbs energy above products of a campaign at a temperature."""
     hot = [r.verdict.thermal for r in records if r.verdict and r.verdict.thermal]
     rows = [_brief_row(record, properties) for record in records]
+    asked = [by_dft(record) for record in records]
+    for row, opinion in zip(rows, asked, strict=True) if any(asked) else ():
+        row["above DFT's own hull (eV/atom)"] = opinion.e_above_hull if opinion else None
     for row, record in zip(rows, records, strict=True) if hot else ():
         own = record.verdict.thermal if record.verdict else None
         row[f"G above products at {hot[0].temperature:g} K (eV/atom)"] = own.above if own else None
@@ -326,7 +330,7 @@ def _opinion_row(opinion: Opinion) -> Row:
     """What another oracle thinks of a find."""
     if opinion.e_above_hull is None:
         return _row(f"opinion of {opinion.oracle}", "none", opinion.reason)
-    said = "agrees" if opinion.agrees else "disagrees"
+    said = f"{'agrees' if opinion.agrees else 'disagrees'}: {phase_by(opinion)}"
     height = f"{opinion.e_above_hull:.3f} eV/atom above its own hull"
     return _row(
         f"opinion of {opinion.oracle}", said, f"{height}; {opinion.above_products:.3f} eV/atom above products"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from niobe.launchers.output.goals import units
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.durations import duration
-from niobe.loop.documents.tiers import finding, novelty_text, tier_text
+from niobe.loop.documents.tiers import finding, novelty_text, phase_by, tier_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,6 +37,7 @@ def environment() -> Environment:
     made.filters |= {"number": number, "percent": percent, "duration": duration}
     made.filters |= {"formula": formula, "spacegroup": spacegroup, "figure": figure_json}
     made.filters |= {"tier": tier_text, "novelty": novelty_text, "finding": finding, "properties": units}
+    made.filters |= {"phase_by": phase_by}
     return made
 
 

@@ -11,9 +11,14 @@ import numpy as np
 from niobe.loop.documents.answers import SecondAnswer
 from niobe.loop.documents.claims import Agreement, Opinion
 from niobe.loop.documents.records import StructureRecord, Verdict
+from niobe.loop.documents.tiers import by_dft
 from niobe.loop.stability.hull import build_hull, competitors
+from niobe.loop.stability.prerelaxed import ANYWHERE, nearness
+from niobe.surrogates.protocols import FloatArray
 
 _LEAST_RANKED = 3
+LEAST_BY_DFT = 6
+"""Finds that DFT has answered for, below which it corrects no ranking."""
 
 
 def rests_on(find: StructureRecord, known: Mapping[str, StructureRecord]) -> list[StructureRecord]:
@@ -124,6 +129,31 @@ def _agreement(oracle: str, finds: Sequence[StructureRecord]) -> Agreement:
         tau=kendall_tau(own.tolist(), theirs.tolist()),
         difference=float(np.median(theirs - own)) if len(pairs) else None,
     )
+
+
+def height_corrections(
+    records: Sequence[StructureRecord], finds: Sequence[StructureRecord]
+) -> FloatArray | None:
+    """What DFT adds to how far each record lies above what it would fall into, eV/atom, shape (n,).
+
+    A difference of heights, each on a hull of its own: no energy of one oracle meets one of another. It is
+    the mean over the finds that DFT answered for, weighted by how near they are in composition; 0 for
+    elements. None for fewer than ``LEAST_BY_DFT`` of these.
+
+    records: what is ranked. finds: with the opinions of other oracles.
+    """
+    pairs = [(find, by_dft(find)) for find in finds]
+    judged = [
+        (find, said.above_products - find.verdict.above_products)
+        for find, said in pairs
+        if said and said.above_products is not None
+        if find.verdict and find.verdict.above_products is not None
+    ]
+    if len(judged) < LEAST_BY_DFT or not records:
+        return None
+    weights = nearness(records, [find for find, _ in judged]) + ANYWHERE
+    mean = weights @ np.array([added for _, added in judged]) / weights.sum(axis=1)
+    return np.asarray(mean * [record.nelements > 1 for record in records])
 
 
 def kendall_tau(one: Sequence[float], other: Sequence[float]) -> float | None:

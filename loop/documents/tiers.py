@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
-from niobe.loop.documents.claims import k_of_n
+from niobe.loop.documents.claims import Opinion, k_of_n
 from niobe.loop.documents.novelty import NoveltyKind
-from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.records import ON_HULL, StructureRecord
 
 _AS_NEW = {NoveltyKind.NEW, NoveltyKind.SUBSTITUTION}
 
@@ -50,8 +50,30 @@ def _confirmed(record: StructureRecord) -> bool:
     return 2 * agreeing > asked and not refuted
 
 
+def by_dft(record: StructureRecord) -> Opinion | None:
+    """The first opinion with an answer, of those of programs that solve for electrons.
+
+    record: a find.
+    """
+    return next((o for o in record.opinions if o.is_dft and o.e_above_hull is not None), None)
+
+
+def phase_by(opinion: Opinion) -> str:
+    """What a find is on the hull of another oracle: ``stable``, ``metastable`` within what the campaign asks
+    for, or that it ``fell``; "" without an answer.
+
+    opinion: of that oracle.
+    """
+    if opinion.e_above_hull is None:
+        return ""
+    if opinion.e_above_hull <= ON_HULL:
+        return "stable"
+    return "metastable" if opinion.agrees else "fell"
+
+
 def tier_text(record: StructureRecord) -> str:
-    """The tier in words: "stable, challenged, confirmed (2 of 3; DFT)", or what it fell to; "" for none.
+    """The tier in words: "stable, challenged, confirmed (2 of 3; DFT: stable)", or what it fell to; "" for
+    none.
 
     Challenged in part is what outlived a search that its part of the time cut short.
     """
@@ -65,7 +87,8 @@ def tier_text(record: StructureRecord) -> str:
         parts.append("challenged in part" if record.challenge.cut_short else "challenged")
     if record.opinions:
         agreeing, asked = k_of_n(record.opinions)
-        dft = "; DFT" if any(opinion.is_dft and opinion.agrees for opinion in record.opinions) else ""
+        judge = by_dft(record)
+        dft = f"; DFT: {phase_by(judge)}" if judge else ""
         word = "confirmed " if reached is Tier.CONFIRMED else ""
         parts.append(f"{word}({agreeing} of {asked}{dft})")
     return ", ".join(parts)

@@ -17,7 +17,9 @@ from niobe.loop.stability.convex_hull import Hull
 from niobe.loop.stability.hull import atomic_fractions, formation_energy
 from niobe.surrogates.protocols import FloatArray
 
-_WIDTH, _ANYWHERE, _ENOUGH = 0.15, 1e-3, 2.0
+_WIDTH, _ENOUGH = 0.15, 2.0
+ANYWHERE = 1e-3
+"""The weight of a neighbour of any composition."""
 
 
 def prerelaxed_references(records: Sequence[StructureRecord]) -> dict[str, float]:
@@ -56,13 +58,13 @@ def mean_corrections(
         return np.zeros(len(records))
     oracle = np.array([r.verdict.formation_energy_per_atom for r in neighbours if r.verdict])
     corrections = oracle - prerelaxed_formation_energies(neighbours, references)
-    near = _nearness(records, neighbours)
+    near = nearness(records, neighbours)
     near[:, ~np.isfinite(corrections)] = 0.0
     names = np.array([record.id for record in neighbours])
     own = np.array([record.id for record in records])[:, None] == names
     near[own] = 0.0
     alone = own * np.clip(1 - near.sum(axis=1) / _ENOUGH, 0.0, 1.0)[:, None]
-    weights = near + _ANYWHERE * (np.isfinite(corrections) & ~own)
+    weights = near + ANYWHERE * (np.isfinite(corrections) & ~own)
     total = weights.sum(axis=1, keepdims=True)
     shares = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
     shares = shares * (1 - alone.sum(axis=1, keepdims=True)) + alone
@@ -82,8 +84,11 @@ def of_one_crystal(record: StructureRecord) -> bool:
     return prerelaxed.find(relaxed_structure(record)) is not None
 
 
-def _nearness(records: Sequence[StructureRecord], others: Sequence[StructureRecord]) -> FloatArray:
-    """A Gaussian of the distance between atomic fractions, shape (records, others)."""
+def nearness(records: Sequence[StructureRecord], others: Sequence[StructureRecord]) -> FloatArray:
+    """A Gaussian of width 0.15 of the distance between atomic fractions, shape (records, others).
+
+    records, others: structure records.
+    """
     fractions = [[atomic_fractions(record) for record in those] for those in (records, others)]
     symbols = sorted({symbol for those in fractions for found in those for symbol in found})
     here, there = (np.array([[f.get(s, 0.0) for s in symbols] for f in those]) for those in fractions)

@@ -52,6 +52,11 @@ def kept(name: str, key: str, ask: Callable[[], Answer]) -> Answer:
     return known[key]
 
 
+def is_kept(name: str, key: str) -> bool:
+    """Whether something was answered under a key before."""
+    return key in _known(name)
+
+
 @functools.cache
 def _known(name: str) -> dict[str, Answer]:
     KEPT.mkdir(parents=True, exist_ok=True)

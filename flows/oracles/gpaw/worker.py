@@ -21,6 +21,8 @@ _CAREFUL = {"mixer": {"method": "fullspin", "beta": 0.02, "nmaxold": 5, "weight"
 _APART = (0.98, 1.02)
 """Cutoffs, as shares, between which the energy's slope is taken for the Pulay stress. Further apart is too
 steep: at 0.96 and 1.04 MgO at 450 eV keeps 2 GPa too much of it, 1.6 % of the volume."""
+_BOX = 150.0
+"""Å³/atom, above which only molecules of a gas are let pass."""
 _GIB = 2**30
 
 
@@ -180,9 +182,11 @@ class _WithPulay:
 
 
 def _mesh(atoms: Any, density: float) -> tuple[int, ...]:
-    """Points of a Γ-centred mesh along each reciprocal vector."""
+    """Points of a Γ-centred mesh along each reciprocal vector; of a molecule in a box Γ alone."""
     from math import ceil, pi
 
+    if atoms.get_volume() > _BOX * len(atoms):
+        return (1, 1, 1)
     lengths = [float((vector**2).sum() ** 0.5) for vector in atoms.cell.reciprocal()]
     return tuple(max(1, ceil(2 * pi * length * density)) for length in lengths)
 

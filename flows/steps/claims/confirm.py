@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import count, product
+
 from niobe.config.spec import CampaignSpec
-from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import Oracle, UnknownFingerprintError
 from niobe.flows.oracles.calculation import validate_structure
 from niobe.flows.oracles.registry import make_oracle
@@ -23,26 +24,26 @@ _NOT_ASKED = "not asked: the share of the time was used up"
 
 
 def confirm_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Ask every ``slots``-th of the other oracles, from ``slot`` on, about the finds of the campaign that
-    were not found to be known before.
+    """Ask the other oracles about every ``slots``-th, from ``slot`` on, of the structures that finds rest on:
+    of those finds of the campaign that were not found to be known before.
 
-    Nearest the hull first, ``confirm.most`` of them, until ``confirm.share`` is used up; what is stored is
-    not asked again, and what failed for no reason of the crystal once in a round.
+    Nearest the hull first, ``confirm.most`` of them, until the time is used up; of a share of the campaign's,
+    what was begun for a find is finished. What is stored is not asked again, and what failed for no reason of
+    the crystal once in a round.
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
     finds, known = found_so_far(database, spec, number)
-    allowed = spec.confirm.share * spent_on_all_else(database, spec)
-    tried: set[str] = set()
-    for find in discoveries(finds)[: spec.confirm.most]:
-        for name in spec.confirm.oracles[slot::slots]:
-            if _spent(database, spec) >= allowed:
-                return
-            for record in rests_on(find, known):
-                identifier = _answer_id(spec, name, record)
-                if identifier not in tried:
-                    tried.add(identifier)
-                    _ask(database, spec, name, record)
+    chosen, turns, tried = discoveries(finds)[: spec.confirm.most], count(), set[str]()
+    for find, name in product(chosen, spec.confirm.oracles):
+        needed = {_answer_id(spec, name, record): record for record in rests_on(find, known)}
+        due = [needed[identifier] for identifier in needed if identifier not in tried]
+        tried |= needed.keys()
+        own = [record for record in due if next(turns) % slots == slot]
+        if own and _seconds_left(database, spec) <= 0:
+            return
+        for record in own:
+            _ask(database, spec, name, record)
 
 
 def weigh_opinions(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -78,9 +79,12 @@ def _ask(database: Database, spec: CampaignSpec, name: str, record: StructureRec
     """Have an oracle relax what the campaign's relaxed, unless its answer is stored; a failure is one."""
     identifier = _answer_id(spec, name, record)
     before = database.answers.find([identifier]).get(identifier)
-    if before is not None and before.final:
+    left = _seconds_left(database, spec)
+    if (before is not None and before.final) or (spec.confirm.seconds and left <= 0):
         return
-    asking = spec.model_copy(update={"oracle": _oracle_spec(spec, name)})
+    asked = spec.confirm.asked(name, spec.oracle)
+    wall_time = min(asked.wall_time, left) if spec.confirm.seconds else asked.wall_time
+    asking = spec.model_copy(update={"oracle": asked.model_copy(update={"wall_time": wall_time})})
     structure = relaxed_structure(record)
     with work_folder(spec, record, f"confirm-{name}") as folder:
         outcome = validate_structure(asking, _oracle(spec, name), structure, folder)
@@ -95,25 +99,23 @@ def _ask(database: Database, spec: CampaignSpec, name: str, record: StructureRec
     database.answers.store(answer)
 
 
+def _seconds_left(database: Database, spec: CampaignSpec) -> float:
+    """Of ``confirm.seconds``, or of the share of what all else took."""
+    allowed = spec.confirm.seconds or spec.confirm.share * spent_on_all_else(database, spec)
+    return allowed - _spent(database, spec)
+
+
 def _spent(database: Database, spec: CampaignSpec) -> float:
     return sum(answer.seconds for answer in database.answers.of_campaign(spec.id))
 
 
 def _answer_id(spec: CampaignSpec, name: str, record: StructureRecord) -> str:
-    fingerprint = _fingerprint(_oracle(spec, name), name)
-    return answer_id(
-        fingerprint, spec.oracle.fmax, spec.oracle.max_steps, content_hash(relaxed_structure(record))
-    )
+    asked, fingerprint = spec.confirm.asked(name, spec.oracle), _fingerprint(_oracle(spec, name), name)
+    return answer_id(fingerprint, asked.fmax, asked.max_steps, content_hash(relaxed_structure(record)))
 
 
 def _oracle(spec: CampaignSpec, name: str) -> Oracle:
-    return make_oracle(_oracle_spec(spec, name), spec.conditions.pressure)
-
-
-def _oracle_spec(spec: CampaignSpec, name: str) -> OracleSpec:
-    """Asked as the campaign's oracle is, in its own time and on its own scale."""
-    asked = spec.oracle.model_dump(include={"fmax", "max_steps"})
-    return OracleSpec.model_validate(asked | {"name": name})
+    return make_oracle(spec.confirm.asked(name, spec.oracle), spec.conditions.pressure)
 
 
 def _fingerprint(oracle: Oracle, name: str) -> str:

@@ -13,6 +13,7 @@ from niobe.flows.steps.acquire import acquire, predict_pool, spent
 from niobe.flows.steps.validate import QuorumError, close_round
 from niobe.loop.campaign.closing import close_round as judge
 from niobe.loop.campaign.seeds import new_record
+from niobe.loop.documents.claims import Opinion
 from niobe.loop.documents.records import Lineage, Status, StructureRecord
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.loop.store.database import Database
@@ -83,6 +84,27 @@ def test_what_was_pinned_or_vetoed_meanwhile_stands(database: Database, pool: li
     assert first[0] not in batch
     assert acquired(database) == sorted(batch)
     assert len(batch) == 4
+
+
+def test_what_dft_adds_to_finds_is_in_the_ranking(database: Database, pool: list[StructureRecord]) -> None:
+    """Six finds that DFT puts 2 eV/atom higher: no candidate is likely to lie near the hull any more."""
+    acquire(database, SPEC, database.rounds.get("t", 1))
+    before = [database.records.get(name).choice for name in database.rounds.get("t", 1).batch]
+    said = Opinion(oracle="d", fingerprint="d", e_above_hull=2.0, above_products=2.0, is_dft=True)
+    for n in range(6):
+        find = validated(nbo(4.1 - 0.05 * n), -9.0, index=10 + n)
+        _, verdicts = judge(SPEC, 1, [*database.records.find("t", round=0), find])
+        verdict = verdicts[find.id].model_copy(update={"above_products": 0.0})
+        database.records.insert([find.model_copy(update={"verdict": verdict, "opinions": [said]})])
+    acquire(database, SPEC, database.rounds.get("t", 1))
+    closed = database.rounds.get("t", 1)
+    after = [database.records.get(name).choice for name in closed.batch]
+    assert "DFT moves heights above products by +2.000 eV/atom (median of candidates)" in closed.notes
+    best = [max(c.score for c in choices if c and c.score is not None) for choices in (before, after)]
+    assert best[1] < best[0]
+    assert {r.id: r.prediction for r in database.records.pool("t")}.items() <= {
+        r.id: r.prediction for r in pool
+    }.items()
 
 
 def test_a_round_without_candidates_does_not_close(database: Database) -> None:

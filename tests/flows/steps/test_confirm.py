@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.calculation import validate_structure
+from niobe.flows.stages import plan
+from niobe.flows.steps.claims import confirm as confirming
 from niobe.flows.steps.claims.confirm import confirm_slot, weigh_opinions
 from niobe.flows.steps.validate import close_round
+from niobe.loop.crystals.similarity import content_hash
 from niobe.loop.documents.answers import SecondAnswer
 from niobe.loop.documents.records import Failure, StructureRecord
+from niobe.loop.documents.tiers import by_dft, phase_by, tier_text
 from niobe.loop.store.database import Database
 from niobe.loop.store.mapping import load
+from tests.flows.oracles.mock_vasp.fixtures import UseMock
 from tests.loop.factory import validated
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of atomate2, about its own arguments
@@ -92,6 +100,47 @@ def test_what_is_stored_is_not_asked_again_by_whoever_resumes(campaign: Database
     assert energies[first.id] == -20.0
 
 
+class KilledError(BaseException):
+    """Where a process is killed, nothing that it was doing is told."""
+
+
+def test_killed_at_any_ask_it_repeats_nothing_that_was_stored(
+    campaign: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three structures; killed in the first, third and fourth ask, it takes six: three for each answer."""
+    asked: list[str] = []
+    answered: list[str] = []
+
+    def answer(spec: CampaignSpec, oracle: Any, structure: Structure, folder: Path) -> Any:
+        asked.append(content_hash(structure))
+        if len(asked) in {1, 3, 4}:
+            raise KilledError
+        answered.append(asked[-1])
+        return validate_structure(spec, oracle, structure, folder)
+
+    monkeypatch.setattr(confirming, "validate_structure", answer)
+    for _ in range(3):
+        with pytest.raises(KilledError):
+            confirm_slot(campaign, SPEC, 1, 0, 1)
+    confirm_slot(campaign, SPEC, 1, 0, 1)
+    assert (len(asked), len(answered), len(set(answered))) == (6, 3, 3)
+    assert sorted(found.content for found in answers(campaign)) == sorted(answered)
+    assert close(campaign).opinions[0].agrees
+
+
+@pytest.mark.filterwarnings("ignore::pymatgen.io.vasp.inputs.UnknownPotcarWarning")
+def test_vasp_confirms_as_any_other_dft_does(campaign: Database, use_mock: UseMock) -> None:
+    """The mock answers with EMT; its hull, height and verdict are those of DFT."""
+    use_mock("emt")
+    confirm = SPEC.confirm.model_copy(update={"oracles": ("vasp",), "seconds": 600.0})
+    find = close(campaign, SPEC.model_copy(update={"confirm": confirm}))
+    said = by_dft(find)
+    assert said is not None and said.fingerprint.startswith("mock-vasp")
+    assert phase_by(said) == "stable"
+    assert said.above_products is not None and -0.1 < said.above_products < 0
+    assert tier_text(find).endswith("(1 of 1; DFT: stable)")
+
+
 def test_what_failed_for_no_known_reason_is_asked_again(campaign: Database) -> None:
     failure = Failure(step="relax", cause="oracle_error", exception="OSError", message="")
     confirm_slot(campaign, SPEC, 1, 0, 1)
@@ -146,6 +195,58 @@ def test_nobody_is_asked_once_the_share_is_spent(campaign: Database) -> None:
     assert answers(campaign) == first
 
 
+def test_slots_share_the_structures_and_none_is_asked_by_two(campaign: Database) -> None:
+    asked = []
+    for slot in range(4):
+        confirm_slot(campaign, SPEC, 1, slot, 4)
+        asked.append(len(answers(campaign)))
+    assert asked == [1, 2, 3, 3]
+
+
+def test_a_budget_in_seconds_is_not_exceeded(campaign: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer takes 2 s of 5: the third may take 1, the fourth is not asked for."""
+    allowed: list[float] = []
+
+    def answer(spec: CampaignSpec, oracle: Any, structure: Structure, folder: Path) -> Failure:
+        allowed.append(spec.oracle.wall_time)
+        seconds = min(2.0, spec.oracle.wall_time)
+        return Failure(step="relax", cause="not_converged", exception="E", message="", seconds=seconds)
+
+    monkeypatch.setattr(confirming, "validate_structure", answer)
+    confirm = SPEC.confirm.model_copy(update={"seconds": 5.0, "share": 1e-9, "oracles": ("emt", "chgnet")})
+    confirm_slot(campaign, SPEC.model_copy(update={"confirm": confirm}), 1, 0, 1)
+    assert allowed == [5.0, 3.0, 1.0]
+
+
+def test_a_program_is_asked_as_for_a_campaign_of_its_own() -> None:
+    spec = CampaignSpec.model_validate(
+        {
+            "id": "t",
+            "elements": ["Nb", "O"],
+            "oracle": {"name": "7net-0", "fmax": 0.02, "max_steps": 77},
+            "confirm": {"oracles": ["chgnet", "gpaw", "vasp"], "protocol": "fast", "seconds": 60},
+        }
+    )
+    asked = {name: spec.confirm.asked(name, spec.oracle) for name in spec.confirm.oracles}
+    assert (asked["chgnet"].fmax, asked["chgnet"].max_steps) == (0.02, 77)
+    assert (asked["gpaw"].fmax, asked["gpaw"].max_steps, asked["gpaw"].protocol) == (0.05, 40, "fast")
+    assert (asked["vasp"].fmax, asked["vasp"].wall_time) == (0.03, 86400.0)
+
+
+def test_a_protocol_without_gpaw_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="protocol: belongs to gpaw, which is not among the oracles"):
+        CampaignSpec.model_validate(SPEC.model_dump() | {"confirm": {"oracles": ["emt"], "protocol": "fast"}})
+
+
+@pytest.mark.parametrize(
+    ("oracles", "kind"), [(["emt"], "oracle"), (["gpaw"], "dft"), (["emt", "vasp"], "dft")]
+)
+def test_dft_that_confirms_goes_to_machines_of_its_own(oracles: list[str], kind: str) -> None:
+    spec = CampaignSpec.model_validate(SPEC.model_dump() | {"confirm": {"oracles": oracles}})
+    (stage,) = (stage for stage in plan(spec, 1) if stage.name == "confirm")
+    assert stage.kind == kind
+
+
 def test_a_find_that_nobody_was_asked_about_closes_without_opinions(campaign: Database) -> None:
     weigh_opinions(campaign, SPEC, campaign.rounds.get("t", 1))
     close_round(campaign, SPEC, campaign.rounds.get("t", 1))
@@ -182,7 +283,7 @@ def test_the_oracle_is_no_second_opinion_of_itself() -> None:
 def test_an_oracle_that_was_not_asked_counts_among_those_that_might_have_agreed(campaign: Database) -> None:
     confirm = SPEC.confirm.model_copy(update={"oracles": ["emt", "chgnet"]})
     spec = SPEC.model_copy(update={"confirm": confirm})
-    confirm_slot(campaign, spec, 1, 0, 2)
+    confirm_slot(campaign, SPEC, 1, 0, 1)
     weigh_opinions(campaign, spec, campaign.rounds.get("t", 1))
     close_round(campaign, spec, campaign.rounds.get("t", 1))
     find = campaign.records.get(FIND.id)

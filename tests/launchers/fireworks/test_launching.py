@@ -136,6 +136,8 @@ def test_every_candidate_is_a_workflow_that_can_be_asked_for(launchpad: Any, dat
         ("oracle", "vasp", "vasp"),
         ("oracle", "7net-0", "force-field"),
         ("prerelax", "vasp", "force-field"),
+        ("oracle", "gpaw", "dft"),
+        ("dft", "7net-0", "dft"),
     ],
 )
 def test_jobs_go_to_the_machines_they_want(kind: str, oracle: str, wanted: str) -> None:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymatgen.core import Structure
 
 from niobe.loop.campaign.closing import close_round
-from niobe.loop.campaign.confirming import SecondOracle, agreements, kendall_tau, opinions, rests_on, spread
+from niobe.loop.campaign.confirming import (
+    SecondOracle,
+    agreements,
+    height_corrections,
+    kendall_tau,
+    opinions,
+    rests_on,
+    spread,
+)
 from niobe.loop.documents.answers import SecondAnswer
 from niobe.loop.documents.claims import Opinion
 from niobe.loop.documents.records import Failure, StructureRecord
@@ -130,6 +139,30 @@ def test_agreement_is_counted_over_finds() -> None:
     assert (agreement.oracle, agreement.agreeing, agreement.asked) == ("a", 2, 3)
     assert agreement.tau == pytest.approx(1 / 3)
     assert agreement.difference == pytest.approx(-0.05)
+
+
+def by_dft(added: float, structure: Structure, index: int) -> StructureRecord:
+    """A find on the hull that DFT puts so much higher (eV/atom)."""
+    said = Opinion(
+        oracle="d", fingerprint="d", e_above_hull=max(added, 0.0), above_products=added, is_dft=True
+    )
+    verdict = judged().verdict
+    assert verdict is not None
+    update = {"verdict": verdict.model_copy(update={"above_products": 0.0}), "opinions": [said]}
+    return validated(structure, -9.0, index=index).model_copy(update=update)
+
+
+def test_dft_corrects_rankings_by_composition_from_six_finds_on() -> None:
+    """NbO is 0.04 too low and NbO2 0.10; between them, and far away, something between; elements stay."""
+    finds = [by_dft(0.04, nbo(), n) for n in range(3)] + [by_dft(0.1, rutile(), n) for n in range(3, 6)]
+    assert height_corrections(ALL, finds[:5]) is None
+    assert height_corrections([], finds) is None
+    added = height_corrections(ALL, finds)
+    assert added is not None
+    nb, ox, rut, find = added
+    assert nb == ox == 0.0
+    assert 0.04 < find < 0.07 < rut < 0.1
+    assert height_corrections(ALL, [FIND] * 9) is None
 
 
 def test_two_finds_have_no_order_worth_a_number() -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from niobe.launchers.output.summary import summary
+from niobe.launchers.output.tables import brief_rows, record_row
 from niobe.loop.documents.claims import Challenge, Opinion
 from niobe.loop.documents.novelty import Novelty, NoveltyKind
 from niobe.loop.documents.records import Stability, StructureRecord, Verdict
@@ -60,12 +62,17 @@ YES, NO = opinion(True), opinion(False)
         (
             find(challenge=SURVIVED, opinions=[YES, opinion(True, is_dft=True)]),
             Tier.CONFIRMED,
-            "stable, challenged, confirmed (2 of 2; DFT)",
+            "stable, challenged, confirmed (2 of 2; DFT: stable)",
         ),
         (
-            find(challenge=SURVIVED, opinions=[YES, YES, opinion(False, is_dft=True)]),
+            find(challenge=SURVIVED, opinions=[YES, opinion(True, is_dft=True, above=0.03)]),
+            Tier.CONFIRMED,
+            "stable, challenged, confirmed (2 of 2; DFT: metastable)",
+        ),
+        (
+            find(challenge=SURVIVED, opinions=[YES, YES, opinion(False, is_dft=True, above=0.2)]),
             Tier.CHALLENGED,
-            "stable, challenged, (2 of 3)",
+            "stable, challenged, (2 of 3; DFT: fell)",
         ),
         (
             find(challenge=SURVIVED, opinions=[YES, YES, opinion(False, is_dft=True, above=None)]),
@@ -76,6 +83,18 @@ YES, NO = opinion(True), opinion(False)
 )
 def test_tiers(record: StructureRecord, reached: Tier, words: str) -> None:
     assert (tier(record), tier_text(record)) == (reached, words)
+
+
+def test_what_dft_says_has_columns_of_its_own() -> None:
+    said = opinion(True, is_dft=True, above=0.03).model_copy(update={"above_products": 0.03})
+    for row in (summary(find(opinions=[YES, said])), record_row(find(opinions=[YES, said]))):
+        assert (row["dft_oracle"], row["dft_e_above_hull"], row["dft_phase"]) == ("f", 0.03, "metastable")
+        assert row["dft_above_products"] == 0.03
+        assert row["e_above_hull"] == 0.0
+    assert summary(find(opinions=[YES]))["dft_phase"] is None
+    shown = brief_rows([find(opinions=[YES, said]), find()], {})
+    assert [row["above DFT's own hull (eV/atom)"] for row in shown] == [0.03, None]
+    assert "above DFT's own hull (eV/atom)" not in brief_rows([find(opinions=[YES])], {})[0]
 
 
 def test_the_headline_is_what_is_new_and_beside_it_what_was_known() -> None:
