@@ -8,7 +8,8 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.campaign.seeds import excluded_structures, new_record
-from niobe.loop.documents.records import Failure, Lineage, Stability, Status, StructureRecord
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import Failure, Lineage, Status, StructureRecord
 from niobe.loop.documents.structures import relaxed_structure
 
 

@@ -26,8 +26,10 @@ from niobe.flows.oracles.base import (
 from niobe.flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
 from niobe.loop.crystals.similarity import spacegroup_number
 from niobe.loop.crystals.validity import collapsed_distance
-from niobe.loop.documents.records import Failure, PhononVerdict, Stability, Validation
+from niobe.loop.documents.dynamics import PhononVerdict, Stability
+from niobe.loop.documents.records import Failure, Validation
 from niobe.loop.documents.structures import symmetrised
+from niobe.loop.stability.anharmonic.wells import softest_well
 from niobe.loop.stability.corrections import CorrectionError
 from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
 from niobe.loop.stability.phonons import Dynamics, dynamics, looked_at_again, unconfirmed
@@ -107,7 +109,21 @@ def phonons(
     again = attempt(spec, judge, "phonons", lambda: looked_at_again(found, forces, spec.phonons, find))
     if isinstance(again, Failure):
         again = unconfirmed(found, f"phonons failed: {again.cause}", spec.phonons)
-    return again.changed(oracle=judge.fingerprint), round(time.monotonic() - started, 3)
+    judged = _with_well(spec, judge, again.changed(oracle=judge.fingerprint), folder)
+    return judged, round(time.monotonic() - started, 3)
+
+
+def _with_well(spec: CampaignSpec, judge: Oracle, found: Dynamics, folder: Path) -> Dynamics:
+    """An unstable verdict with the well along its softest mode; as it is where a potential fails on that."""
+    if getattr(judge, "is_dft", False) or not found.modes or found.primitive is None:
+        return found
+    primitive, modes = found.primitive, found.modes
+
+    def energies(cells: Sequence[Structure]) -> list[float]:
+        return [answer.energy_per_atom for answer in judge.static(cells, folder)]
+
+    well = attempt(spec, judge, "phonons", lambda: softest_well(primitive, modes, energies))
+    return found if isinstance(well, Failure) else found.changed(well=well)
 
 
 def attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T]) -> T | Failure:

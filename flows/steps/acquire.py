@@ -28,7 +28,8 @@ from niobe.loop.acquisition.objectives import Objectives
 from niobe.loop.campaign.closing import is_reference
 from niobe.loop.campaign.confirming import height_corrections
 from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations_left
-from niobe.loop.documents.records import Choice, PredictedValue, Stability, Status, StructureRecord
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import Choice, PredictedValue, Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord, batch_digest
 from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.stability.hull import atomic_fractions, formation_hull

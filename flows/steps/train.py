@@ -21,8 +21,9 @@ from niobe.flows.steps.known import records_and_known
 from niobe.loop.campaign.seeding import source_entries
 from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.entries import SourceEntry
-from niobe.loop.documents.records import Stability, Status, StructureRecord
+from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.documents.structures import candidate_structure, entry_structure, relaxed_structure
 from niobe.loop.sources.shifted_labels import shifted_labels

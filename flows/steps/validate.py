@@ -21,15 +21,8 @@ from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
 from niobe.loop.campaign.duplicates import Crystals, lowest_first
 from niobe.loop.campaign.seeds import COMPETING, excluded_structures
-from niobe.loop.documents.records import (
-    Failure,
-    PhononVerdict,
-    Stability,
-    Status,
-    StructureRecord,
-    Validation,
-    Verdict,
-)
+from niobe.loop.documents.dynamics import PhononVerdict, Stability
+from niobe.loop.documents.records import Failure, Status, StructureRecord, Validation, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundRecord, RoundState
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.novelty.catalogue import Catalogue

@@ -26,6 +26,7 @@ _FIGURES = (
     "e_above_hull",
     "phase",
     "lowest_phonon_frequency",
+    "double_well_depth",
 )
 _NAMED = (
     *("campaign", "record", "round", "generator"),

@@ -49,6 +49,7 @@ def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str
         **dft_columns(record),
         "dynamics": validation.phonon.outcome.value if validation else None,
         "lowest_phonon_frequency": validation.phonon.lowest_frequency if validation else None,
+        "double_well_depth": _well_depth(record),
         "discovery": verdict.discovery if verdict else False,
         "rediscovered": verdict.rediscovered if verdict else False,
         "flags": ("; ".join(novelty.flags) or None) if novelty else None,
@@ -91,6 +92,12 @@ def _challenge(record: StructureRecord) -> str | None:
     if not record.challenge.survived:
         return f"fell: {record.challenge.reason}"
     return "survived in part" if record.challenge.cut_short else "survived"
+
+
+def _well_depth(record: StructureRecord) -> float | None:
+    """What an unstable crystal gains along its softest mode, eV/atom."""
+    well = record.validation.phonon.well if record.validation else None
+    return well.depth if well else None
 
 
 def _refinement(record: StructureRecord) -> dict[str, Any]:

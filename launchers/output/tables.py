@@ -236,12 +236,7 @@ def _outcome_rows(record: StructureRecord) -> list[Row]:
         seconds = ", ".join(f"{step} {value:.1f} s" for step, value in validation.seconds.items())
         rows.append(_row("validation", validation.oracle, f"{_energy(validation)}; {seconds}"))
         rows.append(_row("symmetry", record.space_group, _symmetry_found(validation)))
-        lowest = (
-            ""
-            if phonon.lowest_frequency is None
-            else f"{phonon.lowest_frequency:.2f} THz at q {phonon.q_point}"
-        )
-        rows.append(_row("phonons", phonon.outcome.value, lowest or phonon.reason))
+        rows.append(_row("phonons", phonon.outcome.value, phonon.said or phonon.reason))
     rows += [_row(f"goal: {name}", value, said) for name, value, said in goals.rows(record)]
     if record.verdict is not None:
         verdict = record.verdict

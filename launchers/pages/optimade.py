@@ -101,6 +101,12 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
         "THz",
         "Lowest phonon frequency; negative where the mode is imaginary.",
     ),
+    "double_well_depth": (
+        "validation.phonon.well.depth",
+        "float",
+        "eV",
+        "What an unstable crystal gains along its softest mode, per atom; null where it is stable.",
+    ),
     "verdict": (
         "validation.phonon.outcome",
         "string",

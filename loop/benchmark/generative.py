@@ -25,7 +25,8 @@ from niobe.loop.campaign.acceleration import (
     rate_difference,
 )
 from niobe.loop.crystals.grouping import group
-from niobe.loop.documents.records import Stability, Status, StructureRecord
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, build_hull
 from niobe.surrogates.protocols import FloatArray

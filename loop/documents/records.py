@@ -14,6 +14,7 @@ from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.crystals.formulas import in_optimade_form
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Challenge, Opinion
+from niobe.loop.documents.dynamics import PhononVerdict, Stability
 from niobe.loop.documents.novelty import Novelty
 from niobe.loop.documents.properties import PropertyValue
 
@@ -41,15 +42,6 @@ class Status(StrEnum):
     ACQUIRED = "acquired"
     VALIDATED = "validated"
     FAILED = "failed"
-
-
-class Stability(StrEnum):
-    """Outcome of the phonon verdict. Pending: not run yet. NaN, disagreement or never run: undecided."""
-
-    PENDING = "pending"
-    STABLE = "stable"
-    UNSTABLE = "unstable"
-    UNDECIDED = "undecided"
 
 
 class _Part(BaseModel):
@@ -81,52 +73,6 @@ class Choice(_Part):
     selection: Literal["acquired", "control", "pinned", "seed", "competing", "challenge"]
     rank: int
     score: float | None = None
-
-
-_Point = Annotated[list[float], Field(min_length=3, max_length=3)]
-
-
-class SoftestMode(_Part):
-    """The lowest frequency (THz, negative: imaginary) of some q-points, and the q (fractional) it lies at."""
-
-    frequency: float
-    q_point: _Point
-
-
-class OtherCell(SoftestMode):
-    """What a second supercell said. supercell_matrix: its vectors as rows; image_distance in Å.
-
-    interpolation_error: how far, at most, the softest mode at a q-point that only one of the two cells holds
-    lies from what the other interpolates there, THz.
-    """
-
-    supercell_matrix: list[list[int]]
-    image_distance: float
-    interpolation_error: float | None = None
-
-
-class PhononVerdict(_Part):
-    """Dynamical verdict. Frequencies in THz (negative: imaginary), lengths in Å, q fractional.
-
-    lowest_frequency and q_point: of the q-points that the supercell holds, which alone are judged.
-    oracle: fingerprint of the potential that judged, and had relaxed the structure first. supercell_matrix:
-    vectors of the supercell as rows, in the primitive cell of the phonon record. image_distance: of an atom
-    from its nearest image. interpolated: softest anywhere in the zone, shown and not judged. acoustic_drift:
-    how far the force constants broke the acoustic sum rule before it was imposed, as a share of the largest.
-    """
-
-    outcome: Stability
-    oracle: str = ""
-    lowest_frequency: float | None = None
-    q_point: _Point | None = None
-    supercell_matrix: list[list[int]] | None = None
-    image_distance: float | None = None
-    displacement: float | None = None
-    tolerance: float
-    interpolated: SoftestMode | None = None
-    acoustic_drift: float | None = None
-    other_cell: OtherCell | None = None
-    reason: str = ""
 
 
 class Prerelaxed(_Part):

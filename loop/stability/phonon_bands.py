@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.loop.documents.records import SoftestMode
+from niobe.loop.documents.dynamics import SoftestMode
 
 if TYPE_CHECKING:
     from phonopy import Phonopy

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.spec import Phonons
-from niobe.loop.documents.records import OtherCell, PhononVerdict, SoftestMode, Stability
+from niobe.loop.documents.dynamics import OtherCell, PhononVerdict, SoftestMode, Stability
 from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.documents.structures import symmetrised
 from niobe.loop.stability import force_constants, supercells

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from niobe.config.errors import ConfigError
+from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.json_text import not_too_deep
-from niobe.loop.documents.records import Stability, StructureRecord
+from niobe.loop.documents.records import StructureRecord
 
 Query = dict[str, Any]
 SortKey = Literal["round", "formula", "n_atoms", "e_above_hull", "formation_energy", "frequency"]

@@ -7,14 +7,8 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.campaign.seeds import new_record
-from niobe.loop.documents.records import (
-    Lineage,
-    PhononVerdict,
-    Stability,
-    Status,
-    StructureRecord,
-    Validation,
-)
+from niobe.loop.documents.dynamics import PhononVerdict, Stability
+from niobe.loop.documents.records import Lineage, Status, StructureRecord, Validation
 
 SPEC = CampaignSpec(id="t", elements=("Nb", "O"))
 

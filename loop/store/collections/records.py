@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
-from niobe.loop.documents.records import Stability, Status, StructureRecord
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.store.mapping import Document, body, derived, from_mongo, load, modified_now, plain
 
 if TYPE_CHECKING:

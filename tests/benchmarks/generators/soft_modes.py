@@ -23,7 +23,8 @@ from niobe.flows.oracles.calculation import phonons, validate_structure
 from niobe.flows.oracles.force_field import ForceFieldOracle
 from niobe.flows.oracles.potentials import UnphysicalAnswerError
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.records import Failure, Stability
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import Failure
 from niobe.loop.generators import SoftModes, SoftParent
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.surrogates.protocols import Sample, SampleRequest

@@ -22,7 +22,8 @@ from niobe.flows.steps.validate import close_round, settle, validate_slot
 from niobe.launchers.thermo import harmonic_rows, quasi_harmonic_rows, told_once
 from niobe.loop.campaign.policy import oracle_seconds
 from niobe.loop.campaign.seeds import new_record
-from niobe.loop.documents.records import Lineage, Stability, Status, StructureRecord, Validation
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import Lineage, Status, StructureRecord, Validation
 from niobe.loop.store.database import Database
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally

@@ -15,7 +15,8 @@ from niobe.flows.steps.generate import generate, mark_duplicates
 from niobe.flows.steps.train import train_gan
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.records import Lineage, Stability, Status
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import Lineage, Status
 from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.documents.structures import generated_structure
 from niobe.loop.generators.prototypes import decorated_prototypes

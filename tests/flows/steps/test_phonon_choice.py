@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from niobe.flows.steps.validate import choose_phonons
-from niobe.loop.documents.records import Choice, PhononVerdict, Stability, StructureRecord
+from niobe.loop.documents.dynamics import PhononVerdict, Stability
+from niobe.loop.documents.records import Choice, StructureRecord
 from niobe.loop.store.database import Database
 from tests.loop.factory import SPEC, element, nbo, validated
 

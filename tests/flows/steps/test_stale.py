@@ -16,16 +16,8 @@ from niobe.flows.steps.validate import close_round, give_up_on, settle
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.answers import SecondAnswer
-from niobe.loop.documents.records import (
-    Choice,
-    Failure,
-    Lineage,
-    PhononVerdict,
-    Stability,
-    Status,
-    StructureRecord,
-    Verdict,
-)
+from niobe.loop.documents.dynamics import PhononVerdict, Stability
+from niobe.loop.documents.records import Choice, Failure, Lineage, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, PhononRecord, RoundRecord
 from niobe.loop.store.claims import SupersededError
 from niobe.loop.store.database import Database

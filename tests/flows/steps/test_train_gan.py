@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from niobe.flows.steps.train import gan_targets, gan_weights
-from niobe.loop.documents.records import Stability, StructureRecord, Verdict
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import StructureRecord, Verdict
 from tests.loop.factory import rutile, validated
 
 

@@ -28,7 +28,8 @@ from niobe.launchers.fireworks.submission import submit_once
 from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
 from niobe.launchers.fireworks.workflows import category
 from niobe.launchers.rounds import next_round
-from niobe.loop.documents.records import Failure, PhononVerdict, Stability, Status
+from niobe.loop.documents.dynamics import PhononVerdict, Stability
+from niobe.loop.documents.records import Failure, Status
 from niobe.loop.store.database import Database
 from tests.loop.factory import element, nbo, validated
 

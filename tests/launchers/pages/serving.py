@@ -11,7 +11,8 @@ from niobe.launchers.pages.server.access import Access
 from niobe.launchers.pages.server.serving import listen, pages_server
 from niobe.loop.campaign.closing import close_round
 from niobe.loop.campaign.seeds import new_record
-from niobe.loop.documents.records import Lineage, PredictedValue, Stability, Status, StructureRecord
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import Lineage, PredictedValue, Status, StructureRecord
 from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.stability.hull import build_hull
 from niobe.loop.store.database import Database

@@ -14,7 +14,8 @@ from niobe.loop.benchmark.generative import (
     repeated,
     stable_hits,
 )
-from niobe.loop.documents.records import Choice, Failure, Stability, Status, StructureRecord, Verdict
+from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.records import Choice, Failure, Status, StructureRecord, Verdict
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 ELEMENTS = [validated(element("Nb"), -10.0, index=0), validated(element("O", 3.0), -5.0, index=1)]

@@ -6,8 +6,9 @@ import pytest
 
 from niobe.config.loading import with_changes
 from niobe.loop.campaign.closing import close_round, hits_of, round_metrics
+from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.novelty import Novelty, NoveltyKind
-from niobe.loop.documents.records import Choice, PredictedValue, Stability, StructureRecord
+from niobe.loop.documents.records import Choice, PredictedValue, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from tests.loop.factory import SPEC, element, fcc, nbo, rocksalt, validated
 

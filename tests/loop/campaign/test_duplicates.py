@@ -12,7 +12,8 @@ from niobe.flows.steps.validate import choose_phonons
 from niobe.loop.campaign.closing import close_round, hits_of
 from niobe.loop.campaign.duplicates import duplicates
 from niobe.loop.crystals.similarity import Reduced, alike
-from niobe.loop.documents.records import Choice, PhononVerdict, Stability, StructureRecord
+from niobe.loop.documents.dynamics import PhononVerdict, Stability
+from niobe.loop.documents.records import Choice, StructureRecord
 from niobe.loop.store.database import Database
 from tests.loop.factory import SPEC, element, nbo, validated
 

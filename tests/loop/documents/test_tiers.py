@@ -7,8 +7,9 @@ import pytest
 from niobe.launchers.output.summary import summary
 from niobe.launchers.output.tables import brief_rows, record_row
 from niobe.loop.documents.claims import Challenge, Opinion
+from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.novelty import Novelty, NoveltyKind
-from niobe.loop.documents.records import Stability, StructureRecord, Verdict
+from niobe.loop.documents.records import StructureRecord, Verdict
 from niobe.loop.documents.tiers import Tier, headline, novelty_text, tier, tier_text
 from tests.loop.factory import nbo, validated
 

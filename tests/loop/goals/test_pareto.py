@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from niobe.config.spec import CampaignSpec
+from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.properties import Level, PropertyValue
-from niobe.loop.documents.records import Stability, StructureRecord, Verdict
+from niobe.loop.documents.records import StructureRecord, Verdict
 from niobe.loop.documents.rounds import RoundMetrics, RoundRecord
 from niobe.loop.goals.pareto import (
     dominated,

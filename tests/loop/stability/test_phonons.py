@@ -8,7 +8,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from niobe.config.spec import Phonons
 from niobe.flows.oracles.potentials import potential
-from niobe.loop.documents.records import Stability
+from niobe.loop.documents.dynamics import Stability
 from niobe.loop.stability.force_constants import loaded
 from niobe.loop.stability.phonons import dynamics, looked_at_again, unconfirmed
 

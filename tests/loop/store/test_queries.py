@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from niobe.config.errors import ConfigError
-from niobe.loop.documents.records import Stability
+from niobe.loop.documents.dynamics import Stability
 from niobe.loop.store.queries import OPERATORS, Filter, facets, parse_query, sorted_query, systems_with
 from tests.loop.factory import element, rutile, validated
 

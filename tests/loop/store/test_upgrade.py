@@ -11,7 +11,8 @@ from bson import json_util
 from niobe.config.errors import ConfigError
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec, Oracle, Prerelaxation
 from niobe.loop.crystals.formulas import in_optimade_form, optimade_formula
-from niobe.loop.documents.records import Choice, PhononVerdict, Prerelaxed, Stability
+from niobe.loop.documents.dynamics import PhononVerdict, Stability
+from niobe.loop.documents.records import Choice, Prerelaxed
 from niobe.loop.store.database import Database
 from niobe.loop.store.schema import DOCUMENTS, json_schema, mongo_schema
 from niobe.loop.store.upgrade import upgrade
