@@ -16,12 +16,18 @@ from rich.console import Console
 
 from niobe.config.spec import CampaignSpec, Oracle, Phonons
 from niobe.flows.oracles.calculation import phonons
+from niobe.flows.oracles.calculators import trust
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.documents.records import Failure
-from tests.benchmarks.phonons.crystals import Labelled, phonondb, skewed, textbook
+from tests.benchmarks.phonons.crystals import Labelled, balanced, phonondb, skewed, textbook
 from tests.benchmarks.phonons.scores import publish_scores
 
-SETS = {"textbook": textbook, "phonondb": lambda: phonondb(300), "skewed": lambda: skewed(30)}
+SETS = {
+    "textbook": textbook,
+    "phonondb": lambda: phonondb(300),
+    "balanced": lambda: balanced(45),
+    "skewed": lambda: skewed(30),
+}
 _WALL_TIME = 900.0
 
 
@@ -33,7 +39,7 @@ def main() -> None:
             file = options.folder / options.set / name / f"{_plain(crystal.name)}.json"
             if file.is_file() or time.monotonic() - started > options.seconds:
                 continue
-            answer = judged(crystal, options.oracle, settings, options.folder / "work")
+            answer = judged(crystal, _oracle(options), settings, options.folder / f"work-{name}")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(answer), encoding="utf-8")
             Console().print(name, crystal.name, crystal.label, answer["outcome"], answer["lowest_frequency"])
@@ -45,10 +51,21 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.phonons")
     parser.add_argument("set", choices=list(SETS))
     parser.add_argument("--oracle", default="7net-0")
+    parser.add_argument("--calculator", default="", help="package.module:Class, which --oracle then names")
+    parser.add_argument("--kwargs", type=json.loads, default={}, help="of the calculator, as JSON")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after this long")
     parser.add_argument("--folder", type=Path, default=Path("benchmark-phonons"), help="where it goes on")
     parser.add_argument("--publish", action="store_true", help="write figures and docs")
     return parser.parse_args()
+
+
+def _oracle(options: argparse.Namespace) -> Oracle:
+    if not options.calculator:
+        return Oracle(name=options.oracle, wall_time=_WALL_TIME)
+    given = {"calculator": options.calculator, "kwargs": options.kwargs, "wall_time": _WALL_TIME}
+    oracle = Oracle.model_validate({"name": "ase"} | given)
+    trust(oracle)
+    return oracle
 
 
 def _ways(options: argparse.Namespace) -> dict[str, Phonons]:
@@ -59,13 +76,13 @@ def _ways(options: argparse.Namespace) -> dict[str, Phonons]:
     return ways
 
 
-def judged(crystal: Labelled, oracle: str, settings: Phonons, work: Path) -> dict[str, Any]:
+def judged(crystal: Labelled, oracle: Oracle, settings: Phonons, work: Path) -> dict[str, Any]:
     """The verdict of one crystal, not as a find: second cells only where interpolation asks for them."""
     elements = tuple(sorted({site.specie.symbol for site in crystal.structure}))
     spec = CampaignSpec(
         id="phonons",
         elements=elements[:5],
-        oracle=Oracle(name=oracle, wall_time=_WALL_TIME),
+        oracle=oracle,
         prerelax=None,
         phonons=settings,
     )

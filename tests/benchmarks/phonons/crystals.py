@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,15 +34,28 @@ def textbook() -> list[Labelled]:
 
 def phonondb(drawn: int) -> list[Labelled]:
     """``drawn`` rows of dev_phonon_labels.parquet, by chance, smallest first."""
+    return _smallest_first(list(itertools.islice(_drawn(), drawn)))
+
+
+def balanced(drawn: int, most_atoms: int = 8) -> list[Labelled]:
+    """``drawn`` unstable and as many stable crystals of dev_phonon_labels.parquet, by chance, in turns.
+
+    most_atoms: in the primitive cell. Smallest first of each kind: cut anywhere, it is balanced.
+    """
+    small = [crystal for crystal in _drawn() if len(symmetrised(crystal.structure)) <= most_atoms]
+    kinds = [[c for c in small if c.label == label][:drawn] for label in ("unstable", "stable")]
+    pairs = zip(*(_smallest_first(kind) for kind in kinds), strict=True)
+    return list(itertools.chain.from_iterable(pairs))
+
+
+def _drawn() -> Iterator[Labelled]:
+    """PhononDB's crystals in an order by chance, always the same."""
     labels = table("dev_phonon_labels.parquet").drop_duplicates("material_id")
     structures = {row.material_id: row for row in _structures().itertuples()}
     rows = [row for row in labels.itertuples() if row.material_id in structures]
-    order = np.random.default_rng(SEED).permutation(len(rows))[:drawn]
-    found = []
-    for row in (rows[index] for index in order):
+    for row in (rows[index] for index in np.random.default_rng(SEED).permutation(len(rows))):
         label = "unstable" if row.min_freq_thz < UNSTABLE_BELOW else "stable"
-        found.append(Labelled(row.material_id, _crystal(structures[row.material_id]), label))
-    return _smallest_first(found)
+        yield Labelled(row.material_id, _crystal(structures[row.material_id]), label)
 
 
 def skewed(drawn: int) -> list[Labelled]:
