@@ -69,8 +69,9 @@ def minimum(amplitudes: NDArray[np.float64], heights: NDArray[np.float64]) -> tu
     u, points = amplitudes[:end], heights[:end]
     fitted, *_ = np.linalg.lstsq(u[:, None] ** np.array([2, 3, 4]), points, rcond=None)
     quartic = Polynomial([0.0, 0.0, *fitted])
-    turns = quartic.deriv().roots()
-    inside = [float(root.real) for root in turns if abs(root.imag) < 1e-9 and 0 < root.real < u[-1]]
+    turns = np.asarray(quartic.deriv().roots(), dtype=complex)
+    there = (np.abs(turns.imag) < 1e-9) & (turns.real > 0) & (turns.real < u[-1])
+    inside: list[float] = turns.real[there].tolist()
     best = min(inside, key=quartic, default=None)
     if best is None or quartic(best) > heights[lowest]:
         return float(amplitudes[lowest]), float(-heights[lowest])
