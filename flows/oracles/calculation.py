@@ -26,9 +26,10 @@ from niobe.flows.oracles.base import (
 from niobe.flows.oracles.potentials import UnphysicalAnswerError, WallTimeError
 from niobe.loop.crystals.similarity import spacegroup_number
 from niobe.loop.crystals.validity import collapsed_distance
-from niobe.loop.documents.dynamics import PhononVerdict, Stability
+from niobe.loop.documents.dynamics import PhononVerdict, Renormalised, Stability
 from niobe.loop.documents.records import Failure, Validation
 from niobe.loop.documents.structures import symmetrised
+from niobe.loop.stability.anharmonic.self_consistent import TooManyConstantsError, renormalised
 from niobe.loop.stability.anharmonic.wells import softest_well
 from niobe.loop.stability.corrections import CorrectionError
 from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
@@ -45,9 +46,11 @@ _CAUSES = {
     CalculationDiedError: "died",
     NoCureError: "no_cure",
     CorrectionError: "uncorrected",
+    TooManyConstantsError: "too_many_force_constants",
 }
 MOST_GROWN = 2.0
 """Times its volume: no crystal relaxes this far, and what comes apart does not stop here."""
+_ROOM = 300.0  # K
 SYMMETRY_COST = 1e-3
 """eV/atom: a crystal is as symmetric as it can be made at no more."""
 _BOUND = 1.15
@@ -126,13 +129,47 @@ def _with_well(spec: CampaignSpec, judge: Oracle, found: Dynamics, folder: Path)
     return found if isinstance(well, Failure) else found.changed(well=well)
 
 
-def attempt(spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T]) -> T | Failure:
+def in_motion(
+    spec: CampaignSpec, judge: Oracle, found: Dynamics, folder: Path, seconds: float
+) -> tuple[Dynamics, float]:
+    """An unstable verdict after its crystal was looked at in motion, and the seconds that took.
+
+    At the campaign's temperature, or 300 K where it has none: what self-consistent phonons hold there is
+    stabilised. Any other verdict, and DFT's, stays as it is; so does what cannot be told, with the reason.
+
+    spec: the campaign. judge: that gave the verdict. found: the verdict. folder: where files go. seconds:
+    that it may take.
+    """
+    phonon, kelvin = found.phonon, spec.conditions.temperature or _ROOM
+    is_dft = getattr(judge, "is_dft", False)
+    if found.verdict.outcome is not Stability.UNSTABLE or phonon is None or is_dft or seconds <= 0:
+        return found, 0.0
+
+    def forces(cells: Sequence[Structure]) -> list[NDArray[np.float64]]:
+        return [answer.forces for answer in judge.static(cells, folder)]
+
+    def moved() -> Renormalised:
+        return renormalised(phonon, kelvin, forces, spec.phonons.tolerance)
+
+    started = time.monotonic()
+    answer = attempt(spec, judge, "phonons", moved, min(seconds, spec.oracle.wall_time))
+    took = round(time.monotonic() - started, 3)
+    if isinstance(answer, Failure):
+        return found.changed(reason=f"not looked at in motion at {kelvin:g} K: {answer.cause}"), took
+    held = answer.outcome is Stability.STABLE
+    outcome = Stability.STABILISED if held else Stability.UNSTABLE
+    return found.changed(renormalised=answer, outcome=outcome), took
+
+
+def attempt(
+    spec: CampaignSpec, oracle: Oracle, step: str, work: Callable[[], T], seconds: float | None = None
+) -> T | Failure:
     started = time.monotonic()
     attempts = 0
     while attempts <= spec.oracle.retries:
         attempts += 1
         try:
-            with oracle.within(spec.oracle.wall_time):
+            with oracle.within(seconds or spec.oracle.wall_time):
                 return work()
         except Exception as error:  # noqa: BLE001 - a failed validation is data, whatever was raised
             last = error

@@ -28,7 +28,7 @@ from niobe.loop.acquisition.objectives import Objectives
 from niobe.loop.campaign.closing import is_reference
 from niobe.loop.campaign.confirming import height_corrections
 from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations_left
-from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.dynamics import STABLE_AT_0_K
 from niobe.loop.documents.records import Choice, PredictedValue, Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord, batch_digest
 from niobe.loop.documents.structures import candidate_structure
@@ -277,9 +277,8 @@ def _as_by_dft(
 
 def _observed(spec: CampaignSpec, found: Sequence[StructureRecord]) -> FloatArray:
     """What was found, as acquisition sees it: −e_above_hull (eV/atom), dynamically stable, novelty 0."""
-    dynamics = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0}
     rows = [
-        (-record.verdict.e_above_hull_now, dynamics.get(record.validation.phonon.outcome, 0.5), 0.0)
+        (-record.verdict.e_above_hull_now, STABLE_AT_0_K.get(record.validation.phonon.outcome, 0.5), 0.0)
         for record in found
         if record.validation and record.verdict and not is_reference(spec, record)
     ]

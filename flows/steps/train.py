@@ -21,7 +21,7 @@ from niobe.flows.steps.known import records_and_known
 from niobe.loop.campaign.seeding import source_entries
 from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.dynamics import STABLE_AT_0_K
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
@@ -287,11 +287,10 @@ def _labels(record: StructureRecord) -> list[float]:
     nan = float("nan")
     if record.validation is None or record.verdict is None:
         return [nan, nan, nan, 1.0]
-    known = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0}
     return [
         record.verdict.formation_energy_per_atom,
         float(np.log(record.validation.volume_per_atom)),
-        known.get(record.validation.phonon.outcome, nan),
+        STABLE_AT_0_K.get(record.validation.phonon.outcome, nan),
         0.0,
     ]
 

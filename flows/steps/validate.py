@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from niobe.config.home import home, kept_files, work
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Oracle
-from niobe.flows.oracles.calculation import phonons, validate_structure
+from niobe.flows.oracles.calculation import in_motion, phonons, validate_structure
 from niobe.flows.oracles.refinement import refine, tight, unrefined
 from niobe.flows.oracles.registry import make_oracle
+from niobe.flows.steps.claims.finds import seconds_for_challenges
 from niobe.flows.steps.known import competitors_elsewhere
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
@@ -209,12 +210,16 @@ def _run_phonons(
             outcome = _with_files(outcome, spec, record, folder)
     if isinstance(outcome, Failure):
         verdict = undecided(spec.phonons.tolerance, f"phonons failed: {outcome.cause}")
-        _store_verdict(database, record, verdict, outcome.seconds, failure=outcome)
+        _store_verdict(database, record, verdict, {"phonons": outcome.seconds}, failure=outcome)
         return
     result, seconds = outcome
+    if find and spec.challenge.enabled:
+        with work_folder(spec, record, "motion") as folder:
+            result, moved = in_motion(spec, judge, result, folder, seconds_for_challenges(database, spec))
     if result.bands:
         database.phonons.store(result.stored(record.id, record.campaign))
-    _store_verdict(database, record, result.verdict, seconds)
+    in_all = {"phonons": seconds} | ({"motion": moved} if moved else {})
+    _store_verdict(database, record, result.verdict, in_all)
 
 
 def _settled(spec: CampaignSpec, record: StructureRecord) -> bool:
@@ -227,13 +232,12 @@ def _store_verdict(
     database: Database,
     record: StructureRecord,
     verdict: PhononVerdict,
-    seconds: float = 0.0,
+    seconds: Mapping[str, float] | None = None,
     **fields: Any,
 ) -> None:
-    """Unless the record has one already. fields: stored with it."""
+    """Unless the record has one already. seconds: by what took them. fields: stored with it."""
     fields["validation.phonon"] = verdict
-    if seconds:
-        fields["validation.seconds.phonons"] = seconds
+    fields |= {f"validation.seconds.{step}": took for step, took in (seconds or {}).items() if took}
     database.records.finish_phonons(record.id, **fields)
 
 

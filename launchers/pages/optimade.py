@@ -111,7 +111,7 @@ _FIELDS: dict[str, tuple[str, str, str | None, str]] = {
         "validation.phonon.outcome",
         "string",
         None,
-        "Dynamical verdict: stable, unstable or undecided.",
+        "Dynamical verdict: stable, unstable, stabilised (unstable at 0 K, held by its motion) or undecided.",
     ),
     "challenge_survived": (
         "challenge.survived",

@@ -9,12 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Stability(StrEnum):
-    """Outcome of the phonon verdict. Pending: not run yet. NaN, disagreement or never run: undecided."""
+    """Outcome of the phonon verdict. Pending: not run yet. NaN, disagreement or never run: undecided.
+
+    Stabilised: unstable at 0 K, and held by its motion at a temperature (``PhononVerdict.renormalised``).
+    """
 
     PENDING = "pending"
     STABLE = "stable"
     UNSTABLE = "unstable"
+    STABILISED = "stabilised"
     UNDECIDED = "undecided"
+
+
+STABLE_AT_0_K = {Stability.STABLE: 1.0, Stability.UNSTABLE: 0.0, Stability.STABILISED: 0.0}
+"""Whether a crystal is a minimum of the energy, as learned and counted; of other outcomes it is not known."""
 
 
 class _Part(BaseModel):
@@ -63,6 +71,23 @@ class SoftWell(SoftestMode):
         return f"double well of {least}{1000 * self.depth:.1f} meV/atom, at {self.amplitude:.2f} Å"
 
 
+class Renormalised(SoftestMode):
+    """The softest mode as motion at a temperature (K) leaves it, by self-consistent harmonic phonons.
+
+    error: standard error of the frequency, THz. outcome: by the tolerance of the verdict; undecided within
+    two errors of it.
+    """
+
+    temperature: float
+    error: float
+    outcome: Stability
+
+    @property
+    def said(self) -> str:
+        """Such as ``0.53 ± 0.05 THz at 300 K``."""
+        return f"{self.frequency:.2f} ± {self.error:.2f} THz at {self.temperature:g} K"
+
+
 class PhononVerdict(_Part):
     """Dynamical verdict. Frequencies in THz (negative: imaginary), lengths in Å, q fractional.
 
@@ -72,6 +97,7 @@ class PhononVerdict(_Part):
     from its nearest image. interpolated: softest anywhere in the zone, shown and not judged. acoustic_drift:
     how far the force constants broke the acoustic sum rule before it was imposed, as a share of the largest.
     well: of an unstable crystal, what its softest mode gains; None by DFT, and where nothing is gained.
+    renormalised: of an unstable crystal near the hull, what its motion makes of that.
     """
 
     outcome: Stability
@@ -86,12 +112,15 @@ class PhononVerdict(_Part):
     acoustic_drift: float | None = None
     other_cell: OtherCell | None = None
     well: SoftWell | None = None
+    renormalised: Renormalised | None = None
     reason: str = ""
 
     @property
     def said(self) -> str:
-        """The lowest frequency and where it lies, and what the softest mode gains; "" without phonons."""
+        """The lowest frequency and where it lies, what that mode gains, and becomes by motion; "" without
+        phonons."""
         if self.lowest_frequency is None:
             return ""
         lowest = f"{self.lowest_frequency:.2f} THz at q {self.q_point}"
-        return f"{lowest}; {self.well.said}" if self.well else lowest
+        parts = [lowest, *(part.said for part in (self.well, self.renormalised) if part)]
+        return "; ".join(parts)

@@ -315,8 +315,8 @@ class StructureRecord(_Part):
 
     @property
     def dynamically_unstable(self) -> bool:
-        """Whether phonons say that it is unstable."""
-        return self._dynamics is Stability.UNSTABLE
+        """Whether phonons say that it is no minimum at 0 K, held by its motion or not."""
+        return self._dynamics in {Stability.UNSTABLE, Stability.STABILISED}
 
     @property
     def phonons_pending(self) -> bool:

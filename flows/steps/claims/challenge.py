@@ -11,7 +11,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import correction_of
 from niobe.flows.oracles.calculation import check_physics
-from niobe.flows.steps.claims.finds import Known, judged, spent_on_all_else
+from niobe.flows.steps.claims.finds import Known, judged, seconds_for_challenges
 from niobe.flows.steps.known import competitors_elsewhere
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.flows.steps.validate import settle, validate_records, work_folder
@@ -94,9 +94,8 @@ def _name_of(find: str) -> str:
 def _seconds_for_one(database: Database, spec: CampaignSpec, chosen: Sequence[str]) -> float:
     """What each of the finds of a round that wait for their challenge may take."""
     records = database.records.find(spec.id)
-    spent = sum(record.challenge.seconds for record in records if record.challenge)
     waiting = sum(record.id in chosen and record.challenge is None for record in records)
-    return (spec.challenge.share * spent_on_all_else(database, spec) - spent) / max(waiting, 1)
+    return seconds_for_challenges(database, spec) / max(waiting, 1)
 
 
 @dataclass

@@ -75,6 +75,22 @@ def spent_on_all_else(database: Database, spec: CampaignSpec) -> float:
 
     database: the campaign database. spec: the campaign.
     """
-    rounds = database.rounds.find(spec.id)
+    rounds, records = database.rounds.find(spec.id), database.records.find(spec.id)
     steps = sum(sum(record.steps.values()) for record in rounds)
-    return steps + oracle_seconds((r for r in database.records.find(spec.id) if not r.challenges), rounds)
+    asked = oracle_seconds((record for record in records if not record.challenges), rounds)
+    return steps + asked - _in_motion(records)
+
+
+def seconds_for_challenges(database: Database, spec: CampaignSpec) -> float:
+    """What ``challenge.share`` leaves of a campaign's time for challenges, and for looking at what may be a
+    find in motion.
+
+    database: the campaign database. spec: the campaign.
+    """
+    records = database.records.find(spec.id)
+    challenged = sum(record.challenge.seconds for record in records if record.challenge)
+    return spec.challenge.share * spent_on_all_else(database, spec) - challenged - _in_motion(records)
+
+
+def _in_motion(records: Sequence[StructureRecord]) -> float:
+    return sum(record.validation.seconds.get("motion", 0.0) for record in records if record.validation)
