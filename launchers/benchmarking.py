@@ -119,7 +119,7 @@ def _with_phonons(
     """The runs, with a dynamical verdict on all within ``tolerance`` where the setting runs no phonons."""
     from niobe.flows.oracles.benchmark import stability_of
     from niobe.loop.benchmark.replaying import write_json
-    from niobe.loop.documents.records import Stability
+    from niobe.loop.documents.dynamics import Stability
 
     without = {setting.name: setting for setting in settings if not setting.spec.phonons.enabled}
     done = []
