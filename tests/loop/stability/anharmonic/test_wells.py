@@ -57,7 +57,9 @@ def test_the_minimum_of_a_quartic_is_found_by_hand_formula(depth: float, at: flo
 
 def test_what_falls_as_far_as_was_scanned_is_as_deep_as_that_at_least() -> None:
     u = np.array(AMPLITUDES)
-    assert minimum(u, -(u**2)) == (AMPLITUDES[-1], pytest.approx(AMPLITUDES[-1] ** 2))
+    amplitude, depth = minimum(u, -(u**2))
+    assert amplitude == AMPLITUDES[-1]
+    assert depth == pytest.approx(AMPLITUDES[-1] ** 2)
 
 
 @pytest.mark.parametrize("q", [(0, 0, 0), (0, 0, 0.5), (0.5, 0, 0.5)])
