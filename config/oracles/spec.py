@@ -53,6 +53,13 @@ def unsaid(value: object) -> bool:
 GpawProtocol = Literal["fast", "balanced", "stringent"]
 
 
+Functional = Literal["PBE", "r2SCAN"]
+
+
+def _pbe(functional: object) -> bool:
+    return functional == "PBE"
+
+
 def balanced(protocol: object) -> bool:
     """Whether a protocol is the default, and so is stored nowhere.
 
@@ -70,7 +77,8 @@ class Oracle(BaseModel):
     returns one) or a force field of atomate2's by name. kwargs: what it is made with; a file among them is a
     path relative to the campaign file. elements: symbols that it knows; empty: not declared. reach: how far
     (Å) it sees; None: not declared. dtype: of a calculator that takes one. device: where a network runs.
-    protocol: how accurately ``gpaw`` is asked.
+    protocol: how accurately ``gpaw`` is asked. functional: whose input sets of Materials Project ``vasp``
+    takes: PBE, with U for its oxides and fluorides, or r2SCAN.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -84,6 +92,7 @@ class Oracle(BaseModel):
     dtype: Annotated[Literal["float32", "float64"] | None, Field(exclude_if=unsaid)] = None
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(exclude_if=lambda d: d == "auto")] = "auto"
     protocol: Annotated[GpawProtocol, Field(exclude_if=balanced)] = "balanced"
+    functional: Annotated[Functional, Field(exclude_if=_pbe)] = "PBE"
     fmax: Annotated[float, Field(gt=0, le=1)] = 0.03
     max_steps: Annotated[int, Field(ge=1)] = 200
     wall_time: Annotated[float, Field(gt=0)] = 120.0
@@ -127,6 +136,8 @@ class Oracle(BaseModel):
                 raise ValueError(f"{key}: belongs to name: ase, not to {self.name}")
         if self.name != "gpaw" and self.protocol != "balanced":
             raise ValueError(f"protocol: belongs to name: gpaw, not to {self.name}")
+        if self.name != "vasp" and self.functional != "PBE":
+            raise ValueError(f"functional: belongs to name: vasp, not to {self.name}")
         return self
 
     def unknown(self, elements: Iterable[str]) -> list[str]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.errors import ConfigError
+from niobe.config.oracles.spec import Functional
 from niobe.config.potentials import LABELS, Labels
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
@@ -63,7 +64,8 @@ _DISPLACED_TAGS = _STATIC_TAGS | {"ISMEAR": 0, "SIGMA": 0.05}
 
 @dataclass
 class VaspOracle:
-    """Double relaxation and static runs with MPRelaxSet and MPStaticSet (PBE, PBE+U for MP's oxides)."""
+    """Double relaxation and static runs with Materials Project's input sets: MPRelaxSet and MPStaticSet (PBE,
+    PBE+U for its oxides), or MPScanRelaxSet and MPScanStaticSet (r2SCAN), which MP2020 does not correct."""
 
     spec: OracleSpec
     is_dft: ClassVar[bool] = True
@@ -77,6 +79,10 @@ class VaspOracle:
         _check_potcars(spec)
 
     @property
+    def _by_r2scan(self) -> bool:
+        return self.spec.functional == "r2SCAN"
+
+    @property
     def fingerprint(self) -> str:
         """Known once something was answered, as only the program itself says what it is.
 
@@ -87,12 +93,17 @@ class VaspOracle:
         by = scheme() if self.spec.corrections == "mp2020" else "corrected by MP2020"
         updates = incar_updates()
         if is_mock(self._version):
-            return f"mock-vasp {self._version}{updates}, {by if self.corrected else 'uncorrected'}"
+            r2scan = " MP r2SCAN" if self._by_r2scan else ""
+            return f"mock-vasp {self._version}{r2scan}{updates}, {by if self.corrected else 'uncorrected'}"
+        if self._by_r2scan:
+            return f"VASP {self._version} MP r2SCAN{updates}, uncorrected"
         return f"VASP {self._version} MP PBE/PBE+U{updates}, {by}"
 
     @property
     def corrected(self) -> bool:
         """Of the mock as of the potential it answers with."""
+        if self._by_r2scan:
+            return False
         if not is_mock(self._version):
             return True
         raw = mock_labels(self._version) == "GGA/GGA+U"
@@ -112,11 +123,11 @@ class VaspOracle:
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         """Energy and forces, one run each."""
-        return self._run_each(static_maker(_STATIC_TAGS), structures, folder)
+        return self._run_each(static_maker(_STATIC_TAGS, self.spec.functional), structures, folder)
 
     def displaced(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         """Forces in the displaced supercells of phonons, smeared so that they are right in metals too."""
-        return self._run_each(static_maker(_DISPLACED_TAGS), structures, folder)
+        return self._run_each(static_maker(_DISPLACED_TAGS, self.spec.functional), structures, folder)
 
     def _run_each(self, maker: Any, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         return [self._answer(*self._calculate(maker, structure, folder)) for structure in structures]
@@ -173,22 +184,25 @@ class VaspOracle:
 
 
 def relax_maker(spec: OracleSpec) -> Any:
-    """atomate2 MPGGADoubleRelaxMaker with the campaign's largest force and number of steps."""
-    from atomate2.vasp.flows.mp import MPGGADoubleRelaxMaker
+    """atomate2's double relaxation of Materials Project with the campaign's largest force and number of
+    steps; by r2SCAN the first of the two is by PBEsol."""
+    from atomate2.vasp.flows.mp import MPGGADoubleRelaxMaker, MPMetaGGADoubleRelaxMaker
     from atomate2.vasp.powerups import update_user_incar_settings
 
     tags = {"EDIFFG": -spec.fmax, "NSW": spec.max_steps}
     if spec.fmax <= FIND_FMAX:
         tags["EDIFF"] = _EDIFF_OF_FINDS
-    return update_user_incar_settings(MPGGADoubleRelaxMaker(), tags)
+    maker = MPMetaGGADoubleRelaxMaker if spec.functional == "r2SCAN" else MPGGADoubleRelaxMaker
+    return update_user_incar_settings(maker(), tags)
 
 
-def static_maker(tags: Mapping[str, Any]) -> Any:
-    """atomate2 MPGGAStaticMaker with some INCAR tags of ours."""
-    from atomate2.vasp.jobs.mp import MPGGAStaticMaker
+def static_maker(tags: Mapping[str, Any], functional: Functional) -> Any:
+    """atomate2's static run of Materials Project with some INCAR tags of ours."""
+    from atomate2.vasp.jobs.mp import MPGGAStaticMaker, MPMetaGGAStaticMaker
     from atomate2.vasp.powerups import update_user_incar_settings
 
-    return update_user_incar_settings(MPGGAStaticMaker(), dict(tags))
+    maker = MPMetaGGAStaticMaker if functional == "r2SCAN" else MPGGAStaticMaker
+    return update_user_incar_settings(maker(), dict(tags))
 
 
 def with_deadline(maker: Any, at: float) -> Any:
@@ -292,20 +306,23 @@ def _check_commands() -> None:
 def _check_potcars(spec: CampaignSpec) -> None:
     from pymatgen.core import SETTINGS
     from pymatgen.io.vasp.inputs import PotcarSingle, UnknownPotcarWarning
-    from pymatgen.io.vasp.sets import MPRelaxSet
+    from pymatgen.io.vasp.sets import MPRelaxSet, MPScanRelaxSet
 
+    inputs, release = (
+        (MPScanRelaxSet, "PBE_54") if spec.oracle.functional == "r2SCAN" else (MPRelaxSet, "PBE")
+    )
     folder = SETTINGS.get("PMG_VASP_PSP_DIR")
     if not folder or not Path(folder).expanduser().is_dir():
         raise ConfigError(f"oracle vasp: PMG_VASP_PSP_DIR={folder or ''!r}: no such folder; see docs/vasp.md")
-    names = MPRelaxSet.CONFIG["POTCAR"]
+    names = inputs.CONFIG["POTCAR"]
     for element in spec.elements:
         if element not in names:
-            raise ConfigError(f"oracle vasp: MPRelaxSet names no POTCAR for {element}")
+            raise ConfigError(f"oracle vasp: {inputs.__name__} names no POTCAR for {element}")
         try:
             with warnings.catch_warnings(action="ignore", category=UnknownPotcarWarning):
-                PotcarSingle.from_symbol_and_functional(names[element], "PBE")
+                PotcarSingle.from_symbol_and_functional(names[element], release)
         except OSError:
-            wanted = f"POTCAR of {names[element]} (PBE)"
+            wanted = f"POTCAR of {names[element]} ({release})"
             raise ConfigError(
                 f"oracle vasp: no {wanted} in PMG_VASP_PSP_DIR={folder}; see docs/vasp.md"
             ) from None

@@ -189,6 +189,27 @@ def test_what_the_user_changes_in_every_incar_is_in_the_fingerprint(
     assert changed.fingerprint == f"VASP 6.4.3 MP PBE/PBE+U with ALGO=All ENCUT=600, {scheme()}"
 
 
+def test_r2scan_by_its_name(use_mock: UseMock, tmp_path: Path) -> None:
+    """Relaxed by PBEsol first, then by r2SCAN, as Materials Project does; MP2020 has no part in it."""
+    use_mock("lj")
+    spec = Oracle(name="vasp", functional="r2SCAN", retries=0)
+    check_machine(SPEC.model_copy(update={"oracle": spec}))
+    oracle = VaspOracle(spec)
+    answer = oracle.relax(swapped(), tmp_path / "relax")
+    written = [gzip.decompress(file.read_bytes()).decode() for file in (tmp_path / "relax").rglob("INCAR.gz")]
+    functionals = {(found.get("GGA"), found.get("METAGGA")) for found in map(Incar.from_str, written)}
+    assert functionals == {("Ps", None), (None, "R2scan")}
+    assert correction_of(oracle, answer) == 0.0
+    assert oracle.fingerprint.startswith("mock-vasp 6.0.0-mock lj-")
+    assert oracle.fingerprint.endswith(" MP r2SCAN, uncorrected")
+    oracle.static([answer.structure], tmp_path / "static")
+    assert incar(tmp_path / "static")["METAGGA"] == "R2scan"
+    oracle._version = "6.4.3"
+    assert oracle.fingerprint == "VASP 6.4.3 MP r2SCAN, uncorrected"
+    with pytest.raises(ValueError, match="functional: belongs to name: vasp, not to emt"):
+        Oracle(name="emt", functional="r2SCAN")
+
+
 def test_vasp_is_given_a_day_unless_told_otherwise() -> None:
     assert Oracle(name="vasp").wall_time == 86400
     assert Oracle(name="vasp", wall_time=60).wall_time == 60
