@@ -1,10 +1,12 @@
-"""``python -m tests.benchmarks.dft.confirmed_finds``: a campaign by a potential whose finds GPAW confirms.
+"""``python -m tests.benchmarks.dft.confirmed_finds [NAME]``: GPAW confirms the finds of a potential.
 
-It goes on where it was, after a kill too.
+NAME: of a campaign in tests/benchmarks/campaigns, ``nb-o-gpaw`` or ``al-li-gpaw``. It goes on where it was,
+after a kill too.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 import warnings
 from collections.abc import Sequence
@@ -27,15 +29,18 @@ from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.tiers import by_dft, phase_by
 from tests.benchmarks.publish import publish
 
-FILE = Path(__file__).parents[1] / "campaigns" / "nb-o-gpaw.yaml"
+CAMPAIGNS = Path(__file__).parents[1] / "campaigns"
 FOLDER = Path(".niobe/benchmarks/confirmed")
 
 
 def main() -> None:
     """Run the campaign to its end, publish its finds."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.dft.confirmed_finds")
+    parser.add_argument("name", nargs="?", default="nb-o-gpaw")
+    name: str = parser.parse_args().name
     warnings.simplefilter("ignore")
-    spec, started = load_campaign(FILE), time.monotonic()
-    with own_home(FOLDER), campaign_database() as database:
+    spec, started = load_campaign(CAMPAIGNS / f"{name}.yaml"), time.monotonic()
+    with own_home(FOLDER / name), campaign_database() as database:
         database.campaigns.create(spec)
         with CampaignProgress(database, spec, Console()) as progress:
             run_campaign(database, spec, progress.tick)
@@ -63,20 +68,20 @@ def report(
     failed = [answer.failure.cause for answer in answers if answer.failure]
     counts = ", ".join(f"{phases.count(phase)} {phase}" for phase in ("stable", "metastable", "fell"))
     publish(
-        "gpaw-finds",
+        f"gpaw-finds-{spec.chemsys}",
         page="dft",
-        title="A potential searches, GPAW confirms: finds of a small Nb-O campaign",
+        title=f"A potential searches, GPAW confirms: finds of a small campaign of {spec.chemsys}",
         headline=f"{len(judged)} finds with products and elements confirmed: {counts}; "
         f"{(asked + all_else) / 60:.0f} minutes of work",
-        command="python -m tests.benchmarks.dft.confirmed_finds",
+        command=f"python -m tests.benchmarks.dft.confirmed_finds {spec.id}",
         rows=rows,
         seconds=seconds,
         seeds=[spec.seed],
         order=5,
         notes=[
-            f"{FILE.name}: {spec.budget.validations} validations by 7net-0 in {spec.budget.rounds} rounds, "
-            f"no phonons; GPAW by protocol `{spec.confirm.protocol}` relaxed {len(answers)} structures in "
-            f"{asked:.0f} s, one core each; all else took {all_else:.0f} s, pre-relaxation not counted",
+            f"{spec.id}.yaml: {spec.budget.validations} validations by 7net-0 in {spec.budget.rounds} rounds "
+            f"without phonons; GPAW by protocol `{spec.confirm.protocol}` relaxed {len(answers)} structures "
+            f"in {asked:.0f} s, one core each; all else took {all_else:.0f} s, pre-relaxation not counted",
             "heights are above what each find falls into, on the hull of that oracle's own answers, below 0 "
             "where it is stable; GPAW's hull has the finds asked about, what they fall into, and Nb and O",
             f"Kendall's τ between the two orders {'–' if tau is None else f'{tau:.2f}'}; GPAW less 7net-0 "
