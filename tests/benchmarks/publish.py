@@ -28,6 +28,7 @@ PAGES = {
     "database": "The embedded database and the pages",
     "fireworks": "FireWorks",
     "sources": "Open databases and files",
+    "dft": "GPAW: DFT without a licence",
     "vasp": "VASP's path",
     "code": "The code itself",
 }

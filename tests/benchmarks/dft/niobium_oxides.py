@@ -25,6 +25,11 @@ _BOX = (7.0, 7.5, 8.0)  # Å
 _FORM = ("Ta2O5", 7)
 """In whose place Nb2O5 is taken: its own cell of 98 atoms is too large."""
 
+OTHER_FORMS = {
+    "NbO2": "NbO2 as rutile; the I4₁/a form that was measured has dimers, 48 atoms and a lower energy",
+    "Nb2O5": f"Nb2O5 as the {_FORM[1]}-atom form of {_FORM[0]} with Nb for Ta; the measured one has 98 atoms",
+}
+
 
 @dataclass(frozen=True)
 class Oxide:
@@ -114,12 +119,12 @@ def report(rows: list[dict[str, Any]], seconds: float) -> None:
         notes=[
             f"protocol `{PROTOCOL}`, PBE, one core; O2 is the triplet molecule in a box of "
             f"{' × '.join(map(str, _BOX))} Å, Nb is bcc; no correction",
-            "energies at 0 K without vibrations, beside enthalpies at 298 K: some 0.02 eV/atom apart",
-            "PBE binds O2 too strongly, so oxides come out too weakly bound; the difference for each O is "
-            "what that leaves. It is the same for all oxides in a hull, and cancels among them",
-            f"Nb2O5 as the {_FORM[1]}-atom form of {_FORM[0]} with Nb for Ta; the measured one has 98",
-            "NbO2 as rutile; the I4₁/a form that was measured has dimers, 48 atoms and a lower energy",
-            "the seconds above are of the last call; what was answered in calls before was kept",
+            "energies at 0 K without vibrations, beside enthalpies at 298 K",
+            "PBE binds O2 too strongly, so oxides come out too weakly bound: the difference for each O is "
+            "mostly what that leaves, much the same for all oxides of a hull, among which it cancels",
+            *(OTHER_FORMS[row["oxide"]] for row in rows if row["oxide"] in OTHER_FORMS),
+            "seconds of a row on two cores that others used too; those above are of the last call, as what "
+            "was answered in calls before was kept",
         ],
     )
 
