@@ -3,6 +3,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The package as it is installed, made of links: mypy follows no import hook of an editable install.
 VIEW := $(VENV)/view
+# Compiled modules are kept whatever the caller's shell says: each of some hundred processes of the suite would
+# compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 CAMPAIGN ?= config/campaigns/nb-o.yaml
 
 .PHONY: campaign test test-slow benchmark figures clean

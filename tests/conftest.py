@@ -1,11 +1,13 @@
 """A campaign database for tests: the embedded server, or the MongoDB that NIOBE_TEST_MONGO_URI names.
 
 Numerical libraries get one thread: the suite already has a process for each core. Examples of hypothesis have
-no deadline: a loaded machine is no failure.
+no deadline: a loaded machine is no failure. Space groups are worked out once: Fm-3m
+takes pymatgen half a second.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import uuid
 from collections.abc import Iterator
@@ -13,12 +15,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from pymatgen.symmetry.groups import SpaceGroup
 
 from niobe.loop.store.database import Database
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ["NIOBE_OFFLINE"] = "1"  # no test asks an open database
+SpaceGroup.from_int_number = functools.cache(SpaceGroup.from_int_number)  # type: ignore[method-assign,assignment]
 settings.register_profile("niobe", deadline=None)
 settings.load_profile("niobe")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from niobe.loop.sources import files
 from tests.loop.factory import nbo, validated
 from tests.loop.readers.test_conventions import apart
 from tests.loop.readers.test_fuzz import SPGLIB
-from tests.loop.shared_crystals import real_structures
+from tests.loop.shared_crystals import shuffled_structures
 
 pytestmark = pytest.mark.filterwarnings(SPGLIB)
 NAMES = {
@@ -77,9 +78,7 @@ def check(records: Sequence[StructureRecord], kind: str, folder: Path) -> None:
 
 @functools.cache
 def crystals(count: int, seed: int) -> list[Structure]:
-    real = real_structures()
-    chosen = np.random.default_rng(seed).permutation(len(real))[:count]
-    return [real[int(index)] for index in chosen]
+    return list(itertools.islice(shuffled_structures(np.random.default_rng(seed)), count))
 
 
 @pytest.mark.parametrize("kind", NAMES)
