@@ -8,15 +8,24 @@ VIEW := $(VENV)/view
 unexport PYTHONDONTWRITEBYTECODE
 CAMPAIGN ?= config/campaigns/nb-o.yaml
 
-.PHONY: campaign test test-slow benchmark figures clean
+.PHONY: campaign test style types suite test-slow benchmark figures clean
 
 campaign: $(VENV)/.ready
 	@$(BIN)/niobe launch $(CAMPAIGN)
 
-test: $(VENV)/.ready
+# mypy takes a minute of one processor, which the suite need not wait for.
+MAKEFLAGS += --jobs=3
+
+test: style types suite
+
+style: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready
 	cd $(VIEW) && ../bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
+
+suite: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not benchmark"
 
 test-slow: $(VENV)/.ready
@@ -30,7 +39,8 @@ figures: $(VENV)/.ready
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
+	-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	mkdir -p $(VIEW)/niobe
 	ln -sfn ../../tests $(VIEW)/tests

@@ -52,3 +52,12 @@ class Settings(BaseSettings):
     def real_mongo(self) -> bool:
         """Whether a MongoDB is named that is not the embedded server."""
         return bool(self.mongo_uri) and self.mongo_uri != self.embedded_uri
+
+
+def patience(uri: str, milliseconds: int) -> dict[str, int]:
+    """How long pymongo looks for a server, as its option; nothing where the URI says so itself.
+
+    uri: of the server. milliseconds: for a URI that does not say.
+    """
+    named = "serverselectiontimeoutms=" in uri.lower()
+    return {} if named else {"serverSelectionTimeoutMS": milliseconds}

@@ -25,6 +25,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
 
 from niobe.config.errors import ConfigError
+from niobe.config.settings import patience
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 _BATCH = 500
@@ -185,7 +186,7 @@ def _collections(client: MongoClient[Any]) -> Iterator[RawCollection]:
 def _server(uri: str) -> Iterator[MongoClient[Any]]:
     """A client of the server at ``uri``; what fails inside is a ConfigError, which never shows the URI."""
     try:
-        with MongoClient[Any](uri, serverSelectionTimeoutMS=_TIMEOUT_MS) as client:
+        with MongoClient[Any](uri, **patience(uri, _TIMEOUT_MS)) as client:
             client.admin.command("ping")
             yield client
     except (InvalidURI, ConfigurationError) as error:

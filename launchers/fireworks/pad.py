@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import Any
 
-from niobe.config.settings import Settings
+from niobe.config.settings import Settings, patience
 from niobe.launchers.services import campaign_database, ensure_database
 
 _SELECTION_MS = 20_000
@@ -34,7 +34,7 @@ def open_launchpad(quiet: bool = True) -> Any:
 
 def connection(uri: str) -> dict[str, Any]:
     """How a LaunchPad reaches the campaign database; also the content of my_launchpad.yaml."""
-    options = {"serverSelectionTimeoutMS": _SELECTION_MS}
+    options = patience(uri, _SELECTION_MS)
     return {"host": uri, "name": Settings().database, "uri_mode": True, "mongoclient_kwargs": options}
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from niobe.config.errors import ConfigError
-from niobe.config.settings import Settings
+from niobe.config.settings import Settings, patience
 from niobe.loop.store.claims import Claim, ClaimedCollection
 from niobe.loop.store.collections.answers import Answers
 from niobe.loop.store.collections.campaigns import Campaigns
@@ -75,7 +75,7 @@ class Database:
         from pymongo.errors import InvalidName, PyMongoError
 
         try:
-            client: MongoClient[Document] = MongoClient(uri, serverSelectionTimeoutMS=_TIMEOUT_MS)
+            client: MongoClient[Document] = MongoClient(uri, **patience(uri, _TIMEOUT_MS))
         except (PyMongoError, ValueError) as error:
             kind = type(error).__name__
             raise ConfigError(f"NIOBE_MONGO_URI: no MongoDB URI (mongodb://host/ is one): {kind}") from None

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from niobe.loop.store.database import Database
 from tests.benchmarks.publish import publish
-from tests.launchers.output.test_foreign_bundles import Lines, _try_mutations, places
+from tests.launchers.output.test_changed_bundles import _try_mutations
+from tests.launchers.output.test_foreign_bundles import Lines, places
 from tests.loop.readers.test_hostile_files import KINDS, original, read_changed
 from tests.loop.sources.test_hostile_servers import _try_entry
 

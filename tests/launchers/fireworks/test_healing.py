@@ -15,7 +15,7 @@ from niobe.launchers.fireworks.rockets import _ending
 from niobe.launchers.fireworks.sweep import hand_back, sweep, unfinished
 from niobe.loop.documents.records import Failure, Status
 from niobe.loop.store.database import Database
-from tests.launchers.fireworks.test_launching import (
+from tests.launchers.fireworks.pad import (
     SPEC,
     checkout,
     complete,

@@ -4,51 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fireworks import FWAction, FWorker
+from fireworks import FWorker
 
 from niobe.config.errors import ConfigError, GoneError
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.flows.steps import validate as validating
 from niobe.flows.steps.again import ask_again
-from niobe.flows.steps.competing import compete
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import close_round
 from niobe.launchers.fireworks import sweep as sweeping
 from niobe.launchers.fireworks.advance import advance
 from niobe.launchers.fireworks.launch import launch_campaign
-from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.submission import submit_once
-from niobe.launchers.fireworks.sweep import hand_back, running, sweep, unfinished
+from niobe.launchers.fireworks.sweep import running, sweep, unfinished
 from niobe.launchers.fireworks.workflows import category
 from niobe.launchers.rounds import next_round
 from niobe.loop.documents.dynamics import PhononVerdict, Stability
 from niobe.loop.documents.records import Failure, Status
 from niobe.loop.store.database import Database
+from tests.launchers.fireworks.pad import SPEC, complete, fizzle, launchpad, seeded, states
 from tests.loop.factory import element, nbo, validated
 
-SPEC = CampaignSpec.model_validate(
-    {
-        "id": "cu-au",
-        "elements": ["Cu", "Au"],
-        "seeds": {"max_prototypes": 2},
-        "oracle": {"name": "emt"},
-        "launcher": "fireworks",
-    }
-)
-
-
-@pytest.fixture
-def launchpad(database: Database) -> Iterator[Any]:
-    launchpad = open_launchpad()
-    yield launchpad
-    launchpad.connection.close()
+__all__ = ["launchpad"]
 
 
 def together(count: int, call: Any) -> list[Any]:
@@ -65,41 +47,6 @@ def together(count: int, call: Any) -> list[Any]:
     for thread in threads:
         thread.join()
     return results
-
-
-def seeded(launchpad: Any, database: Database, spec: CampaignSpec = SPEC) -> list[str]:
-    """Round 0 as it stands when its seeds are stored and their workflows submitted; the batch."""
-    launch_campaign(launchpad, database, spec)
-    complete(launchpad, "cu-au r0 seed")
-    seed_campaign(database, spec, database.rounds.open(spec.id, 0))
-    database.rounds.update(spec.id, 0, steps__seed=0.1)
-    complete(launchpad, "cu-au r0 compete")
-    compete(database, spec, database.rounds.get(spec.id, 0))
-    database.rounds.update(spec.id, 0, steps__compete=0.1)
-    advance(launchpad, database, spec.id)
-    return database.rounds.get(spec.id, 0).batch
-
-
-def checkout(launchpad: Any, folder: str = "/nowhere") -> tuple[Any, int]:
-    return launchpad.checkout_fw(FWorker(), folder)
-
-
-def pass_by(launchpad: Any, seconds: float) -> None:
-    """As if what was seen by now had been seen so long ago, by the database's clock."""
-    for seen in list(launchpad.db["sightings"].find({})):
-        since = seen["since"] - timedelta(seconds=seconds)
-        launchpad.db["sightings"].update_one({"_id": seen["_id"]}, {"$set": {"since": since}})
-
-
-def complete(launchpad: Any, name: str) -> None:
-    """Mark a job as done, as a rocket does."""
-    fw_id = launchpad.fireworks.find_one({"name": name})["fw_id"]
-    _, launch = launchpad.checkout_fw(FWorker(), "/nowhere", fw_id=fw_id)
-    launchpad.complete_launch(launch, FWAction(), "COMPLETED")
-
-
-def states(launchpad: Any) -> dict[str, str]:
-    return {found["name"]: found["state"] for found in launchpad.fireworks.find({})}
 
 
 def test_two_launches_at_once_submit_once(launchpad: Any, database: Database) -> None:
@@ -186,131 +133,6 @@ def test_what_is_asked_again_is_submitted_once_and_what_follows_too(
     database.rounds.update(SPEC.id, 0, steps__compete_further=0.1)
     after = ["cu-au r0 validate further again 2", "cu-au r0 choose phonons again 2"]
     assert advance(launchpad, database, SPEC.id) == after
-
-
-def test_a_lost_run_is_run_again(launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fireworks.fw_config.RUN_EXPIRATION_SECS", 0.0)
-    seeded(launchpad, database)
-    firework, _ = checkout(launchpad)
-    assert states(launchpad)[firework.name] == "RUNNING"
-    assert sweep(launchpad, database) == {"lost runs": 1, "jobs run again": 1}
-    assert states(launchpad)[firework.name] == "READY"
-
-
-def test_a_job_that_died_too_often_becomes_a_failure_record(
-    launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweeping, "_MAX_DEATHS", 2)
-    seeded(launchpad, database)
-    candidate = ""
-    for _ in range(2):
-        firework, launch = checkout(launchpad)
-        candidate = firework.spec["candidate"]
-        launchpad.fireworks.update_many({"state": "READY"}, {"$set": {"state": "PAUSED"}})
-        launchpad.mark_fizzled(launch)
-        sweep(launchpad, database)
-    record = database.records.get(candidate)
-    assert record.status is Status.FAILED
-    assert record.failure is not None
-    assert (record.failure.cause, record.failure.message) == ("lost", "its worker died 2 times")
-    assert sweep(launchpad, database) == {}
-
-
-@pytest.mark.parametrize(
-    ("trace", "outcome"),
-    [
-        ("Traceback\npymongo.errors.AutoReconnect: connection closed", "READY"),
-        ("Traceback\nValueError: the structure is odd", "READY"),
-        ("Traceback\nSystemExit: 1", "READY"),
-    ],
-)
-def test_a_fizzled_job_is_run_again(launchpad: Any, database: Database, trace: str, outcome: str) -> None:
-    seeded(launchpad, database)
-    firework, launch = checkout(launchpad)
-    fizzle(launchpad, launch, trace)
-    assert sweep(launchpad, database) == {"jobs run again": 1}
-    assert states(launchpad)[firework.name] == outcome
-
-
-def fizzle(launchpad: Any, launch: int, trace: str) -> None:
-    action = FWAction(stored_data={"_exception": {"_stacktrace": trace, "_details": None}}, exit=True)
-    launchpad.complete_launch(launch, action, "FIZZLED")
-
-
-def test_a_step_that_fails_twice_is_noted_and_launching_again_tries_it_again(
-    launchpad: Any, database: Database
-) -> None:
-    launch_campaign(launchpad, database, SPEC)
-    for _ in range(2):
-        _, launch = checkout(launchpad)
-        fizzle(launchpad, launch, "Traceback\nValueError: no seeds")
-        sweep(launchpad, database)
-    assert states(launchpad) == {"cu-au r0 seed": "FIZZLED", "cu-au r0 compete": "WAITING"}
-    assert unfinished(launchpad, ["cu-au"]) == 0
-    assert database.rounds.get("cu-au", 0).notes == ["cu-au r0 seed: ValueError: no seeds"]
-    assert "1 jobs that were given up run again" in launch_campaign(launchpad, database, SPEC)
-    assert states(launchpad) == {"cu-au r0 seed": "READY", "cu-au r0 compete": "WAITING"}
-
-
-def test_a_reservation_without_a_launch_is_released(launchpad: Any, database: Database) -> None:
-    launch_campaign(launchpad, database, SPEC)
-    launchpad.fireworks.update_one({}, {"$set": {"state": "RESERVED"}})
-    assert sweep(launchpad, database) == {}
-    pass_by(launchpad, 16)
-    assert sweep(launchpad, database) == {"reservations released": 1}
-    assert states(launchpad) == {"cu-au r0 seed": "READY", "cu-au r0 compete": "WAITING"}
-
-
-def test_a_lock_left_behind_is_released(launchpad: Any, database: Database) -> None:
-    launch_campaign(launchpad, database, SPEC)
-    launchpad.workflows.update_one({}, {"$set": {"locked": True}})
-    assert sweep(launchpad, database) == {"locks released": 1}
-    assert launchpad.workflows.count_documents({"locked": True}) == 0
-
-
-def test_a_child_left_waiting_by_a_torn_update_is_made_ready(launchpad: Any, database: Database) -> None:
-    spec = SPEC.model_copy(update={"id": "torn"})
-    database.campaigns.create(spec)
-    from niobe.flows.round import prepare
-
-    submit_once(launchpad, spec, 1, "torn r1 prepare", lambda: [prepare(spec, 1)])
-    database.rounds.open("torn", 0)
-    complete(launchpad, "torn r1 train_gan")
-    launchpad.fireworks.update_one({"name": "torn r1 generate"}, {"$set": {"state": "WAITING"}})
-    launchpad.workflows.update_one(
-        {}, {"$set": {f"fw_states.{fw_of(launchpad, 'torn r1 train_gan')}": "RUNNING"}}
-    )
-    assert sweep(launchpad, database)["workflows mended"] == 1
-    assert states(launchpad)["torn r1 generate"] == "READY"
-    assert sweep(launchpad, database).get("workflows mended") is None
-
-
-def test_a_workflow_between_two_jobs_is_not_finished(launchpad: Any, database: Database) -> None:
-    from niobe.flows.round import prepare
-
-    spec = SPEC.model_copy(update={"id": "between"})
-    database.campaigns.create(spec)
-    submit_once(launchpad, spec, 1, "between r1 prepare", lambda: [prepare(spec, 1)])
-    launchpad.fireworks.update_many({"state": "READY"}, {"$set": {"state": "COMPLETED"}})
-    assert set(states(launchpad).values()) == {"COMPLETED", "WAITING"}
-    assert unfinished(launchpad, ["between"]) == 4
-    first = {"fw_id": fw_of(launchpad, "between r1 train_gan")}
-    launchpad.fireworks.update_one(first, {"$set": {"state": "FIZZLED", "spec.given_up": True}})
-    assert unfinished(launchpad, ["between"]) == 0
-
-
-def fw_of(launchpad: Any, name: str) -> int:
-    return int(launchpad.fireworks.find_one({"name": name})["fw_id"])
-
-
-def test_a_dead_workers_job_is_handed_back_and_no_other(launchpad: Any, database: Database) -> None:
-    seeded(launchpad, database)
-    mine, _ = checkout(launchpad, "/rockets/1")
-    other, _ = checkout(launchpad, "/rockets/2")
-    launchpad.workflows.update_one({"nodes": mine.fw_id}, {"$set": {"locked": True}})
-    assert hand_back(launchpad, "/rockets/1") == 1
-    assert states(launchpad)[mine.name] == "READY"
-    assert states(launchpad)[other.name] == "RUNNING"
 
 
 def test_what_a_local_launcher_runs_is_left_alone_until_it_is_submitted(

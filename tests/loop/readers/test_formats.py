@@ -1,13 +1,9 @@
-"""POSCAR, packed files, tables, JSON, ASE databases and extended XYZ as people have them."""
+"""POSCAR, tables, JSON, ASE databases and extended XYZ as people have them."""
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import json
-import lzma
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -25,56 +21,16 @@ from pymatgen.io.cif import CifWriter
 from pymatgen.io.vasp import Poscar
 
 from niobe.config.spec import Source
-from niobe.loop.readers.structure_files import ImportedRow, iterate_structures
+from niobe.loop.readers.structure_files import iterate_structures
 from niobe.loop.sources import files
 from niobe.loop.sources.ingest import ingest
 from niobe.loop.sources.reading import ReadOptions
 from niobe.loop.store.database import Database
 from tests.loop.factory import nbo, rutile
 from tests.loop.readers.test_fuzz import SPGLIB
+from tests.loop.readers.written import SITES, equal, folder_of_runs, only, poscar, rows, wanted, write
 
 pytestmark = pytest.mark.filterwarnings(SPGLIB)
-MATRIX = np.array([[4.0, 0, 0], [0.5, 5, 0], [0, 0.25, 6]])
-SITES = ["0 0 0", ".5 .5 .5", ".5 0 .5"]
-
-
-def poscar(
-    *,
-    comment: str = "any",
-    scale: str = "1.0",
-    names: str = "Nb O\n",
-    kind: str = "Direct",
-    flags: str = "",
-    end: str = "",
-) -> str:
-    rows = "\n".join(" ".join(map(str, row)) for row in MATRIX)
-    sites = "\n".join(f"{site}{flags}" for site in SITES)
-    return f"{comment}\n{scale}\n{rows}\n{names}1 2\n{kind}\n{sites}\n{end}"
-
-
-def wanted() -> Structure:
-    points = np.array([[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0, 0.5]])
-    return Structure(Lattice(MATRIX), ["Nb", "O", "O"], points)
-
-
-def rows(file: Path) -> list[ImportedRow]:
-    return list(iterate_structures(file))
-
-
-def only(file: Path) -> Structure:
-    (row,) = rows(file)
-    assert row.structure is not None, row.problem
-    return row.structure
-
-
-def equal(one: Structure, other: Structure) -> bool:
-    if [site.specie.symbol for site in one] != [site.specie.symbol for site in other]:
-        return False
-    apart = one.frac_coords - other.frac_coords
-    close = np.abs(apart - np.rint(apart)).max() < 1e-5
-    return bool(close and np.abs(one.lattice.matrix - other.lattice.matrix).max() < 1e-5)
-
-
 VELOCITIES = "\n".join("  0.1 0.2 0.3" for _ in SITES)
 LATTICE_VELOCITIES = "Lattice velocities and vectors\n 1\n" + "  0.0 0.0 0.0\n" * 6
 
@@ -154,92 +110,6 @@ def test_what_pymatgen_writes_of_charged_crystals_is_read(tmp_path: Path) -> Non
     charged.add_oxidation_state_by_element({"Nb": 2, "O": -2})
     Poscar(charged, velocities=np.ones((len(charged), 3)).tolist()).write_file(str(tmp_path / "x.vasp"))
     assert equal(only(tmp_path / "x.vasp"), nbo().get_sorted_structure())
-
-
-PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.compress,
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".GZ": gzip.compress,
-}
-
-
-@pytest.mark.parametrize("ending", PACKERS)
-@pytest.mark.parametrize("name", ["CONTCAR", "x.cif", "x.csv", "x.extxyz", "x.json", "x.parquet", "x.db"])
-def test_compressed_files(tmp_path: Path, ending: str, name: str) -> None:
-    plain = tmp_path / "plain" / name
-    plain.parent.mkdir()
-    write(plain, nbo())
-    file = tmp_path / f"{name}{ending}"
-    file.write_bytes(PACKERS[ending](plain.read_bytes()))
-    (row,) = rows(file)
-    assert row.structure is not None, row.problem
-    assert row.structure.composition == nbo().composition
-    assert row.label.startswith(str(file)) and "niobe-" not in row.label
-
-
-def write(file: Path, structure: Structure) -> None:
-    atoms = Atoms(structure.labels, cell=structure.lattice.matrix, pbc=True)
-    atoms.set_scaled_positions(structure.frac_coords)
-    row = {
-        "lattice": json.dumps(structure.lattice.matrix.tolist()),
-        "species": json.dumps([s.symbol for s in structure.species]),
-        "frac_coords": json.dumps(structure.frac_coords.tolist()),
-    }
-    writers: dict[str, Callable[[], object]] = {
-        "CONTCAR": lambda: Poscar(structure.get_sorted_structure()).write_file(str(file)),
-        "x.cif": lambda: CifWriter(structure).write_file(file),
-        "x.csv": lambda: pd.DataFrame([row]).to_csv(file),
-        "x.parquet": lambda: pd.DataFrame([row]).to_parquet(file),
-        "x.json": lambda: file.write_text(json.dumps(structure.as_dict())),
-        "x.extxyz": lambda: ase.io.write(file, atoms),
-        "x.db": lambda: ase.io.write(file, atoms),
-    }
-    writers[file.name]()
-
-
-def folder_of_runs(folder: Path) -> Path:
-    for number in (1, 2):
-        run = folder / f"run-{number}"
-        run.mkdir(parents=True)
-        (run / "CONTCAR.gz").write_bytes(gzip.compress(poscar().encode()))
-    (folder / "x.CIF").write_text(str(CifWriter(rutile(), symprec=0.01)))
-    (folder / ".DS_Store").write_text("x")
-    return folder
-
-
-def test_folders_in_folders_zipped_and_packed(tmp_path: Path) -> None:
-    folder = folder_of_runs(tmp_path / "runs")
-    with zipfile.ZipFile(tmp_path / "runs.zip", "w") as packed:
-        for file in sorted(folder.rglob("*")):
-            packed.write(file, file.relative_to(tmp_path))
-        packed.writestr("__MACOSX/._x.CIF", "junk")
-    with tarfile.open(tmp_path / "runs.tar.gz", "w:gz") as tar:
-        tar.add(folder, "runs")
-    for place in (folder, tmp_path / "runs.zip", tmp_path / "runs.tar.gz"):
-        found = rows(place)
-        assert [row.problem for row in found] == [""] * 3
-        formulas = sorted(str(row.structure and row.structure.composition.reduced_formula) for row in found)
-        assert formulas == ["NbO2", "NbO2", "NbO2"]
-        assert all(row.label.startswith(str(place)) for row in found)
-    assert rows(tmp_path / "runs.zip")[0].label == f"{tmp_path / 'runs.zip'}/runs/run-1/CONTCAR.gz"
-
-
-@pytest.mark.parametrize("name", ["x.cif.gz", "x.zip", "x.tar", "x.csv.xz"])
-def test_broken_archives_are_named(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"no archive at all")
-    (row,) = rows(tmp_path / name)
-    assert row.structure is None and row.label == str(tmp_path / name) and row.problem
-
-
-def test_a_problem_in_an_archive_names_the_file_in_it(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
-        packed.writestr("a/POSCAR", poscar(names="Nb Qq\n"))
-        packed.writestr("../../escape.cif", "data_x\n")
-    found = rows(tmp_path / "x.zip")
-    assert [row.structure for row in found] == [None, None]
-    assert f"{tmp_path / 'x.zip'}/a/POSCAR:6: 'Qq'" in found[1].problem
-    assert not (tmp_path.parent / "escape.cif").exists()
 
 
 def labels(file: Path) -> dict[str, list[tuple[str, float]]]:
