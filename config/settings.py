@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -54,10 +55,10 @@ class Settings(BaseSettings):
         return bool(self.mongo_uri) and self.mongo_uri != self.embedded_uri
 
 
-def patience(uri: str, milliseconds: int) -> dict[str, int]:
-    """How long pymongo looks for a server, as its option; nothing where the URI says so itself.
+def patience(uri: str, milliseconds: int) -> int:
+    """Milliseconds that pymongo looks for a server: what the URI says, which an option would overrule.
 
     uri: of the server. milliseconds: for a URI that does not say.
     """
-    named = "serverselectiontimeoutms=" in uri.lower()
-    return {} if named else {"serverSelectionTimeoutMS": milliseconds}
+    said = re.search(r"[?&]serverselectiontimeoutms=(\d+)", uri.lower())
+    return int(said[1]) if said else milliseconds

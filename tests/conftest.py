@@ -22,7 +22,7 @@ from niobe.loop.store.database import Database
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ["NIOBE_OFFLINE"] = "1"  # no test asks an open database
-SpaceGroup.from_int_number = functools.cache(SpaceGroup.from_int_number)  # type: ignore[method-assign,assignment]
+SpaceGroup.from_int_number = functools.cache(SpaceGroup.from_int_number)  # type: ignore[method-assign]
 settings.register_profile("niobe", deadline=None)
 settings.load_profile("niobe")
 

@@ -186,7 +186,7 @@ def _collections(client: MongoClient[Any]) -> Iterator[RawCollection]:
 def _server(uri: str) -> Iterator[MongoClient[Any]]:
     """A client of the server at ``uri``; what fails inside is a ConfigError, which never shows the URI."""
     try:
-        with MongoClient[Any](uri, **patience(uri, _TIMEOUT_MS)) as client:
+        with MongoClient[Any](uri, serverSelectionTimeoutMS=patience(uri, _TIMEOUT_MS)) as client:
             client.admin.command("ping")
             yield client
     except (InvalidURI, ConfigurationError) as error:

@@ -34,7 +34,7 @@ def open_launchpad(quiet: bool = True) -> Any:
 
 def connection(uri: str) -> dict[str, Any]:
     """How a LaunchPad reaches the campaign database; also the content of my_launchpad.yaml."""
-    options = patience(uri, _SELECTION_MS)
+    options = {"serverSelectionTimeoutMS": patience(uri, _SELECTION_MS)}
     return {"host": uri, "name": Settings().database, "uri_mode": True, "mongoclient_kwargs": options}
 
 

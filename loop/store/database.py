@@ -75,7 +75,9 @@ class Database:
         from pymongo.errors import InvalidName, PyMongoError
 
         try:
-            client: MongoClient[Document] = MongoClient(uri, **patience(uri, _TIMEOUT_MS))
+            client: MongoClient[Document] = MongoClient(
+                uri, serverSelectionTimeoutMS=patience(uri, _TIMEOUT_MS)
+            )
         except (PyMongoError, ValueError) as error:
             kind = type(error).__name__
             raise ConfigError(f"NIOBE_MONGO_URI: no MongoDB URI (mongodb://host/ is one): {kind}") from None
