@@ -68,7 +68,8 @@ class CampaignProgress:
             self._task,
             description=f"round {current.number}",
             completed=done,
-            state=f"{at}{self._of_batch(current)} · {done} validations · {len(self._known)} discoveries",
+            state=f"{at}{self._of_batch(current)} · {done} validations · {len(self._known)} discoveries"
+            f"{self._of_others()}",
         )
 
     def _of_batch(self, current: RoundRecord) -> str:
@@ -77,6 +78,12 @@ class CampaignProgress:
             return ""
         answered = (self._count(status, acquired_round=current.number) for status in _ANSWERED)
         return f" {sum(answered)} of {len(current.batch)}"
+
+    def _of_others(self) -> str:
+        """How many structures other oracles answered for, where DFT is one of them and each takes minutes."""
+        if not self._spec.confirm.by_dft:
+            return ""
+        return f" · {self._database.answers.count(self._spec.id)} answers of other oracles"
 
     def _finished(self) -> int:
         seeds = sum(self._count(status, round=0) for status in _ANSWERED)

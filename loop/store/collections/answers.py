@@ -27,6 +27,10 @@ class Answers:
         """All that were asked for first by a campaign."""
         return load(SecondAnswer, self._collection.find({"campaign": campaign}))
 
+    def count(self, campaign: str) -> int:
+        """How many were asked for first by a campaign."""
+        return self._collection.count_documents({"campaign": campaign})
+
     def store(self, answer: SecondAnswer) -> SecondAnswer:
         """Store an answer unless one of its id is there that counts; the one that is there then."""
         self._collection.delete_one({"_id": answer.id, "failure.cause": {"$in": sorted(UNEXPLAINED)}})

@@ -1,12 +1,15 @@
 """What a running round is said to be doing."""
 
 import pytest
+from rich.console import Console
 
 from niobe.config.oracles.conditions import Conditions
 from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.flows.stages import plan
-from niobe.launchers.local.progress import doing
+from niobe.launchers.local.progress import CampaignProgress, doing
+from niobe.loop.documents.answers import SecondAnswer
 from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.store.database import Database
 
 PLAIN = CampaignSpec(id="t", elements=("Nb", "O"), prerelax=None)
 WITH_PRERELAXATION = PLAIN.model_copy(update={"prerelax": Prerelaxation(keep=0.5)})
@@ -47,6 +50,20 @@ def test_the_step_a_round_is_at_in_words(spec: CampaignSpec, done: tuple[str, ..
 def test_how_far_a_step_has_come_follows_it() -> None:
     running = RoundRecord(campaign="t", number=1, steps={"train_surrogate": 1.0}, doing="3 of 9")
     assert doing(running, PLAIN) == "train gan 3 of 9"
+
+
+def test_answers_of_dft_are_counted_as_they_come(database: Database) -> None:
+    spec = CampaignSpec.model_validate(
+        {"id": "t", "elements": ["Nb", "O"], "confirm": {"oracles": ["gpaw"]}, "prerelax": None}
+    )
+    for number in range(3):
+        database.answers.store(SecondAnswer(id=str(number), campaign="t" if number else "u", content="c"))
+    database.campaigns.create(spec)
+    database.rounds.open("t", 1)
+    console = Console(record=True, width=200, force_terminal=True)
+    with CampaignProgress(database, spec, console) as progress:
+        progress.tick()
+    assert "2 answers of other oracles" in console.export_text()
 
 
 def test_a_plan_needs_only_what_comes_before_and_ends_by_closing() -> None:

@@ -11,6 +11,7 @@ from niobe.launchers.pages.server.access import Access
 from niobe.launchers.pages.server.serving import listen, pages_server
 from niobe.loop.campaign.closing import close_round
 from niobe.loop.campaign.seeds import new_record
+from niobe.loop.documents.claims import Opinion
 from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.records import Lineage, PredictedValue, Status, StructureRecord
 from niobe.loop.documents.rounds import PhononRecord
@@ -18,6 +19,9 @@ from niobe.loop.stability.hull import build_hull
 from niobe.loop.store.database import Database
 from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
 
+BY_DFT = Opinion(
+    oracle="gpaw", fingerprint="GPAW 1", e_above_hull=0.03, above_products=0.03, agrees=True, is_dft=True
+)
 EVIL = "<script>alert(1)</script>"
 
 
@@ -40,6 +44,7 @@ def fill(database: Database) -> dict[str, StructureRecord]:
             database.records.update(identifier, verdict=verdict)
     value = PredictedValue(mean=-1.5, std=0.1, in_domain=True)
     database.records.update(found[0].id, prediction={"formation_energy_per_atom": value}, note=EVIL)
+    database.records.update(found[0].id, opinions=[BY_DFT])
     database.phonons.store(_soft(found[1]))
     child = new_record(SPEC, 2, 0, rocksalt(), Lineage(generator="soft_mode", parents=[found[1].id]))
     waiting = child.model_copy(update={"status": Status.SCREENED})

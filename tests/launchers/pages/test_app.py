@@ -85,6 +85,15 @@ def test_the_structure_page_goes_from_parent_to_verdict(pages: httpx.Client, rea
     assert steps[:2] == ["parent", "generated"]
 
 
+def test_what_dft_says_is_on_the_page_and_in_the_files(pages: httpx.Client, read_records: Records) -> None:
+    found = read_records["discovery"].id
+    page = " ".join(pages.get(f"/structures/{found}").text.split())
+    assert "gpaw metastable, 0.030 eV/atom above its own hull" in page
+    assert "stable, (1 of 1; DFT: metastable)" in page
+    (row,) = (row for row in pages.get("/campaigns/t/table.json").json() if row["id"] == found)
+    assert (row["dft_oracle"], row["dft_e_above_hull"], row["dft_phase"]) == ("GPAW 1", 0.03, "metastable")
+
+
 def test_a_lineage_says_how_each_parent_led_to_its_child() -> None:
     one, other = (
         new_record(SPEC, 1, i, s, Lineage(generator="gan")) for i, s in enumerate((nbo(), rutile()))
