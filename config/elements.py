@@ -1,7 +1,10 @@
-"""Symbols of the elements, in order of atomic number: hydrogen to plutonium."""
+"""Symbols of the elements, in order of atomic number, hydrogen to plutonium, and formulas of them."""
 
 from __future__ import annotations
 
+import re
+
+_PART = re.compile(r"([A-Z][a-z]?)(\d*)")
 # fmt: off
 ELEMENTS: tuple[str, ...] = (
     "H", "He",
@@ -14,3 +17,14 @@ ELEMENTS: tuple[str, ...] = (
     "Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu",
 )
 # fmt: on
+
+
+def counted(formula: str) -> dict[str, int]:
+    """How many of each element a formula of symbols and whole amounts has, without brackets.
+
+    formula: such as ``Nb2O5``; what is no symbol or number in it is passed over.
+    """
+    amounts: dict[str, int] = {}
+    for symbol, count in _PART.findall(formula):
+        amounts[symbol] = amounts.get(symbol, 0) + int(count or 1)
+    return amounts

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from niobe.config.goals.spec import OF_OBJECTIVES
 from niobe.config.potentials import unknown_to
-from niobe.config.spec import CampaignSpec, Limits
+from niobe.config.search.limits import Limits
+from niobe.config.spec import CampaignSpec
 
 _ROUNDING = 1e-6
 
@@ -34,7 +35,7 @@ def _reasons(spec: CampaignSpec) -> Iterator[str]:
     for key, potential in potentials.items():
         if unknown := unknown_to(potential, spec.elements):
             yield _not_known(key, potential, unknown)
-    if not any(_fits(spec.limits, spec.elements, n) for n in _sizes(spec.limits)):
+    if not any(_fits(spec.sought, spec.sought_elements, n) for n in _sizes(spec.sought)):
         has = f"fractions {spec.limits.fractions}" if spec.limits.fractions else "one atom of each"
         yield (
             f"limits: no cell of {spec.limits.min_atoms} to {spec.limits.max_atoms} atoms of "

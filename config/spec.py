@@ -23,6 +23,8 @@ from niobe.config.oracles.conditions import Conditions, ambient
 from niobe.config.oracles.spec import Oracle
 from niobe.config.plugins import AcquisitionName, GeneratorName, OracleName, SurrogateName
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, PrerelaxPotential, unknown_to
+from niobe.config.search.budget import Budget, Policy
+from niobe.config.search.limits import Limits, amounts_in, with_elements
 from niobe.config.settings import OPTIMADE_SERVERS
 
 CAMPAIGN_ID = r"[a-z0-9][a-z0-9._-]{0,63}"
@@ -37,40 +39,6 @@ SourceKind = Literal["optimade", "mp", "oqmd", "icsd", "files", "niobe"]
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Limits(_Part):
-    """Composition and size limits that every candidate lies inside.
-
-    fractions: lowest and highest atomic fraction of an element, such as ``{O: [0.5, 0.72]}``.
-    """
-
-    min_atoms: Annotated[int, Field(ge=1, le=200)] = 2
-    max_atoms: Annotated[int, Field(ge=1, le=200)] = 12
-    all_elements: bool = True
-    fractions: dict[str, tuple[float, float]] = {}
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Limits:
-        if self.min_atoms > self.max_atoms:
-            raise ValueError(f"min_atoms {self.min_atoms} is above max_atoms {self.max_atoms}")
-        return self
-
-    @field_validator("fractions")
-    @classmethod
-    def _within(cls, fractions: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-        for symbol, (low, high) in fractions.items():
-            if not 0 <= low <= high <= 1:
-                raise ValueError(f"{symbol}: [{low}, {high}] is not a range within [0, 1]")
-        return fractions
-
-
-class Budget(_Part):
-    """When the campaign has spent enough. Seeds count as oracle seconds but not as validations."""
-
-    rounds: Annotated[int, Field(ge=1, le=10_000)] = 4
-    validations: Annotated[int, Field(ge=1, le=1_000_000)] = 40
-    oracle_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 class Seeds(_Part):
@@ -254,22 +222,18 @@ class Acquisition(_Part):
     control_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
-class Policy(_Part):
-    """When to stop early: ``patience`` rounds without a discovery (None: never)."""
-
-    patience: Annotated[int, Field(ge=1)] | None = None
-
-
 class CampaignSpec(_Part):
     """A chemical system, a goal and a budget. Everything random follows from ``seed``.
 
-    sources: ``auto`` stands for ``OPEN_DATABASES``. prerelax: unless named, the default of the oracle;
-    ``null`` for none. goals: what finds are wanted for besides stability. asynchronous: with ``launcher:
-    fireworks``, go on at the quorum while slow validations run; what comes late counts in the next round.
+    formula: the only one of candidates; its elements where none are named. sources: ``auto`` stands for
+    ``OPEN_DATABASES``. prerelax: unless named, the default of the oracle; ``null`` for none. goals: what
+    finds are wanted for besides stability. asynchronous: with ``launcher: fireworks``, go on at the quorum
+    while slow validations run; what comes late counts in the next round.
     """
 
     id: Annotated[str, Field(pattern=rf"^{CAMPAIGN_ID}$")]
     elements: tuple[str, ...]
+    formula: Annotated[str | None, Field(exclude_if=lambda formula: formula is None)] = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     limits: Limits = Limits()
     budget: Budget = Budget()
@@ -292,6 +256,8 @@ class CampaignSpec(_Part):
     asynchronous: bool = False
     policy: Policy = Policy()
     launcher: Literal["local", "fireworks"] = "local"
+
+    _of_formula = model_validator(mode="before")(with_elements)
 
     @field_validator("prerelax", mode="before")
     @classmethod
@@ -338,12 +304,28 @@ class CampaignSpec(_Part):
             raise ValueError("names an element twice")
         return tuple(sorted(elements))
 
+    @field_validator("formula")
+    @classmethod
+    def _of_the_elements(cls, formula: str | None, info: ValidationInfo) -> str | None:
+        if formula is not None and "elements" in info.data:
+            foreign = sorted(set(amounts_in(formula)) - set(info.data["elements"]))
+            if foreign:
+                allowed = ", ".join(info.data["elements"])
+                raise ValueError(f"holds {foreign[0]}, which is not in elements; allowed: {allowed}")
+        return formula
+
     @model_validator(mode="after")
     def _consistent(self) -> CampaignSpec:
         allowed = ", ".join(self.elements)
         foreign = sorted(set(self.limits.fractions) - set(self.elements))
         if foreign:
             raise ValueError(f"limits.fractions: {foreign[0]!r} is not in the campaign; allowed: {allowed}")
+        if self.formula is None and self.limits.formula_units is not None:
+            raise ValueError("limits.formula_units: of a campaign of one formula; name it in formula")
+        if self.formula is not None and self.limits.fractions:
+            raise ValueError("limits.fractions: a campaign of one formula has its own; leave them out")
+        if self.formula is not None:
+            self.limits.of_formula(amounts_in(self.formula))
         if self.prerelax is not None and self.prerelax.potential == self.oracle.name:
             raise ValueError(
                 f"prerelax.potential: {self.oracle.name} is the oracle; what ranks may not judge"
@@ -372,6 +354,16 @@ class CampaignSpec(_Part):
         same = name == self.oracle.name
         kept = self.oracle.model_dump(exclude={"name", "fmax"}, include=None if same else _COMMON)
         return Oracle.model_validate(kept | {"name": name, "fmax": min(self.phonons.fmax, self.oracle.fmax)})
+
+    @property
+    def sought(self) -> Limits:
+        """The limits of candidates: those of the one formula where there is one."""
+        return self.limits if self.formula is None else self.limits.of_formula(amounts_in(self.formula))
+
+    @property
+    def sought_elements(self) -> tuple[str, ...]:
+        """What candidates are made of; what competes with them has all the campaign's elements."""
+        return self.elements if self.formula is None else tuple(sorted(amounts_in(self.formula)))
 
     def subsystems(self) -> list[str]:
         """The chemical systems of all non-empty subsets of the elements."""

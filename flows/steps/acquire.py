@@ -17,17 +17,20 @@ from niobe.flows.steps.train import round_surrogate
 from niobe.loop.acquisition import (
     Batch,
     GaussianProcess,
+    Outlook,
     Pool,
     choose_batch,
     expected_seconds,
+    misses,
     near_hull,
     novelty,
+    outlook,
     target_probability,
 )
 from niobe.loop.acquisition.objectives import Objectives
 from niobe.loop.campaign.closing import is_reference
 from niobe.loop.campaign.confirming import height_corrections
-from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations_left
+from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations_left, why_not_ask
 from niobe.loop.documents.dynamics import STABLE_AT_0_K
 from niobe.loop.documents.records import Choice, PredictedValue, Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord, batch_digest
@@ -41,6 +44,8 @@ from niobe.loop.stability.prerelaxed import (
 )
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import FloatArray, Prediction, Surrogate
+
+_RANKED = ("acquired", "control")
 
 
 def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -120,15 +125,24 @@ def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     """Choose the round's batch: pinned candidates first, then acquisition with its control share.
 
     Killed midway and run again it chooses anew, from what it had chosen already too; what was pinned or
-    vetoed meanwhile stands.
+    vetoed meanwhile stands. Where the campaign's policy ends it here, only what was pinned, or competes with
+    a find, is asked.
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
     number = round_record.number
-    batch, choices, chosen = _choose(database, spec, number)
+    choices, notes, expected = _choose(database, spec, number)
+    said = {
+        "expected_finds": expected.finds if expected else None,
+        "nothing_left": expected.nothing_left if expected else None,
+    }
+    reason = why_not_ask(spec, round_record.model_copy(update=said))
+    if reason:
+        choices = {name: choice for name, choice in choices.items() if choice.selection not in _RANKED}
+    batch = list(choices)
     digest = batch_digest(batch)
-    database.rounds.update_open(spec.id, number, batch=batch, batch_digest=digest)
-    database.rounds.add_notes(spec.id, number, chosen)
+    database.rounds.update_open(spec.id, number, batch=batch, batch_digest=digest, **said)
+    database.rounds.add_notes(spec.id, number, [*notes, *([reason] if reason else [])])
     for record in _chosen_before(database, spec, number):
         if record.id not in choices:
             database.records.put_back(record.id, number)
@@ -145,13 +159,14 @@ def _chosen_before(database: Database, spec: CampaignSpec, number: int) -> list[
 
 def _choose(
     database: Database, spec: CampaignSpec, number: int
-) -> tuple[list[str], dict[str, Choice], list[str]]:
+) -> tuple[dict[str, Choice], list[str], Outlook | None]:
+    """Choices by id in the order of the batch, notes, and what those that were ranked may bring."""
     campaign = database.campaigns.find_one(spec.id)
     before = [r for r in _chosen_before(database, spec, number) if r.pinned or not r.competing]
     pool = [*database.records.pool(spec.id), *before]
     pool.sort(key=lambda record: (record.round, record.index))
     if campaign is None or not pool:
-        return [], {}, ["no candidate was left after screening"]
+        return {}, ["no candidate was left after screening"], None
     size = min(
         spec.acquisition.batch, validations_left(spec, campaign, spent(database, spec, exclude=number))
     )
@@ -166,11 +181,12 @@ def _choose(
     unripe = waiting(rest, size_left)
     rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
     notes: list[str] = []
+    expected: Outlook | None = None
     if rest and size_left > 0:
         function, wanted, notes = aims_of(
             spec, rest, _validated(database, spec), database.rounds.find(spec.id)
         )
-        chosen = _choose_from(database, spec, campaign, number, rest, size_left, function, wanted)
+        chosen, expected = _choose_from(database, spec, campaign, number, rest, size_left, function, wanted)
         for pick in chosen.picks:
             choices[pick.id] = Choice(
                 function=function,
@@ -182,7 +198,7 @@ def _choose(
         notes += [f"{excluded} candidates without a prediction"] if excluded else []
         notes += ["cold start: no prediction to rank by"] if chosen.cold_start else []
         notes += _corrected(rest, _validated(database, spec))
-    return list(choices), choices, notes
+    return choices, notes, expected
 
 
 def _choose_from(
@@ -194,16 +210,17 @@ def _choose_from(
     count: int,
     function: str,
     objectives: Objectives | None,
-) -> Batch:
+) -> tuple[Batch, Outlook | None]:
     model = round_surrogate(database, spec, number)
     features = model.features([candidate_structure(record) for record in rest])
     found = _validated(database, spec)
     known = model.features([candidate_structure(record) for record in found])
     acquired = database.records.find(spec.id, status=Status.ACQUIRED.value)
     in_flight = [record for record in acquired if record.acquired_round != number]
-    return choose_batch(
+    missed = _misses(spec, number, rest, found)
+    batch = choose_batch(
         function,
-        replace(_pool(spec, number, rest, features, known, found), objectives=objectives),
+        replace(_pool(spec, rest, features, known, found, missed), objectives=objectives),
         batch=count,
         control_share=spec.acquisition.control_share,
         seed=spec.derived_seed(number, "acquire"),
@@ -214,6 +231,7 @@ def _choose_from(
             spec, campaign, oracle_seconds(database.records.find(spec.id), database.rounds.find(spec.id))
         ),
     )
+    return batch, outlook(missed, spec.hull_tolerance, [pick.index for pick in batch.picks])
 
 
 def _corrected(records: Sequence[StructureRecord], found: Sequence[StructureRecord]) -> list[str]:
@@ -225,11 +243,11 @@ def _corrected(records: Sequence[StructureRecord], found: Sequence[StructureReco
 
 def _pool(
     spec: CampaignSpec,
-    number: int,
     records: Sequence[StructureRecord],
     features: FloatArray,
     known: FloatArray,
     found: Sequence[StructureRecord],
+    missed: FloatArray,
 ) -> Pool:
     fitted = expected_seconds(
         [record.n_atoms for record in found],
@@ -244,19 +262,19 @@ def _pool(
         p_failure=_stored("p_failure", records) if _predicted("p_failure", records) else None,
         novelty=novelty(features, known),
         seconds=fitted([record.n_atoms for record in records], [record.spacegroup for record in records]),
-        p_target=_p_target(spec, number, records, found),
+        p_target=target_probability(missed),
         in_range=chance_in_range(spec, records),
     )
 
 
-def _p_target(
+def _misses(
     spec: CampaignSpec, number: int, records: Sequence[StructureRecord], found: Sequence[StructureRecord]
 ) -> FloatArray:
-    """How likely each candidate lies near the hull that all of them and what was found make together."""
+    """By how much candidates miss the hull that all of them and what was found make together, (draws, n)."""
     judged = [record for record in found if record.verdict]
     compositions = [atomic_fractions(record) for record in (*judged, *records)]
     predicted = _as_by_dft(_stored("formation_energy_per_atom", records), records, found)
-    return target_probability(
+    return misses(
         near_hull(compositions, spec.elements, spec.hull_tolerance),
         np.array([record.verdict.formation_energy_per_atom for record in judged if record.verdict]),
         predicted.mean,

@@ -69,6 +69,7 @@ def round_row(record: RoundRecord) -> Row:
         "challenged": m.challenged,
         "survived": m.survived,
         "other oracles": {a.oracle: agreement_text(a) for a in m.agreements},
+        "expected finds": record.expected_finds,
         "hit rate": m.hit_rate,
         "control": m.control_hit_rate,
         "MAE eV/atom": m.mae,

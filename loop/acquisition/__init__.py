@@ -5,19 +5,22 @@ from niobe.loop.acquisition.functions import FUNCTIONS
 from niobe.loop.acquisition.pool import Batch, Pick, Pool, novelty
 from niobe.loop.acquisition.posterior import EnsemblePosterior, GaussianProcess, Posterior
 from niobe.loop.acquisition.selection import choose_batch
-from niobe.loop.acquisition.targets import near_hull, target_probability
+from niobe.loop.acquisition.targets import Outlook, misses, near_hull, outlook, target_probability
 
 __all__ = [
     "FUNCTIONS",
     "Batch",
     "EnsemblePosterior",
     "GaussianProcess",
+    "Outlook",
     "Pick",
     "Pool",
     "Posterior",
     "choose_batch",
     "expected_seconds",
+    "misses",
     "near_hull",
     "novelty",
+    "outlook",
     "target_probability",
 ]

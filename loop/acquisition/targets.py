@@ -8,6 +8,7 @@ After Novick et al., Convex hull-aware active learning, npj Comput. Mater. (2024
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ Judge = Callable[[FloatArray], FloatArray]
 """Formation energies (n,), eV/atom, to how far each row is from being a target, (n,); ≤ 0: it is one."""
 _DRAWS = 32
 _SOFTNESS = 0.02
+_ON_HULL = 1e-6  # eV/atom
 _SHARED = 0.8
 
 
@@ -33,7 +35,15 @@ def near_hull(
     return lambda energies: energies - hull.level(energies) - tolerance
 
 
-def target_probability(
+@dataclass(frozen=True)
+class Outlook:
+    """What a batch may bring. finds: expected in it; nothing_left: P(no candidate lies on the hull)."""
+
+    finds: float
+    nothing_left: float
+
+
+def misses(
     judge: Judge,
     known: FloatArray,
     mean: FloatArray,
@@ -42,24 +52,47 @@ def target_probability(
     kinds: NDArray[np.int64] | None = None,
     seed: int,
 ) -> FloatArray:
-    """P(target) of m candidates with posterior ``mean`` and ``std`` (m,), beside k known energies (k,).
+    """By how much m candidates miss their target in joint draws, eV/atom; ≤ 0: they are one. (draws, m).
 
+    Posterior ``mean`` and ``std`` (m,), beside k known energies (k,); NaN where either is.
     kinds: (m,), candidates with the same number share 0.8 of the variance of their errors, as those of one
     composition do; what they do not share, and all errors without kinds, is independent. Were all errors of
     hundreds of candidates so, the luckiest would put the hull of every draw out of reach.
-    ``judge`` takes the k known and then the m drawn energies. A miss by e counts exp(−e / 0.02 eV/atom), so
-    that candidates that are never targets still have an order. NaN where mean or std is.
+    ``judge`` takes the k known and then the m drawn energies.
 
     seed: of everything drawn at random.
     """
     sure = np.isfinite(mean + std)
     rng = np.random.default_rng(seed)
-    total = np.zeros(len(mean))
-    for _ in range(_DRAWS):
+    found = np.empty((_DRAWS, len(mean)))
+    for row in found:
         drawn = mean + std * _errors(rng, len(mean), kinds)
-        judged = judge(np.concatenate([known, np.where(sure, drawn, np.inf)]))[len(known) :]
-        total += np.exp(-np.clip(judged, 0.0, None) / _SOFTNESS)
-    return np.where(sure, total / _DRAWS, np.nan)
+        row[:] = judge(np.concatenate([known, np.where(sure, drawn, np.inf)]))[len(known) :]
+    found[:, ~sure] = np.nan
+    return found
+
+
+def target_probability(missed: FloatArray) -> FloatArray:
+    """P(target) of m candidates (m,) from what they miss in joint draws (draws, m); NaN where not known.
+
+    A miss by e counts exp(−e / 0.02 eV/atom), so that candidates that are never targets still have an order.
+    """
+    return np.exp(-np.clip(missed, 0.0, None) / _SOFTNESS).mean(axis=0)
+
+
+def outlook(missed: FloatArray, tolerance: float, picks: Sequence[int]) -> Outlook | None:
+    """What a batch may bring, a miss by whatever counting nothing; None where no pick has a prediction.
+
+    A pick without one counts as the mean of those with one, any other candidate without one as none.
+
+    missed: (draws, m), as ``misses`` gives them. tolerance: that they were judged by, eV/atom. picks: rows.
+    """
+    known = [row for row in picks if np.isfinite(missed[:, row]).all()]
+    if not known:
+        return None
+    finds = (missed[:, known] <= 0).sum(axis=1).mean() * len(picks) / len(known)
+    on_hull = np.nan_to_num(missed, nan=np.inf) <= -tolerance + _ON_HULL
+    return Outlook(finds=float(finds), nothing_left=float(1 - on_hull.any(axis=1).mean()))
 
 
 def _errors(rng: np.random.Generator, n: int, kinds: NDArray[np.int64] | None) -> FloatArray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.loop.acquisition import Pool, choose_batch, target_probability
+from niobe.loop.acquisition import Pool, choose_batch, misses, target_probability
 from niobe.loop.benchmark.replay_surrogate import corrected
 from niobe.surrogates.protocols import FloatArray, Prediction
 
@@ -191,5 +191,5 @@ def _target_probability(
 
     kinds = None if table.kinds is None else np.unique(table.kinds[free], return_inverse=True)[1]
     return target_probability(
-        missing, table.energies[known], predicted.mean, predicted.std, kinds=kinds, seed=seed
+        misses(missing, table.energies[known], predicted.mean, predicted.std, kinds=kinds, seed=seed)
     )

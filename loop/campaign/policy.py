@@ -56,7 +56,24 @@ def why_stop(
         return "all validations spent"
     if seconds_left(spec, campaign, seconds) == 0:
         return "all oracle seconds spent"
-    return _out_of_patience(spec, closed)
+    return _out_of_patience(spec, closed) or (why_not_ask(spec, closed[-1]) if closed else "")
+
+
+def why_not_ask(spec: CampaignSpec, record: RoundRecord) -> str:
+    """Why a round does not ask the oracle for what it chose, and is the last one, or "".
+
+    spec: the campaign. record: the round, once its batch is chosen.
+    """
+    least, sure = spec.policy.expected_finds, spec.policy.confidence
+    finds, nothing = record.expected_finds, record.nothing_left
+    if least is not None and finds is not None and finds < least:
+        return f"{finds:.2g} finds expected of the next batch; policy.expected_finds is {least:g}"
+    if sure is not None and nothing is not None and nothing >= sure:
+        return (
+            f"with {100 * nothing:.0f} % confidence no candidate drawn lies on the hull; "
+            f"policy.confidence is {sure:g}"
+        )
+    return ""
 
 
 def _out_of_patience(spec: CampaignSpec, closed: Sequence[RoundRecord]) -> str:

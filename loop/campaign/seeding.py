@@ -58,9 +58,10 @@ def substitution_parents(database: Database, spec: CampaignSpec) -> list[Parent]
 
     database: the campaign database. spec: the campaign.
     """
-    largest, least = spec.limits.max_atoms, len(spec.elements) if spec.limits.all_elements else 1
+    sought, elements_of = spec.sought, spec.sought_elements
+    largest, least = sought.max_atoms, len(elements_of) if sought.all_elements else 1
     parents = {parent.id: parent for parent in known_prototypes(largest)}
-    for size, systems in itertools.groupby(subsets(spec.elements, least), key=len):
+    for size, systems in itertools.groupby(subsets(elements_of, least), key=len):
         formulas = database.entries.formulas_of(size, _OF_ALL_CELLS * largest)
         amounts = {formula: amounts_of(formula) for formula in formulas}
         for elements in systems:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from math import gcd
 
+from niobe.config.elements import counted
+
 _BRACKET = re.compile(r"\(([^()]*)\)(\d*)")
-_PART = re.compile(r"([A-Z][a-z]?)(\d*)")
 
 
 def optimade_formula(amounts: Mapping[str, float]) -> str:
@@ -27,10 +28,7 @@ def amounts_of(formula: str) -> dict[str, int]:
     """How many of each element a formula of symbols, whole amounts and brackets such as ``Al2(SO4)3`` has."""
     while bracket := _BRACKET.search(formula):
         formula = formula.replace(bracket[0], bracket[1] * int(bracket[2] or 1), 1)
-    amounts: dict[str, int] = {}
-    for symbol, count in _PART.findall(formula):
-        amounts[symbol] = amounts.get(symbol, 0) + int(count or 1)
-    return amounts
+    return counted(formula)
 
 
 def in_optimade_form(formula: str) -> str:

@@ -115,6 +115,8 @@ class RoundRecord(_Part):
     of them that are relaxed as tightly as a find has to be. finds: of those finds that it challenges.
     asked_for_goals: of those that the oracle is asked about for the campaign's goals. force_constants: what
     became of the phases that those of finds at a temperature were asked for in this round, by id.
+    expected_finds: of its batch, by the surrogate; nothing_left: P(no candidate drawn so far lies on the
+    hull); None where there was nothing to rank by.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
     again. claims: what each unfinished step, or slot of one, was last claimed by, by its name. doing: how far
     the running step has come, in words. closed_at: ISO 8601 in UTC; "" until then, and of an older Niobe.
@@ -128,6 +130,8 @@ class RoundRecord(_Part):
     asked_again: list[str] = []
     wanted: dict[str, int] = {}
     promising: list[str] = []
+    expected_finds: Annotated[float | None, Field(exclude_if=unsaid)] = None
+    nothing_left: Annotated[float | None, Field(exclude_if=unsaid)] = None
     phonons: list[str] = []
     candidate_finds: list[str] = []
     finds: list[str] = []

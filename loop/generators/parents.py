@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from niobe.config.search.limits import amounts_in
 from niobe.config.spec import CampaignSpec
+from niobe.loop.crystals.formulas import amounts_of
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.structures import candidate_structure, phonon_structure, relaxed_structure
@@ -40,15 +42,22 @@ def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[So
 
 
 def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) -> list[Parent]:
-    """Of relaxed crystals the 40 lowest above the joint hull: no elements, nothing too large, none alike."""
+    """Of relaxed crystals the 40 lowest above the joint hull: no elements, nothing too large, none alike.
+
+    Of a campaign of one formula those of it.
+
+    records: of the campaign and what it knows. spec: the campaign.
+    """
     references = prerelaxed_references([record for record in records if record.round == 0])
     resting = [(r, s) for r in records if (s := at_rest(r)) is not None]
     above = above_joint_hull([record for record, _ in resting], references, spec.elements)
     best = [resting[row] for row in np.argsort(above, kind="stable") if np.isfinite(above[row])]
+    sought = None if spec.formula is None else amounts_in(spec.formula)
     compounds, seen = min(len(spec.elements), 2), SeenStructures()
     parents: list[Parent] = []
     for record, structure in best:
-        fits = record.nelements >= compounds and len(structure) <= spec.limits.max_atoms
+        fits = record.nelements >= compounds and len(structure) <= spec.sought.max_atoms
+        fits = fits and sought in (None, amounts_of(record.formula_reduced))
         if len(parents) < _MOST and fits and seen.find(structure) is None:
             seen.add(record.id, structure)
             parents.append(Parent(record.id, structure))

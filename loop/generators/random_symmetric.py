@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from niobe.surrogates.compositions import Compositions
 from niobe.surrogates.protocols import Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class RandomSymmetric:
             rng = np.random.default_rng([seed, draw])
             group = int(rng.integers(2, _HIGHEST_GROUP + 1))
             counts = _composition(request, rng)
-            if not request.allows(counts):
+            if not counts or not request.allows(counts):
                 rejected["composition"] += 1
                 continue
             structure = _build(counts, group, rng)
@@ -52,8 +53,13 @@ class RandomSymmetric:
 
 
 def _composition(request: SampleRequest, rng: np.random.Generator) -> dict[str, int]:
-    """Atoms of each element in the primitive cell."""
+    """Atoms of each element in the primitive cell; inside the fractions asked for where there are any."""
     elements = request.elements if request.all_elements else _some(request, rng)
+    if request.fractions:
+        inside = Compositions.inside(request, elements)
+        if not len(inside.totals):
+            return {}
+        return dict(zip(elements, inside.counts(rng).tolist(), strict=True))
     total = int(rng.integers(max(request.min_atoms, len(elements)), request.max_atoms + 1))
     cuts = np.sort(rng.choice(np.arange(1, total), size=len(elements) - 1, replace=False))
     return dict(zip(elements, np.diff([0, *cuts, total]).tolist(), strict=True))

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from niobe.surrogates.gan.conditions import MAX_ROLES, Compositions, by_role, condition
+from niobe.surrogates.compositions import Compositions
+from niobe.surrogates.gan.conditions import MAX_ROLES, by_role, condition
 from niobe.surrogates.gan.networks import LATENT, Mask, Networks
 from niobe.surrogates.gan.representation import IntArray, Representation
 from niobe.surrogates.protocols import FloatArray, SampleRequest

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from pymatgen.core import Element
 
-from niobe.loop.acquisition import FUNCTIONS, Pool, choose_batch, near_hull, target_probability
+from niobe.loop.acquisition import FUNCTIONS, Pool, choose_batch, misses, near_hull, target_probability
 from niobe.loop.benchmark.replay import FULL, PRIOR_ALONE, WITHOUT_PRIOR
 from niobe.surrogates.protocols import Prediction
 from tests.benchmarks.publish import publish
@@ -36,9 +36,8 @@ def large_pool() -> Pool:
     known = np.ones(POOL, dtype=bool)
     above = Prediction(rng.uniform(0, 1, POOL), rng.uniform(0.05, 0.3, POOL), known)
     shares = [{"Nb": n / 24, "O": 1 - n / 24} for n in rng.integers(1, 24, POOL)]
-    probability = target_probability(
-        near_hull(shares, ["Nb", "O"], 0.1), np.empty(0), above.mean - 2.0, above.std, seed=0
-    )
+    judge = near_hull(shares, ["Nb", "O"], 0.1)
+    probability = target_probability(misses(judge, np.empty(0), above.mean - 2.0, above.std, seed=0))
     return Pool(
         tuple(map(str, range(POOL))),
         rng.normal(size=(POOL, FEATURES)),

@@ -47,6 +47,28 @@ def test_shipped_examples_are_valid(file: Path) -> None:
             "id: a\nelements: [Nb]\nlimits: {fractions: {O: [0, 1]}}",
             "'O' is not in the campaign",
         ),
+        ("id: a\nformula: Nb2O5\nelements: [Nb]", "formula: holds O, which is not in elements; allowed: Nb"),
+        ("id: a\nformula: Nb2O4.5", "formula: is no formula of symbols and whole numbers"),
+        ("id: a\nformula: Ca(OH)2", "write Ca(OH)2 as CaO2H2 (got 'Ca(OH)2')"),
+        ("id: a\nformula: nb2o5", "elements: needs 1 to 5 element symbols"),
+        ("id: a\nformula: Nb0O5", "formula: has an element of no atoms"),
+        ("id: a\nformula: Nb4O10", "formula: is 2 × Nb2O5; write Nb2O5"),
+        ("id: a\nformula: Xx2O5", "elements: unknown element 'Xx'"),
+        ("id: a\nformula: [Nb2, O5]", "elements: missing"),
+        (
+            "id: a\nformula: Nb12O29",
+            "limits: 1 to 12 formula units of 41 atoms do not fit 2 to 12 atoms",
+        ),
+        (
+            "id: a\nformula: Nb2O5\nlimits: {formula_units: [2, 4]}",
+            "limits: 2 to 4 formula units of 7 atoms do not fit 2 to 12 atoms",
+        ),
+        (
+            "id: a\nformula: Nb2O5\nlimits: {formula_units: [3, 2]}",
+            "formula_units: [3, 2] is no range",
+        ),
+        ("id: a\nformula: Nb2O5\nlimits: {fractions: {O: [0.5, 1]}}", "limits.fractions: a campaign of one"),
+        ("id: a\nelements: [Nb]\nlimits: {formula_units: [1, 2]}", "limits.formula_units: of a campaign of"),
         ("id: a\nelements: [Nb]\nlimits: {fractions: {Nb: [0.9, 0.2]}}", "not a range within [0, 1]"),
         ("id: a\nelements: [Nb]\nprerelax: {potential: 7net-0}", "7net-0 is the oracle"),
         (

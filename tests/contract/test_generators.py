@@ -111,6 +111,14 @@ def test_fractions_bound_every_sample(generator: Generator) -> None:
         assert 0.5 <= sample.structure.composition.get_atomic_fraction("O") <= 0.7
 
 
+def test_one_formula_is_kept_in_cells_of_up_to_forty_atoms(generator: Generator) -> None:
+    request = replace(REQUEST, max_atoms=40, min_atoms=3, fractions={"Nb": (1 / 3,) * 2, "O": (2 / 3,) * 2})
+    samples = generator.sample(request, 4, seed=5).samples
+    assert samples
+    assert {sample.structure.composition.reduced_formula for sample in samples} == {"NbO2"}
+    assert all(3 <= len(sample.structure) <= 40 for sample in samples)
+
+
 def test_the_same_seed_gives_the_same_batch_and_another_another(generator: Generator) -> None:
     one, again, other = (generator.sample(REQUEST, 6, seed=seed).samples for seed in (5, 5, 6))
     assert [content_hash(s.structure) for s in one] == [content_hash(s.structure) for s in again]

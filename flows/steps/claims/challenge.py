@@ -14,6 +14,7 @@ from niobe.flows.oracles.calculation import check_physics
 from niobe.flows.steps.claims.finds import Known, judged, seconds_for_challenges
 from niobe.flows.steps.known import competitors_elsewhere
 from niobe.flows.steps.prerelax import prerelax_oracle
+from niobe.flows.steps.requests import is_sought
 from niobe.flows.steps.validate import settle, validate_records, work_folder
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.challenging import (
@@ -226,9 +227,8 @@ class _Search:
     def _made(self, rival: Rival, rank: int) -> StructureRecord:
         index = self.database.records.count(self.spec.id, round=self.number) + rank
         origin: dict[str, str | int | float] = {"attack": rival.attack}
-        system = rival.structure.composition.chemical_system
-        if system != self.spec.chemsys and self.spec.limits.all_elements:
-            origin["subsystem"] = system
+        if not is_sought(self.spec, rival.structure):
+            origin["subsystem"] = rival.structure.composition.chemical_system
         lineage = Lineage(generator="challenge", parents=[rival.target], origin=origin)
         return new_record(self.spec, self.number, index, rival.structure, lineage)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from niobe.config.home import checkpoint
-from niobe.config.spec import Acquisition, Budget, CampaignSpec
+from niobe.config.search.budget import Budget, Policy
+from niobe.config.spec import Acquisition, CampaignSpec
 from niobe.flows.steps.acquire import acquire, predict_pool, spent
 from niobe.flows.steps.validate import QuorumError, close_round
 from niobe.loop.campaign.closing import close_round as judge
@@ -105,6 +106,22 @@ def test_what_dft_adds_to_finds_is_in_the_ranking(database: Database, pool: list
     assert {r.id: r.prediction for r in database.records.pool("t")}.items() <= {
         r.id: r.prediction for r in pool
     }.items()
+
+
+def test_where_too_little_is_expected_only_what_was_pinned_is_asked(
+    database: Database, pool: list[StructureRecord]
+) -> None:
+    acquire(database, SPEC, database.rounds.get("t", 1))
+    expected = database.rounds.get("t", 1).expected_finds
+    assert expected is not None and 0 <= expected <= 4
+    spec = SPEC.model_copy(update={"policy": Policy(expected_finds=expected + 0.1)})
+    acquire(database, spec, database.rounds.get("t", 1))  # As after a kill, with what it had chosen before.
+    ended = database.rounds.get("t", 1)
+    assert (ended.batch, acquired(database)) == ([], [])
+    assert [note for note in ended.notes if "policy.expected_finds" in note]
+    database.records.update(pool[0].id, pinned=True)
+    acquire(database, spec, database.rounds.get("t", 1))
+    assert database.rounds.get("t", 1).batch == [pool[0].id] == acquired(database)
 
 
 def test_a_round_without_candidates_does_not_close(database: Database) -> None:

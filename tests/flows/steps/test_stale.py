@@ -204,7 +204,7 @@ def test_an_acquire_woken_after_its_round_closed(
     before: list[Any] = []
 
     def meanwhile() -> None:
-        first = acquiring._choose(database, SPEC, 1)[0]
+        first = list(acquiring._choose(database, SPEC, 1)[0])
         for identifier in first[:2]:
             database.records.update(identifier, status=Status.VETOED)
         jobs._run_once("acquire", CAMPAIGN, 1, acquiring.acquire)

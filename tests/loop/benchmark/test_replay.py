@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
 from niobe.config.errors import ConfigError
-from niobe.loop.acquisition import near_hull, target_probability
+from niobe.loop.acquisition import misses, near_hull, outlook, target_probability
+from niobe.loop.acquisition.targets import Judge
 from niobe.loop.benchmark.replay import (
     ABLATION,
     FULL,
@@ -29,6 +31,7 @@ from niobe.loop.benchmark.replay_surrogate import corrected
 from niobe.loop.benchmark.replay_tables import chemical_class, phase_diagram_table, property_table
 from niobe.loop.benchmark.replaying import against_the_prior, chosen_settings, figures, replay, tables_of
 from niobe.loop.stability.convex_hull import Hull
+from niobe.surrogates.protocols import FloatArray
 from tests.loop.factory import element, nbo, rocksalt, rutile
 
 FORMULAS = ["Li2O", "LiP", "P2O5", "Li3PO4", "LiPO3", "FeO", "Fe2O3", "LiFePO4", "FePO4", "FeP", "Li2O2"]
@@ -57,16 +60,33 @@ def test_what_is_not_known_takes_no_part_in_the_hull() -> None:
     assert hull.level(np.array([np.inf, np.inf])) == pytest.approx([0.0, 0.0])
 
 
+def chance(judge: Judge, *energies: FloatArray, kinds: NDArray[np.int64] | None = None) -> FloatArray:
+    return target_probability(misses(judge, *energies, kinds=kinds, seed=0))
+
+
 def test_target_probability_counts_draws_on_the_hull_that_all_make_together() -> None:
     """Two candidates of one composition: only one of them can be the lower."""
     judge = near_hull([shares("FeO")] * 3, ["Fe", "O"], 0.0)
-    sure = target_probability(judge, np.array([-1.0]), np.array([-2.0, -0.5]), np.full(2, 1e-9), seed=0)
+    sure = chance(judge, np.array([-1.0]), np.array([-2.0, -0.5]), np.full(2, 1e-9))
     assert sure == pytest.approx([1.0, 0.0], abs=1e-6)
-    even = target_probability(judge, np.array([5.0]), np.full(2, -2.0), np.full(2, 1.0), seed=0)
+    even = chance(judge, np.array([5.0]), np.full(2, -2.0), np.full(2, 1.0))
     assert 0.9 < even.sum() < 1.2
-    unknown = target_probability(judge, np.array([-1.0]), np.array([np.nan, -2.0]), np.full(2, 0.1), seed=0)
+    unknown = chance(judge, np.array([-1.0]), np.array([np.nan, -2.0]), np.full(2, 0.1))
     assert np.isnan(unknown[0])
     assert unknown[1] > 0.9
+
+
+def test_an_outlook_counts_whole_targets_only() -> None:
+    """By hand: two draws of four candidates, judged by a tolerance of 0.1 eV/atom."""
+    missed = np.array([[-0.2, 0.001, np.nan, -0.05], [-0.1, -0.05, np.nan, 0.3]])
+    found = outlook(missed, 0.1, [0, 1])
+    assert found is not None
+    assert (found.finds, found.nothing_left) == (1.5, 0.0)  # 1 and 2 finds; the first is on the hull in both.
+    unknown = outlook(missed, 0.1, [0, 1, 2])
+    assert unknown is not None and unknown.finds == pytest.approx(1.5 * 3 / 2)
+    others = outlook(missed[:, 1:], 0.1, [0])
+    assert others is not None and others.nothing_left == 1.0
+    assert outlook(missed, 0.1, [2]) is None
 
 
 def test_errors_of_one_kind_go_together() -> None:
@@ -77,8 +97,8 @@ def test_errors_of_one_kind_go_together() -> None:
     judge = near_hull([shares("FeO")] * 101, ["Fe", "O"], 0.05)
     mean = np.array([-2.0, *np.full(99, -1.8)])
     known, std = np.array([5.0]), np.full(100, 0.1)
-    apart = target_probability(judge, known, mean, std, seed=0)
-    together = target_probability(judge, known, mean, std, kinds=np.zeros(100, dtype=int), seed=0)
+    apart = chance(judge, known, mean, std)
+    together = chance(judge, known, mean, std, kinds=np.zeros(100, dtype=int))
     assert apart[0] < 0.6
     assert together[0] > apart[0] + 0.2
     assert together[0] > 5 * together[1:].max()

@@ -1,6 +1,9 @@
 """When a campaign stops."""
 
-from niobe.config.spec import Budget, CampaignSpec, Policy
+import pytest
+
+from niobe.config.search.budget import Budget, Policy
+from niobe.config.spec import CampaignSpec
 from niobe.loop.campaign.policy import seconds_left, validations_left, why_stop
 from niobe.loop.documents.rounds import CampaignRecord, RoundMetrics, RoundRecord, RoundState
 
@@ -37,3 +40,29 @@ def test_the_user_and_lost_patience_end_it() -> None:
     assert why_stop(patient, campaign(), rounds(0, 0), 5, 0) == ""
     assert why_stop(patient, campaign(), rounds(0, 0, 0), 5, 0) == "no discovery in 2 rounds"
     assert why_stop(patient, campaign(), rounds(0, 0, 1), 5, 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("policy", "finds", "nothing", "says"),
+    [
+        (Policy(), 0.0, 1.0, ""),
+        (Policy(expected_finds=0.5), 0.5, 1.0, ""),
+        (
+            Policy(expected_finds=0.5),
+            0.49,
+            0.0,
+            "0.49 finds expected of the next batch;",
+        ),
+        (Policy(expected_finds=0.5), None, None, ""),
+        (Policy(confidence=0.9), 0.0, 0.89, ""),
+        (Policy(confidence=0.9), 5.0, 0.9, "with 90 % confidence no candidate drawn lies on the hull; "),
+    ],
+)
+def test_too_little_expected_ends_it(
+    policy: Policy, finds: float | None, nothing: float | None, says: str
+) -> None:
+    spec = SPEC.model_copy(update={"policy": policy})
+    before, last = rounds(0, 1)
+    last = last.model_copy(update={"expected_finds": finds, "nothing_left": nothing})
+    found = why_stop(spec, campaign(), [before, last], 5, 0)
+    assert found.startswith(says) and bool(found) == bool(says)

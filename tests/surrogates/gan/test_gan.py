@@ -15,9 +15,10 @@ from pymatgen.core.structure_matcher import StructureMatcher
 
 from niobe.loop.crystals.similarity import SeenStructures, spacegroup_number
 from niobe.loop.generators.prototypes import decorated_prototypes
+from niobe.surrogates.compositions import Compositions
 from niobe.surrogates.gan import CrystalGAN
 from niobe.surrogates.gan.closeness import SeenCrystals, closest_contacts
-from niobe.surrogates.gan.conditions import Compositions, by_role, condition, without_composition
+from niobe.surrogates.gan.conditions import by_role, condition, without_composition
 from niobe.surrogates.gan.point_cloud import PointCloud
 from niobe.surrogates.gan.representation import Crystal, Representation, from_circle, to_circle
 from niobe.surrogates.gan.symmetric import END, SymmetricCrystals
