@@ -22,7 +22,7 @@ from niobe.flows.steps.checkpoints import fetched_checkpoint
 from niobe.flows.steps.known import records_and_known
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.loop.documents.records import StructureRecord
-from niobe.loop.generators.parents import offspring_parents, soft_parents
+from niobe.loop.generators.parents import offspring_parents, soft_parents, surviving_shares
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import Generator
 
@@ -90,7 +90,9 @@ def offspring(context: RoundContext) -> Generator:
     """Children of the lowest crystals known."""
     from niobe.loop.generators import Offspring
 
-    return Offspring(offspring_parents(context.records(), context.spec))
+    records = context.records()
+    parents = offspring_parents(records, context.spec)
+    return Offspring(parents, surviving_shares(records, parents))
 
 
 def soft_mode(context: RoundContext) -> Generator:

@@ -196,7 +196,12 @@ def rediscovery_rows(spec: CampaignSpec, records: Sequence[StructureRecord]) -> 
 
 def descent(child: StructureRecord) -> str:
     """How a structure came from its parents, in words."""
-    ways = {"slip": "a slab of it moved", "heredity": "a slab of it handed down"}
+    ways = {
+        "slip": "a slab of it moved",
+        "heredity": "a slab of it handed down",
+        "permutation": "sites of two elements exchanged",
+        "strain": "its cell deformed",
+    }
     return ways.get(str(child.lineage.origin.get("way")), "soft mode followed")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.structures import candidate_structure, phonon_structure, relaxed_structure
 from niobe.loop.generators import Parent, SoftParent
+from niobe.loop.generators.offspring import way_shares
 from niobe.loop.stability.prerelaxed import above_joint_hull, prerelaxed_references
 from niobe.loop.store.database import Database
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _MOST = 40
+_OF_ONE_COMPOSITION = 10
 
 
 def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[SoftParent]:
@@ -44,7 +47,8 @@ def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[So
 def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) -> list[Parent]:
     """Of relaxed crystals the 40 lowest above the joint hull: no elements, nothing too large, none alike.
 
-    Of a campaign of one formula those of it.
+    At most 10 of one composition, so that one deep valley is not all of the litter; of a campaign of one
+    formula those of it.
 
     records: of the campaign and what it knows. spec: the campaign.
     """
@@ -55,13 +59,26 @@ def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) ->
     sought = None if spec.formula is None else amounts_in(spec.formula)
     compounds, seen = min(len(spec.elements), 2), SeenStructures()
     parents: list[Parent] = []
+    room = Counter[str]()
     for record, structure in best:
         fits = record.nelements >= compounds and len(structure) <= spec.sought.max_atoms
         fits = fits and sought in (None, amounts_of(record.formula_reduced))
+        fits = fits and (sought is not None or room[record.formula_reduced] < _OF_ONE_COMPOSITION)
         if len(parents) < _MOST and fits and seen.find(structure) is None:
             seen.add(record.id, structure)
+            room[record.formula_reduced] += 1
             parents.append(Parent(record.id, structure))
     return parents
+
+
+def surviving_shares(records: Sequence[StructureRecord], parents: Sequence[Parent]) -> dict[str, float]:
+    """Shares of the ways of making offspring, by which children of the campaign are among the ``parents``.
+
+    records: of the campaign.
+    """
+    ways = {r.id: str(r.lineage.origin["way"]) for r in records if r.lineage.generator == "offspring"}
+    survived = Counter(ways[parent.id] for parent in parents if parent.id in ways)
+    return way_shares(Counter(ways.values()), survived)
 
 
 def at_rest(record: StructureRecord) -> Structure | None:

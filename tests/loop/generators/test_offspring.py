@@ -9,9 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.generators.offspring import Offspring, Parent, heredity, in_larger_cell, slip
+from niobe.loop.generators.offspring import (
+    WAYS,
+    Offspring,
+    Parent,
+    heredity,
+    in_larger_cell,
+    permutation,
+    slip,
+    strain,
+    way_shares,
+)
 from niobe.surrogates.protocols import SampleRequest
-from tests.loop.factory import nbo, rocksalt, rutile
+from tests.loop.factory import element, nbo, rocksalt, rutile
 
 SEEDS = st.integers(0, 10_000)
 REQUEST = SampleRequest(elements=("Nb", "O"), max_atoms=12)
@@ -53,6 +63,41 @@ def test_a_child_of_two_lies_between_them_in_density(seed: int) -> None:
     assert len(child) <= len(one) + len(other)
 
 
+@settings(max_examples=30, deadline=None)
+@given(SEEDS)
+def test_a_permutation_keeps_composition_cell_and_places(seed: int) -> None:
+    parent = rutile()
+    child = permutation(parent, np.random.default_rng(seed))
+    assert child is not None
+    assert child.composition == parent.composition
+    assert child.lattice == parent.lattice
+    assert np.allclose(child.frac_coords, parent.frac_coords)
+    assert child.species != parent.species
+    assert permutation(element("Nb"), np.random.default_rng(seed)) is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS)
+def test_a_strain_keeps_composition_fractions_and_volume(seed: int) -> None:
+    parent = rutile()
+    child = strain(parent, np.random.default_rng(seed))
+    assert child.species == parent.species
+    assert np.allclose(child.frac_coords, parent.frac_coords)
+    assert np.isclose(child.volume, parent.volume)
+    assert not np.allclose(child.lattice.matrix, parent.lattice.matrix, atol=1e-3)
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 200)), min_size=4, max_size=4))
+def test_shares_follow_what_survived_and_keep_every_way(counts: list[tuple[int, int]]) -> None:
+    drawn = {way: max(pair) for way, pair in zip(WAYS, counts, strict=True)}
+    survived = {way: min(pair) for way, pair in zip(WAYS, counts, strict=True)}
+    shares = way_shares(drawn, survived)
+    assert np.isclose(sum(shares.values()), 1.0)
+    assert all(shares[way] > WAYS[way] / 2 for way in WAYS)
+    more = way_shares(drawn | {"slip": 300}, survived | {"slip": 300})
+    assert more["slip"] >= shares["slip"]
+
+
 def test_two_halves_of_one_crystal_have_its_sites() -> None:
     """Wherever two slabs of sodium chloride are cut from, they hold what stands in so much of the cell."""
     sizes = Counter(
@@ -69,7 +114,7 @@ def test_the_best_parent_has_most_children() -> None:
     first = Counter(sample.origin["parent"] for sample in batch.samples)
     assert len(batch.samples) == 60
     assert first["best"] > first["last"] > 0
-    assert {sample.origin["way"] for sample in batch.samples} == {"slip", "heredity"}
+    assert {sample.origin["way"] for sample in batch.samples} == WAYS.keys()
 
 
 def test_without_parents_there_are_no_children() -> None:

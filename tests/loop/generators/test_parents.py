@@ -6,9 +6,11 @@ import numpy as np
 from pymatgen.core import Lattice, Structure
 
 from niobe.config.loading import with_changes
-from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord, Verdict
-from niobe.loop.generators.parents import offspring_parents
-from tests.loop.factory import SPEC, element, nbo, rocksalt, validated
+from niobe.loop.documents.records import Lineage, Prerelaxed, Status, StructureRecord, Verdict
+from niobe.loop.generators import Parent
+from niobe.loop.generators.offspring import way_shares
+from niobe.loop.generators.parents import offspring_parents, surviving_shares
+from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
 
 
 def candidate(structure: Structure, formation: float, *, brief: bool = False) -> StructureRecord:
@@ -59,6 +61,34 @@ def test_parents_are_what_came_to_rest_lowest_above_the_joint_hull_first() -> No
     assert [parent.id for parent in offspring_parents(records, SPEC)] == [low.id, known.id, acquired.id]
     small = with_changes(SPEC, {"limits.max_atoms": 5})
     assert [parent.id for parent in offspring_parents(records, small)] == [acquired.id]
+
+
+def test_one_deep_composition_is_not_all_of_the_litter() -> None:
+    """Sixteen crystals of NbO, all lower than the one of NbO2; of one formula they are all there is."""
+    deep = [candidate(scattered(n), -2.5 - 0.01 * n) for n in range(16)]
+    records = [*ELEMENTS, *deep, candidate(rutile(), -1.0)]
+    parents = offspring_parents(records, SPEC)
+    assert [parent.structure.composition.reduced_formula for parent in parents] == ["NbO"] * 10 + ["NbO2"]
+    alone = offspring_parents(records, with_changes(SPEC, {"formula": "NbO"}))
+    assert len(alone) > 10
+
+
+def scattered(seed: int) -> Structure:
+    """Sites at random: no two seeds are alike."""
+    places = np.random.default_rng(seed).random((4, 3))
+    return Structure(Lattice.cubic(4.2), ["Nb", "Nb", "O", "O"], places)
+
+
+def test_shares_are_counted_in_the_records() -> None:
+    children = [candidate(scattered(n), -2.0) for n in range(4)]
+    ways = ["slip", "slip", "strain", "heredity"]
+    records = [
+        child.model_copy(update={"lineage": Lineage(generator="offspring", origin={"way": way})})
+        for child, way in zip(children, ways, strict=True)
+    ]
+    parents = [Parent(records[0].id, scattered(0)), Parent(records[1].id, scattered(1))]
+    shares = surviving_shares([*ELEMENTS, *records], parents)
+    assert shares == way_shares({"slip": 2, "strain": 1, "heredity": 1}, {"slip": 2})
 
 
 def cesium_chloride() -> Structure:
