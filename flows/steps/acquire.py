@@ -176,29 +176,36 @@ def _choose(
     }
     for record in competitors_of_claims(database, spec, number, size - len(choices)):
         choices[record.id] = Choice(function="competition", selection="competing", rank=len(choices))
-    size_left = size - len(choices)
     rest = [record for record in pool if record.id not in choices]
-    unripe = waiting(rest, size_left)
+    if not rest or len(choices) >= size:
+        return choices, [], None
+    return _ranked(database, spec, campaign, number, rest, size, choices)
+
+
+def _ranked(
+    database: Database,
+    spec: CampaignSpec,
+    campaign: CampaignRecord,
+    number: int,
+    rest: Sequence[StructureRecord],
+    size: int,
+    choices: dict[str, Choice],
+) -> tuple[dict[str, Choice], list[str], Outlook | None]:
+    """The choices and, after those, what acquisition chooses of the rest, up to a size."""
+    left = size - len(choices)
+    unripe = waiting(rest, left)
     rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
-    notes: list[str] = []
-    expected: Outlook | None = None
-    if rest and size_left > 0:
-        function, wanted, notes = aims_of(
-            spec, rest, _validated(database, spec), database.rounds.find(spec.id)
-        )
-        chosen, expected = _choose_from(database, spec, campaign, number, rest, size_left, function, wanted)
-        for pick in chosen.picks:
-            choices[pick.id] = Choice(
-                function=function,
-                selection=pick.selection,
-                rank=len(choices),
-                score=pick.score,
-            )
-        excluded = chosen.excluded - len(unripe)
-        notes += [f"{excluded} candidates without a prediction"] if excluded else []
-        notes += ["cold start: no prediction to rank by"] if chosen.cold_start else []
-        notes += _corrected(rest, _validated(database, spec))
-    return choices, notes, expected
+    found = _validated(database, spec)
+    function, wanted, notes = aims_of(spec, rest, found, database.rounds.find(spec.id))
+    chosen, expected = _choose_from(database, spec, campaign, number, rest, left, function, wanted)
+    picked = {
+        pick.id: Choice(function=function, selection=pick.selection, rank=rank, score=pick.score)
+        for rank, pick in enumerate(chosen.picks, len(choices))
+    }
+    excluded = chosen.excluded - len(unripe)
+    notes += [f"{excluded} candidates without a prediction"] if excluded else []
+    notes += ["cold start: no prediction to rank by"] if chosen.cold_start else []
+    return choices | picked, [*notes, *_corrected(rest, found)], expected
 
 
 def _choose_from(

@@ -96,8 +96,10 @@ def _replayed(
 
 def _write_replays(to: Path, rows: list[dict[str, Any]], replays: dict[str, Runs], seconds: float) -> None:
     from niobe.launchers.pages.acceleration import write_page
-    from niobe.loop.benchmark.replaying import against_the_prior, overall, write_json
+    from niobe.loop.benchmark.replaying import against_the_prior, overall, without_hits, write_json
 
+    for line in without_hits(replays):
+        console().print(line, soft_wrap=True)
     medians = overall(list(replays.values()))
     beside = against_the_prior(replays)
     content = {"rows": rows, "overall AF 50%": medians, "against the prior": beside, "seconds": seconds}

@@ -254,10 +254,29 @@ def _beside_the_prior(runs: Mapping[str, Mapping[str, Sequence[bool]]]) -> dict[
     pairs = zip(factors[FULL.name], factors[PRIOR_ALONE.name], strict=True)
     mean = {name: float(np.mean([c[-1] for c in found])) for name, found in curves.items()}
     return {
-        **{name: float(np.median(values)) for name, values in factors.items()},
-        "loop ÷ prior alone": float(np.median([_over(own, other) for own, other in pairs])),
-        "found: loop without prior ÷ random": _over(mean[WITHOUT_PRIOR.name], mean[RANDOM.name]),
+        **{name: _finite(np.median(values)) for name, values in factors.items()},
+        "loop ÷ prior alone": _finite(np.median([_over(own, other) for own, other in pairs])),
+        "found: loop without prior ÷ random": _finite(_over(mean[WITHOUT_PRIOR.name], mean[RANDOM.name])),
     }
+
+
+def without_hits(replays: Mapping[str, Mapping[str, Mapping[str, Sequence[bool]]]]) -> list[str]:
+    """A line for each table in which no call of the random setting was a hit: nothing to accelerate from.
+
+    replays: hits of each call by table, setting and seed.
+    """
+    lines = []
+    for table, runs in replays.items():
+        hits = list(runs[RANDOM.name].values())
+        if not np.any(hits):
+            calls = sum(map(len, hits))
+            lines.append(f"{table}: no target among {calls} calls at random; no acceleration over that")
+    return lines
+
+
+def _finite(value: float) -> float | None:
+    """None where it is infinite or not known: JSON has no number for either."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _over(value: float, other: float) -> float:

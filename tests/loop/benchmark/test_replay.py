@@ -1,6 +1,7 @@
 """Replay against tables small enough to know the answer."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,14 @@ from niobe.loop.benchmark.replay import (
 )
 from niobe.loop.benchmark.replay_surrogate import corrected
 from niobe.loop.benchmark.replay_tables import chemical_class, phase_diagram_table, property_table
-from niobe.loop.benchmark.replaying import against_the_prior, chosen_settings, figures, replay, tables_of
+from niobe.loop.benchmark.replaying import (
+    against_the_prior,
+    chosen_settings,
+    figures,
+    replay,
+    tables_of,
+    without_hits,
+)
 from niobe.loop.stability.convex_hull import Hull
 from niobe.surrogates.protocols import FloatArray
 from tests.loop.factory import element, nbo, rocksalt, rutile
@@ -231,6 +239,18 @@ def test_without_a_hit_at_random_factors_are_dashes(tmp_path: Path) -> None:
     rows = replayed(table, tmp_path)
     assert [row["targets"] for row in rows] == ["0 of 11"] * 2
     assert {row[name] for row in rows for name in ("AF 25%", "AF 50%", "EF", "AUDC")} == {"–"}
+
+
+def test_a_table_without_a_hit_at_random_is_named_in_a_line() -> None:
+    names = (RANDOM.name, FULL.name, WITHOUT_PRIOR.name, PRIOR_ALONE.name)
+    runs = {name: {seed: [False] * 4 for seed in range(3)} for name in names}
+    assert without_hits({"line": runs}) == [
+        "line: no target among 12 calls at random; no acceleration over that"
+    ]
+    (row,) = against_the_prior({"line": runs | {FULL.name: {seed: [True] * 4 for seed in range(3)}}})
+    json.loads(json.dumps(row, allow_nan=False))
+    assert row[FULL.name] is None
+    assert without_hits({"line": runs | {RANDOM.name: {0: [False, True]}}}) == []
 
 
 def test_a_table_of_elements_and_one_without_them_are_named(tmp_path: Path) -> None:
