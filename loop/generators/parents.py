@@ -47,7 +47,7 @@ def soft_parents(database: Database, spec: CampaignSpec, number: int) -> list[So
 def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) -> list[Parent]:
     """Of relaxed crystals the 40 lowest above the joint hull: no elements, nothing too large, none alike.
 
-    At most 10 of one composition, so that one deep valley is not all of the litter; of a campaign of one
+    At most 10 of one composition, so that one deep valley is not all of them; of a campaign of one
     formula those of it.
 
     records: of the campaign and what it knows. spec: the campaign.

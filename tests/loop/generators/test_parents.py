@@ -63,7 +63,7 @@ def test_parents_are_what_came_to_rest_lowest_above_the_joint_hull_first() -> No
     assert [parent.id for parent in offspring_parents(records, small)] == [acquired.id]
 
 
-def test_one_deep_composition_is_not_all_of_the_litter() -> None:
+def test_one_deep_composition_is_not_all_of_the_parents() -> None:
     """Sixteen crystals of NbO, all lower than the one of NbO2; of one formula they are all there is."""
     deep = [candidate(scattered(n), -2.5 - 0.01 * n) for n in range(16)]
     records = [*ELEMENTS, *deep, candidate(rutile(), -1.0)]
