@@ -243,14 +243,16 @@ def test_without_a_hit_at_random_factors_are_dashes(tmp_path: Path) -> None:
 
 def test_a_table_without_a_hit_at_random_is_named_in_a_line() -> None:
     names = (RANDOM.name, FULL.name, WITHOUT_PRIOR.name, PRIOR_ALONE.name)
-    runs = {name: {seed: [False] * 4 for seed in range(3)} for name in names}
+    runs: dict[str, dict[str, list[bool]]] = {
+        name: {str(seed): [False] * 4 for seed in range(3)} for name in names
+    }
     assert without_hits({"line": runs}) == [
         "line: no target among 12 calls at random; no acceleration over that"
     ]
-    (row,) = against_the_prior({"line": runs | {FULL.name: {seed: [True] * 4 for seed in range(3)}}})
+    (row,) = against_the_prior({"line": runs | {FULL.name: {str(seed): [True] * 4 for seed in range(3)}}})
     json.loads(json.dumps(row, allow_nan=False))
     assert row[FULL.name] is None
-    assert without_hits({"line": runs | {RANDOM.name: {0: [False, True]}}}) == []
+    assert without_hits({"line": runs | {RANDOM.name: {"0": [False, True]}}}) == []
 
 
 def test_a_table_of_elements_and_one_without_them_are_named(tmp_path: Path) -> None:
