@@ -9,6 +9,7 @@ from multiprocessing.context import BaseContext
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _PRELOAD = "niobe.launchers.local.preload"
+_READ_WHEN_USED = "NIOBE_"
 
 
 class _Server:
@@ -30,7 +31,7 @@ class _Server:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
-        self.environment = environment
+        self.environment = _seen_by_libraries(environment)
 
 
 _server = _Server()
@@ -41,9 +42,15 @@ def worker_context(environment: dict[str, str]) -> BaseContext:
 
     Libraries read variables as they are imported, so workers of another environment than the first are
     spawned, and import for themselves. So they do off Linux, where system libraries do not outlive a fork.
+    Niobe's own variables are read when they are used.
     """
     if sys.platform != "linux":
         return get_context("spawn")
     if _server.environment is None:
         _server.start(environment)
-    return get_context("forkserver" if _server.environment == environment else "spawn")
+    is_same = _server.environment == _seen_by_libraries(environment)
+    return get_context("forkserver" if is_same else "spawn")
+
+
+def _seen_by_libraries(environment: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(_READ_WHEN_USED)}

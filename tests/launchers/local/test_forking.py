@@ -29,13 +29,18 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def test_each_pool_sees_the_variables_of_its_time(tmp_path: Path) -> None:
+    """Forked where only Niobe's own changed, which nothing reads as it is imported."""
     script = ASK + (
         "pool = _new_pool(1)\n"
         "first = ask('OF_THE_PARENT'), ask('OMP_NUM_THREADS'), os.environ['OMP_NUM_THREADS']\n"
         "pool.shutdown()\n"
+        "os.environ['NIOBE_DATABASE'] = 'other'\n"
+        "pool = _new_pool(1)\n"
+        "own = ask('NIOBE_DATABASE'), pool._mp_context.get_start_method()\n"
+        "pool.shutdown()\n"
         "os.environ['OF_THE_PARENT'] = 'second'\n"
         "pool = _new_pool(1)\n"
-        "print(*first, ask('OF_THE_PARENT'))\n"
+        "print(*first, *own, ask('OF_THE_PARENT'), pool._mp_context.get_start_method())\n"
         "pool.shutdown()\n"
     )
     answer = subprocess.run(
@@ -45,7 +50,8 @@ def test_each_pool_sees_the_variables_of_its_time(tmp_path: Path) -> None:
         text=True,
         timeout=120,
     )
-    assert answer.stdout.split() == ["first", "1", "2", "second"], answer.stderr
+    wanted = ["first", "1", "2", "other", "forkserver", "second", "spawn"]
+    assert answer.stdout.split() == wanted, answer.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
