@@ -2,7 +2,7 @@
 
 Numerical libraries get one thread: the suite already has a process for each core. Examples of hypothesis have
 no deadline: a loaded machine is no failure. Space groups are worked out once: Fm-3m
-takes pymatgen half a second.
+takes pymatgen half a second. So is the parser of the command: a third of what most commands take.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer.testing
 from hypothesis import settings
 from pymatgen.symmetry.groups import SpaceGroup
 
@@ -23,6 +24,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ["NIOBE_OFFLINE"] = "1"  # no test asks an open database
 SpaceGroup.from_int_number = functools.cache(SpaceGroup.from_int_number)  # type: ignore[method-assign]
+typer.testing._get_command = functools.cache(typer.testing._get_command)
 settings.register_profile("niobe", deadline=None)
 settings.load_profile("niobe")
 
