@@ -78,15 +78,15 @@ def _begun(database: Database, spec: CampaignSpec) -> CampaignSpec:
 
 def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
     """The round to work on, and why not to ("" to go on). Raises GoneError where there is none."""
-    from niobe.flows.steps.acquire import spent
-    from niobe.loop.campaign.policy import oracle_seconds, why_stop
+    from niobe.flows.steps.acquire import limited_seconds, spent
+    from niobe.loop.campaign.policy import why_stop
 
     rounds = database.rounds.find(spec.id)
     campaign = database.campaigns.get(spec.id)
     unfinished = [record.number for record in rounds if not record.closed]
     if unfinished:
         return unfinished[0], "stopped by the user" if campaign.stop else ""
-    seconds = oracle_seconds(database.records.find(spec.id), rounds)
+    seconds = limited_seconds(database, spec)
     return len(rounds), why_stop(spec, campaign, rounds, spent(database, spec), seconds)
 
 

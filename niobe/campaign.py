@@ -124,11 +124,11 @@ class Campaign:
 
         stable: only what phonons call stable.
         """
-        from niobe.launchers.output.tables import best_records
+        from niobe.launchers.output.best import best_records
         from niobe.launchers.services import campaign_database
 
         with campaign_database() as database:
-            return _table(best_records(database, self.spec.id, stable=stable)[:n])
+            return _table(best_records(database, self.spec.id, stable=stable, most=n))
 
     def thermo(
         self, id: str, temperatures: Sequence[float] = (0.0, 300.0), *, minutes: float = 0.0
@@ -172,10 +172,10 @@ class Campaign:
         from niobe.launchers.services import campaign_database
 
         with campaign_database() as database:
-            hulls = database.hulls.find(self.spec.id)
-        if not hulls:
+            hull = database.hulls.last(self.spec.id)
+        if hull is None:
             raise ConfigError(f"campaign {self.spec.id!r} has no hull yet; its first round makes one")
-        return _diagram(hulls[-1])
+        return _diagram(hull)
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from niobe.flows.goals.candidates import predicted, set_aside_out_of_range
 from niobe.flows.goals.ranking import aims_of, chance_in_range
 from niobe.flows.steps.competing import competitors_of_claims
 from niobe.flows.steps.generate import mark_duplicates
-from niobe.flows.steps.known import records_and_known
+from niobe.flows.steps.known import finished_and_known, known_elsewhere
 from niobe.flows.steps.train import round_surrogate
 from niobe.loop.acquisition import (
+    NOVELTY_AWARE,
     Batch,
     GaussianProcess,
     Outlook,
@@ -30,7 +31,12 @@ from niobe.loop.acquisition import (
 from niobe.loop.acquisition.objectives import Objectives
 from niobe.loop.campaign.closing import is_reference
 from niobe.loop.campaign.confirming import height_corrections
-from niobe.loop.campaign.policy import oracle_seconds, seconds_left, validations_left, why_not_ask
+from niobe.loop.campaign.policy import (
+    force_constant_seconds,
+    seconds_left,
+    validations_left,
+    why_not_ask,
+)
 from niobe.loop.documents.dynamics import STABLE_AT_0_K
 from niobe.loop.documents.records import Choice, PredictedValue, Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord, batch_digest
@@ -85,10 +91,10 @@ def _predict(
     if spec.prerelax is not None:
         predictions = _on_prerelaxed(database, spec, pool, predictions)
     formation = predictions.get("formation_energy_per_atom")
-    hulls = database.hulls.find(spec.id)
-    if formation is None or not hulls:
+    hull = database.hulls.last(spec.id)
+    if formation is None or hull is None:
         return predictions
-    at_hull = np.array(formation_hull(hulls[-1], [record.formula for record in pool]))
+    at_hull = np.array(formation_hull(hull, [record.formula for record in pool]))
     above = Prediction(formation.mean - at_hull, formation.std, formation.in_domain)
     return predictions | {"e_above_hull": above}
 
@@ -195,9 +201,9 @@ def _ranked(
     left = size - len(choices)
     unripe = waiting(rest, left)
     rest = [r.model_copy(update={"prediction": {}}) if r.id in unripe else r for r in rest]
-    found = _validated(database, spec)
+    found = _light_validated(database, spec)
     function, wanted, notes = aims_of(spec, rest, found, database.rounds.find(spec.id))
-    chosen, expected = _choose_from(database, spec, campaign, number, rest, left, function, wanted)
+    chosen, expected = _choose_from(database, spec, campaign, number, rest, found, left, function, wanted)
     picked = {
         pick.id: Choice(function=function, selection=pick.selection, rank=rank, score=pick.score)
         for rank, pick in enumerate(chosen.picks, len(choices))
@@ -214,14 +220,16 @@ def _choose_from(
     campaign: CampaignRecord,
     number: int,
     rest: Sequence[StructureRecord],
+    found: Sequence[StructureRecord],
     count: int,
     function: str,
     objectives: Objectives | None,
 ) -> tuple[Batch, Outlook | None]:
     model = round_surrogate(database, spec, number)
     features = model.features([candidate_structure(record) for record in rest])
-    found = _validated(database, spec)
-    known = model.features([candidate_structure(record) for record in found])
+    known = None
+    if function in NOVELTY_AWARE or spec.acquisition.posterior == "gp":
+        known = model.features([candidate_structure(record) for record in _validated(database, spec)])
     acquired = database.records.find(spec.id, status=Status.ACQUIRED.value)
     in_flight = [record for record in acquired if record.acquired_round != number]
     missed = _misses(spec, number, rest, found)
@@ -234,9 +242,7 @@ def _choose_from(
         observed=_observed(spec, found),
         pending=model.features([candidate_structure(record) for record in in_flight]) if in_flight else None,
         posterior=_gaussian_process(spec, number, features, known, found),
-        seconds_left=seconds_left(
-            spec, campaign, oracle_seconds(database.records.find(spec.id), database.rounds.find(spec.id))
-        ),
+        seconds_left=seconds_left(spec, campaign, limited_seconds(database, spec)),
     )
     return batch, outlook(missed, spec.hull_tolerance, [pick.index for pick in batch.picks])
 
@@ -252,7 +258,7 @@ def _pool(
     spec: CampaignSpec,
     records: Sequence[StructureRecord],
     features: FloatArray,
-    known: FloatArray,
+    known: FloatArray | None,
     found: Sequence[StructureRecord],
     missed: FloatArray,
 ) -> Pool:
@@ -267,7 +273,7 @@ def _pool(
         e_above_hull=_as_by_dft(_stored("e_above_hull", records), records, found),
         p_stable=_stored("p_stable", records) if _predicted("p_stable", records) else None,
         p_failure=_stored("p_failure", records) if _predicted("p_failure", records) else None,
-        novelty=novelty(features, known),
+        novelty=None if known is None else novelty(features, known),
         seconds=fitted([record.n_atoms for record in records], [record.spacegroup for record in records]),
         p_target=target_probability(missed),
         in_range=chance_in_range(spec, records),
@@ -314,11 +320,11 @@ def _gaussian_process(
     spec: CampaignSpec,
     number: int,
     features: FloatArray,
-    known: FloatArray,
+    known: FloatArray | None,
     found: Sequence[StructureRecord],
 ) -> GaussianProcess | None:
     """The posterior of −e_above_hull by a Gaussian process where the campaign asks for it."""
-    if spec.acquisition.posterior == "ensemble":
+    if spec.acquisition.posterior == "ensemble" or known is None:
         return None
     values = np.array([-record.verdict.e_above_hull_now if record.verdict else np.nan for record in found])
     judged = np.isfinite(values)
@@ -344,7 +350,13 @@ def _stored(target: str, records: Sequence[StructureRecord]) -> Prediction:
 
 def _validated(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
     """What the campaign validated and what others did."""
-    return [record for record in records_and_known(database, spec) if record.status is Status.VALIDATED]
+    return [r for r in finished_and_known(database, spec) if r.status is Status.VALIDATED]
+
+
+def _light_validated(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+    """The same without the campaign's own crystals."""
+    own = database.records.light(spec.id, status=Status.VALIDATED.value)
+    return [*own, *known_elsewhere(database, spec)]
 
 
 def spent(database: Database, spec: CampaignSpec, *, exclude: int = 0) -> int:
@@ -355,3 +367,14 @@ def spent(database: Database, spec: CampaignSpec, *, exclude: int = 0) -> int:
     return sum(
         len(record.batch) for record in database.rounds.find(spec.id) if record.number not in {0, exclude}
     )
+
+
+def limited_seconds(database: Database, spec: CampaignSpec) -> float:
+    """Oracle seconds that a campaign's budget counts: validations, failures and seeds, goals, and force
+    constants of what finds compete with; 0 where the budget names no limit, and nothing is read.
+
+    database: the campaign database. spec: the campaign.
+    """
+    if spec.budget.oracle_seconds is None:
+        return 0.0
+    return database.records.oracle_seconds(spec.id) + force_constant_seconds(database.rounds.find(spec.id))

@@ -14,6 +14,7 @@ from niobe.config.version import origin
 from niobe.loop.store.collections.checkpoints import digests_of
 from niobe.loop.store.database import Database
 
+_MANY, _WORTH_TRAINING = 500, 0.1
 Save = Callable[[Path], object]
 
 
@@ -31,7 +32,7 @@ def keep_checkpoint(
     save, learned_from: as ``write_checkpoint`` takes them.
     """
     store = partial(database.checkpoints.store, campaign, number, model)
-    write_checkpoint(checkpoint(campaign, number, model), save, learned_from, store)
+    write_checkpoint(checkpoint(campaign, number, model), save, learned_from, store, number)
 
 
 def fetched_checkpoint(database: Database, campaign: str, number: int, model: str) -> Path:
@@ -54,24 +55,61 @@ def fetched_checkpoint(database: Database, campaign: str, number: int, model: st
     return folder
 
 
+def newest_checkpoint(database: Database, campaign: str, number: int, model: str) -> Path:
+    """The folder of a round's checkpoint, or of the last one before that has one.
+
+    database: the campaign database. campaign: its id. number: of the round. model: ``surrogate`` or ``gan``.
+    """
+    trained = [at for at, kind in database.checkpoints.names(campaign) if kind == model and at <= number]
+    return fetched_checkpoint(database, campaign, max(trained, default=number), model)
+
+
+def has_learned_most(database: Database, campaign: str, number: int, model: str) -> bool:
+    """Whether a model learned from more than 500 records before a round, and less than a tenth as many
+    were asked about since: what training costs a validation is the same then, however many there are.
+
+    database: the campaign database. campaign: its id. number: of the round. model: its name.
+    """
+    file = newest_checkpoint(database, campaign, number - 1, model) / "origin.json"
+    origin = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if "round" not in origin:
+        return False
+    learned, rounds = origin["data"]["count"], database.rounds.find(campaign)
+    since = sum(len(record.batch) for record in rounds if origin["round"] <= record.number < number)
+    return bool(learned > _MANY and since < _WORTH_TRAINING * learned)
+
+
+def pass_on(database: Database, campaign: str, number: int, model: str) -> None:
+    """The checkpoint of the round before becomes this round's, as it is.
+
+    database: the campaign database. campaign: its id. number: of the round. model: its name.
+    """
+    before = fetched_checkpoint(database, campaign, number - 1, model)
+    copy = partial(shutil.copytree, before, dirs_exist_ok=True)
+    keep_checkpoint(database, campaign, number, model, copy)
+
+
 def write_checkpoint(
     folder: Path,
     save: Save,
     learned_from: Iterable[str] | None = None,
     store: Callable[[Path], None] | None = None,
+    number: int | None = None,
 ) -> None:
     """Write a checkpoint beside its place and move it there whole, over what is there.
 
     folder: the checkpoint. save: writes it into an empty folder. learned_from: ids of records and entries and
     digests of files; with the version of the code they are kept in ``origin.json``. None where ``save``
-    writes one. store: called with what was written before it is moved, unless None.
+    writes one. store: called with what was written before it is moved, unless None. number: of the round
+    that trained it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         save(scratch)
         if learned_from is not None:
-            text = json.dumps(origin(learned_from), indent=1)
+            trained = {} if number is None else {"round": number}
+            text = json.dumps(origin(learned_from) | trained, indent=1)
             (scratch / "origin.json").write_text(text, encoding="utf-8")
         if store is not None:
             store(scratch)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import why_out_by_composition
 from niobe.flows.steps.checkpoints import fetched_checkpoint
 from niobe.flows.steps.generators import RoundContext, make_generator
-from niobe.flows.steps.known import records_and_known
+from niobe.flows.steps.known import Relatives, SeenBefore, known_elsewhere, records_and_known
 from niobe.flows.steps.requests import drawn_in_subsystems, request_for, sample_request
 from niobe.loop.campaign.seeds import excluded_structures, new_record
 from niobe.loop.crystals.similarity import SeenStructures
@@ -21,7 +21,6 @@ from niobe.loop.documents.structures import candidate_structure, generated_struc
 from niobe.loop.generators.mix import bandit_shares, counts, without
 from niobe.loop.generators.mode_collapse import diversity, why_collapsed
 from niobe.loop.generators.parents import at_rest
-from niobe.loop.generators.soft_mode_families import higher_relatives
 from niobe.loop.stability.prerelaxed import briefly_prerelaxed
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import Sample, SampleBatch
@@ -102,7 +101,7 @@ def draw_offspring(
     others = sum(record.lineage.generator != "offspring" for record in drawn)
     _store(database, spec, number, {f"offspring/{offspring_batch}": batch}, start=others + first)
     records = _records(database, spec)
-    _screen(database, spec, number, records, _at_rest_or_waiting(records))
+    _screen(database, spec, number, _at_rest_or_waiting(records))
 
 
 def _wanted_before(database: Database, spec: CampaignSpec, number: int) -> dict[str, int]:
@@ -206,38 +205,18 @@ def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) ->
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
-    records = _records(database, spec)
-    _screen(database, spec, round_record.number, records, _seen_before(records))
+    _screen(database, spec, round_record.number, SeenBefore(database, spec))
 
 
-def _screen(
-    database: Database,
-    spec: CampaignSpec,
-    number: int,
-    records: Sequence[StructureRecord],
-    seen: SeenStructures,
-) -> None:
+def _screen(database: Database, spec: CampaignSpec, number: int, seen: SeenStructures | SeenBefore) -> None:
     excluded = SeenStructures(excluded_structures(spec))
-    drawn = [r for r in records if r.round == number and r.status is Status.GENERATED]
-    by_id = {record.id: record for record in records}
+    drawn = database.records.find(spec.id, round=number, status=Status.GENERATED.value)
     why_out = why_out_by_composition(spec) if spec.goals else _nothing_wanted
+    relatives = Relatives(database, spec)
     screened = {
-        r.id: _screen_one(spec, r, seen, excluded, why_out, exclude=higher_relatives(r, by_id)) for r in drawn
+        r.id: _screen_one(spec, r, seen, excluded, why_out, exclude=relatives.higher(r)) for r in drawn
     }
     database.records.update_many(screened, status=Status.GENERATED)
-
-
-def _seen_before(records: Sequence[StructureRecord]) -> SeenStructures:
-    """What passed screening: as generated, relaxed by the cheap potential and relaxed by the oracle."""
-    seen = SeenStructures()
-    for record in records:
-        if record.status not in {Status.GENERATED, Status.INVALID, Status.DUPLICATE}:
-            seen.add(record.id, generated_structure(record))
-            if record.prerelaxed is not None:
-                seen.add(record.id, candidate_structure(record))
-            if record.validation is not None:
-                seen.add(record.id, relaxed_structure(record))
-    return seen
 
 
 def _at_rest_or_waiting(records: Sequence[StructureRecord]) -> SeenStructures:
@@ -256,7 +235,7 @@ def _nothing_wanted(record: StructureRecord) -> str:
 def _screen_one(
     spec: CampaignSpec,
     record: StructureRecord,
-    seen: SeenStructures,
+    seen: SeenStructures | SeenBefore,
     excluded: SeenStructures,
     why_out: Callable[[StructureRecord], str],
     *,
@@ -284,35 +263,33 @@ def mark_duplicates(database: Database, spec: CampaignSpec, number: int) -> None
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
-    records = _records(database, spec)
-    fresh = _relaxed_now(database, spec, number, records)
-    open_ = [r for r in records if r.status is Status.SCREENED and not r.pinned]
-    unsure = {
-        r.id for r in records if r.status is Status.SCREENED and (briefly_prerelaxed(r) or r.round == number)
-    }
-    others = [record for record in records if record.id not in fresh | unsure]
-    seen, news = _seen_before(others), _results(records, since=0 if spec.asynchronous else number - 1)
-    by_id = {record.id: record for record in records}
-    for record in open_:
-        if record.id in fresh and not _merged(
-            database, record, by_id, seen, "duplicate after the pre-relaxation potential"
-        ):
-            seen.add(record.id, candidate_structure(record))
+    pool = [record for record in database.records.pool(spec.id) if not record.competing]
+    open_ = [record for record in pool if not record.pinned]
+    fresh = _relaxed_now(database, spec, number, pool)
+    relatives = Relatives(database, spec)
+    if fresh:
+        unsure = {record.id for record in pool if briefly_prerelaxed(record) or record.round == number}
+        seen = SeenBefore(database, spec, exclude=fresh | unsure)
+        for record in open_:
+            reason = "duplicate after the pre-relaxation potential"
+            if record.id in fresh and not _merged(database, record, relatives, seen, reason):
+                seen.add(record.id, candidate_structure(record))
+    news = _results(database, spec, since=0 if spec.asynchronous else number - 1)
     for record in open_:
         if record.id not in fresh and record.round < number:
-            _merged(database, record, by_id, news, "duplicate of a result")
+            _merged(database, record, relatives, news, "duplicate of a result")
 
 
 def _merged(
     database: Database,
     record: StructureRecord,
-    by_id: Mapping[str, StructureRecord],
-    seen: SeenStructures,
+    relatives: Relatives,
+    seen: SeenStructures | SeenBefore,
     reason: str,
 ) -> bool:
     """Whether the candidate is a duplicate of something seen; it is then marked, unless it was settled
     since."""
-    duplicate = seen.find(candidate_structure(record), exclude=higher_relatives(record, by_id))
+    duplicate = seen.find(candidate_structure(record), exclude=relatives.higher(record))
     if duplicate is not None:
         fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": duplicate}
         database.records.update_screened(record.id, **fields)
@@ -320,18 +297,17 @@ def _merged(
 
 
 def _relaxed_now(
-    database: Database, spec: CampaignSpec, number: int, records: Sequence[StructureRecord]
+    database: Database, spec: CampaignSpec, number: int, pool: Sequence[StructureRecord]
 ) -> set[str]:
     """Candidates that the pre-relaxation potential relaxed in this round, as far as it relaxes any."""
     if spec.prerelax is not None and spec.prerelax.keep < 1:
         return set(database.rounds.get(spec.id, number).promising)
-    return {record.id for record in records if record.round == number and record.prerelaxed}
+    return {record.id for record in pool if record.round == number and record.prerelaxed}
 
 
-def _results(records: Sequence[StructureRecord], since: int) -> SeenStructures:
+def _results(database: Database, spec: CampaignSpec, since: int) -> SeenStructures:
     """What the validations of a round and later ones relaxed into."""
-    return SeenStructures(
-        (record.id, relaxed_structure(record))
-        for record in records
-        if record.validation is not None and (record.acquired_round or 0) >= since
-    )
+    late: dict[str, Any] = {"acquired_round": {"$gte": since}} if since else {}
+    own = database.records.find(spec.id, status=Status.VALIDATED.value, **late)
+    known = [] if since else known_elsewhere(database, spec)
+    return SeenStructures((record.id, relaxed_structure(record)) for record in [*own, *known])

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import UnknownFingerprintError
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.campaign.seeds import excluded_structures
-from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.crystals.similarity import SeenStructures, Shape
 from niobe.loop.documents.records import Status, StructureRecord
-from niobe.loop.documents.structures import generated_structure, relaxed_structure
+from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
+from niobe.loop.generators.soft_mode_families import higher_relatives
 from niobe.loop.stability.hull import build_hull, judged
 from niobe.loop.store.database import Database
 from niobe.loop.store.shared import failed_elsewhere, validated_elsewhere
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 
 def oracle_of(database: Database, spec: CampaignSpec) -> str | None:
@@ -65,18 +70,19 @@ def competitors_elsewhere(database: Database, spec: CampaignSpec) -> list[Struct
 
 
 def known_elsewhere(
-    database: Database, spec: CampaignSpec, own: Sequence[StructureRecord]
+    database: Database, spec: CampaignSpec, own: Sequence[StructureRecord] | None = None
 ) -> list[StructureRecord]:
     """The same as if the campaign had begun with it: verdicts by its hull, its own potential's answers only,
     and no value of a goal, which another campaign may have in another unit, from another source.
 
-    own: all records of the campaign.
+    own: records of the campaign, what is finished among them; read where they are not given.
 
     database: the campaign database. spec: the campaign.
     """
     found = competitors_elsewhere(database, spec)
     if not found:
         return []
+    own = database.records.finished(spec.id) if own is None else own
     potentials = {record.prerelaxed.potential for record in own if record.prerelaxed}
     hull = build_hull(spec.id, 0, spec.elements, [*(r for r in own if r.validation), *found])
     known = []
@@ -100,7 +106,82 @@ def asked_before(database: Database, spec: CampaignSpec) -> dict[str, str]:
     return failed_elsewhere(database, spec) | {record.fingerprint: record.id for record in validated}
 
 
+def finished_and_known(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+    """What the oracle answered for or failed on in the campaign, and what others validated."""
+    own = database.records.finished(spec.id)
+    return [*own, *known_elsewhere(database, spec, own)]
+
+
 def records_and_known(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
     """All records of the campaign, and what others validated."""
     own = database.records.find(spec.id)
     return [*own, *known_elsewhere(database, spec, own)]
+
+
+class Relatives:
+    """What soft modes' children are no duplicates of; records are read where there is such a child."""
+
+    def __init__(self, database: Database, spec: CampaignSpec) -> None:
+        """database: the campaign database. spec: the campaign."""
+        self._database, self._spec = database, spec
+
+    @cached_property
+    def _by_id(self) -> dict[str, StructureRecord]:
+        known = records_and_known(self._database, self._spec)
+        return {record.id: record for record in known if not record.unasked}
+
+    def higher(self, record: StructureRecord) -> set[str]:
+        """Ids of the record's soft-mode family as far as it lies higher; empty for any other record."""
+        return higher_relatives(record, self._by_id) if record.lineage.generator == "soft_mode" else set()
+
+
+class SeenBefore:
+    """What passed screening in a campaign, as generated, relaxed by the cheap potential and by the oracle,
+    and what others validated; asked for by composition and size. ``find`` answers with the first that
+    matches.
+    """
+
+    def __init__(self, database: Database, spec: CampaignSpec, exclude: Collection[str] = ()) -> None:
+        """database: the campaign database. spec: the campaign. exclude: ids of records left out."""
+        database.shapes.complete(spec.id)
+        self._database, self._campaign, self._left_out = database, spec.id, exclude
+        self._kept: dict[tuple[str, int], list[Shape]] = {}
+        self._counts: dict[str, bool] = {}
+        self._later = SeenStructures(_as_compared(known_elsewhere(database, spec)))
+
+    def add(self, identifier: str, structure: Structure) -> None:
+        """Remember a structure under its id, after all others."""
+        self._later.add(identifier, structure)
+
+    def find(self, structure: Structure, *, exclude: Collection[str] = ()) -> str | None:
+        """The id of the first that matches and is not in ``exclude``, or None."""
+        asked = Shape("", structure)
+        for seen in self._like(asked):
+            if seen.id not in exclude and seen.same(asked) and self._is_seen(seen.id):
+                return seen.id
+        found = self._later.find_shape(asked, exclude=exclude)
+        return None if found is None else found.id
+
+    def _like(self, asked: Shape) -> list[Shape]:
+        key = (asked.formula, asked.sites)
+        if key not in self._kept:
+            found = self._database.shapes.like(self._campaign, asked)
+            self._kept[key] = [shape for shape in found if shape.id not in self._left_out]
+        return self._kept[key]
+
+    def _is_seen(self, identifier: str) -> bool:
+        """Whether a record still is what others are compared with."""
+        if identifier not in self._counts:
+            record = self._database.records.get(identifier)
+            never = record.unasked or record.status in {Status.INVALID, Status.DUPLICATE}
+            self._counts[identifier] = not never
+        return self._counts[identifier]
+
+
+def _as_compared(records: Sequence[StructureRecord]) -> Iterator[tuple[str, Structure]]:
+    """Id and crystal of results in each form that they have."""
+    for record in records:
+        yield record.id, generated_structure(record)
+        if record.prerelaxed is not None:
+            yield record.id, candidate_structure(record)
+        yield record.id, relaxed_structure(record)

@@ -16,14 +16,20 @@ from numpy.typing import NDArray
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, SurrogateChoice
 from niobe.config.version import file_digest
-from niobe.flows.steps.checkpoints import fetched_checkpoint, keep_checkpoint
-from niobe.flows.steps.known import records_and_known
+from niobe.flows.steps.checkpoints import (
+    fetched_checkpoint,
+    has_learned_most,
+    keep_checkpoint,
+    newest_checkpoint,
+    pass_on,
+)
+from niobe.flows.steps.known import finished_and_known
 from niobe.loop.campaign.seeding import source_entries
 from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.dynamics import STABLE_AT_0_K
 from niobe.loop.documents.entries import SourceEntry
-from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.documents.structures import candidate_structure, entry_structure, relaxed_structure
 from niobe.loop.sources.shifted_labels import shifted_labels
@@ -52,8 +58,9 @@ _FOLDS = 3
 def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Fit the surrogate on all validated and failed records and write its checkpoint.
 
-    With ``surrogate.retrain`` off the checkpoint of the round before is passed on; ``surrogate.checkpoint``
-    is, every round.
+    With ``surrogate.retrain`` off the checkpoint of the round before is passed on; where more than 500
+    labels taught it, and less than a tenth as many came since, it serves as it is. ``surrogate.checkpoint``
+    is passed on every round.
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
@@ -63,7 +70,9 @@ def train_surrogate(database: Database, spec: CampaignSpec, round_record: RoundR
         return
     before = fetched_checkpoint(database, spec.id, number - 1, "surrogate")
     if before.is_dir() and not spec.surrogate.retrain:
-        _pass_on(database, spec, number, "surrogate")
+        pass_on(database, spec.id, number, "surrogate")
+        return
+    if has_learned_most(database, spec.id, number, "surrogate"):
         return
     _fit_surrogate(database, spec, number)
 
@@ -77,7 +86,7 @@ def round_surrogate(database: Database, spec: CampaignSpec, number: int) -> Surr
     from niobe.surrogates.models import load_surrogate
 
     try:
-        return load_surrogate(fetched_checkpoint(database, spec.id, number, "surrogate"))
+        return load_surrogate(newest_checkpoint(database, spec.id, number, "surrogate"))
     except OutdatedCheckpointError as error:
         if spec.surrogate.checkpoint is not None:
             raise ConfigError(f"surrogate.checkpoint: {error}") from None
@@ -149,7 +158,7 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
     number = round_record.number
     before = fetched_checkpoint(database, spec.id, number - 1, "gan")
     if before.is_dir() and not spec.generation.finetune:
-        _pass_on(database, spec, number, "gan")
+        pass_on(database, spec.id, number, "gan")
         return
     try:
         gan = _gan_of(before) if before.is_dir() else _gan_of_the_corpus(database, spec, number)
@@ -335,8 +344,7 @@ def _closeness(record: StructureRecord) -> float:
 
 
 def _finished(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
-    done = {Status.VALIDATED, Status.FAILED}
-    return [record for record in records_and_known(database, spec) if record.status in done]
+    return finished_and_known(database, spec)
 
 
 def _corpus(spec: CampaignSpec) -> list[Structure]:
@@ -376,13 +384,6 @@ def corpus_without(file: Path, elements: Sequence[str]) -> list[Structure]:
             f"corpus: {file}: holds structures of exactly {system} only; the GAN learns from others"
         )
     return others
-
-
-def _pass_on(database: Database, spec: CampaignSpec, number: int, model: str) -> None:
-    """The checkpoint of the round before becomes this round's, as it is."""
-    before = fetched_checkpoint(database, spec.id, number - 1, model)
-    copy = partial(shutil.copytree, before, dirs_exist_ok=True)
-    keep_checkpoint(database, spec.id, number, model, copy)
 
 
 def _take_over(database: Database, spec: CampaignSpec, number: int, folder: Path) -> None:

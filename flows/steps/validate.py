@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,12 @@ from niobe.flows.steps.claims.finds import seconds_for_challenges
 from niobe.flows.steps.known import competitors_elsewhere
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
-from niobe.loop.campaign.duplicates import Crystals, lowest_first
+from niobe.loop.campaign.duplicates import Comparisons, Crystals, lowest_first, relaxed_shape
 from niobe.loop.campaign.seeds import COMPETING, excluded_structures
+from niobe.loop.crystals.similarity import Shape
 from niobe.loop.documents.dynamics import PhononVerdict, Stability
 from niobe.loop.documents.records import Failure, Status, StructureRecord, Validation, Verdict
-from niobe.loop.documents.rounds import HullRecord, RoundRecord, RoundState
+from niobe.loop.documents.rounds import HullRecord, RoundRecord, RoundState, SearchedSystem
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.novelty.catalogue import Catalogue
 from niobe.loop.novelty.judging import find_of, judge
@@ -90,11 +93,12 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
-    validated = database.records.find(spec.id, status=Status.VALIDATED.value)
-    if not any(record.phonons_pending for record in validated):
+    if not database.records.exists(spec.id, validation__phonon__outcome=Stability.PENDING.value):
         return
+    validated = database.records.light(spec.id, status=Status.VALIDATED.value)
     above = above_hull(database, spec, round_record.number, validated)
-    chosen, finds, seen = [], [], Crystals()
+    comparisons = kept_comparisons(database, spec)
+    chosen, finds, seen = [], [], Crystals(comparisons)
     for record in lowest_first(in_order(validated)):
         pending = record.phonons_pending
         reason = _why_no_phonons(spec, record, above[record.id], seen) if pending else ""
@@ -104,6 +108,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
         elif pending:
             chosen.append(record.id)
             finds += [record.id] if may_be_find(spec, record, above[record.id]) else []
+    database.shapes.remember(comparisons.new)
     database.rounds.update(spec.id, round_record.number, phonons=chosen, candidate_finds=finds)
 
 
@@ -280,23 +285,71 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         raise QuorumError("no batch was chosen: an earlier step of the round failed")
     if round_record.number > 0 and "generate" not in round_record.steps:
         raise QuorumError("no candidates were drawn: an earlier step of the round failed")
-    records = database.records.find(spec.id)
-    _require_quorum(spec, round_record, records)
+    number = round_record.number
+    _require_quorum(spec, round_record, database.records.light(spec.id, acquired_round=number))
+    records, elsewhere = database.records.light_finished(spec.id), competitors_elsewhere(database, spec)
     catalogue = Catalogue(database, spec.id, excluded_structures(spec))
+    comparisons = kept_comparisons(database, spec)
     hull, verdicts = closing.close_round(
         spec,
-        round_record.number,
+        number,
         records,
-        competitors_elsewhere(database, spec),
-        lambda record: judge(find_of(record), catalogue),
+        elsewhere,
+        lambda record: judge(find_of(database.records.get(record.id)), catalogue),
+        comparisons,
     )
+    database.shapes.remember(comparisons.new)
+    hull.searched = _with_waiting(database, spec, hull, [*records, *elsewhere])
     if spec.conditions.temperature:
         verdicts = _at_temperature(database, spec, hull, verdicts)
-    _require_newest(database, spec, round_record.number)
-    changes = {identifier: {"verdict": verdict} for identifier, verdict in verdicts.items()}
-    database.records.update_until(round_record.number, "verdict.hull_round", changes)
+    _require_newest(database, spec, number)
+    changes = {r.id: {"verdict": verdicts[r.id]} for r in records if _is_changed(r, verdicts.get(r.id))}
+    database.records.update_until(number, "verdict.hull_round", changes)
     database.hulls.store(hull)
-    _store_metrics(database, spec, round_record.number)
+    judged = [record.model_copy(update=changes.get(record.id, {})) for record in records]
+    _store_metrics(database, spec, number, judged)
+
+
+def kept_comparisons(database: Database, spec: CampaignSpec) -> Comparisons:
+    """Comparisons of a campaign's results by the shapes that are kept, with those made before.
+
+    database: the campaign database. spec: the campaign.
+    """
+    database.shapes.complete(spec.id)
+
+    def shape_of(record: StructureRecord) -> Shape:
+        kept = database.shapes.relaxed(record.id) if record.campaign == spec.id else None
+        return kept or relaxed_shape(record if record.structure else database.records.get(record.id))
+
+    return Comparisons(shape_of, partial(database.shapes.answers, spec.id))
+
+
+def _with_waiting(
+    database: Database, spec: CampaignSpec, hull: HullRecord, finished: Sequence[StructureRecord]
+) -> list[SearchedSystem]:
+    """How well each system was searched, what was pre-relaxed and never asked about counted too."""
+    ours = [record for record in finished if record.campaign == spec.id and record.prerelaxed]
+    potentials = {record.prerelaxed.potential for record in ours if record.prerelaxed}
+    answered = Counter(record.chemsys for record in ours)
+    if not potentials:
+        return hull.searched
+    return [
+        system.model_copy(
+            update={
+                "ranked": system.ranked
+                - answered[system.chemsys]
+                + database.records.prerelaxed(spec.id, system.chemsys, potentials)
+            }
+        )
+        for system in hull.searched
+    ]
+
+
+def _is_changed(record: StructureRecord, verdict: Verdict | None) -> bool:
+    """Whether a verdict says anything else than the one that a record has."""
+    if verdict is None or record.verdict is None:
+        return verdict is not None
+    return verdict != record.verdict.model_copy(update={"hull_round": verdict.hull_round})
 
 
 def _at_temperature(
@@ -325,8 +378,13 @@ def _require_newest(database: Database, spec: CampaignSpec, number: int) -> None
         raise SupersededError(f"{spec.id} r{number} close: round {later[0]} has closed since")
 
 
-def _store_metrics(database: Database, spec: CampaignSpec, number: int) -> None:
+def _store_metrics(
+    database: Database, spec: CampaignSpec, number: int, judged: Sequence[StructureRecord]
+) -> None:
+    """judged: what is finished, as the round's hull judges it."""
     before, round_record = database.rounds.find(spec.id)[:number], database.rounds.get(spec.id, number)
-    metrics = round_metrics(spec, round_record, database.records.find(spec.id), before)
+    aside = database.records.light(spec.id, status=Status.INVALID.value) if spec.goals else []
+    drawn = database.records.statuses(spec.id, number)
+    metrics = round_metrics(spec, round_record, [*judged, *aside], before, drawn)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     database.rounds.update(spec.id, number, metrics=metrics, state=RoundState.CLOSED, closed_at=now)

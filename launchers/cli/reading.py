@@ -70,15 +70,16 @@ def best(
     as_json: AsJson = False,
 ) -> None:
     """Validated structures, the highest tier first, then the lowest e_above_hull."""
+    from niobe.launchers.output.best import best_records
     from niobe.launchers.output.goals import units
-    from niobe.launchers.output.tables import best_records, brief_rows, finds_title, record_row
+    from niobe.launchers.output.tables import brief_rows, finds_title, record_row
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
-        found = best_records(database, one_campaign(database, campaign), stable=stable)
-        shown, properties = found[:most], units(found)
+        shown = best_records(database, one_campaign(database, campaign), stable=stable, most=most)
+        properties = units(shown)
         rows = [record_row(r, properties) for r in shown] if as_json else brief_rows(shown, properties)
-        print_rows(rows, as_json, title=finds_title(found))
+        print_rows(rows, as_json, title=finds_title(shown))
 
 
 @app.command()
@@ -88,7 +89,8 @@ def hull(campaign: CampaignId = "", as_json: AsJson = False) -> None:
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
-        found = database.hulls.find(one_campaign(database, campaign))[-1:]
+        newest = database.hulls.last(one_campaign(database, campaign))
+        found = [newest] if newest else []
     rows = [hull_sources(hull) + hull_systems(hull) for hull in found]
     if as_json:
         print_rows([row for part in rows for row in part], as_json)
@@ -123,7 +125,7 @@ def rediscoveries(campaign: CampaignId = "", as_json: AsJson = False) -> None:
         name = one_campaign(database, campaign)
         found = database.campaigns.find_one(name)
         spec = CampaignSpec.model_validate(found.spec if found else {})
-        print_rows(rediscovery_rows(spec, database.records.find(name)), as_json)
+        print_rows(rediscovery_rows(spec, database.records.finished(name)), as_json)
 
 
 @app.command()

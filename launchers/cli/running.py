@@ -150,7 +150,7 @@ def _show_end(database: Database, spec: CampaignSpec, reason: str) -> None:
 
     screen = console()
     screen.print("campaign", styled(spec.id, "bold"), f"ended: {reason}")
-    finds = chosen_records(database, spec.id, every=False)
+    finds = list(chosen_records(database, spec.id, every=False))
     screen.print(headline(finds))
     print_rows(brief_rows(finds, units(finds)), False, title=finds_title(finds))
     if spec.seeds.exclude:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +13,11 @@ from niobe.config.errors import ConfigError
 from niobe.launchers.terminal import console
 
 if TYPE_CHECKING:
+    from niobe.config.spec import CampaignSpec
     from niobe.loop.documents.records import StructureRecord
     from niobe.loop.store.database import Database
 
+_NEWEST, _BEST, _SECONDS = 2_000, 300, 60.0
 _SMALL = 0.01  # shown with two digits instead of three decimals
 CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML).")]
 CampaignId = Annotated[str, typer.Option("--campaign", "-c", help="Campaign id; the only one if left out.")]
@@ -47,15 +49,16 @@ def _place() -> str:
     return f"database {settings.database!r} of {server}"
 
 
-def chosen_records(database: Database, campaign: str, *, every: bool) -> list[StructureRecord]:
-    """Finds of a campaign, discoveries before what was known; ``every``: all that was validated."""
+def chosen_records(database: Database, campaign: str, *, every: bool) -> Collection[StructureRecord]:
+    """Finds of a campaign, discoveries before what was known; ``every``: all that was validated, read anew
+    each time one goes through them."""
     if every:
-        return database.records.find(campaign, status="validated")
+        return database.records.each(campaign, status="validated")
     known = database.records.find(campaign, verdict__rediscovered=True)
     return database.records.find(campaign, verdict__discovery=True) + known
 
 
-def packed_forces(database: Database, records: Sequence[StructureRecord]) -> dict[str, str]:
+def packed_forces(database: Database, records: Iterable[StructureRecord]) -> dict[str, str]:
     """Displacements and forces of those records that have phonons, by id, as PhononRecord keeps them."""
     found = ((record.id, database.phonons.find_one(record.id)) for record in records)
     return {identifier: phonons.phonopy for identifier, phonons in found if phonons and phonons.phonopy}
@@ -67,6 +70,7 @@ def report_of(database: Database, campaign: str, to: Path) -> Path:
     Raises ConfigError where there is no such campaign, or ``to`` is a folder.
     """
     from niobe.config.spec import CampaignSpec
+    from niobe.launchers.pages.hull_plots import MOST_FRAMES
     from niobe.launchers.pages.report import write_report
     from niobe.loop.campaign.controls import acceleration
 
@@ -74,17 +78,44 @@ def report_of(database: Database, campaign: str, to: Path) -> Path:
     found = database.campaigns.find_one(campaign)
     if found is None:
         raise ConfigError(f"campaign {campaign!r} is not in the database")
-    records = database.records.find(campaign)
-    phonons = [p for p in (database.phonons.find_one(r.id) for r in records if r.validation) if p is not None]
+    spec = CampaignSpec.model_validate(found.spec)
     return write_report(
         to,
-        spec=CampaignSpec.model_validate(found.spec),
-        records=records,
+        spec=spec,
+        records=_reported(database, spec),
         rounds=database.rounds.find(campaign),
-        hulls=database.hulls.find(campaign),
-        phonons=phonons,
+        hulls=database.hulls.some(campaign, MOST_FRAMES),
+        find_phonons=database.phonons.find_one,
+        find=database.records.get,
+        total=database.records.count(campaign),
         acceleration=acceleration(database, campaign),
     )
+
+
+def _reported(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+    """What a report shows of a campaign: finds, what competes, the newest results and the best; all results
+    where objectives are shown, or what was kept out is looked for."""
+    from niobe.launchers.output.best import best_records
+    from niobe.loop.documents.records import Status
+
+    if spec.goals or spec.seeds.exclude:
+        return database.records.finished(spec.id)
+    newest = database.search.page(
+        spec.id,
+        {"status": Status.VALIDATED.value, "acquired_round": {"$gte": 1}},
+        sort=("acquired_round", -1),
+        skip=0,
+        limit=_NEWEST,
+        seconds=_SECONDS,
+    )
+    known = [
+        *database.records.light(spec.id, round=0, status=Status.VALIDATED.value),
+        *database.records.discovered(spec.id),
+        *database.records.find(spec.id, verdict__rediscovered=True),
+        *best_records(database, spec.id, stable=True, most=_BEST),
+        *newest,
+    ]
+    return sorted({record.id: record for record in known}.values(), key=lambda r: (r.round, r.index))
 
 
 def check_no_folder(to: Path) -> None:

@@ -109,9 +109,9 @@ class CampaignProgress:
 
     def _show_hull(self) -> None:
         """The newest, as wide as the terminal or cut."""
-        for hull in self._database.hulls.find(self._spec.id)[-1:]:
-            if text := hull_text(hull, self._spec.elements, self._oracle):
-                self._console.print(text, overflow="crop", no_wrap=True, highlight=False)
+        hull = self._database.hulls.last(self._spec.id)
+        if hull and (text := hull_text(hull, self._spec.elements, self._oracle)):
+            self._console.print(text, overflow="crop", no_wrap=True, highlight=False)
 
     def _discoveries(self) -> list[Any]:
         return self._database.records.find(self._spec.id, verdict__discovery=True)

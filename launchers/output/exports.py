@@ -9,9 +9,9 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from niobe.config.atomic import naming
 from niobe.config.errors import ConfigError
@@ -29,7 +29,7 @@ Cell = Literal["relaxed", "primitive", "conventional"]
 
 
 def export(
-    records: Sequence[StructureRecord],
+    records: Collection[StructureRecord],
     format: str,
     path: Path,
     forces: Mapping[str, str] | None = None,
@@ -52,7 +52,7 @@ def export(
     if format not in _WRITERS:
         raise ValueError(f"format {format!r} is unknown; allowed: {', '.join(_WRITERS)}")
     if cell != "relaxed":
-        records = [_in_cell(record, cell, format) for record in records]
+        records = InCell(records, cell, format)
     is_folder = format in _SUFFIXES
     if path.exists() and path.is_dir() != is_folder:
         raise ValueError(
@@ -73,12 +73,28 @@ def export(
     return path
 
 
-def _in_cell(record: StructureRecord, cell: Cell, format: str) -> StructureRecord:
-    """The record in the standard cell of that kind."""
-    if format in {"json", "phonopy"}:
-        raise ValueError(
-            f"{format} holds what is stored, in the cell that it is; cell {cell!r} is for others"
-        )
+class InCell(Collection[StructureRecord]):
+    """Records in the standard cell of that kind, each made as one goes through them."""
+
+    def __init__(self, records: Collection[StructureRecord], cell: Cell, format: str) -> None:
+        """Raises ValueError for a format that holds what is stored."""
+        if format in {"json", "phonopy"}:
+            raise ValueError(
+                f"{format} holds what is stored, in the cell that it is; cell {cell!r} is for others"
+            )
+        self._records, self._cell = records, cell
+
+    def __iter__(self) -> Iterator[StructureRecord]:
+        return (_in_cell(record, self._cell) for record in self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, record: object) -> bool:
+        return any(record == one for one in self)
+
+
+def _in_cell(record: StructureRecord, cell: Cell) -> StructureRecord:
     structure = symmetric_cell(relaxed_structure(record), conventional=cell == "conventional")
     update: dict[str, Any] = {"structure": structure.as_dict()}
     if record.validation:
@@ -119,7 +135,7 @@ def as_text(record: StructureRecord, format: str, cell: Cell = "relaxed") -> str
 
 
 def _folder_of(suffix: str, write: Callable[[StructureRecord, Path], None]) -> Callable[..., None]:
-    def write_all(records: Sequence[StructureRecord], folder: Path) -> None:
+    def write_all(records: Iterable[StructureRecord], folder: Path) -> None:
         folder.mkdir()
         for record in records:
             write(record, folder / f"{record.formula}-{record.id}{suffix}")
@@ -151,7 +167,7 @@ def _known(record: StructureRecord) -> dict[str, Any]:
     return {name: value for name, value in summary(record, record.properties).items() if value is not None}
 
 
-def _phonopy(records: Sequence[StructureRecord], folder: Path, forces: Mapping[str, str]) -> None:
+def _phonopy(records: Iterable[StructureRecord], folder: Path, forces: Mapping[str, str]) -> None:
     from niobe.loop.stability.force_constants import unpacked
 
     folder.mkdir()
@@ -161,19 +177,34 @@ def _phonopy(records: Sequence[StructureRecord], folder: Path, forces: Mapping[s
             file.write_bytes(unpacked(forces[record.id]))
 
 
-def _json(records: Sequence[StructureRecord], file: Path) -> None:
-    file.write_text(
-        json.dumps([record.model_dump(mode="json") for record in records], indent=1), encoding="utf-8"
-    )
+def _json(records: Iterable[StructureRecord], file: Path) -> None:
+    """A list, written a record at a time, as ``json.dumps`` with an indent of 1 writes it whole."""
+    with file.open("w", encoding="utf-8") as output:
+        before = "[\n "
+        for record in records:
+            text = json.dumps(record.model_dump(mode="json"), indent=1)
+            output.write(before + text.replace("\n", "\n "))
+            before = ",\n "
+        output.write("[]" if before.startswith("[") else "\n]")
 
 
-def _csv(records: Sequence[StructureRecord], file: Path) -> None:
+def _csv(records: Collection[StructureRecord], file: Path) -> None:
     properties = units(records)
-    rows = [summary(record, properties) | _columns(record) for record in records]
     with file.open("w", newline="", encoding="utf-8") as output:
-        writer = csv.DictWriter(output, fieldnames=list(rows[0]) if rows else ["id"])
-        writer.writeheader()
-        writer.writerows(rows)
+        writer: csv.DictWriter[str] | None = None
+        for record in records:
+            row = summary(record, properties) | _columns(record)
+            if writer is None:
+                writer = _headed(output, row)
+            writer.writerow(row)
+        if writer is None:
+            _headed(output, ["id"])
+
+
+def _headed(output: TextIO, columns: Iterable[str]) -> csv.DictWriter[str]:
+    writer = csv.DictWriter(output, fieldnames=list(columns))
+    writer.writeheader()
+    return writer
 
 
 def _columns(record: StructureRecord) -> dict[str, str]:
@@ -198,18 +229,17 @@ def _atoms(record: StructureRecord) -> Atoms:
     )
 
 
-def _extxyz(records: Sequence[StructureRecord], file: Path) -> None:
+def _extxyz(records: Iterable[StructureRecord], file: Path) -> None:
     import ase.io
 
-    images = []
-    for record in records:
-        atoms = _atoms(record)
-        atoms.info = _known(record)
-        images.append(atoms)
-    ase.io.write(file, images, format="extxyz")
+    with file.open("w", encoding="utf-8") as output:
+        for record in records:
+            atoms = _atoms(record)
+            atoms.info = _known(record)
+            ase.io.write(output, atoms, format="extxyz")
 
 
-def _asedb(records: Sequence[StructureRecord], file: Path) -> None:
+def _asedb(records: Iterable[StructureRecord], file: Path) -> None:
     from ase.db import connect
 
     with connect(str(file), type="db") as database:

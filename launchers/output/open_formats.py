@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def optimade_entry(record: StructureRecord) -> dict[str, Any]:
     return {"id": record.id, "type": "structures", "attributes": attributes}
 
 
-def write_jsonl(records: Sequence[StructureRecord], file: Path) -> None:
+def write_jsonl(records: Iterable[StructureRecord], file: Path) -> None:
     """OPTIMADE JSON lines: a header, then an entry a line, as optimade-python-tools serves them."""
     header = {"x-optimade": {"meta": {"api_version": API_VERSION}}, "x-niobe": {"schema": SCHEMA_VERSION}}
     with file.open("w", encoding="utf-8") as output:
@@ -68,7 +68,7 @@ def write_jsonl(records: Sequence[StructureRecord], file: Path) -> None:
             output.write(json.dumps(optimade_entry(record)) + "\n")
 
 
-def write_benchmark_table(records: Sequence[StructureRecord], file: Path) -> None:
+def write_benchmark_table(records: Collection[StructureRecord], file: Path) -> None:
     """A parquet table as machine learning benchmarks use it: structures, targets, and a split by round.
 
     Columns: lattice (9 floats, Å, row-major), numbers, frac_coords (3N floats), targets in eV/atom and THz,

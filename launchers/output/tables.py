@@ -15,7 +15,7 @@ from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.claims import Agreement, Attempt, Opinion
 from niobe.loop.documents.records import Status, StructureRecord, Validation, Verdict
 from niobe.loop.documents.rounds import CampaignRecord, HullRecord, RoundRecord
-from niobe.loop.documents.tiers import by_dft, novelty_text, phase_by, tier, tier_text
+from niobe.loop.documents.tiers import by_dft, novelty_text, phase_by, tier_text
 from niobe.loop.store.database import Database
 
 Row = dict[str, Any]
@@ -85,30 +85,6 @@ def round_row(record: RoundRecord) -> Row:
         "confirm seconds so far": round(m.confirm_seconds, 1),
         "notes": record.notes,
     }
-
-
-def best_records(database: Database, campaign: str, *, stable: bool) -> list[StructureRecord]:
-    """Validated, unique records, the highest tier first, then the lowest e_above_hull now, or what stands
-    for it at the campaign's temperature.
-
-    ``stable``: dynamically stable ones only.
-
-    database: the campaign database. campaign: its id.
-    """
-    found = [r for r in database.records.find(campaign, status=Status.VALIDATED.value) if r.verdict]
-    if stable:
-        found = [r for r in found if r.dynamically_stable]
-    unique = [r for r in found if r.verdict and r.verdict.duplicate_of is None]
-    return sorted(unique, key=lambda r: (-tier(r), *_height(r), r.id))
-
-
-def _height(record: StructureRecord) -> tuple[bool, float]:
-    """By which records of a tier are ranked: the free energy above products where there is one, first."""
-    verdict = record.verdict
-    if verdict is None:
-        return True, 0.0
-    hot = verdict.thermal.above if verdict.thermal else None
-    return hot is None, verdict.e_above_hull_now if hot is None else hot
 
 
 def record_row(record: StructureRecord, properties: Mapping[str, str] | None = None) -> Row:

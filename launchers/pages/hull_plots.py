@@ -17,6 +17,10 @@ from niobe.loop.documents.rounds import HullRecord
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+MOST_FRAMES = 24
+_MOST_POINTS = 6_000
+"""Points of a kind in all frames: a page of some 2 MB."""
+
 
 def hull_figure(
     hulls: Sequence[HullRecord], records: Iterable[StructureRecord], elements: Sequence[str]
@@ -24,7 +28,7 @@ def hull_figure(
     """The convex hull, a frame a round: formation energy of a binary, the triangle of a ternary.
 
     Other systems are drawn as energy above the hull against the last element's fraction. A record not given
-    counts as a candidate.
+    counts as a candidate. Of many points those nearest the hull are drawn.
 
     hulls: one per round. records: structure records. elements: symbols.
     """
@@ -32,7 +36,8 @@ def hull_figure(
 
     known = {record.id: record for record in records}
     draw = {2: _binary_traces, 3: ternary_traces}.get(len(elements), _above_traces)
-    frames = [go.Frame(data=draw(hull, known, elements), name=str(hull.round)) for hull in hulls]
+    most = _MOST_POINTS // max(len(hulls), 1)
+    frames = [go.Frame(data=draw(hull, known, elements, most), name=str(hull.round)) for hull in hulls]
     figure = go.Figure(data=frames[-1].data if frames else [], frames=frames)
     if len(elements) == 3:
         return ternary_layout(figure, elements)
@@ -52,7 +57,9 @@ def _same_range(figure: Figure, values: Sequence[Any]) -> Figure:
     return figure
 
 
-def _binary_traces(hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str]) -> list[Any]:
+def _binary_traces(
+    hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str], most: int
+) -> list[Any]:
     from plotly import graph_objects as go
 
     last = elements[-1]
@@ -67,13 +74,15 @@ def _binary_traces(hull: HullRecord, known: dict[str, StructureRecord], elements
             hoverinfo="skip",
         )
     ]
-    for entries, shared in by_kind(hull, known):
+    for entries, shared in by_kind(hull, known, most):
         x = [entry.composition.get(last, 0.0) for entry in entries]
         traces.append(go.Scatter(x=x, y=[e.formation_energy_per_atom for e in entries], **shared))
     return traces
 
 
-def _above_traces(hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str]) -> list[Any]:
+def _above_traces(
+    hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str], most: int
+) -> list[Any]:
     from plotly import graph_objects as go
 
     return [
@@ -82,5 +91,5 @@ def _above_traces(hull: HullRecord, known: dict[str, StructureRecord], elements:
             y=[entry.e_above_hull for entry in entries],
             **shared,
         )
-        for entries, shared in by_kind(hull, known)
+        for entries, shared in by_kind(hull, known, most)
     ]

@@ -31,16 +31,16 @@ def kind_of(record: StructureRecord | None, round_number: int) -> str:
 
 
 def by_kind(
-    hull: HullRecord, known: dict[str, StructureRecord]
+    hull: HullRecord, known: dict[str, StructureRecord], most: int
 ) -> list[tuple[list[HullEntry], dict[str, Any]]]:
     """Entries of each kind, the highest above the hull first, with what their traces share.
 
-    hull: of one round. known: structure records by id.
+    hull: of one round. known: structure records by id. most: entries of a kind, the lowest.
     """
     found = []
     for kind, (colour, symbol, size) in _KINDS.items():
         entries = [e for e in hull.entries if kind_of(known.get(e.record_id), hull.round) == kind]
-        entries.sort(key=lambda e: -e.e_above_hull)
+        entries = sorted(entries, key=lambda e: -e.e_above_hull)[-most:]
         shared = {
             "name": kind,
             "mode": "markers",

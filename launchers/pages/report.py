@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from niobe.loop.documents.rounds import HullRecord, PhononRecord, RoundRecord
 from niobe.loop.documents.tiers import headline, tier
 from niobe.loop.goals.pareto import objectives
 
-_MOST_SHOWN = 6
+_MOST_SHOWN, _MOST_LISTED = 6, 300
 
 
 def write_report(
@@ -28,14 +28,17 @@ def write_report(
     records: Sequence[StructureRecord],
     rounds: Sequence[RoundRecord],
     hulls: Sequence[HullRecord],
-    phonons: Sequence[PhononRecord],
+    find_phonons: Callable[[str], PhononRecord | None],
+    find: Callable[[str], StructureRecord],
+    total: int,
     acceleration: str,
 ) -> Path:
     """Write the report of a campaign, its scripts included, whole or not at all.
 
-    path: where the file goes. spec: the campaign. records: structure records. rounds: all rounds, in order.
-    hulls: one per round. phonons: of the records that have them.
-    acceleration: what controls say of it, in words.
+    path: where the file goes. spec: the campaign. records: finds and results to show; their crystals are not
+    looked at. rounds: all rounds, in order. hulls: in order, the newest among them. find, find_phonons: give
+    a whole record, and its phonons or None, by id. total: records of the campaign. acceleration: what
+    controls say of it, in words.
     """
     shown = _worth_showing(records)
     page = render(
@@ -48,7 +51,7 @@ def write_report(
         headline=headline(records),
         acceleration=acceleration,
         agreements=agreement_rows(rounds),
-        figures=_figures(records, rounds),
+        figures=_figures(records, rounds, total),
         sources=hull_sources(hulls[-1]) if hulls else [],
         systems=hull_systems(hulls[-1]) if hulls else [],
         hull=hull_plots.hull_figure(hulls, records, spec.elements),
@@ -59,7 +62,7 @@ def write_report(
         rounds=rounds,
         shown=shown,
         again=rediscovery_rows(spec, records) if spec.seeds.exclude else [],
-        structures=_structures(shown[:_MOST_SHOWN], records, phonons),
+        structures=_structures([find(record.id) for record in shown[:_MOST_SHOWN]], find, find_phonons),
     )
     return write_whole(path, page)
 
@@ -70,16 +73,19 @@ def _worth_showing(records: Sequence[StructureRecord]) -> list[StructureRecord]:
         r for r in records if r.round > 0 and r.verdict and r.validation and r.verdict.duplicate_of is None
     ]
     stable = [r for r in unique if r.dynamically_stable]
-    return sorted(
+    ordered = sorted(
         stable,
         key=lambda r: (
             -tier(r),
             r.verdict.e_above_hull_now if r.verdict else 0,
         ),
     )
+    return ordered[:_MOST_LISTED]
 
 
-def _figures(records: Sequence[StructureRecord], rounds: Sequence[RoundRecord]) -> list[tuple[Any, str]]:
+def _figures(
+    records: Sequence[StructureRecord], rounds: Sequence[RoundRecord], total: int
+) -> list[tuple[Any, str]]:
     closed = [r for r in rounds if r.closed and r.number > 0]
     return [
         (sum(r.verdict is not None and r.verdict.discovery for r in records), "discoveries"),
@@ -87,23 +93,24 @@ def _figures(records: Sequence[StructureRecord], rounds: Sequence[RoundRecord]) 
         (sum(r.metrics.validated for r in closed), "validated"),
         (sum(r.metrics.failed for r in closed), "failed"),
         (len(closed), "rounds"),
-        (len(records), "structures in the database"),
+        (total, "structures in the database"),
     ]
 
 
 def _structures(
-    shown: Sequence[StructureRecord], records: Sequence[StructureRecord], phonons: Sequence[PhononRecord]
+    shown: Sequence[StructureRecord],
+    find: Callable[[str], StructureRecord],
+    find_phonons: Callable[[str], PhononRecord | None],
 ) -> list[dict[str, Any]]:
-    by_id = {record.id: record for record in records}
-    bands = {record.record_id: record for record in phonons}
+    bands = {record.id: find_phonons(record.id) for record in shown}
     return [
         {
             "record": record,
             "scene": structure_scene(record),
-            "bands": plots.phonon_figure(bands[record.id], record.validation.phonon.tolerance)
-            if record.id in bands and record.validation
+            "bands": plots.phonon_figure(found, record.validation.phonon.tolerance)
+            if (found := bands[record.id]) and record.validation
             else None,
-            "lineage": lineage_nodes(record, by_id.__getitem__),
+            "lineage": lineage_nodes(record, find),
         }
         for record in shown
     ]

@@ -32,10 +32,13 @@ _PLACES = {
 """Where a label's middle lies from its point, in widths and lines."""
 
 
-def ternary_traces(hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str]) -> list[Any]:
+def ternary_traces(
+    hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str], most: int
+) -> list[Any]:
     """Tie lines, every validated structure coloured by its energy above the hull, and formulas on the hull.
 
-    hull: of one round. known: structure records by id. elements: three symbols.
+    hull: of one round. known: structure records by id. elements: three symbols. most: points of a kind, the
+    lowest.
     """
     from plotly import graph_objects as go
 
@@ -49,7 +52,7 @@ def ternary_traces(hull: HullRecord, known: dict[str, StructureRecord], elements
             hoverinfo="skip",
         )
     ]
-    for entries, shared in by_kind(hull, known):
+    for entries, shared in by_kind(hull, known, most):
         marker = shared["marker"] | _by_energy(entries)
         places = _places(entries, corners)
         traces.append(go.Scatterternary(**places, **(shared | {"marker": marker}), cliponaxis=False))

@@ -161,6 +161,7 @@ FUNCTIONS: dict[str, Callable[[View], FloatArray]] = {
     "thompson": thompson,
 }
 HULL_AWARE = frozenset({"p_target", "p_hull"})
+NOVELTY_AWARE = frozenset({"qlognehvi"})
 LOGARITHMIC = frozenset({*HULL_AWARE, "qlogei", "qlognei", "qlognehvi"})
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.campaign.confirming import agreements, spread
-from niobe.loop.campaign.duplicates import duplicates
+from niobe.loop.campaign.duplicates import Comparisons, duplicates
 from niobe.loop.documents.claims import k_of_n
 from niobe.loop.documents.novelty import Novelty
 from niobe.loop.documents.properties import OUT_OF_RANGE
@@ -31,6 +31,7 @@ def close_round(
     records: Sequence[StructureRecord],
     elsewhere: Sequence[StructureRecord] = (),
     novelty: Callable[[StructureRecord], Novelty] | None = None,
+    comparisons: Comparisons | None = None,
 ) -> tuple[HullRecord, dict[str, Verdict]]:
     """The hull of the round and the verdict of every validated record of the campaign, by record id.
 
@@ -38,14 +39,15 @@ def close_round(
     of each find, what it is beside everything known; without it a find is what it was before, or
     new.
 
-    spec: the campaign. round_number: of the round. records: structure records.
+    spec: the campaign. round_number: of the round. records: structure records; their crystals are looked at
+    by ``comparisons`` alone.
     """
     validated = in_order(record for record in records if record.status is Status.VALIDATED)
     hull = build_hull(spec.id, round_number, spec.elements, [*validated, *elsewhere])
     hull.searched = searched_systems(spec, [*records, *elsewhere])
     hull.excluded = list(spec.seeds.exclude)
     asked = Counter(record.formula for record in [*records, *elsewhere] if record.asked)
-    same_as = duplicates(validated, elsewhere)
+    same_as = duplicates(validated, elsewhere, comparisons)
     copies: dict[str, set[str]] = defaultdict(set)
     for name, first in same_as.items():
         copies[first or ""].add(name)
@@ -230,23 +232,24 @@ def round_metrics(
     round_record: RoundRecord,
     records: Sequence[StructureRecord],
     before: Sequence[RoundRecord] = (),
+    drawn: Mapping[Status, int] | None = None,
 ) -> RoundMetrics:
     """Metrics of one round from all records of the campaign, verdicts included.
 
-    spec: the campaign. round_record: the round. before: those before it, in order.
+    spec: the campaign. round_record: the round. before: those before it, in order. drawn: how many records
+    of the round have each status, where not all of them are among the records.
     """
-    drawn = [record for record in records if record.round == round_record.number]
+    status = Counter(drawn or (record.status for record in records if record.round == round_record.number))
     batch = [r for r in records if r.acquired_round == round_record.number and not r.challenges]
-    status = Counter(record.status for record in drawn)
     validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]
     above = [r.verdict.e_above_hull_found for r in validated if r.verdict]
     failures = Counter(_cause(record.failure) for record in batch if record.failure)
     errors, stds = _prediction_errors(validated)
     return RoundMetrics(
-        generated=len(drawn),
+        generated=status.total(),
         invalid=status[Status.INVALID],
         duplicates=status[Status.DUPLICATE],
-        screened=len(drawn) - status[Status.INVALID] - status[Status.DUPLICATE],
+        screened=status.total() - status[Status.INVALID] - status[Status.DUPLICATE],
         validated=len(validated),
         failed=sum(record.status is Status.FAILED for record in batch),
         stable=sum(height <= ON_HULL for height in above),

@@ -3,16 +3,59 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
-from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.crystals.similarity import Shape
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import relaxed_structure
+from niobe.loop.store.shapes import Pair, token
 
 SAME_ENERGY = 5e-3
 """eV/atom: crystals that look alike and differ by more are two; a cubic phase and its distortion do."""
 SURELY_LOWER = 1e-3
 """eV/atom: what relaxations of one crystal differ by; what lies so little lower takes no one's place."""
+
+
+def relaxed_shape(record: StructureRecord) -> Shape:
+    """The shape of what a result relaxed into."""
+    return Shape(record.id, relaxed_structure(record))
+
+
+class Comparisons:
+    """Which results are alike, each pair compared once.
+
+    shape_of: of a result. before: gives the answers for pairs compared before, asked once one is needed.
+    new: the answers since.
+    """
+
+    def __init__(
+        self,
+        shape_of: Callable[[StructureRecord], Shape] = relaxed_shape,
+        before: Callable[[], dict[Pair, bool]] = dict,
+    ) -> None:
+        self._shape_of, self._before = shape_of, before
+        self._shapes: dict[str, Shape] = {}
+        self.new: dict[Pair, bool] = {}
+
+    @cached_property
+    def _answers(self) -> dict[Pair, bool]:
+        return self._before()
+
+    def same(self, one: StructureRecord, other: StructureRecord) -> bool:
+        """Whether the structure matcher calls two results the same.
+
+        one: that is asked about. other: that was there before.
+        """
+        key = (token(one), token(other))
+        if key not in self._answers:
+            self._answers[key] = self.new[key] = self._shape(other).same(self._shape(one))
+        return self._answers[key]
+
+    def _shape(self, record: StructureRecord) -> Shape:
+        if record.id not in self._shapes:
+            self._shapes[record.id] = self._shape_of(record)
+        return self._shapes[record.id]
 
 
 class Crystals:
@@ -23,35 +66,33 @@ class Crystals:
     comparison overlooks.
     """
 
-    def __init__(self) -> None:
-        self._structures = SeenStructures()
+    def __init__(self, comparisons: Comparisons | None = None) -> None:
+        self._compared = comparisons or Comparisons()
         self._records: dict[str, list[StructureRecord]] = defaultdict(list)
 
     def find(self, record: StructureRecord) -> str | None:
         """The id of the first that is the same crystal as a result, or None."""
-        others = self._records[record.formula]
-        apart = {other.id for other in others if not _may_be_one(record, other)}
-        if len(apart) == len(others):
-            return None
-        return self._structures.find(relaxed_structure(record), exclude=apart)
+        others = (other for other in self._records[record.formula] if _may_be_one(record, other))
+        return next((other.id for other in others if self._compared.same(record, other)), None)
 
     def add(self, record: StructureRecord) -> None:
         """Remember a result."""
-        self._structures.add(record.id, relaxed_structure(record))
         self._records[record.formula].append(record)
 
 
 def duplicates(
-    records: Sequence[StructureRecord], elsewhere: Iterable[StructureRecord] = ()
+    records: Sequence[StructureRecord],
+    elsewhere: Iterable[StructureRecord] = (),
+    comparisons: Comparisons | None = None,
 ) -> dict[str, str | None]:
     """Of each result the one that represents its crystal, by id; None for one that represents itself.
 
     The lowest represents a crystal, whatever came first: of those that are dynamically stable where any is.
     What is known, a competing phase or a result of ``elsewhere``, is never a duplicate of a find.
 
-    records: validated, in the order that decides where energies do not.
+    records: validated, in the order that decides where energies do not. comparisons: made before.
     """
-    crystals = Crystals()
+    crystals = Crystals(comparisons)
     for record in elsewhere:
         crystals.add(record)
     found: dict[str, str | None] = {}

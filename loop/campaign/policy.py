@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from niobe.config.spec import CampaignSpec
-from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
 
 
@@ -27,17 +26,12 @@ def seconds_left(spec: CampaignSpec, campaign: CampaignRecord, used: float) -> f
     return max(spec.budget.oracle_seconds + campaign.extra_oracle_seconds - used, 0.0)
 
 
-def oracle_seconds(records: Iterable[StructureRecord], rounds: Iterable[RoundRecord]) -> float:
-    """What a campaign's oracle has used so far: validations, failures and seeds, goals, and force constants
-    of what finds compete with, whoever validated that.
+def force_constant_seconds(rounds: Iterable[RoundRecord]) -> float:
+    """What force constants of phases that finds compete with took so far, s, whoever validated those.
 
-    records: of the campaign. rounds: of it.
+    rounds: of the campaign.
     """
-    used = sum(asked.seconds for one in rounds for asked in one.force_constants.values())
-    for record in records:
-        used += sum(record.validation.seconds.values()) if record.validation else 0.0
-        used += record.failure.seconds if record.failure and record.validation is None else 0.0
-    return used
+    return sum(asked.seconds for one in rounds for asked in one.force_constants.values())
 
 
 def why_stop(

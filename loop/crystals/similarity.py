@@ -71,6 +71,13 @@ class Reduced:
     def __init__(self, structure: Structure) -> None:
         self.cell: Structure = matcher()._get_reduced_structure(structure, primitive_cell=True, niggli=True)
 
+    @classmethod
+    def kept(cls, cell: Structure) -> Reduced:
+        """Of a cell that is reduced already."""
+        found = cls.__new__(cls)
+        found.cell = cell
+        return found
+
     @cached_property
     def lattice(self) -> Lattice:
         """The cell's lattice, scaled to one volume for all."""
@@ -99,45 +106,106 @@ class SeenStructures:
     """
 
     def __init__(self, known: Iterable[tuple[str, Structure]] = ()) -> None:
-        self._by_formula: dict[str, list[_Seen]] = defaultdict(list)
+        self._by_formula: dict[str, list[Shape]] = defaultdict(list)
         for identifier, structure in known:
             self.add(identifier, structure)
 
     def add(self, identifier: str, structure: Structure) -> None:
         """Remember a structure under its id."""
-        self._by_formula[structure.composition.reduced_formula].append(_Seen(identifier, structure))
+        self.add_shape(Shape(identifier, structure))
+
+    def add_shape(self, shape: Shape) -> None:
+        """The same for what is reduced already."""
+        self._by_formula[shape.formula].append(shape)
 
     def find(self, structure: Structure, *, exclude: Collection[str] = ()) -> str | None:
         """The id of the first remembered structure that matches and is not in ``exclude``, or None."""
-        asked = _Seen("", structure)
-        for seen in self._by_formula[structure.composition.reduced_formula]:
-            if seen.id not in exclude and seen.could_match(asked) and alike(asked.reduced, seen.reduced):
-                return seen.id
-        return None
+        found = self.find_shape(Shape("", structure), exclude=exclude)
+        return None if found is None else found.id
+
+    def find_shape(self, asked: Shape, *, exclude: Collection[str] = ()) -> Shape | None:
+        """The first remembered shape that matches and whose id is not in ``exclude``, or None."""
+        others = self._by_formula[asked.formula]
+        return next((seen for seen in others if seen.id not in exclude and seen.same(asked)), None)
 
 
-class _Seen:
+class Shape:
+    """What a crystal is compared by, reduced when first needed.
+
+    id: whose it is. structure: the crystal.
+    """
+
     def __init__(self, identifier: str, structure: Structure) -> None:
         self.id, self._structure = identifier, structure
 
     @cached_property
+    def formula(self) -> str:
+        """pymatgen's reduced formula."""
+        return str(self._structure.composition.reduced_formula)
+
+    @cached_property
     def reduced(self) -> Reduced:
+        """The reduced cell."""
         return Reduced(self._structure)
 
     @cached_property
-    def _volume_per_atom(self) -> float:
+    def volume_per_atom(self) -> float:
+        """Å³ an atom."""
         return float(self._structure.volume / len(self._structure))
 
     @cached_property
-    def _edges(self) -> list[float]:
+    def sites(self) -> int:
+        """Atoms of the reduced cell."""
+        return len(self.reduced.cell)
+
+    @cached_property
+    def edges(self) -> list[float]:
+        """Of the reduced cell, scaled to one volume for all, the shortest first."""
         return sorted(self.reduced.lattice.abc)
 
-    def could_match(self, other: _Seen) -> bool:
-        if not _within(self._volume_per_atom, other._volume_per_atom, _VOLUME_RATIO):
+    def same(self, other: Shape) -> bool:
+        """Whether the two are one crystal."""
+        return self.could_match(other) and alike(other.reduced, self.reduced)
+
+    def could_match(self, other: Shape) -> bool:
+        """Whether volumes, and numbers of sites and edges of the reduced cells, allow it."""
+        if not _within(self.volume_per_atom, other.volume_per_atom, _VOLUME_RATIO):
             return False
-        return len(self.reduced.cell) == len(other.reduced.cell) and all(
-            _within(own, its, _EDGE_RATIO) for own, its in zip(self._edges, other._edges, strict=True)
+        return self.sites == other.sites and all(
+            _within(own, its, _EDGE_RATIO) for own, its in zip(self.edges, other.edges, strict=True)
         )
+
+
+class KeptShape(Shape):
+    """A shape as a database keeps it: its cell is made when two are compared."""
+
+    def __init__(self, identifier: str, kept: dict[str, Any]) -> None:
+        """kept: as ``packed`` gives it."""
+        self.id, self._kept = identifier, kept
+        self.formula, self.sites = kept["formula"], kept["sites"]
+        self.volume_per_atom, self.edges = kept["volume"], kept["edges"]
+
+    @cached_property
+    def reduced(self) -> Reduced:
+        """The reduced cell."""
+        from pymatgen.core import Structure
+
+        kept = self._kept
+        return Reduced.kept(Structure(kept["lattice"], kept["species"], kept["points"]))
+
+
+def packed(shape: Shape) -> dict[str, Any]:
+    """A shape as numbers and words: lengths in Å, coordinates fractional, the lattice's vectors as rows."""
+    cell = shape.reduced.cell
+    return {
+        "formula": shape.formula,
+        "sites": shape.sites,
+        "volume": shape.volume_per_atom,
+        "edges": [float(edge) for edge in shape.edges],
+        "lattice": cell.lattice.matrix.tolist(),
+        "species": [site.specie.symbol for site in cell],
+        "points": cell.frac_coords.tolist(),
+    }
 
 
 def _within(one: float, other: float, ratio: float) -> bool:

@@ -170,7 +170,8 @@ class Verdict(_Part):
     deviation of the numbers of a claim, as far as the oracle repeats itself, eV/atom.
     opinions_agreeing of opinions_asked: of other oracles; spread: between the highest and the lowest
     above_products of all oracles, eV/atom.
-    ``found`` is on the hull of the record's own round, ``now`` on the newest. novelty: of a find, what it is
+    ``found`` is on the hull of the record's own round, ``now`` on the newest; hull_round: of the hull that
+    last changed anything of it. novelty: of a find, what it is
     beside everything known. rediscovered: it would be a discovery, had it not been known before.
     thermal: of a find of a campaign at a temperature, what it is there.
     """

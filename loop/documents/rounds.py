@@ -193,7 +193,8 @@ class HullRecord(_Part):
     searched: how well each system was, the elements first. excluded: labels of what ``seeds.exclude`` holds
     out, which the hull lacks as long as it is not found again. noise: median difference between energies of
     crystals that were relaxed from two starts, eV/atom; None where hardly any was. pressure: under which
-    its energies are enthalpies, GPa.
+    its energies are enthalpies, GPa. phases: how many came from where, of a hull that keeps only its lowest
+    entries.
     """
 
     campaign: str
@@ -204,6 +205,7 @@ class HullRecord(_Part):
     excluded: list[str] = []
     noise: float | None = None
     pressure: float = 0.0
+    phases: Annotated[dict[str, int], Field(exclude_if=unsaid)] = {}
 
     @property
     def quantity(self) -> str:
@@ -212,11 +214,25 @@ class HullRecord(_Part):
 
     def built_from(self) -> dict[str, int]:
         """How many phases came from where: generators of this campaign, and other campaigns by name."""
+        if self.phases:
+            return self.phases
         names = [
             entry.generator if entry.campaign in {"", self.campaign} else f"campaign {entry.campaign}"
             for entry in self.entries
         ]
         return dict(Counter(names).most_common())
+
+    def lowest(self, most: int) -> HullRecord:
+        """The hull with its lowest entries alone, all vertices among them, and the count of all; as it is
+        where it has no more.
+
+        most: entries, vertices aside.
+        """
+        if len(self.entries) <= most:
+            return self
+        limit = sorted(entry.e_above_hull for entry in self.entries)[most - 1]
+        kept = [entry for entry in self.entries if entry.e_above_hull <= max(limit, ON_HULL)]
+        return self.model_copy(update={"entries": kept, "phases": self.built_from()})
 
     def vertices(self) -> list[HullEntry]:
         """What lies on it."""

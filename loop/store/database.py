@@ -24,8 +24,9 @@ from niobe.loop.store.collections.phonons import Phonons
 from niobe.loop.store.collections.records import Records
 from niobe.loop.store.collections.rounds import Rounds
 from niobe.loop.store.collections.search import HAS_FACETS, RecordSearch
-from niobe.loop.store.mapping import Document
+from niobe.loop.store.mapping import UNSHAPED, Document
 from niobe.loop.store.queries import INDEXED_FIELDS
+from niobe.loop.store.shapes import Shapes
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
@@ -35,7 +36,10 @@ _TIMEOUT_MS = 10_000
 _COUNTED_FIELDS = (
     *("acquired_round", "choice.selection"),
     *("verdict.discovery", "verdict.discovery_round", "verdict.rediscovered"),
+    *("prerelaxed.potential", UNSHAPED),
 )
+_INDEXED: set[tuple[str, str]] = set()
+"""Servers and databases whose indexes this process has made; those of checkpoints are made last."""
 
 
 class Database:
@@ -54,6 +58,7 @@ class Database:
         self.mongo = mongo
         self.campaigns = Campaigns(collection("campaigns"))
         self.records = Records(collection("structures"))
+        self.shapes = Shapes(collection("shapes"), collection("structures"))
         self.search = RecordSearch(collection("structures"))
         self.entries = Entries(collection("entries"))
         self.fingerprints = Fingerprints(collection("fingerprints"))
@@ -88,7 +93,7 @@ class Database:
             raise ConfigError(f"NIOBE_DATABASE: {name!r}: {error}") from None
         try:
             client.admin.command("ping")
-            database._make_indexes()
+            database._make_indexes(uri)
         except PyMongoError as error:
             client.close()
             raise ConfigError(f"mongo_uri: no database answers ({type(error).__name__})") from error
@@ -106,8 +111,13 @@ class Database:
         """Close the connection."""
         self.mongo.client.close()
 
-    def _make_indexes(self) -> None:
+    def _make_indexes(self, uri: str) -> None:
+        """Once a process and database, unless somebody dropped it since: an index costs a question each."""
         from pymongo import IndexModel
+
+        place = (uri, self.mongo.name)
+        if place in _INDEXED and len(self.mongo["checkpoints"].index_information()) > 1:
+            return
 
         fields = [("campaign", key) for key in ("round", "status", *INDEXED_FIELDS, *_COUNTED_FIELDS)]
         alone: list[tuple[str, ...]] = [("lineage.parents",), ("facets.id",), ("nelements",), (HAS_FACETS,)]
@@ -116,12 +126,14 @@ class Database:
             ("structures", [*fields, *alone], False),
             ("entries", [("formula_reduced",), ("source",), ("chemsys",), ("group",)], False),
             ("fingerprints", [("amounts",)], False),
+            ("shapes", [("key",), ("campaign", "form")], False),
             ("rounds", [("campaign", "number")], True),
             ("hulls", [("campaign", "round")], True),
             ("checkpoints", [("campaign", "number", "model")], True),
         ):
             models = [IndexModel([(name, 1) for name in key], unique=unique) for key in keys]
             self.mongo[collection].create_indexes(models)
+        _INDEXED.add(place)
 
     def enforce(self, schemas: Mapping[str, Document]) -> bool:
         """Have the server check documents by ``$jsonSchema``; False where it is the embedded one.

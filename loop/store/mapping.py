@@ -14,8 +14,12 @@ from niobe.loop.store.queries import facets
 
 Document = dict[str, Any]
 ModelT = TypeVar("ModelT", bound=BaseModel)
-BESIDE = {"facets", "modified"}
-"""Stored with a record for searches, no part of it."""
+UNSHAPED = "unshaped"
+"""True of a record whose crystal was written since its shapes were made; not there otherwise."""
+BESIDE = {"facets", "modified", UNSHAPED}
+"""Stored with a record for searches and comparisons, no part of it."""
+COMPARED = frozenset(Status) - {Status.GENERATED, Status.INVALID, Status.DUPLICATE}
+"""What candidates are compared with."""
 
 
 def record_of(line: str) -> StructureRecord:
@@ -32,7 +36,12 @@ def body(record: BaseModel) -> Document:
 
 def derived(record: StructureRecord) -> Document:
     """What is stored beside a record for searches, and is no part of it."""
-    return {"facets": facets(record)} | modified_now()
+    return {"facets": facets(record)} | modified_now() | unshaped(record.status)
+
+
+def unshaped(status: Any) -> Document:
+    """The mark of a record that others are compared with, which its shapes are made by; none for others."""
+    return {UNSHAPED: True} if status in COMPARED else {}
 
 
 def modified_now() -> Document:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from niobe.surrogates.calibration import (
 )
 from niobe.surrogates.domain import Domain, Trained, chemistries_of
 from niobe.surrogates.identity import origin_of
+from niobe.surrogates.models.forest import Forest
 from niobe.surrogates.models.targets import PROBABILITIES, Constant, checked, constant
 from niobe.surrogates.protocols import FloatArray, Prediction, refuse_options
 from niobe.surrogates.representations.composition import magpie
@@ -38,6 +39,7 @@ _FLOOR = 0.02
 _CERTAIN = 0.02
 _MANY = 2000
 _ENOUGH = 20
+_TREES = "trees.safetensors"
 RowsOf = Callable[[Sequence["Structure"]], FloatArray]
 ROWS: dict[str, RowsOf] = {"gbt": descriptor, "gbt_magpie": magpie}
 
@@ -49,7 +51,7 @@ class _Ensemble:
     usual: the labels' mean. share: how much of what members say beyond it is believed; all, of a class.
     """
 
-    members: list[Any]
+    members: list[Forest]
     scaling: Scaling
     sharpness: Sharpness
     usual: float
@@ -162,7 +164,7 @@ class BoostedTrees:
         return self._domain
 
     def save(self, folder: Path) -> None:
-        """Training rows and labels as safetensors; loading refits the same trees from the same seed."""
+        """Training rows, labels and trees as safetensors."""
         from safetensors.numpy import save_file
 
         domain = self._known_domain()
@@ -178,12 +180,13 @@ class BoostedTrees:
             "elements": sorted(domain.elements),
             "kinds": self._trained.kinds.tolist(),
             "learned_from": self._learned_from,
+            "ensembles": _save_ensembles(self._fitted(), folder),
         }
         write_whole(folder / "surrogate.json", json.dumps(settings, indent=1))
 
     @classmethod
     def load(cls, folder: Path, *, rows: RowsOf | None = None) -> BoostedTrees:
-        """The surrogate a folder holds; its trees grow when it first predicts."""
+        """The surrogate a folder holds; of an older Niobe its trees grow when it first predicts."""
         from safetensors.numpy import load_file
 
         settings = json.loads((folder / "surrogate.json").read_text())
@@ -196,7 +199,44 @@ class BoostedTrees:
             key.removeprefix("target."): tensors[key] for key in sorted(tensors) if key.startswith("target.")
         }
         model._seed, model._learned_from = settings["seed"], settings.get("learned_from", {})
+        model._ensembles = _load_ensembles(settings.get("ensembles", {}), folder)
         return model
+
+
+def _save_ensembles(ensembles: Mapping[str, _Ensemble | Constant], folder: Path) -> dict[str, Any]:
+    """Write their trees; what else they are, by target."""
+    from safetensors.numpy import save_file
+
+    told: dict[str, Any] = {}
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, model in ensembles.items():
+        told[name] = {key: value for key, value in vars(model).items() if isinstance(value, float)}
+        if isinstance(model, _Ensemble):
+            told[name] |= {"scaling": asdict(model.scaling), "sharpness": asdict(model.sharpness)}
+            told[name]["members"] = len(model.members)
+            for member, forest in enumerate(model.members):
+                tensors |= {f"{name}.{member}.{key}": array for key, array in forest.arrays().items()}
+    save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, str(folder / _TREES))
+    return told
+
+
+def _load_ensembles(told: Mapping[str, Any], folder: Path) -> dict[str, _Ensemble | Constant]:
+    from safetensors.numpy import load_file
+
+    tensors = load_file(str(folder / _TREES)) if told else {}
+    keys = ("base", "roots", "feature", "threshold", "left", "right", "value")
+    found: dict[str, _Ensemble | Constant] = {}
+    for name, one in told.items():
+        if "members" not in one:
+            found[name] = Constant(one["mean"], one["std"])
+            continue
+        members = [
+            Forest.restored({key: tensors[f"{name}.{member}.{key}"] for key in keys})
+            for member in range(one["members"])
+        ]
+        scaling, sharpness = Scaling(**one["scaling"]), Sharpness(**one["sharpness"])
+        found[name] = _Ensemble(members, scaling, sharpness, one["usual"], one["share"])
+    return found
 
 
 def _calibrated(
@@ -212,6 +252,7 @@ def _calibrated(
     An energy's interval does not go by how members disagree on a row: outside are two of them, which disagree
     otherwise than all do (docs/decisions/0141).
     """
+    forests = [Forest.of(model) for model in models]
     answers = np.array([model.predict(x) for model in models])
     outside = np.array([~np.isin(np.arange(len(y)), bag) for bag in bags])
     # Members that grew on a row disagree with those that did not the more, the worse these are: a spread over
@@ -225,13 +266,13 @@ def _calibrated(
     fallback, usual = max(float(y.std()), _FLOOR), float(y.mean())
     if name in PROBABILITIES:
         scaling = conformal_scaling((said - truth) / rows.strain, spread, fallback=fallback)
-        return _Ensemble(models, scaling, platt_scaling(_clipped(said), truth), usual, 1.0)
+        return _Ensemble(forests, scaling, platt_scaling(_clipped(said), truth), usual, 1.0)
     noise = _of_few_members(answers[:, judged], outside[:, judged])
     share = believed(said - usual, truth - usual, noise=noise)
     errors = (usual + share * (said - usual) - truth)[rows.inside] / rows.strain[rows.inside]
     kinds = rows.kinds[rows.inside]
     scaling = conformal_scaling(errors, np.zeros_like(errors), fallback=fallback, kinds=kinds)
-    return _Ensemble(models, scaling, Sharpness(), usual, share)
+    return _Ensemble(forests, scaling, Sharpness(), usual, share)
 
 
 def _of_few_members(answers: FloatArray, outside: NDArray[np.bool_]) -> float:

@@ -27,6 +27,7 @@ PAGES = {
     "potentials": "Potentials and the cost of a validation",
     "database": "The embedded database and the pages",
     "fireworks": "FireWorks",
+    "scale": "As a campaign grows",
     "sources": "Open databases and files",
     "dft": "GPAW: DFT without a licence",
     "vasp": "VASP's path",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.known import competitors_elsewhere
 from niobe.loop.campaign import closing
-from niobe.loop.campaign.policy import oracle_seconds
+from niobe.loop.campaign.policy import force_constant_seconds
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.database import Database
@@ -75,10 +75,10 @@ def spent_on_all_else(database: Database, spec: CampaignSpec) -> float:
 
     database: the campaign database. spec: the campaign.
     """
-    rounds, records = database.rounds.find(spec.id), database.records.find(spec.id)
+    rounds = database.rounds.find(spec.id)
     steps = sum(sum(record.steps.values()) for record in rounds)
-    asked = oracle_seconds((record for record in records if not record.challenges), rounds)
-    return steps + asked - _in_motion(records)
+    asked = database.records.oracle_seconds(spec.id, challenges=False)
+    return steps + asked + force_constant_seconds(rounds) - database.records.motion_seconds(spec.id)
 
 
 def seconds_for_challenges(database: Database, spec: CampaignSpec) -> float:
@@ -87,10 +87,7 @@ def seconds_for_challenges(database: Database, spec: CampaignSpec) -> float:
 
     database: the campaign database. spec: the campaign.
     """
-    records = database.records.find(spec.id)
+    records = database.records.light_finished(spec.id)
     challenged = sum(record.challenge.seconds for record in records if record.challenge)
-    return spec.challenge.share * spent_on_all_else(database, spec) - challenged - _in_motion(records)
-
-
-def _in_motion(records: Sequence[StructureRecord]) -> float:
-    return sum(record.validation.seconds.get("motion", 0.0) for record in records if record.validation)
+    in_motion = database.records.motion_seconds(spec.id)
+    return spec.challenge.share * spent_on_all_else(database, spec) - challenged - in_motion

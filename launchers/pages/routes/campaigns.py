@@ -184,7 +184,8 @@ def _compared(
     missing = [number for number in (before, after) if number not in by_number]
     if missing:
         raise HTTPException(404, f"campaign {campaign!r} has no round {missing[0]}")
-    changes = views.difference(by_number[before], by_number[after], database.hulls.find(campaign))
+    hulls = [hull for n in (before, after) if (hull := database.hulls.get(campaign, n))]
+    changes = views.difference(by_number[before], by_number[after], hulls)
     return {"before": before, "after": after, "difference": changes}
 
 
@@ -194,9 +195,9 @@ def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
 
     database: the campaign database. access: who may read and steer. campaign: its id.
     """
-    spec, hulls = spec_of(campaign), database.hulls.find(campaign.id)
+    spec, hulls = spec_of(campaign), database.hulls.some(campaign.id, hull_plots.MOST_FRAMES)
     known = [
-        *database.records.find(campaign.id, round=0, status=Status.VALIDATED.value),
+        *database.records.light(campaign.id, round=0, status=Status.VALIDATED.value),
         *database.records.discovered(campaign.id),
     ]
     by_id = {record.id: record for record in known}

@@ -9,7 +9,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord
-from niobe.loop.store.mapping import Document, body, from_mongo
+from niobe.loop.store.mapping import UNSHAPED, Document, body, from_mongo
 
 if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
@@ -50,14 +50,14 @@ class Documents:
         for name in collections:
             query = _of_campaign(name, campaign) if name != "entries" else {"_id": {"$in": list(entries)}}
             if self._mongo[name].count_documents(query):
-                yield name, self._mongo[name].find(query, sort=[("_id", 1)])
+                yield name, self._mongo[name].find(query, {UNSHAPED: 0}, sort=[("_id", 1)])
 
     def missing(self, collection: str, documents: Sequence[Document]) -> list[Document]:
         """Those that are not stored. Raises ConfigError where another is stored under an id."""
         ids = {"_id": {"$in": [document["_id"] for document in documents]}}
         known = {document["_id"]: document for document in self._mongo[collection].find(ids)}
         for document in documents:
-            if known.get(document["_id"], document) != document:
+            if _unmarked(known.get(document["_id"], document)) != _unmarked(document):
                 raise ConfigError(f"{collection} {document['_id']}: another document is stored under this id")
         return [document for document in documents if document["_id"] not in known]
 
@@ -73,6 +73,10 @@ class Documents:
         writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
         if writes:
             self._mongo[collection].bulk_write(writes, ordered=False)
+
+
+def _unmarked(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key != UNSHAPED}
 
 
 def _of_campaign(collection: str, campaign: str) -> Document:

@@ -10,6 +10,9 @@ from niobe.loop.store.mapping import Document, without_id
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
 
+MOST_KEPT = 5_000
+"""Entries of a stored hull: what lies higher has its own record, and no part in any hull."""
+
 
 class Hulls:
     """The convex hull of each closed round: the collection ``hulls``."""
@@ -18,11 +21,32 @@ class Hulls:
         self._collection = collection
 
     def store(self, hull: HullRecord) -> None:
-        """Store the hull of a round; the same round again replaces it."""
+        """Store the hull of a round; the same round again replaces it. Of many phases the lowest are kept."""
         key = {"campaign": hull.campaign, "round": hull.round}
-        self._collection.replace_one(key, hull.model_dump(mode="json"), upsert=True)
+        self._collection.replace_one(key, hull.lowest(MOST_KEPT).model_dump(mode="json"), upsert=True)
 
     def find(self, campaign: str) -> list[HullRecord]:
         """The hulls of all closed rounds in order."""
         found = self._collection.find({"campaign": campaign}, sort=[("round", 1)])
         return [HullRecord.model_validate(without_id(document)) for document in found]
+
+    def get(self, campaign: str, number: int) -> HullRecord | None:
+        """The hull of a round, or None where that has not closed. campaign: its id. number: of the round."""
+        found = self._collection.find_one({"campaign": campaign, "round": number})
+        return HullRecord.model_validate(without_id(found)) if found else None
+
+    def some(self, campaign: str, most: int) -> list[HullRecord]:
+        """The hulls of closed rounds in order, evenly spaced where there are more, the newest among them.
+
+        campaign: its id. most: hulls.
+        """
+        found = self._collection.find({"campaign": campaign}, {"round": 1}, sort=[("round", -1)])
+        rounds = [one["round"] for one in found]
+        step = -(-len(rounds) // most)
+        chosen = sorted(rounds[::step]) if rounds else []
+        return [hull for number in chosen if (hull := self.get(campaign, number))]
+
+    def last(self, campaign: str) -> HullRecord | None:
+        """The hull of the newest closed round, or None."""
+        found = self._collection.find_one({"campaign": campaign}, sort=[("round", -1)])
+        return HullRecord.model_validate(without_id(found)) if found else None

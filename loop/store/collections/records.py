@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
 from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.records import Status, StructureRecord
-from niobe.loop.store.mapping import Document, body, derived, from_mongo, load, modified_now, plain
+from niobe.loop.store.mapping import (
+    UNSHAPED,
+    Document,
+    body,
+    derived,
+    from_mongo,
+    load,
+    modified_now,
+    plain,
+    unshaped,
+)
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
+
+MOST_DRAWN = 4_000
+"""Candidates drawn since, from which on one that was not chosen ages out: it is still a duplicate's
+original, and counted, but not predicted again."""
+_NO_CRYSTAL = {"structure": 0, "validation.structure": 0, "prerelaxed.structure": 0, "facets": 0}
+
+
+class Stored(Collection[StructureRecord]):
+    """Records that a query finds, by round and index, of which one is held at a time."""
+
+    def __init__(self, collection: MongoCollection[Document], query: Document) -> None:
+        """collection: of the records. query: as MongoDB takes it."""
+        self._collection, self._query = collection, query
+
+    def __iter__(self) -> Iterator[StructureRecord]:
+        for document in self._collection.find(self._query, sort=[("round", 1), ("index", 1)]):
+            yield StructureRecord.model_validate(from_mongo(document))
+
+    def __len__(self) -> int:
+        return self._collection.count_documents(self._query)
+
+    def __contains__(self, record: object) -> bool:
+        return any(record == one for one in self)
 
 
 class Records:
@@ -43,6 +77,53 @@ class Records:
         found = self._collection.find(query, sort=[("round", 1), ("index", 1)], limit=limit)
         return load(StructureRecord, found)
 
+    def each(self, campaign: str, **equal: Any) -> Stored:
+        """The same as ``find``, a record at a time, read anew each time one goes through them."""
+        return Stored(self._collection, {"campaign": campaign} | _equal(equal))
+
+    def finished(self, campaign: str) -> list[StructureRecord]:
+        """What the oracle answered for or failed on, by round and index."""
+        query = {"campaign": campaign, "status": {"$in": [Status.VALIDATED.value, Status.FAILED.value]}}
+        found = self._collection.find(query, sort=[("round", 1), ("index", 1)])
+        return load(StructureRecord, found)
+
+    def light(self, campaign: str, **equal: Any) -> list[StructureRecord]:
+        """The same as ``find``, without any crystal: their structures are empty."""
+        query = {"campaign": campaign} | _equal(equal)
+        found = self._collection.find(query, _NO_CRYSTAL, sort=[("round", 1), ("index", 1)])
+        return load(StructureRecord, map(_without_crystals, found))
+
+    def light_finished(self, campaign: str) -> list[StructureRecord]:
+        """The same as ``finished``, without any crystal."""
+        return self.light(campaign, status={"$in": [Status.VALIDATED.value, Status.FAILED.value]})
+
+    def statuses(self, campaign: str, number: int) -> Counter[Status]:
+        """How many records of a round have each status. campaign: its id. number: of the round."""
+        return Counter({s: self.count(campaign, round=number, status=s.value) for s in Status})
+
+    def prerelaxed(self, campaign: str, system: str, potentials: Iterable[str]) -> int:
+        """How many records of a chemical system any of some potentials pre-relaxed, by their fingerprints."""
+        asked = {"chemsys": system, "prerelaxed.potential": {"$in": sorted(potentials)}}
+        return self._collection.count_documents({"campaign": campaign} | asked)
+
+    def oracle_seconds(self, campaign: str, *, challenges: bool = True) -> float:
+        """What the oracle took for validations and failures of a campaign, s.
+
+        challenges: what was asked to challenge finds counts too.
+        """
+        asked = [Status.VALIDATED.value, Status.FAILED.value, Status.ACQUIRED.value]
+        query: Document = {"campaign": campaign, "status": {"$in": asked}}
+        if not challenges:
+            query["choice.selection"] = {"$ne": "challenge"}
+        found = self._collection.find(query, {"validation.seconds": 1, "failure.seconds": 1})
+        return sum(map(_seconds, found))
+
+    def motion_seconds(self, campaign: str) -> float:
+        """What looking at results of a campaign in motion took, s."""
+        query = {"campaign": campaign, "status": Status.VALIDATED.value}
+        found = self._collection.find(query, {"validation.seconds": 1})
+        return float(sum(one["validation"]["seconds"].get("motion", 0.0) for one in found))
+
     def count(self, campaign: str, **equal: Any) -> int:
         """How many records of a campaign have fields equal to what is given."""
         query = {"campaign": campaign} | _equal(equal)
@@ -69,18 +150,32 @@ class Records:
         return self._collection.find_one(query, {"_id": 1}) is not None
 
     def pool(self, campaign: str) -> list[StructureRecord]:
-        """Screened candidates that may still be acquired, of all rounds; of competing phases those pinned."""
-        drawn = {"round": {"$gte": 1}, "lineage.origin.subsystem": None}
-        return self._screened(campaign, [{"pinned": True}, drawn])
-
-    def _screened(self, campaign: str, either: list[Document]) -> list[StructureRecord]:
-        query = {"campaign": campaign, "status": Status.SCREENED.value, "$or": either}
-        found = self._collection.find(query, sort=[("round", 1), ("index", 1)])
+        """Screened candidates that may still be acquired: of the newest rounds that drew ``MOST_DRAWN``
+        together, and whatever was pinned; of competing phases those pinned."""
+        drawn = {"round": {"$gte": self.oldest_round(campaign)}, "lineage.origin.subsystem": None}
+        query = {"status": Status.SCREENED.value, "$or": [{"pinned": True}, drawn]}
+        found = self._collection.find({"campaign": campaign} | query, sort=[("round", 1), ("index", 1)])
         return load(StructureRecord, found)
+
+    def oldest_round(self, campaign: str) -> int:
+        """The oldest round whose candidates may still be acquired: with those after it, it drew
+        ``MOST_DRAWN``, or it is the first."""
+        newest = self._collection.find_one(
+            {"campaign": campaign, "round": {"$gte": 0}},
+            {"round": 1},
+            sort=[("round", -1)],
+            hint=[("campaign", 1), ("round", 1)],
+        )
+        drawn = 0
+        for number in range(newest["round"] if newest else 1, 1, -1):
+            drawn += self.count(campaign, round=number)
+            if drawn >= MOST_DRAWN:
+                return number
+        return 1
 
     def update(self, record: str, **fields: Any) -> None:
         """Set fields of one record in one atomic write. Models are stored as plain documents."""
-        self._collection.update_one({"_id": record}, {"$set": plain(fields) | modified_now()})
+        self._collection.update_one({"_id": record}, {"$set": _changes(fields)})
 
     def update_many(self, changes: Mapping[str, Mapping[str, Any]], **equal: Any) -> None:
         """Set fields of many records, by id, each record atomically, in the order given.
@@ -100,7 +195,7 @@ class Records:
         from pymongo import UpdateOne
 
         writes = [
-            UpdateOne(where | {"_id": record}, {"$set": plain(dict(fields)) | modified_now()})
+            UpdateOne(where | {"_id": record}, {"$set": _changes(fields)})
             for record, fields in changes.items()
         ]
         if writes:
@@ -132,8 +227,29 @@ class Records:
         record: its id. equal: fields, a key with ``__`` reaches into a subdocument; None: also one not there.
         """
         query = {"_id": record} | _equal(equal)
-        done = self._collection.update_one(query, {"$set": plain(fields) | modified_now()})
+        done = self._collection.update_one(query, {"$set": _changes(fields)})
         return done.matched_count == 1
+
+
+def _changes(fields: Mapping[str, Any]) -> Document:
+    """As they are stored, with the mark that shapes have to be made where they are of another crystal now."""
+    relaxed = {UNSHAPED: True} if fields.keys() & {"validation", "prerelaxed"} else {}
+    return plain(dict(fields)) | modified_now() | relaxed | unshaped(fields.get("status"))
+
+
+def _without_crystals(document: Document) -> Document:
+    for part in (document, document.get("validation"), document.get("prerelaxed")):
+        if part:
+            part["structure"] = {}
+    return document
+
+
+def _seconds(document: Document) -> float:
+    """Of a validation's steps; of a failure where there is no validation."""
+    if validation := document.get("validation"):
+        return float(sum(validation["seconds"].values()))
+    failure = document.get("failure")
+    return float(failure["seconds"]) if failure else 0.0
 
 
 def _equal(fields: Mapping[str, Any]) -> Document:

@@ -20,7 +20,7 @@ from niobe.flows.steps.known import asked_before, competitors_elsewhere
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import close_round, settle, validate_slot
 from niobe.launchers.thermo import harmonic_rows, quasi_harmonic_rows, told_once
-from niobe.loop.campaign.policy import oracle_seconds
+from niobe.loop.campaign.policy import force_constant_seconds
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.records import Lineage, Status, StructureRecord, Validation
@@ -192,7 +192,7 @@ def test_what_fails_is_said_counted_and_not_asked_for_ever(
     assert [set(asked) for asked in told] == [set(elements)] * rounds + [set()] * (4 - rounds)
     assert {asked.cause for one in told for asked in one.values()} == {cause}
     seconds = sum(asked.seconds for one in told for asked in one.values())
-    assert oracle_seconds([], database.rounds.find(HOT.id)) == pytest.approx(seconds)
+    assert force_constant_seconds(database.rounds.find(HOT.id)) == pytest.approx(seconds)
     close_round(database, failing, database.rounds.get(HOT.id, 1))
     verdict = database.records.get(find).verdict
     assert verdict is not None and verdict.thermal is not None

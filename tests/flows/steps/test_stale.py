@@ -267,7 +267,7 @@ def test_a_close_woken_after_the_next_round_closed(
             close_round(database, SPEC, database.rounds.get("t", 1))
     assert stored(database) == before[0]
     verdicts = [record.verdict for record in database.records.find("t")]
-    assert {verdict.hull_round for verdict in verdicts if verdict} == {2}
+    assert {verdict.hull_round for verdict in verdicts if verdict} == {1, 2}  # some the second did not change
 
 
 def test_verdicts_never_go_back_a_round(database: Database) -> None:

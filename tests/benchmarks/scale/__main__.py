@@ -1,0 +1,161 @@
+"""``python -m tests.benchmarks.scale``: what a campaign costs as it grows. The same command goes on where it
+was cut short, and publishes as far as it came."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from niobe.config.spec import CampaignSpec
+from niobe.flows.stages import plan
+from niobe.loop.store.database import Database
+from tests.benchmarks.publish import publish
+from tests.benchmarks.scale.campaign import (
+    BATCH,
+    home_of,
+    kept_rounds,
+    processor_seconds,
+    run_round,
+    run_stage,
+    spec_of,
+)
+
+_TEN, _TWENTY = 10, 20
+_SMALL = {"batch": 10, "atoms": 8}
+
+
+def rounds(home: Path, count: int) -> None:
+    """Rounds of ten validations with an oracle of 10 ms, one after another."""
+    spec = spec_of("rounds", count, **_SMALL)
+    with home_of(home) as database:
+        database.campaigns.create(spec)
+        for number in range(len(kept_rounds(home)), count + 1):
+            found = run_round(home, spec, number)
+            found["validated"] = database.records.count(spec.id, status="validated")
+            with (home / "rounds.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
+    publish_rounds(home)
+
+
+def publish_rounds(home: Path) -> None:
+    """What the rounds so far took, ten a row; the last twenty beside the first twenty."""
+    done = [one for one in kept_rounds(home) if one["round"] > 0]
+    parts = [done[start : start + _TEN] for start in range(0, len(done) - _TEN + 1, _TEN)]
+    shown = [parts[0], parts[1], *parts[4::5], parts[-1]] if len(parts) > 2 else parts
+    rows = [_row(part) for part in shown]
+    first, last = (_row(part)["processor s a validation"] for part in (done[:_TWENTY], done[-_TWENTY:]))
+    rows.append(
+        {
+            "rounds": f"the last {_TWENTY} ÷ the first {_TWENTY}",
+            "validated": done[-1]["validated"],
+            "processor s a validation": round(last / first, 2),
+            "most of it": "bar: ≤ 1.3",
+        }
+    )
+    publish(
+        "scale-rounds",
+        page="scale",
+        title="Rounds with a free oracle",
+        command="python -m tests.benchmarks.scale rounds --home FOLDER",
+        rows=rows,
+        seconds=sum(sum(one["wall"].values()) for one in done),
+        order=10,
+        headline="{" + str(len(rows) - 1) + "[processor s a validation]} × the first twenty rounds (≤ 1.3)",
+        notes=[
+            "Cu-Au up to 8 atoms, 20 random candidates and 10 validations a round by a stand-in that sleeps "
+            "10 ms, no pre-relaxation; all steps one after another in one process, embedded database.",
+            "Processor seconds are of that process and the server; what else the machine did does not count.",
+        ],
+    )
+
+
+def _row(part: list[dict[str, Any]]) -> dict[str, Any]:
+    count = len(part) * _SMALL["batch"]
+    steps: dict[str, float] = {}
+    for one in part:
+        for name, seconds in one["processors"].items():
+            steps[name] = steps.get(name, 0.0) + seconds
+    most = sorted(steps.items(), key=lambda item: -item[1])[:4]
+    return {
+        "rounds": f"{part[0]['round']} to {part[-1]['round']}",
+        "validated": part[-1]["validated"],
+        "processor s a validation": round(sum(one["processor"] for one in part) / count, 3),
+        "most of it": ", ".join(f"{name} {seconds / count:.3f}" for name, seconds in most),
+    }
+
+
+def large(home: Path, validated: int, candidates: int) -> None:
+    """One round of a filled campaign, stage by stage; then its pages and commands."""
+    from niobe.config.settings import Settings
+    from tests.benchmarks.scale.filling import fill
+    from tests.benchmarks.scale.reading import commands, pages
+
+    spec = spec_of("large", 10_000)
+    begun = time.monotonic()
+    with home_of(home) as database:
+        database.campaigns.create(spec)
+        if not database.rounds.find(spec.id):
+            run_round(home, spec, 0)
+            fill(database, spec, validated, candidates)
+        held = f"{database.records.count(spec.id, status='validated'):,} validated of "
+        held += f"{database.records.count(spec.id):,} records"
+        rows = [*_stages(home, database, spec), *pages(database, Settings().mongo_uri or "", spec.id)]
+        rows += commands(home, spec.id)
+    columns = dict.fromkeys(key for row in rows for key in row)
+    publish(
+        "scale-large",
+        page="scale",
+        title="One round over many records, their pages and commands",
+        command=f"python -m tests.benchmarks.scale large --home FOLDER --validated {validated} "
+        f"--candidates {candidates}",
+        rows=[dict.fromkeys(columns) | row for row in rows],
+        seconds=time.monotonic() - begun,
+        order=20,
+        notes=[
+            f"{held}: strained and shaken copies of drawn crystals of Cu-Au up to 16 atoms.",
+            f"The round draws {2 * BATCH} candidates and validates {BATCH}. A campaign that ran has its "
+            "shapes already, and the answers of all comparisons.",
+        ],
+    )
+
+
+def _stages(home: Path, database: Database, spec: CampaignSpec) -> list[dict[str, Any]]:
+    last = database.rounds.find(spec.id)[-1]
+    number, rows = (last.number + 1 if last.closed else last.number), []
+    started, before = time.monotonic(), processor_seconds(home)
+    database.shapes.complete(spec.id)
+    rows.append(_stage("shapes, all anew", home, started, before, None))
+    bars = {"close": "≤ 10 s"}
+    for stage in plan(spec, number):
+        started, before = time.monotonic(), processor_seconds(home)
+        for slot in range(stage.slots or 1):
+            run_stage(spec, number, stage, slot)
+        rows.append(_stage(stage.name, home, started, before, bars.get(stage.name)))
+    return rows
+
+
+def _stage(name: str, home: Path, started: float, before: float, bar: str | None) -> dict[str, Any]:
+    return {
+        "what": name,
+        "bar": bar,
+        "seconds": round(time.monotonic() - started, 1),
+        "processor s": round(processor_seconds(home) - before, 1),
+    }
+
+
+parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scale", description=__doc__)
+parser.add_argument("what", choices=("rounds", "large", "publish"))
+parser.add_argument("--home", type=Path, required=True)
+parser.add_argument("--rounds", type=int, default=300)
+parser.add_argument("--validated", type=int, default=10_000)
+parser.add_argument("--candidates", type=int, default=90_000)
+given = parser.parse_args()
+if given.what == "rounds":
+    rounds(given.home, given.rounds)
+elif given.what == "publish":
+    publish_rounds(given.home)
+else:
+    large(given.home, given.validated, given.candidates)

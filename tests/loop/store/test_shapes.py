@@ -1,0 +1,131 @@
+"""Shapes that are kept: the same as made anew, made again where a crystal changed, found as before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pymatgen.core import Structure
+
+from niobe.flows.steps.known import SeenBefore
+from niobe.loop.campaign.duplicates import Comparisons, duplicates
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.crystals.similarity import KeptShape, SeenStructures, Shape, packed
+from niobe.loop.documents.records import Lineage, Prerelaxed, Status, StructureRecord
+from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
+from niobe.loop.store.database import Database
+from niobe.loop.store.mapping import UNSHAPED
+from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
+
+KNOWN = [nbo(), rocksalt(), rutile(), element("Nb"), nbo(5.0)]
+
+
+def screened(structure: Structure, index: int, status: Status = Status.SCREENED) -> StructureRecord:
+    record = new_record(SPEC, 1, index, structure, Lineage(generator="random"))
+    return record.model_copy(update={"status": status})
+
+
+def shaken(structure: Structure, seed: int) -> Structure:
+    rng = np.random.default_rng(seed)
+    strained = structure.copy()
+    strained.apply_strain(rng.normal(0, 0.05, 3))
+    return strained.perturb(float(rng.uniform(0, 0.3)))
+
+
+def contents(database: Database) -> list[dict[str, Any]]:
+    found = [{k: v for k, v in one.items() if k != "answers"} for one in database.mongo["shapes"].find({})]
+    return sorted(found, key=lambda one: str(one["_id"]))
+
+
+def records() -> list[StructureRecord]:
+    fates = (Status.SCREENED, Status.DUPLICATE, Status.INVALID, Status.GENERATED, Status.VETOED)
+    drawn = [screened(shaken(KNOWN[i % 5], i), i, fates[i % len(fates)]) for i in range(15)]
+    answer = Prerelaxed(potential="p", structure=rutile().as_dict(), energy_per_atom=-8.0, steps=3)
+    relaxed = screened(shaken(rutile(), 50), 50).model_copy(update={"prerelaxed": answer})
+    return [validated(element("Nb"), -10.0), validated(nbo(), -9.0, index=1), *drawn, relaxed]
+
+
+def test_what_is_kept_step_by_step_is_what_is_made_anew(database: Database) -> None:
+    database.shapes.complete("t")
+    for record in records():
+        database.records.insert([record])
+        database.shapes.complete("t")
+    drawn = database.records.find("t", status="generated")
+    database.records.update_many({record.id: {"status": Status.SCREENED} for record in drawn})
+    found = validated(rutile(), -8.5, round_number=1, index=0)
+    first = database.records.find("t", status="screened")[0]
+    database.records.update(first.id, status=Status.VALIDATED, validation=found.validation)
+    database.shapes.complete("t")
+    kept = contents(database)
+    assert database.mongo["structures"].count_documents({UNSHAPED: True}) == 0
+    database.mongo["shapes"].drop()
+    database.shapes.complete("t")
+    assert contents(database) == kept
+    assert {one["form"] for one in kept if "form" in one} == {"generated", "prerelaxed", "relaxed"}
+
+
+def test_a_crystal_that_is_relaxed_again_gets_another_shape(database: Database) -> None:
+    record = validated(nbo(), -9.0)
+    database.records.insert([record])
+    database.shapes.complete("t")
+    tighter = validated(rutile(), -9.5).validation
+    database.records.update(record.id, validation=tighter)
+    database.shapes.complete("t")
+    kept = database.shapes.relaxed(record.id)
+    assert kept is not None
+    assert kept.same(Shape("", rutile()))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_index_finds_what_comparing_with_all_finds(database: Database, seed: int) -> None:
+    database.records.insert(records())
+    seen, plain = SeenBefore(database, SPEC), SeenStructures()
+    for record in database.records.find("t"):
+        if record.status not in {Status.GENERATED, Status.INVALID, Status.DUPLICATE}:
+            plain.add(record.id, generated_structure(record))
+            if record.prerelaxed:
+                plain.add(record.id, candidate_structure(record))
+            if record.validation:
+                plain.add(record.id, relaxed_structure(record))
+    for number, known in enumerate(KNOWN):
+        asked = shaken(known, 100 + 10 * seed + number)
+        found = plain.find(asked)
+        assert seen.find(asked) == found
+        assert seen.find(asked, exclude={found or ""}) == plain.find(asked, exclude={found or ""})
+        for one in (seen, plain):
+            one.add(f"new {number}", asked)
+
+
+def test_what_became_a_duplicate_since_is_nobody_s_original(database: Database) -> None:
+    first, second = screened(nbo(), 0), screened(nbo(4.25), 1)
+    database.records.insert([first, second])
+    database.shapes.complete("t")
+    database.records.update(first.id, status=Status.DUPLICATE)
+    assert SeenBefore(database, SPEC).find(nbo()) == second.id
+
+
+@pytest.mark.parametrize("structure", [*KNOWN, shaken(rutile(), 3)])
+def test_a_kept_shape_answers_as_the_crystal_does(structure: Structure) -> None:
+    shape = Shape("a", structure)
+    kept = KeptShape("a", packed(shape))
+    assert (kept.formula, kept.sites, kept.edges) == (shape.formula, shape.sites, shape.edges)
+    for other in KNOWN:
+        assert kept.same(Shape("", other)) == shape.same(Shape("", other))
+
+
+def test_a_pair_is_compared_once(database: Database) -> None:
+    """Closing again asks about new results alone, and says the same."""
+    results = [validated(shaken(nbo(), i), -9.0 + 1e-4 * i, round_number=1, index=i) for i in range(4)]
+    database.records.insert(results)
+    database.shapes.complete("t")
+    first = Comparisons()
+    said = duplicates(results, comparisons=first)
+    database.shapes.remember(first.new)
+
+    def never(record: StructureRecord) -> Shape:
+        raise AssertionError(f"{record.id} is compared again")
+
+    again = Comparisons(never, lambda: database.shapes.answers("t"))
+    assert duplicates(results, comparisons=again) == said
+    assert again.new == {}
