@@ -49,6 +49,7 @@ from niobe.loop.stability.prerelaxed import (
     waiting,
 )
 from niobe.loop.store.database import Database
+from niobe.loop.store.shared import oracle_seconds
 from niobe.surrogates.protocols import FloatArray, Prediction, Surrogate
 
 _RANKED = ("acquired", "control")
@@ -377,4 +378,4 @@ def limited_seconds(database: Database, spec: CampaignSpec) -> float:
     """
     if spec.budget.oracle_seconds is None:
         return 0.0
-    return database.records.oracle_seconds(spec.id) + force_constant_seconds(database.rounds.find(spec.id))
+    return oracle_seconds(database, spec.id) + force_constant_seconds(database.rounds.find(spec.id))

@@ -36,6 +36,7 @@ from niobe.loop.stability.hull import build_hull, elemental_energies
 from niobe.loop.stability.phonons import undecided
 from niobe.loop.store.claims import SupersededError
 from niobe.loop.store.database import Database
+from niobe.loop.store.shared import count_prerelaxed
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -338,7 +339,7 @@ def _with_waiting(
             update={
                 "ranked": system.ranked
                 - answered[system.chemsys]
-                + database.records.prerelaxed(spec.id, system.chemsys, potentials)
+                + count_prerelaxed(database, spec.id, system.chemsys, potentials)
             }
         )
         for system in hull.searched

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
@@ -92,6 +92,43 @@ def seconds_a_call(database: Database, campaign: str) -> float | None:
     found = database.mongo["structures"].find(query, {"validation.seconds": 1}, limit=100)
     seconds = [sum(one["validation"]["seconds"].values()) for one in found]
     return sum(seconds) / len(seconds) if seconds else None
+
+
+def oracle_seconds(database: Database, campaign: str, *, challenges: bool = True) -> float:
+    """What the oracle took for validations and failures of a campaign, s.
+
+    database: the campaign database. challenges: what was asked to challenge finds counts too.
+    """
+    asked = [Status.VALIDATED.value, Status.FAILED.value, Status.ACQUIRED.value]
+    query: Document = {"campaign": campaign, "status": {"$in": asked}}
+    if not challenges:
+        query["choice.selection"] = {"$ne": "challenge"}
+    fields = {"validation.seconds": 1, "failure.seconds": 1}
+    return sum(map(_seconds, database.mongo["structures"].find(query, fields)))
+
+
+def motion_seconds(database: Database, campaign: str) -> float:
+    """What looking at results of a campaign in motion took, s. database: the campaign database."""
+    query = {"campaign": campaign, "status": Status.VALIDATED.value}
+    found = database.mongo["structures"].find(query, {"validation.seconds": 1})
+    return float(sum(one["validation"]["seconds"].get("motion", 0.0) for one in found))
+
+
+def _seconds(document: Document) -> float:
+    """Of a validation's steps; of a failure where there is no validation."""
+    if validation := document.get("validation"):
+        return float(sum(validation["seconds"].values()))
+    failure = document.get("failure")
+    return float(failure["seconds"]) if failure else 0.0
+
+
+def count_prerelaxed(database: Database, campaign: str, system: str, potentials: Iterable[str]) -> int:
+    """How many records of a campaign's chemical system any of some potentials pre-relaxed.
+
+    database: the campaign database. system: symbols joined by hyphens. potentials: their fingerprints.
+    """
+    asked = {"chemsys": system, "prerelaxed.potential": {"$in": sorted(potentials)}}
+    return database.mongo["structures"].count_documents({"campaign": campaign} | asked)
 
 
 def failed_elsewhere(database: Database, spec: CampaignSpec) -> dict[str, str]:

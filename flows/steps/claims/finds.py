@@ -11,6 +11,7 @@ from niobe.loop.campaign.policy import force_constant_seconds
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.database import Database
+from niobe.loop.store.shared import motion_seconds, oracle_seconds
 
 Known = dict[str, StructureRecord]
 
@@ -77,8 +78,8 @@ def spent_on_all_else(database: Database, spec: CampaignSpec) -> float:
     """
     rounds = database.rounds.find(spec.id)
     steps = sum(sum(record.steps.values()) for record in rounds)
-    asked = database.records.oracle_seconds(spec.id, challenges=False)
-    return steps + asked + force_constant_seconds(rounds) - database.records.motion_seconds(spec.id)
+    asked = oracle_seconds(database, spec.id, challenges=False)
+    return steps + asked + force_constant_seconds(rounds) - motion_seconds(database, spec.id)
 
 
 def seconds_for_challenges(database: Database, spec: CampaignSpec) -> float:
@@ -89,5 +90,5 @@ def seconds_for_challenges(database: Database, spec: CampaignSpec) -> float:
     """
     records = database.records.light_finished(spec.id)
     challenged = sum(record.challenge.seconds for record in records if record.challenge)
-    in_motion = database.records.motion_seconds(spec.id)
+    in_motion = motion_seconds(database, spec.id)
     return spec.challenge.share * spent_on_all_else(database, spec) - challenged - in_motion

@@ -101,29 +101,6 @@ class Records:
         """How many records of a round have each status. campaign: its id. number: of the round."""
         return Counter({s: self.count(campaign, round=number, status=s.value) for s in Status})
 
-    def prerelaxed(self, campaign: str, system: str, potentials: Iterable[str]) -> int:
-        """How many records of a chemical system any of some potentials pre-relaxed, by their fingerprints."""
-        asked = {"chemsys": system, "prerelaxed.potential": {"$in": sorted(potentials)}}
-        return self._collection.count_documents({"campaign": campaign} | asked)
-
-    def oracle_seconds(self, campaign: str, *, challenges: bool = True) -> float:
-        """What the oracle took for validations and failures of a campaign, s.
-
-        challenges: what was asked to challenge finds counts too.
-        """
-        asked = [Status.VALIDATED.value, Status.FAILED.value, Status.ACQUIRED.value]
-        query: Document = {"campaign": campaign, "status": {"$in": asked}}
-        if not challenges:
-            query["choice.selection"] = {"$ne": "challenge"}
-        found = self._collection.find(query, {"validation.seconds": 1, "failure.seconds": 1})
-        return sum(map(_seconds, found))
-
-    def motion_seconds(self, campaign: str) -> float:
-        """What looking at results of a campaign in motion took, s."""
-        query = {"campaign": campaign, "status": Status.VALIDATED.value}
-        found = self._collection.find(query, {"validation.seconds": 1})
-        return float(sum(one["validation"]["seconds"].get("motion", 0.0) for one in found))
-
     def count(self, campaign: str, **equal: Any) -> int:
         """How many records of a campaign have fields equal to what is given."""
         query = {"campaign": campaign} | _equal(equal)
@@ -242,14 +219,6 @@ def _without_crystals(document: Document) -> Document:
         if part:
             part["structure"] = {}
     return document
-
-
-def _seconds(document: Document) -> float:
-    """Of a validation's steps; of a failure where there is no validation."""
-    if validation := document.get("validation"):
-        return float(sum(validation["seconds"].values()))
-    failure = document.get("failure")
-    return float(failure["seconds"]) if failure else 0.0
 
 
 def _equal(fields: Mapping[str, Any]) -> Document:
