@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -85,12 +84,6 @@ BREEDING = {
     "prerelax": PRIOR,
     "generation": {"candidates": 16, "mix": [{"name": "random"}, {"name": "offspring"}]},
 }
-
-
-GOALS = [
-    {"property": "density", "range": [None, 16.5], "minimize": True},
-    {"property": "bulk_modulus", "maximize": True},
-]
 
 
 def campaign_file(place: Path, **changes: Any) -> str:
@@ -187,47 +180,6 @@ def test_without_phonons_and_by_one_worker_the_same_candidates_are_chosen(
     niobe(place, "launch", file, workers=1)
     assert batches(place) == batches(finished)
     assert all(batches(place)[1:])
-
-
-def kill_and_resume(place: Path, kills: int, rng: random.Random) -> None:
-    """Launch, kill the launcher at a random instant, and launch again until it ends."""
-    for _ in range(kills):
-        process = subprocess.Popen(
-            [*NIOBE, "launch", "c.yaml"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=place,
-            env=environment(place),
-        )
-        time.sleep(rng.uniform(1.0, 14.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    niobe(place, "launch", "c.yaml")
-
-
-def assert_resume_is_exact(tmp_path: Path, kills: int) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, killed):
-        folder.mkdir()
-        campaign_file(folder, **BREEDING, goals=GOALS)
-    niobe(whole, "launch", "c.yaml", workers=1)
-    wanted = [content(record) for record in records(whole)]
-    assert sum("bulk_modulus" in record.get("properties", {}) for record in wanted) >= 5
-    assert "qlognehvi" in {record["choice"]["function"] for record in wanted if record["choice"]}
-    stop_server(whole / "home" / "db")
-    kill_and_resume(killed, kills, random.Random(kills))
-    assert [content(record) for record in records(killed)] == wanted
-    stop_server(killed / "home" / "db")
-
-
-def test_killed_and_resumed_is_as_if_never_killed(tmp_path: Path) -> None:
-    assert_resume_is_exact(tmp_path, 3)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_killed_twenty_times(tmp_path: Path) -> None:
-    assert_resume_is_exact(tmp_path, 20)
 
 
 @pytest.mark.parametrize(

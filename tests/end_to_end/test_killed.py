@@ -1,0 +1,68 @@
+"""Campaigns whose launcher is killed and started again, compared with one that never was."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from niobe.launchers.embedded import stop_server
+from tests.end_to_end.test_campaign import (
+    BREEDING,
+    NIOBE,
+    campaign_file,
+    content,
+    environment,
+    niobe,
+    records,
+)
+
+GOALS = [
+    {"property": "density", "range": [None, 16.5], "minimize": True},
+    {"property": "bulk_modulus", "maximize": True},
+]
+
+
+def kill_and_resume(place: Path, kills: int, rng: random.Random) -> None:
+    """Launch, kill the launcher at a random instant, and launch again until it ends."""
+    for _ in range(kills):
+        process = subprocess.Popen(
+            [*NIOBE, "launch", "c.yaml"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=place,
+            env=environment(place),
+        )
+        time.sleep(rng.uniform(1.0, 14.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    niobe(place, "launch", "c.yaml")
+
+
+def assert_resume_is_exact(tmp_path: Path, kills: int) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+        campaign_file(folder, **BREEDING, goals=GOALS)
+    niobe(whole, "launch", "c.yaml", workers=1)
+    wanted = [content(record) for record in records(whole)]
+    assert sum("bulk_modulus" in record.get("properties", {}) for record in wanted) >= 5
+    assert "qlognehvi" in {record["choice"]["function"] for record in wanted if record["choice"]}
+    stop_server(whole / "home" / "db")
+    kill_and_resume(killed, kills, random.Random(kills))
+    assert [content(record) for record in records(killed)] == wanted
+    stop_server(killed / "home" / "db")
+
+
+def test_killed_and_resumed_is_as_if_never_killed(tmp_path: Path) -> None:
+    assert_resume_is_exact(tmp_path, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_twenty_times(tmp_path: Path) -> None:
+    assert_resume_is_exact(tmp_path, 20)
