@@ -95,7 +95,10 @@ def test_no_folder_is_a_heap() -> None:
 
 
 def test_no_file_is_too_long() -> None:
-    assert {file: count for file, count in lines_of_files().items() if count > MOST_LINES} == {}
+    lines = lines_of_files()
+    for file in (ROOT / "tests").rglob("*.py"):
+        lines[str(file.relative_to(ROOT))] = len(file.read_text(encoding="utf-8").splitlines())
+    assert {file: count for file, count in lines.items() if count > MOST_LINES} == {}
 
 
 def test_no_function_is_too_long() -> None:
