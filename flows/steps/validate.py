@@ -218,7 +218,7 @@ def _run_phonons(
         verdict = undecided(spec.phonons.tolerance, f"phonons failed: {outcome.cause}")
         _store_verdict(database, record, verdict, {"phonons": outcome.seconds}, failure=outcome)
         return
-    result, seconds = outcome
+    (result, seconds), moved = outcome, 0.0
     if find and spec.challenge.enabled:
         with work_folder(spec, record, "motion") as folder:
             result, moved = in_motion(spec, judge, result, folder, seconds_for_challenges(database, spec))
