@@ -54,8 +54,13 @@ def _drawn() -> Iterator[Labelled]:
     structures = {row.material_id: row for row in _structures().itertuples()}
     rows = [row for row in labels.itertuples() if row.material_id in structures]
     for row in (rows[index] for index in np.random.default_rng(SEED).permutation(len(rows))):
-        label = "unstable" if row.min_freq_thz < UNSTABLE_BELOW else "stable"
-        yield Labelled(row.material_id, _crystal(structures[row.material_id]), label)
+        crystal = _crystal(structures[row.material_id])
+        yield Labelled(row.material_id, crystal, label_of(row.min_freq_thz))
+
+
+def label_of(lowest: float) -> str:
+    """``stable`` or ``unstable``, by the lowest frequency of a mesh, THz."""
+    return "unstable" if lowest < UNSTABLE_BELOW else "stable"
 
 
 def skewed(drawn: int) -> list[Labelled]:

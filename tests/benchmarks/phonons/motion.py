@@ -84,7 +84,7 @@ def _row(transition: Transition, kelvin: float, work: Path) -> dict[str, Any]:
         "crystal": transition.crystal,
         "K": kelvin,
         "exists above, K": transition.above,
-        "lowest at 0 K, THz": verdict.lowest_frequency,
+        "lowest at 0 K, THz": round(verdict.lowest_frequency or 0.0, 3),
         "well, meV/atom": 1000 * verdict.well.depth if verdict.well else None,
         "lowest in motion, THz": verdict.renormalised.frequency if verdict.renormalised else None,
         "± THz": verdict.renormalised.error if verdict.renormalised else None,
@@ -110,7 +110,8 @@ def _publish(rows: list[dict[str, Any]]) -> None:
         command="python -m tests.benchmarks.phonons.motion --publish",
         rows=rows,
         seconds=sum(row["s"] for row in rows),
-        headline=f"in motion {judged.count('yes')} of {len(judged)} crystals are held or not as in nature",
+        headline="{0[crystal]}, {0[lowest at 0 K, THz]} THz at 0 K, has {0[lowest in motion, THz]} in motion "
+        f"at {{0[K]}} K; {judged.count('yes')} of {len(judged)} cases as in nature",
         notes=[
             f"by {NAME}, at the volume of 0 K; seconds of the motion alone, under the load of that hour",
             "transition temperatures of the named sources, written down from memory of them: " + sources,
