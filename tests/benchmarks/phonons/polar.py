@@ -28,7 +28,7 @@ class Polar(NamedTuple):
 
     crystal: str
     charges: dict[str, float]
-    index: float
+    refraction: float
     transverse: float
     longitudinal: float
     source: str
@@ -75,7 +75,7 @@ def _row(polar: Polar) -> dict[str, Any]:
     without = _at_gamma(phonon, None)
     phonon.nac_params = {
         "born": np.array([np.eye(3) * polar.charges[symbol] for symbol in phonon.primitive.symbols]),
-        "dielectric": np.eye(3) * polar.index**2,
+        "dielectric": np.eye(3) * polar.refraction**2,
         "factor": _FACTOR,
         "method": "gonze",
     }
