@@ -73,3 +73,13 @@ def test_what_goals_and_a_temperature_ask_of_the_oracle_is_counted() -> None:
     assert "asked for goals up to" not in light
     hot = of(**small, conditions={"temperature": 300})
     assert hot["force constants up to"] == 2 and hot["oracle minutes"] > plain["oracle minutes"]
+
+
+def test_dft_that_confirms_costs_its_budget_of_seconds() -> None:
+    def of_finds(**confirm: Any) -> float:
+        asked = of(challenge={"enabled": False}, confirm={"oracles": ["gpaw"]} | confirm)
+        return float(asked["challenge and confirm minutes up to"])
+
+    assert of_finds(seconds=2400) == 40.0
+    assert of_finds(seconds=2400, enabled=False) == 0.0
+    assert 0 < of_finds(share=0.1) == pytest.approx(of_finds(share=0.2) / 2, abs=0.1)
