@@ -80,13 +80,14 @@ def rocket_folder(slot: int) -> Path:
 
 
 def owner_of_rocket_folder(folder: Path) -> int | None:
-    """The process of this host that ``rocket_folder`` made it for; None where it was another host's, or an
-    older Niobe's.
+    """The process that ``rocket_folder`` made it for; None where it was another host's.
+
+    An older Niobe named no host: its folders are taken for this host's.
 
     folder: a worker's.
     """
-    host, _, rest = folder.name.rpartition("-")[0].rpartition("-")
-    return int(rest) if host == os.uname().nodename and rest.isdecimal() else None
+    host, _, process = folder.name.rpartition("-")[0].rpartition("-")
+    return int(process) if host in {os.uname().nodename, ""} and process.isdecimal() else None
 
 
 def page_token() -> Path:

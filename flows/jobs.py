@@ -36,7 +36,7 @@ def _run_once(name: str, campaign: Document, number: int, step: Step) -> Documen
     spec = CampaignSpec.model_validate(campaign)
     make_home()
     with open_database() as database:
-        database.rounds.open(spec.id, number)
+        database.open_round(spec.id, number)
         claimed = database.claimed(Claim(spec.id, number, name))
         if claimed is not None:
             started = time.monotonic()
@@ -71,7 +71,7 @@ def _run_part(part: str, campaign: Document, number: int, step: Part, *, late: b
     spec = CampaignSpec.model_validate(campaign)
     make_home()
     with open_database() as database:
-        database.rounds.open(spec.id, number)
+        database.open_round(spec.id, number)
         claimed = database.claimed(Claim(spec.id, number, part, may_be_late=late))
         if claimed is not None:
             step(claimed, spec, number)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
 app = typer.Typer()
+_SUBMITTED_SECONDS = 30.0
+"""How long `niobe launch` waits for another that submits the same campaign."""
 
 
 @app.command()
@@ -127,13 +129,16 @@ def _told() -> Iterator[None]:
 def _submit(spec: CampaignSpec) -> None:
     from niobe.launchers.fireworks.launch import launch_campaign
     from niobe.launchers.fireworks.pad import open_launchpad
-    from niobe.launchers.local.holding import require_free
+    from niobe.launchers.local.holding import only_one
     from niobe.launchers.rounds import begin_campaign
     from niobe.launchers.services import campaign_database
 
     launchpad = open_launchpad()
-    with closing(launchpad.connection), campaign_database() as database:
-        require_free(database, spec.id)
+    with (
+        closing(launchpad.connection),
+        campaign_database() as database,
+        only_one(database, spec.id, wait=_SUBMITTED_SECONDS),
+    ):
         with _told():
             spec = begin_campaign(database, spec)
         said = launch_campaign(launchpad, database, spec)

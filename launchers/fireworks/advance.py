@@ -30,7 +30,7 @@ def advance(launchpad: Any, database: Database, campaign: str) -> list[str]:
     started = database.rounds.find(campaign)
     if reason and number == len(started):
         return _end(launchpad, database, spec, reason)
-    record = database.rounds.open(campaign, number)
+    record = database.open_round(campaign, number)
     done = []
     for stage, flows in _due(database, spec, record):
         key = f"{campaign} r{number} {stage}"

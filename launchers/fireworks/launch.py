@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.fireworks.advance import advance
 from niobe.launchers.fireworks.sweep import rerun_given_up
-from niobe.launchers.local.holding import require_free
 
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
@@ -16,15 +15,16 @@ if TYPE_CHECKING:
 def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> str:
     """Create the campaign if new, or let it go on; what was done, in words.
 
-    launchpad: FireWorks' LaunchPad. database: the campaign database.
-    Raises ConfigError where a campaign of that id has another spec, or a local launcher runs it.
+    Whoever calls it holds the campaign, where a local launcher or `niobe forget` may.
+
+    launchpad: FireWorks' LaunchPad. database: the campaign database. spec: the campaign.
+    Raises ConfigError where a campaign of that id has another spec.
     """
     from niobe.loop.documents.rounds import CampaignState
 
     record = database.campaigns.create(spec)
     database.mongo["outputs"].create_index("uuid")
     if record.spec["launcher"] == "local":
-        require_free(database, spec.id)
         database.campaigns.update(spec.id, **{"spec.launcher": "fireworks"})
     if record.state is not CampaignState.RUNNING and not record.stop:
         database.campaigns.update(spec.id, state=CampaignState.RUNNING, reason="")

@@ -18,7 +18,7 @@ from niobe.loop.store.collections.holders import BEAT_SECONDS, DEAD_SECONDS, Hol
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
-_AGAIN_SECONDS, _ASKED_SECONDS = 0.1, 3.0
+_AGAIN_SECONDS = 0.1
 _TAKEN = f"was taken over by another process while this one was silent for over {DEAD_SECONDS:g} s"
 _SILENT = f"may be run by another process by now: the database did not answer for {DEAD_SECONDS:g} s"
 
@@ -97,15 +97,6 @@ def only_one(database: Database, campaign: str, *, wait: float = 0.0) -> Iterato
             hold.end()
     finally:
         lock.release()
-
-
-def require_free(database: Database, campaign: str) -> None:
-    """Raises ConfigError where another process runs a campaign; any number may ask that at once.
-
-    database: the campaign database. campaign: its id.
-    """
-    with only_one(database, campaign, wait=_ASKED_SECONDS):
-        pass
 
 
 def _holder(campaign: str) -> Holder:

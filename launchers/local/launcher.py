@@ -58,7 +58,7 @@ def run_held(
             if reason:
                 end_campaign(database, spec, reason)
                 return reason
-            database.rounds.open(spec.id, number)
+            database.open_round(spec.id, number)
             errors = FlowRun(RoundMaker().make(spec, number), workers).run(tick_held)
             hold.check()
             note(database, spec, number, errors)

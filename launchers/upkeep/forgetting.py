@@ -157,11 +157,15 @@ def idle(database: Database, launchpad: Any | None, campaign: str) -> Iterator[N
 
 
 def _require_no_worker(launchpad: Any | None, campaign: str) -> None:
-    jobs = workflows.at_work(launchpad, campaign) if launchpad else []
-    if jobs:
+    from fireworks import fw_config
+
+    from niobe.launchers.fireworks.healing.lost import at_work
+
+    if launchpad and (jobs := at_work(launchpad, campaign)):
         raise ConfigError(
             f"campaign {campaign!r} is running: workers have {len(jobs)} of its jobs; end `niobe rockets`, "
-            "and do the same again"
+            "and do the same again (where they were killed, once they have been silent for "
+            f"{fw_config.RUN_EXPIRATION_SECS:g} s from now)"
         )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config import home
 from niobe.launchers.fireworks.healing.held import held
-from niobe.launchers.fireworks.healing.lost import forget_sightings, sighted_campaigns
+from niobe.launchers.fireworks.healing.lost import at_work, forget_sightings, sighted_campaigns
 from niobe.launchers.upkeep import folders, workflows
 from niobe.launchers.upkeep.finding import REPAIR, Finding
 from niobe.launchers.upkeep.forgetting import idle
@@ -56,7 +56,7 @@ def _check_jobs(launchpad: Any, campaign: str) -> Iterator[Finding]:
     for jobs in held(launchpad, campaign):
         yield Finding(about, f"{len(jobs.names)} {jobs.how}: {jobs}", jobs.way)
     running = launchpad.fireworks.count_documents({"spec.campaign": campaign, "state": "RUNNING"})
-    lost = running - len(workflows.at_work(launchpad, campaign, ("RUNNING",)))
+    lost = running - len(at_work(launchpad, campaign, ("RUNNING",)))
     if lost > 0:
         yield Finding(
             about, f"{lost} whose worker is gone", "`niobe tend`, or `niobe rockets`, runs them again"
@@ -83,8 +83,13 @@ def check_folders(database: Database) -> Iterator[Finding]:
         if folder.name not in campaigns and not database.records.exists(folder.name):
             other = "of no campaign of this database (NIOBE_DATABASE names it)"
             yield Finding(folder.parent.name, f"{_size(folder)}, {other}", f"`niobe forget {folder.name}`")
+    yield from _check_rocket_folders(database)
+
+
+def _check_rocket_folders(database: Database) -> Iterator[Finding]:
+    running = set(database.mongo["launches"].distinct("launch_dir", {"state": "RUNNING"}))
     for folder in _inside(home.rocket_folders()):
-        if _is_old(folder) and _ended(folder):
+        if _is_old(folder) and _ended(folder) and str(folder) not in running:
             worker = f"its worker ended; {REPAIR}"
             yield Finding("worker's folder", _size(folder), worker, partial(shutil.rmtree, folder))
 

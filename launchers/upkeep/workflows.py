@@ -1,15 +1,13 @@
-"""What FireWorks and jobflow keep of campaigns: who is at work, how much there is, and its removal."""
+"""What FireWorks and jobflow keep of campaigns: how much there is, and its removal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
-
-_OPEN = ("RUNNING", "RESERVED")
 
 
 @contextmanager
@@ -34,23 +32,6 @@ def launchpad_of(database: Database) -> Iterator[Any | None]:
         yield launchpad
     finally:
         launchpad.connection.close()
-
-
-def at_work(launchpad: Any, campaign: str, states: Sequence[str] = _OPEN) -> list[int]:
-    """Ids of a campaign's jobs that a worker runs, or that wait in a queue.
-
-    launchpad: FireWorks' LaunchPad. campaign: its id. states: of the jobs.
-    """
-    from fireworks import fw_config
-
-    from niobe.launchers.fireworks.healing.lost import is_alive
-    from niobe.loop.store.clock import server_time
-
-    query = {"state": {"$in": list(states)}, "spec.campaign": campaign}
-    jobs = [found["fw_id"] for found in launchpad.fireworks.find(query, {"fw_id": 1})]
-    launches = launchpad.launches.find({"fw_id": {"$in": jobs}, "state": {"$in": list(_OPEN)}})
-    limit, now = fw_config.RUN_EXPIRATION_SECS, server_time(launchpad.db)
-    return sorted({launch["fw_id"] for launch in launches if is_alive(launch, limit, now)})
 
 
 def campaigns_of(launchpad: Any) -> set[str]:

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from niobe.config.errors import ConfigError
+from niobe.config.errors import ConfigError, GoneError
 from niobe.config.settings import Settings, patience
+from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.store.claims import Claim, ClaimedCollection
 from niobe.loop.store.collections.answers import Answers
 from niobe.loop.store.collections.campaigns import Campaigns
@@ -98,6 +99,25 @@ class Database:
             client.close()
             raise ConfigError(f"mongo_uri: no database answers ({type(error).__name__})") from error
         return database
+
+    def open_round(self, campaign: str, number: int) -> RoundRecord:
+        """The round of that number, opened if it is not there and the one before is.
+
+        A job that a forgotten campaign left somewhere makes nothing of it anew: the campaign is looked for
+        before and after, and forgetting removes it first.
+        campaign: its id. number: of the round. Raises GoneError where the campaign is not there, ConfigError
+        where the round before was never opened.
+        """
+        self.campaigns.get(campaign)
+        if number:
+            self.rounds.get(campaign, number - 1)
+        record = self.rounds.open(campaign, number)
+        try:
+            self.campaigns.get(campaign)
+        except GoneError:
+            self.mongo["rounds"].delete_one({"campaign": campaign, "number": number})
+            raise
+        return record
 
     def claimed(self, claim: Claim) -> Database | None:
         """This database, writing only while a claim is held; None where its step is over.

@@ -7,7 +7,7 @@ with another's: what has not changed for long enough by the database's clock is 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from niobe.loop.store.clock import unchanged_for
@@ -24,17 +24,8 @@ def find_lost(launchpad: Any, campaign: str) -> int:
 
     launchpad: FireWorks' LaunchPad. campaign: its id.
     """
-    from fireworks import fw_config
-
-    query = {"state": {"$in": ["RUNNING", "RESERVED"]}, "spec.campaign": campaign}
-    jobs = list(launchpad.fireworks.find(query, {"fw_id": 1, "state": 1, "launches": 1}))
-    ids = [launch for job in jobs for launch in job["launches"]]
-    launches = {
-        one["launch_id"]: one for one in launchpad.launches.find({"launch_id": {"$in": ids}}, _LAUNCH)
-    }
-    pings = {str(key): _ping(one) for key, one in launches.items() if one["state"] == "RUNNING"}
-    still = unchanged_for(launchpad.db["sightings"], _pings(campaign), _named("launch", pings))
-    lost = {int(key) for key in pings if still[f"launch {key}"] >= fw_config.RUN_EXPIRATION_SECS}
+    jobs, launches = _open_jobs(launchpad, campaign)
+    lost = _silent(launchpad, campaign, launches)
     for launch in sorted(lost):
         launchpad.mark_fizzled(launch)
     over = {key for key, one in launches.items() if one["state"] not in {"RUNNING", "RESERVED"}}
@@ -44,15 +35,40 @@ def find_lost(launchpad: Any, campaign: str) -> int:
     return len(lost) + len(torn)
 
 
-def is_alive(launch: dict[str, Any], limit: float, now: datetime) -> bool:
-    """Whether a launch waits in a queue, or runs and pinged less than ``limit`` seconds ago.
+def at_work(launchpad: Any, campaign: str, states: Sequence[str] = ("RUNNING", "RESERVED")) -> list[int]:
+    """Ids of a campaign's jobs that a worker runs, or that wait in a queue.
 
-    For who asks once: it takes the word of a worker's clock.
-    launch: as it is stored. limit: in s. now: by the database's clock.
+    One whose worker was killed counts until two looks, of whatever process, have found it silent for the
+    lost-run time.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id. states: of the jobs.
     """
-    pinged = datetime.fromisoformat(_ping(launch))
-    age = now - (pinged if pinged.tzinfo else pinged.replace(tzinfo=UTC))
-    return launch["state"] == "RESERVED" or (launch["state"] == "RUNNING" and age.total_seconds() < limit)
+    jobs, launches = _open_jobs(launchpad, campaign)
+    silent = _silent(launchpad, campaign, launches)
+    alive = {
+        key for key, one in launches.items() if one["state"] in {"RUNNING", "RESERVED"} and key not in silent
+    }
+    return sorted(
+        job["fw_id"] for job in jobs if job["state"] in states and alive.intersection(job["launches"])
+    )
+
+
+def _open_jobs(launchpad: Any, campaign: str) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
+    """Jobs that workers have, or had when they died, and the launches of these by id."""
+    query = {"state": {"$in": ["RUNNING", "RESERVED"]}, "spec.campaign": campaign}
+    jobs = list(launchpad.fireworks.find(query, {"fw_id": 1, "state": 1, "launches": 1}))
+    ids = [launch for job in jobs for launch in job["launches"]]
+    found = launchpad.launches.find({"launch_id": {"$in": ids}}, _LAUNCH)
+    return jobs, {one["launch_id"]: one for one in found}
+
+
+def _silent(launchpad: Any, campaign: str, launches: Mapping[int, dict[str, Any]]) -> set[int]:
+    """Those that run, and whose sign of life has not changed for the lost-run time."""
+    from fireworks import fw_config
+
+    pings = {str(key): _ping(one) for key, one in launches.items() if one["state"] == "RUNNING"}
+    still = unchanged_for(launchpad.db["sightings"], _pings(campaign), _named("launch", pings))
+    return {int(key) for key in pings if still[f"launch {key}"] >= fw_config.RUN_EXPIRATION_SECS}
 
 
 def _ping(launch: dict[str, Any]) -> str:

@@ -114,6 +114,8 @@ def test_a_training_that_another_worker_was_given_leaves_its_checkpoint(database
     def later(claimed: Database, *_: object) -> None:
         keep_checkpoint(claimed, "t", 1, "gan", save("later"))
 
+    database.campaigns.create(SPEC)
+    database.rounds.open("t", 0)
     with pytest.raises(SupersededError):
         jobs._run_once("train_gan", SPEC.model_dump(mode="json"), 1, stale)
     assert (checkpoint("t", 1, "gan") / "weights.json").read_text(encoding="utf-8") == "later"

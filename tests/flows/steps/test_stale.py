@@ -88,6 +88,13 @@ WRITES: dict[str, Callable[[Database, str], object]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def campaign(database: Database) -> None:
+    """The campaign, whose round 0 is there."""
+    database.campaigns.create(SPEC)
+    database.rounds.open("t", 0)
+
+
 @pytest.fixture
 def candidate(database: Database) -> str:
     """Id of a screened candidate of round 1, which is open."""

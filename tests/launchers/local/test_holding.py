@@ -20,7 +20,7 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows import jobs
 from niobe.launchers.cli import app
 from niobe.launchers.local import holding
-from niobe.launchers.local.holding import only_one, require_free
+from niobe.launchers.local.holding import only_one
 from niobe.launchers.local.launcher import run_campaign
 from niobe.loop.store import clock
 from niobe.loop.store.collections import holders
@@ -127,12 +127,13 @@ def test_a_launcher_that_was_taken_over_stops_before_it_writes(
     assert held["token"] == "another"
 
 
-def test_any_number_of_submissions_may_ask_at_once_whether_a_campaign_is_free(database: Database) -> None:
+def test_submissions_of_one_campaign_wait_for_each_other(database: Database) -> None:
     failed: list[BaseException] = []
 
     def ask() -> None:
         try:
-            require_free(database, "c")
+            with only_one(database, "c", wait=30.0):
+                time.sleep(0.05)
         except ConfigError as error:
             failed.append(error)
 
@@ -199,5 +200,6 @@ def test_a_home_is_its_owner_s_alone(
             with only_one(database, "c"):
                 pass
         else:
-            jobs._run_once("nothing", campaign, 1, lambda *_: None)
+            database.campaigns.create(CampaignSpec.model_validate(campaign))
+            jobs._run_once("nothing", campaign, 0, lambda *_: None)
         assert home.stat().st_mode & 0o777 == 0o700

@@ -192,6 +192,7 @@ HARMS: dict[str, tuple[Harm, str, bool]] = {
         "2.0 MB, of no campaign.*forget gone",
         False,
     ),
+    "a folder of an older Niobe's worker": (folder("rockets", f"{2**22 + 1}-1"), "worker's folder", True),
     "a dead worker's folder": (
         folder("rockets", f"{os.uname().nodename}-{2**22 + 1}-1"),
         "worker's folder",
@@ -216,11 +217,14 @@ def test_what_may_be_in_use_is_left(healthy: Database) -> None:
     folder("work", "t")(healthy)  # a campaign that was interrupted goes on from there
     folder("rockets", f"{os.uname().nodename}-{os.getpid()}-1")(healthy)
     folder("rockets", f"another-host-{2**22 + 1}-1")(healthy)  # its worker may be in a long calculation there
-    folder("rockets", f"{2**22 + 1}-1")(healthy)
+    folder("rockets", f"{os.getpid()}-1")(healthy)  # as an older Niobe named them
+    folder("rockets", f"{2**22 + 1}-2")(healthy)  # an older Niobe's on another host
+    runs = {"state": "RUNNING", "launch_dir": str(home.rocket_folders() / f"{2**22 + 1}-2")}
+    healthy.mongo["launches"].insert_one(runs)
     assert wrong() == []
 
 
-def test_jobs_in_trouble_are_counted(healthy: Database) -> None:
+def test_jobs_in_trouble_are_counted(healthy: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     launchpad = open_launchpad()
     try:
         launch_campaign(launchpad, healthy, FIREWORKS)
@@ -230,6 +234,8 @@ def test_jobs_in_trouble_are_counted(healthy: Database) -> None:
         found = launchpad.launches.find_one({"launch_id": launch})
         states = [state | {"created_on": OLD, "updated_on": OLD} for state in found["state_history"]]
         launchpad.launches.update_one({"launch_id": launch}, {"$set": {"state_history": states}})
+        assert wrong() == [], "its worker's clock may be behind"
+        monkeypatch.setattr("fireworks.fw_config.RUN_EXPIRATION_SECS", 0.0)
         assert [one.says for one in wrong()] == ["1 whose worker is gone"]
         launchpad.fireworks.update_many({}, {"$set": {"state": "FIZZLED"}})
         (fizzled,) = wrong()

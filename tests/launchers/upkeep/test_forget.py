@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 from typer.testing import CliRunner
 
 from niobe.config import home
-from niobe.config.errors import ConfigError
+from niobe.config.errors import ConfigError, GoneError
 from niobe.config.spec import CampaignSpec, Source
 from niobe.flows.steps.checkpoints import fetched_checkpoint, keep_checkpoint
 from niobe.launchers.cli import app
@@ -32,10 +32,11 @@ from niobe.loop.crystals.similarity import content_hash
 from niobe.loop.documents.answers import SecondAnswer
 from niobe.loop.documents.entries import Found, Origin, new_entry
 from niobe.loop.documents.records import Failure, Status, StructureRecord, record_id
-from niobe.loop.documents.rounds import PhononRecord
+from niobe.loop.documents.rounds import PhononRecord, RoundRecord
 from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.sources.ingest import ingest, regroup
 from niobe.loop.sources.reading import ReadOptions
+from niobe.loop.store.collections.rounds import Rounds
 from niobe.loop.store.database import Database
 from niobe.loop.store.forgetting import unfinished
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
@@ -350,7 +351,7 @@ def test_a_structure_that_another_campaign_names_stays(two: Database) -> None:
     assert (home.failures("old") / failed.id / "file").is_file()
 
 
-def test_workflows_go_and_a_worker_s_job_refuses(database: Database) -> None:
+def test_workflows_go_and_a_worker_s_job_refuses(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     launchpad = open_launchpad()
     for spec in (FIREWORKS, FIREWORKS.model_copy(update={"id": "old-2"})):
         launch_campaign(launchpad, database, spec)
@@ -363,6 +364,9 @@ def test_workflows_go_and_a_worker_s_job_refuses(database: Database) -> None:
     found = launchpad.launches.find_one({"launch_id": launch})
     found["state_history"] = [one | dead for one in found["state_history"]]
     launchpad.launches.replace_one({"launch_id": launch}, found)
+    with pytest.raises(ConfigError, match=r"workers have 1 of its jobs.*silent for"):
+        forget(database, plan(database, running))  # the clock of its worker's host may be behind
+    monkeypatch.setattr("fireworks.fw_config.RUN_EXPIRATION_SECS", 0.0)
     sightings = launchpad.db["sightings"]
     sightings.insert_many([{"group": f"{name} pings"} for name in ("old", "old-2")])
     forget(database, plan(database, running))
@@ -387,3 +391,35 @@ def test_the_command_says_what_goes_asks_and_takes_no_silence_for_a_yes(two: Dat
     kept = two.records.find("old")[0].id
     for command in (["show", kept], ["status"], ["rounds"], ["best"], ["hull"]):
         assert runner.invoke(app, command).exit_code == 0, command
+
+
+def test_a_late_job_of_a_forgotten_campaign_makes_nothing_anew(two: Database) -> None:
+    forget(two, plan(two, "old", shared=True))
+    before = {name: two.mongo[name].count_documents({}) for name in two.mongo.list_collection_names()}
+    for number in (0, 1):
+        with pytest.raises(GoneError, match="'old' is not in the database"):
+            two.open_round("old", number)
+    assert before == {name: two.mongo[name].count_documents({}) for name in two.mongo.list_collection_names()}
+
+
+def test_a_campaign_that_is_forgotten_as_a_job_opens_its_round_leaves_none(
+    two: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = Rounds.open
+
+    def late(self: Rounds, campaign: str, number: int) -> RoundRecord:
+        forget(two, plan(two, "old", shared=True))
+        return open_(self, campaign, number)
+
+    monkeypatch.setattr(Rounds, "open", late)
+    with pytest.raises(GoneError):
+        two.open_round("old", 1)
+    assert two.mongo["rounds"].count_documents({"campaign": "old"}) == 0
+
+
+def test_a_late_job_opens_no_round_of_a_new_campaign_of_the_same_name(two: Database) -> None:
+    forget(two, plan(two, "old", shared=True))
+    two.campaigns.create(CampaignSpec(id="old", elements=("Nb", "O")))
+    two.open_round("old", 0)
+    with pytest.raises(ConfigError, match="no round 2"):
+        two.open_round("old", 3)
