@@ -29,6 +29,7 @@ PAGES = {
     "fireworks": "FireWorks",
     "scale": "As a campaign grows",
     "sources": "Open databases and files",
+    "security": "Hostile input, kills and damage",
     "dft": "GPAW: DFT without a licence",
     "vasp": "VASP's path",
     "code": "The code itself",

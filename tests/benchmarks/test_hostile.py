@@ -30,8 +30,7 @@ MOST_SECONDS, MOST_GIB = 10.0, 1.0
 _TRAPS = {"this", "antigravity"}
 _PROCESSES = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen")
 READER = "niobe.loop.readers.parquet"
-"""The program that reads parquet files, one process each: so there are fewer of these."""
-FEWER = {"parquet": 400}
+"""The program that reads parquet files, one process each."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -64,12 +63,18 @@ class Watch:
     @contextmanager
     def case(self, kind: str) -> Iterator[None]:
         """One document or file of a kind."""
-        began, self._on = time.monotonic(), True
+        began, self._on = _processor_seconds(), True
         try:
             yield
         finally:
             self._on = False
-            self.seconds[kind] = max(self.seconds.get(kind, 0.0), time.monotonic() - began)
+            self.seconds[kind] = max(self.seconds.get(kind, 0.0), _processor_seconds() - began)
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it has waited for: what else the machine does is no matter."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _by_hypothesis(watch: Watch, kind: str, attempt: Any) -> None:
@@ -87,9 +92,9 @@ def _by_hypothesis(watch: Watch, kind: str, attempt: Any) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_two_thousand_of_each(places: tuple[Path, Lines, Database], tmp_path: Path) -> None:
     started, watch = time.monotonic(), Watch()
-    for kind in KINDS:
+    for kind in sorted(KINDS, key="parquet".__eq__):
         content, rng = original(kind, tmp_path), np.random.default_rng(SEED)
-        for number in range(FEWER.get(kind, EACH)):
+        for number in range(EACH):
             with watch.case(kind):
                 read_changed(kind, number, content, tmp_path, rng)
     _by_hypothesis(watch, "answer of an OPTIMADE server or the Materials Project", _try_entry)
@@ -98,8 +103,8 @@ def test_two_thousand_of_each(places: tuple[Path, Lines, Database], tmp_path: Pa
     gib = max(resource.getrusage(one).ru_maxrss for one in who) / 2**20
     rows = [
         {
-            "what": f"{kind}: {FEWER.get(kind, EACH):,} changed",
-            "bar": f"no traceback, ≤ {MOST_SECONDS:.0f} s each",
+            "what": f"{kind}: {EACH:,} changed",
+            "bar": f"no traceback, ≤ {MOST_SECONDS:.0f} s of processor each",
             "figure": f"no traceback, slowest {slowest:.2f} s",
         }
         for kind, slowest in watch.seconds.items()
@@ -119,14 +124,14 @@ def test_two_thousand_of_each(places: tuple[Path, Lines, Database], tmp_path: Pa
         rows.append({"what": what, "bar": bar, "figure": figure})
     publish(
         "hostile",
-        page="sources",
+        page="security",
         title="Changed files and documents of every kind from outside",
         command="python -m pytest -m benchmark -s tests/benchmarks/test_hostile.py",
         rows=rows,
         seconds=time.monotonic() - started,
         seeds=[SEED],
         notes=["Watched by an audit hook. Changed: bytes, words, lines, values, keys; names of modules too."],
-        order=60,
+        order=10,
     )
     assert not watch.reached and gib <= MOST_GIB
     assert max(watch.seconds.values()) <= MOST_SECONDS
