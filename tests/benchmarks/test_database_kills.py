@@ -9,13 +9,14 @@ import random
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pymongo.errors import OperationFailure
 
 from tests.benchmarks.publish import publish
 from tests.launchers.embedded.killed_commands import COMMANDS, kill_in_commands
-from tests.launchers.embedded.kills import WRITES, kill_in_writes
+from tests.launchers.embedded.kills import WRITES, Writer, kill_in_writes
 from tests.launchers.embedded.test_damage import NAMES, damaged, killed
 from tests.launchers.embedded.test_fairness import COSTLY, MOST_SECONDS, slowest_wait, stocked
 from tests.launchers.embedded.tools import connect
@@ -28,10 +29,11 @@ COMMAND = "python -m pytest -m benchmark tests/benchmarks/test_database_kills.py
 
 def test_kills_in_every_kind_of_write(tmp_path: Path) -> None:
     started, chance = time.monotonic(), random.Random(SEED)
-    names, done = list(WRITES), {}
+    names = list(WRITES)
+    done: dict[str, Writer] = {}
     for first in range(0, len(names), AT_ONCE):
         done |= kill_in_writes(tmp_path / str(first), names[first : first + AT_ONCE], KILLS, chance)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"write": name, "kills": KILLS, "acknowledged": str(one.acknowledged), "lost": one.lost}
         for name, one in done.items()
     ]
@@ -56,7 +58,8 @@ def test_kills_in_every_kind_of_write(tmp_path: Path) -> None:
 
 
 def test_kills_in_commands(tmp_path: Path) -> None:
-    started, chance, rows = time.monotonic(), random.Random(SEED), []
+    started, chance = time.monotonic(), random.Random(SEED)
+    rows: list[dict[str, Any]] = []
     for name in COMMANDS:
         ends = kill_in_commands(tmp_path / name.replace(" ", "-"), name, KILLS, chance)
         rows.append(
@@ -88,7 +91,8 @@ def test_kills_in_commands(tmp_path: Path) -> None:
 
 
 def test_flipped_bytes_at_two_hundred_positions(killed: Path, tmp_path: Path) -> None:
-    started, rows = time.monotonic(), []
+    started = time.monotonic()
+    rows: list[dict[str, Any]] = []
     for name in NAMES:
         for size in (1, 64):
             ends = Counter(damaged(killed, tmp_path / "db", name, POSITIONS, size))
@@ -117,7 +121,8 @@ def test_flipped_bytes_at_two_hundred_positions(killed: Path, tmp_path: Path) ->
 
 
 def test_the_wait_beside_the_costliest_queries(stocked: str) -> None:
-    started, rows = time.monotonic(), []
+    started = time.monotonic()
+    rows: list[dict[str, Any]] = []
     for name, query in COSTLY:
         began = time.monotonic()
         with connect(stocked) as client, slowest_wait(stocked) as waits:
