@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 from typer.testing import CliRunner
 
 from niobe.config import home
-from niobe.config.errors import ConfigError, GoneError
+from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, Source
 from niobe.flows.steps.checkpoints import fetched_checkpoint, keep_checkpoint
 from niobe.launchers.cli import app
@@ -32,11 +32,10 @@ from niobe.loop.crystals.similarity import content_hash
 from niobe.loop.documents.answers import SecondAnswer
 from niobe.loop.documents.entries import Found, Origin, new_entry
 from niobe.loop.documents.records import Failure, Status, StructureRecord, record_id
-from niobe.loop.documents.rounds import PhononRecord, RoundRecord
+from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.sources.ingest import ingest, regroup
 from niobe.loop.sources.reading import ReadOptions
-from niobe.loop.store.collections.rounds import Rounds
 from niobe.loop.store.database import Database
 from niobe.loop.store.forgetting import unfinished
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
@@ -391,35 +390,3 @@ def test_the_command_says_what_goes_asks_and_takes_no_silence_for_a_yes(two: Dat
     kept = two.records.find("old")[0].id
     for command in (["show", kept], ["status"], ["rounds"], ["best"], ["hull"]):
         assert runner.invoke(app, command).exit_code == 0, command
-
-
-def test_a_late_job_of_a_forgotten_campaign_makes_nothing_anew(two: Database) -> None:
-    forget(two, plan(two, "old", shared=True))
-    before = {name: two.mongo[name].count_documents({}) for name in two.mongo.list_collection_names()}
-    for number in (0, 1):
-        with pytest.raises(GoneError, match="'old' is not in the database"):
-            two.open_round("old", number)
-    assert before == {name: two.mongo[name].count_documents({}) for name in two.mongo.list_collection_names()}
-
-
-def test_a_campaign_that_is_forgotten_as_a_job_opens_its_round_leaves_none(
-    two: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    open_ = Rounds.open
-
-    def late(self: Rounds, campaign: str, number: int) -> RoundRecord:
-        forget(two, plan(two, "old", shared=True))
-        return open_(self, campaign, number)
-
-    monkeypatch.setattr(Rounds, "open", late)
-    with pytest.raises(GoneError):
-        two.open_round("old", 1)
-    assert two.mongo["rounds"].count_documents({"campaign": "old"}) == 0
-
-
-def test_a_late_job_opens_no_round_of_a_new_campaign_of_the_same_name(two: Database) -> None:
-    forget(two, plan(two, "old", shared=True))
-    two.campaigns.create(CampaignSpec(id="old", elements=("Nb", "O")))
-    two.open_round("old", 0)
-    with pytest.raises(ConfigError, match="no round 2"):
-        two.open_round("old", 3)
