@@ -24,6 +24,7 @@ from tests.benchmarks.scale.campaign import (
 )
 
 _TEN, _TWENTY = 10, 20
+_SECONDS = ("processor s a validation", "training aside")
 _SMALL = {"batch": 10, "atoms": 8}
 
 
@@ -46,12 +47,13 @@ def publish_rounds(home: Path) -> None:
     parts = [done[start : start + _TEN] for start in range(0, len(done) - _TEN + 1, _TEN)]
     shown = [parts[0], parts[1], *parts[4::5], parts[-1]] if len(parts) > 2 else parts
     rows = [_row(part) for part in shown]
-    first, last = (_row(part)["processor s a validation"] for part in (done[:_TWENTY], done[-_TWENTY:]))
+    ends = min(_TWENTY, len(done) // 2)
+    first, last = _row(done[:ends]), _row(done[-ends:])
     rows.append(
         {
-            "rounds": f"the last {_TWENTY} ÷ the first {_TWENTY}",
+            "rounds": f"the last {ends} ÷ the first {ends}",
             "validated": done[-1]["validated"],
-            "processor s a validation": round(last / first, 2),
+            **{key: round(last[key] / first[key], 2) for key in _SECONDS},
             "most of it": "bar: ≤ 1.3",
         }
     )
@@ -63,7 +65,7 @@ def publish_rounds(home: Path) -> None:
         rows=rows,
         seconds=sum(sum(one["wall"].values()) for one in done),
         order=10,
-        headline="{" + str(len(rows) - 1) + "[processor s a validation]} × the first twenty rounds (≤ 1.3)",
+        headline=f"{rows[-1]['rounds']} rounds: {rows[-1][_SECONDS[0]]} (bar: ≤ 1.3 of 300 rounds)",
         notes=[
             "Cu-Au up to 8 atoms, 20 random candidates and 10 validations a round by a stand-in that sleeps "
             "10 ms, no pre-relaxation; all steps one after another in one process, embedded database.",
@@ -82,7 +84,8 @@ def _row(part: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "rounds": f"{part[0]['round']} to {part[-1]['round']}",
         "validated": part[-1]["validated"],
-        "processor s a validation": round(sum(one["processor"] for one in part) / count, 3),
+        _SECONDS[0]: round(sum(steps.values()) / count, 3),
+        _SECONDS[1]: round((sum(steps.values()) - steps["train_surrogate"]) / count, 3),
         "most of it": ", ".join(f"{name} {seconds / count:.3f}" for name, seconds in most),
     }
 
