@@ -131,7 +131,7 @@ def report(rows: list[Row], seconds: float) -> None:
             "number": len(part),
             "bar, number": "≥ 20",
             **{
-                f"median |error| of {code}, %": round(float(np.median(_errors(code, part))), 3)
+                f"median absolute error of {code}, %": round(float(np.median(_errors(code, part))), 3)
                 for code in ("GPAW", *OTHERS)
             },
             "bar, %": "≤ 0.5",
@@ -160,7 +160,7 @@ def report(rows: list[Row], seconds: float) -> None:
             title=title,
             command=command,
             headline="; ".join(
-                f"{row['number']} {row['crystals']}: {row['median |error| of GPAW, %']} % (bar: 0.5 %)"
+                f"{row['number']} {row['crystals']}: {row['median absolute error of GPAW, %']} % (bar: 0.5 %)"
                 for row in summary
             ),
             rows=content,
