@@ -36,7 +36,13 @@ SMALL: dict[str, Any] = {
     "limits": {"max_atoms": 4},
 }
 WITH_ALL_JOBS: dict[str, Any] = SMALL | BREEDING
-LARGER: dict[str, Any] = {"budget": {"rounds": 3, "validations": 18}, "acquisition": {"batch": 6}}
+LONGER: dict[str, Any] = {
+    "limits": {"max_atoms": 6},
+    "budget": {"rounds": 3, "validations": 18},
+    "seeds": {"max_prototypes": 3},
+    "generation": {"candidates": 16, "mix": [{"name": "random"}, {"name": "prototype"}]},
+    "acquisition": {"batch": 6},
+}
 
 
 class Local:
@@ -161,13 +167,13 @@ def test_workers_and_the_server_are_killed(place: Path, local: Local) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_fifty_workers_are_killed(place: Path, local: Local) -> None:
-    assert_survives(place, local.contents(LARGER), LARGER, ["worker"] * 50, pause=2.5)
+    assert_survives(place, local.contents(LONGER), LONGER, ["worker"] * 50, pause=2.5)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_server_is_killed_ten_times(place: Path, local: Local) -> None:
-    assert_survives(place, local.contents(LARGER), LARGER, ["server"] * 10, pause=6.0)
+    assert_survives(place, local.contents(LONGER), LONGER, ["server"] * 10, pause=6.0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -13,6 +13,7 @@ import pytest
 from niobe.launchers.embedded import stop_server
 from tests.end_to_end.test_campaign import (
     BREEDING,
+    LARGER,
     NIOBE,
     campaign_file,
     content,
@@ -47,7 +48,7 @@ def assert_resume_is_exact(tmp_path: Path, kills: int) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-        campaign_file(folder, **BREEDING, goals=GOALS)
+        campaign_file(folder, **LARGER, **BREEDING, goals=GOALS)
     niobe(whole, "launch", "c.yaml", workers=1)
     wanted = [content(record) for record in records(whole)]
     assert sum("bulk_modulus" in record.get("properties", {}) for record in wanted) >= 5
