@@ -262,10 +262,10 @@ def test_jobs_in_trouble_are_counted(healthy: Database, monkeypatch: pytest.Monk
 def test_what_was_seen_of_a_campaign_that_is_gone_is_removed(healthy: Database) -> None:
     open_launchpad().connection.close()
     gone = {"_id": "launch 1", "group": "gone pings", "value": OLD, "since": datetime(2026, 1, 1, tzinfo=UTC)}
-    healthy.mongo["sightings"].insert_many([gone, gone | {"_id": "launch 2", "group": "t pings"}])
+    healthy.mongo["sightings"].insert_many([gone, gone | {"_id": "firework 2", "group": "t reservations"}])
     assert [one.about for one in wrong()] == ["sightings of gone"]
     assert mended() == []
-    assert [one["group"] for one in healthy.mongo["sightings"].find()] == ["t pings"]
+    assert [one["group"] for one in healthy.mongo["sightings"].find()] == ["t reservations"]
 
 
 def test_a_database_that_does_not_answer_one_check_ends_no_other(
