@@ -19,7 +19,7 @@ _WRITTEN = (
         "thermal_oracle",
     ),
     *("challenge", "opinions_agreeing", "opinions_asked", "spread", "dynamics", "lowest_phonon_frequency"),
-    "double_well_depth",
+    *("double_well_depth", "dft_e_above_hull", "dft_above_products", "dft_phase", "dft_oracle"),
     *("discovery", "rediscovered", "flags", "verdict", "properties", "split", "numbers", "lattice"),
     *("species", "frac_coords", "material_id", "nsites", "nelements"),
 )

@@ -199,7 +199,8 @@ def export(
             written = write(chosen, format, to, forces, cell=cell)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-    print(f"{len(chosen)} structures: {written}")
+        count = len(chosen)
+    print(f"{count} structures: {written}")
 
 
 @app.command()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
 app = typer.Typer()
-_SUBMITTED_SECONDS = 30.0
+_SUBMITTED_SECONDS = 10.0
 """How long `niobe launch` waits for another that submits the same campaign."""
 
 

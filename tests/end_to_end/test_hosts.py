@@ -14,7 +14,7 @@ import pytest
 from niobe.launchers.embedded import ensure_server, stop_server
 from niobe.loop.store.database import Database
 from tests.end_to_end.test_campaign import NIOBE, campaign_file, content, environment, niobe
-from tests.end_to_end.test_fireworks import SMALL
+from tests.end_to_end.test_fireworks import LONGER, SMALL
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_two_hosts_find_what_one_does(tmp_path: Path, hosts: tuple[dict[str, str
 def test_a_launch_from_a_second_home_is_refused_while_the_first_runs(
     tmp_path: Path, hosts: tuple[dict[str, str], dict[str, str]]
 ) -> None:
-    file = campaign_file(tmp_path / "one", **SMALL)
-    campaign_file(tmp_path / "two", **SMALL)
+    file = campaign_file(tmp_path / "one", **LONGER)
+    campaign_file(tmp_path / "two", **LONGER)
     one, two = hosts
     first = subprocess.Popen([*NIOBE, "launch", file], cwd=tmp_path / "one", env=one)
     database = Database.connect(one["NIOBE_MONGO_URI"], "niobe")

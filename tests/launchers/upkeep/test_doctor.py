@@ -362,4 +362,5 @@ def test_a_home_that_is_not_there_is_no_trouble_and_is_not_made(
 ) -> None:
     monkeypatch.delenv("NIOBE_MONGO_URI", raising=False)
     monkeypatch.setenv("NIOBE_HOME", str(tmp_path / "none"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert wrong() == [] and not (tmp_path / "none").exists()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
+from niobe.loop.documents.records import ON_HULL
 from niobe.loop.stability.convex_hull import Hull
 
 ELEMENTS = ("Al", "B", "Cu", "Fe", "Nb")
@@ -39,10 +40,12 @@ def test_heights_and_products_are_those_of_the_phase_diagram(
     own = hull.level(np.array(energies))
     entries = [PDEntry(f, e * f.num_atoms) for f, e in zip(formulas, energies, strict=True)]
     diagram = PhaseDiagram([*entries, *(PDEntry(Composition(symbol), 0.0) for symbol in elements)])
-    assert own == pytest.approx([diagram.get_hull_energy_per_atom(f) for f in formulas], abs=1e-7)
+    assert own == pytest.approx([diagram.get_hull_energy_per_atom(f) for f in formulas], abs=ON_HULL)
     for row in range(0, len(rows), 9):
         products = hull.products(np.array(energies), row)
-        assert sum(share * energies[i] for i, share in products.items()) == pytest.approx(own[row], abs=1e-7)
+        assert sum(share * energies[i] for i, share in products.items()) == pytest.approx(
+            own[row], abs=ON_HULL
+        )
 
 
 @settings(max_examples=60, deadline=None)
