@@ -59,7 +59,7 @@ def test_images_are_far_and_the_zone_boundary_is_held_in_any_basis(
     )
     again = supercell_matrix(other, 7.5, 256)
     shapes = [supercell(c, m).get_niggli_reduced_lattice() for c, m in ((crystal, matrix), (other, again))]
-    assert shapes[0].parameters == pytest.approx(shapes[1].parameters, abs=1e-3)
+    assert shapes[0].find_mapping(shapes[1], ltol=1e-4, atol=1e-3), "edges of one length have no order"
 
 
 def test_the_cheapest_cell_keeps_the_symmetry() -> None:
