@@ -14,7 +14,7 @@ import pytest
 from niobe.launchers.embedded import ensure_server, stop_server
 from niobe.loop.store.database import Database
 from tests.end_to_end.test_campaign import NIOBE, campaign_file, content, environment, niobe
-from tests.end_to_end.test_fireworks import LONGER, SMALL
+from tests.end_to_end.test_fireworks import LONGER
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def outcome(uri: str) -> list[Any]:
 def test_two_hosts_find_what_one_does(tmp_path: Path, hosts: tuple[dict[str, str], dict[str, str]]) -> None:
     alone = tmp_path / "alone"
     alone.mkdir()
-    niobe(alone, "launch", campaign_file(alone, **SMALL), timeout=600)
+    niobe(alone, "launch", campaign_file(alone, **LONGER), timeout=600)
     wanted = outcome(ensure_server(alone / "home" / "db"))
     stop_server(alone / "home" / "db")
     one, two = hosts
-    file = campaign_file(tmp_path / "one", **SMALL)
+    file = campaign_file(tmp_path / "one", **LONGER)
     launch = [*NIOBE, "launch", file, "--launcher", "fireworks"]
     subprocess.run(launch, cwd=tmp_path / "one", env=one, check=True, timeout=120)
     ahead = [sys.executable, "-m", "tests.end_to_end.fast_clock", "rockets", "1"]
