@@ -100,14 +100,7 @@ def _reported(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
 
     if spec.goals or spec.seeds.exclude:
         return database.records.finished(spec.id)
-    newest = database.search.page(
-        spec.id,
-        {"status": Status.VALIDATED.value, "acquired_round": {"$gte": 1}},
-        sort=("acquired_round", -1),
-        skip=0,
-        limit=_NEWEST,
-        seconds=_SECONDS,
-    )
+    newest = database.search.newest(spec.id, limit=_NEWEST, seconds=_SECONDS)
     known = [
         *database.records.light(spec.id, round=0, status=Status.VALIDATED.value),
         *database.records.discovered(spec.id),

@@ -145,14 +145,7 @@ def rounds(
     this number. after: rounds above this number.
     """
     found = database.rounds.find(campaign.id)
-    judged = database.search.page(
-        campaign.id,
-        {"status": Status.VALIDATED.value, "acquired_round": {"$gte": 1}},
-        sort=("acquired_round", -1),
-        skip=0,
-        limit=_MOST_POINTS,
-        seconds=_SECONDS,
-    )
+    judged = database.search.newest(campaign.id, limit=_MOST_POINTS, seconds=_SECONDS)
     return page(
         "rounds.html",
         access,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
-from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.store.mapping import Document, derived, from_mongo, load
 
 if TYPE_CHECKING:
@@ -49,6 +49,15 @@ class RecordSearch:
         )
         with _answered_in_time(seconds):
             return load(StructureRecord, found)
+
+    def newest(self, campaign: str, *, limit: int, seconds: float) -> list[StructureRecord]:
+        """Results of rounds, those validated last first. Raises ConfigError where it takes longer.
+
+        campaign: its id. limit: records at most. seconds: most time it may take.
+        """
+        query = {"status": Status.VALIDATED.value, "acquired_round": {"$gte": 1}}
+        last = ("acquired_round", -1)
+        return self.page(campaign, query, sort=last, skip=0, limit=limit, seconds=seconds)
 
     def count(self, campaign: str, query: Mapping[str, Any], *, indexed: str, seconds: float) -> int:
         """How many records of a campaign match a query. Raises ConfigError where it takes longer.
