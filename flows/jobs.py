@@ -5,6 +5,7 @@ A job's arguments are the campaign spec and numbers only; no address or secret i
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -28,12 +29,28 @@ _LATE = frozenset({"validate", "phonons"})
 """Slots of an asynchronous campaign may end after their round."""
 
 
+class _Watch:
+    """When a job began, in which process, and what it took: the output of each job holds it."""
+
+    def __init__(self) -> None:
+        self._began, self._started, self._busy = time.time(), time.monotonic(), time.process_time()
+
+    def read(self) -> Document:
+        """``began``: s since the epoch; ``seconds``: of the clock; ``processor``: of all its threads."""
+        return {
+            "process": os.getpid(),
+            "began": round(self._began, 3),
+            "seconds": round(time.monotonic() - self._started, 3),
+            "processor": round(time.process_time() - self._busy, 3),
+        }
+
+
 def _run_once(name: str, campaign: Document, number: int, step: Step) -> Document:
     """Run a step unless the round says it is done, or has closed; store its seconds when it is.
 
     Raises SupersededError where another worker was given the step meanwhile.
     """
-    spec = CampaignSpec.model_validate(campaign)
+    spec, watch = CampaignSpec.model_validate(campaign), _Watch()
     make_home()
     with open_database() as database:
         database.open_round(spec.id, number)
@@ -42,7 +59,7 @@ def _run_once(name: str, campaign: Document, number: int, step: Step) -> Documen
             started = time.monotonic()
             step(claimed, spec, database.rounds.get(spec.id, number))
             claimed.rounds.finish(**{f"steps__{name}": round(time.monotonic() - started, 3)})
-    return {"campaign": spec.id, "round": number, "step": name}
+    return {"campaign": spec.id, "round": number, "step": name, "took": watch.read()}
 
 
 def _run_slot(name: str, campaign: Document, number: int, slot: int, slots: int, step: SlotStep) -> Document:
@@ -54,8 +71,9 @@ def _run_slot(name: str, campaign: Document, number: int, slot: int, slots: int,
     def own(database: Database, spec: CampaignSpec, number: int) -> None:
         step(database, spec, number, slot, slots)
 
+    watch = _Watch()
     _run_part(f"{name} {slot} of {slots}", campaign, number, own, late=name in _LATE)
-    return {"campaign": campaign["id"], "round": number, "slot": slot}
+    return {"campaign": campaign["id"], "round": number, "slot": slot, "took": watch.read()}
 
 
 def _run_record(name: str, campaign: Document, number: int, record: str, step: Part) -> Document:
@@ -63,8 +81,9 @@ def _run_record(name: str, campaign: Document, number: int, record: str, step: P
 
     Raises SupersededError where another worker was given the record meanwhile.
     """
+    watch = _Watch()
     _run_part(f"{name} {record}", campaign, number, step, late=name in _LATE)
-    return {"campaign": campaign["id"], "round": number, "record": record}
+    return {"campaign": campaign["id"], "round": number, "record": record, "took": watch.read()}
 
 
 def _run_part(part: str, campaign: Document, number: int, step: Part, *, late: bool) -> None:

@@ -1,12 +1,12 @@
-"""Force-field oracle: atomate2's force-field Makers on a potential loaded once a process."""
+"""Force-field oracle: ASE's optimiser on a potential loaded once a process."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, chdir, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -14,18 +14,17 @@ from niobe.config.potentials import LABELS
 from niobe.config.spec import CampaignSpec
 from niobe.config.spec import Oracle as OracleSpec
 from niobe.flows.oracles.base import (
-    KILOBAR,
     Answer,
     NotConvergedError,
     fmax_with_stress,
     relaxed_by,
-    run_job,
 )
 from niobe.flows.oracles.calculators import asked, fingerprint
 from niobe.flows.oracles.potentials import potential, wall_time, weights_digest, where
 from niobe.loop.stability.corrections import scheme
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from pymatgen.core import Structure
 
 
@@ -33,44 +32,6 @@ def which(spec: OracleSpec) -> dict[str, str]:
     """The arguments of ``potential``."""
     calculator = asked(spec) if spec.name == "ase" else ""
     return {"name": spec.name, "device": spec.device, "calculator": calculator}
-
-
-def _calculator(spec: OracleSpec) -> dict[str, Any]:
-    """The keyword arguments by which an atomate2 force-field Maker finds our potential again."""
-    return {
-        "force_field_name": {"@module": potential.__module__, "@callable": potential.__name__},
-        "calculator_kwargs": which(spec),
-        "ionic_step_data": ("energy",),
-    }
-
-
-def relax_maker(
-    spec: OracleSpec,
-    stepping: Mapping[str, float] | None = None,
-    cell: Mapping[str, float | bool] | None = None,
-) -> Any:
-    """atomate2 ForceFieldRelaxMaker of cell and sites, with the campaign's fmax and steps.
-
-    stepping: arguments of ASE's BFGS. cell: of its filter.
-    """
-    from atomate2.forcefields.jobs import ForceFieldRelaxMaker
-
-    from niobe.flows.oracles.cells import CellFilter
-
-    filtered = {"cell_filter": CellFilter, "filter_kwargs": dict(cell or {})}
-    return ForceFieldRelaxMaker(
-        **_calculator(spec),
-        steps=spec.max_steps,
-        relax_kwargs={"fmax": spec.fmax} | filtered | dict(stepping or {}),
-        optimizer_kwargs={"optimizer": "BFGS"},
-    )
-
-
-def static_maker(spec: OracleSpec) -> Any:
-    """atomate2 ForceFieldStaticMaker; takes one structure or a list of them."""
-    from atomate2.forcefields.jobs import ForceFieldStaticMaker
-
-    return ForceFieldStaticMaker(**_calculator(spec))
 
 
 @dataclass(frozen=True)
@@ -130,35 +91,61 @@ class ForceFieldOracle:
         return answer
 
     def _relaxed(self, spec: OracleSpec, structure: Structure, folder: Path, **cell: bool) -> Answer:
+        """Relax by ASE's BFGS on sites and cell; of a single step, the answer as the structure stands."""
+        from ase.optimize import BFGS
         from ase.units import GPa
 
-        under = {"scalar_pressure": self.pressure * GPa} | cell
-        maker = relax_maker(spec, self.stepping, under)
-        return _answer(run_job(maker.make(structure), folder), self.pressure)
+        from niobe.flows.oracles.cells import CellFilter
+
+        with self._atoms(structure, folder) as atoms:
+            steps = 0
+            if spec.max_steps > 1:
+                moved = CellFilter(atoms, scalar_pressure=self.pressure * GPa, **cell)
+                with BFGS(moved, logfile=None, **self.stepping) as search:
+                    search.run(fmax=spec.fmax, steps=spec.max_steps)
+                steps = search.nsteps
+            return _answer(atoms, steps + 1, self.pressure)
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         """Energy and forces, one by one: a batch does not pay on a CPU."""
         potential(**which(self.spec))
-        documents = run_job(static_maker(self.spec).make(list(structures)), folder)
-        return [_answer(document, self.pressure) for document in documents]
+        answers = []
+        for structure in structures:
+            with self._atoms(structure, folder) as atoms:
+                answers.append(_answer(atoms, 1, self.pressure))
+        return answers
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Loading the model takes none of them."""
         potential(**which(self.spec))
-        static_maker(self.spec)
         return wall_time(seconds)
 
+    @contextmanager
+    def _atoms(self, structure: Structure, folder: Path) -> Iterator[Atoms]:
+        """The crystal with the potential; what a calculator writes lies in ``folder``, and a default that it
+        sets for torch is undone."""
+        from atomate2.forcefields.utils import revert_default_dtype
+        from pymatgen.io.ase import AseAtomsAdaptor
 
-def _answer(document: Any, pressure: float) -> Answer:
+        atoms = AseAtomsAdaptor.get_atoms(structure, msonable=False)
+        atoms.calc = potential(**which(self.spec))
+        folder.mkdir(parents=True, exist_ok=True)
+        with chdir(folder), revert_default_dtype():
+            yield atoms
+
+
+def _answer(atoms: Atoms, steps: int, pressure: float) -> Answer:
+    """What the potential says of atoms as they stand now. steps: geometries asked about."""
+    from ase.units import GPa
     from pymatgen.core import Structure
 
-    output = document.output
-    relaxed = output.structure
     return Answer(
-        structure=Structure(relaxed.lattice, [site.specie for site in relaxed], relaxed.frac_coords),
-        energy=float(output.energy),
-        forces=np.asarray(output.forces, dtype=float),
-        steps=int(output.n_steps or 1),
-        stress=None if output.stress is None else np.asarray(output.stress, dtype=float) * KILOBAR,
+        structure=Structure(
+            atoms.cell.array, atoms.get_chemical_symbols(), atoms.positions, coords_are_cartesian=True
+        ),
+        energy=float(atoms.get_potential_energy()),
+        forces=np.asarray(atoms.get_forces(), dtype=float),
+        steps=steps,
+        stress=-atoms.get_stress(voigt=False) / GPa,
         pressure=pressure,
     )
