@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import bson
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
 Document = dict[str, Any]
@@ -31,7 +31,7 @@ _PING_SECONDS = 5.0
 _SLOWEST_BYTES_A_SECOND = 1_000_000
 _MORE_TO_COME = 1 << 1
 _CHECKSUM = 1 << 0
-CODEC: CodecOptions[Document] = CodecOptions(tz_aware=False)
+CODEC: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 
 class ProtocolError(ValueError):

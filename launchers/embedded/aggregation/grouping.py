@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import bson
+from bson import Decimal128, Int64
 
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
 from niobe.launchers.embedded.query.expressions import compile_expression, expression_key
 from niobe.launchers.embedded.query.keys import key_of
 from niobe.launchers.embedded.query.pace import tick
 from niobe.launchers.embedded.query.paths import MISSING
-from niobe.launchers.embedded.query.types import combined, is_number
+from niobe.launchers.embedded.query.types import NUMBERS, combined, type_of
 
 Document = dict[str, Any]
 Stream = Iterator[Document]
@@ -51,34 +54,72 @@ def grouper(given: Any) -> Callable[[Stream], Stream]:
 
 
 def _accumulator(name: str, given: Any) -> tuple[Callable[[Any], Any], Fold, Callable[[Any], Any], bool]:
-    if not isinstance(given, dict) or len(given) != 1 or "." in name:
+    if not isinstance(given, dict) or len(given) != 1 or "." in name or name.startswith("$"):
         raise CommandError(40234, f"The field '{name}' must be an accumulator object")
     ((kind, expression),) = given.items()
     if kind == "$count":
+        if expression != {}:
+            raise CommandError(2, "$count takes no arguments, i.e. $count: {}")
         kind, expression = "$sum", 1
     if kind not in _ACCUMULATORS:
         raise not_supported(f"the accumulator {kind}")
+    if isinstance(expression, list):
+        raise CommandError(40237, f"The {kind} accumulator is a unary operator")
     fold, finish = _ACCUMULATORS[kind]
     return compile_expression(expression), fold, finish, kind in {"$push", "$addToSet"}
 
 
-def _sum(total: Any, value: Any) -> Any:
-    total = 0 if total is MISSING else total
-    return combined(operator.add, total, value) if is_number(value) else total
+class _Total:
+    """A sum as MongoDB makes it: of integers exactly, of doubles with what rounding takes from each step."""
+
+    def __init__(self) -> None:
+        self.count, self._types = 0, set[str]()
+        self._whole, self._decimal = 0, Decimal128("0")
+        self._double = self._rest = 0.0
+
+    def add(self, value: Any) -> _Total:
+        """The sum with one more value; what is no number counts for nothing."""
+        kind = type_of(value)
+        if kind not in NUMBERS:
+            return self
+        self.count += 1
+        self._types.add(kind)
+        if kind == "decimal":
+            self._decimal = combined(operator.add, self._decimal, value)
+        elif kind == "double":
+            before, self._double = self._double, self._double + value
+            back = self._double - before
+            self._rest += (before - (self._double - back)) + (value - back)
+        else:
+            self._whole += value
+        return self
+
+    def sum(self) -> Any:
+        """The sum in the widest type of its values; a double where 64 bits are too few for integers."""
+        whole = self._whole if abs(self._whole) < 2**63 else float(self._whole)
+        if "decimal" in self._types:
+            return combined(operator.add, self._decimal, self.double() if "double" in self._types else whole)
+        if "double" in self._types:
+            return self.double()
+        return combined(operator.add, Int64(0) if "long" in self._types else 0, whole)
+
+    def double(self) -> float:
+        """The sum of integers and doubles."""
+        if not math.isfinite(self._double):
+            return self._double
+        return float(self._whole + Fraction(self._double) + Fraction(self._rest))
+
+    def mean(self) -> Any:
+        """The mean; None of no numbers."""
+        if not self.count:
+            return None
+        if "decimal" in self._types:
+            return combined(operator.truediv, self.sum(), self.count)
+        return self.double() / self.count
 
 
-def _average(state: Any, value: Any) -> Any:
-    total, count = (0, 0) if state is MISSING else state
-    return (combined(operator.add, total, value), count + 1) if is_number(value) else (total, count)
-
-
-def _mean(state: Any) -> Any:
-    if state is MISSING or not state[1]:
-        return None
-    total, count = state
-    if isinstance(total, int | float):
-        return total / count
-    return combined(operator.truediv, total, count)
+def _add_to(total: Any, value: Any) -> Any:
+    return (_Total() if total is MISSING else total).add(value)
 
 
 def _extreme(is_wanted: Callable[[bytes, bytes], bool]) -> Fold:
@@ -113,8 +154,8 @@ def _or_null(value: Any) -> Any:
 
 
 _ACCUMULATORS: dict[str, tuple[Fold, Callable[[Any], Any]]] = {
-    "$sum": (_sum, lambda total: 0 if total is MISSING else total),
-    "$avg": (_average, _mean),
+    "$sum": (_add_to, _Total.sum),
+    "$avg": (_add_to, _Total.mean),
     "$min": (_extreme(operator.lt), _or_null),
     "$max": (_extreme(operator.gt), _or_null),
     "$first": (_first, lambda found: found[0]),

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from bson import Int64
+from bson import Int64, Regex
 
 from niobe.launchers.embedded.aggregation.grouping import grouper
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
-from niobe.launchers.embedded.query.expressions import compile_expression
+from niobe.launchers.embedded.query.expressions import compile_expression, is_true
 from niobe.launchers.embedded.query.keys import key_of
 from niobe.launchers.embedded.query.matching import matcher
 from niobe.launchers.embedded.query.pace import tick
-from niobe.launchers.embedded.query.paths import MISSING, value_at
-from niobe.launchers.embedded.query.projecting import excluded, selection, tree_of
+from niobe.launchers.embedded.query.paths import MISSING, is_place, value_at
+from niobe.launchers.embedded.query.projecting import excluded, included, is_flag, selection, tree_of
 from niobe.launchers.embedded.query.sorting import ordered, sort_key, sort_of
 from niobe.launchers.embedded.query.types import type_of
 
@@ -91,24 +91,34 @@ def _project(given: Any) -> Stage:
     if not isinstance(given, dict) or not given:
         raise CommandError(40177, "$project specification must be a non-empty object")
     given = dict(_flat(given))
-    computed = {field: value for field, value in given.items() if isinstance(value, dict | str | list)}
+    computed = {field: value for field, value in given.items() if not is_flag(value)}
     plain = {field: value for field, value in given.items() if field not in computed}
     if not computed:
         select = selection(plain)
         return lambda documents: map(select, documents)
-    if any(not value for field, value in plain.items() if field != "_id"):
+    if any(not is_true(value) for field, value in plain.items() if field != "_id"):
         raise CommandError(31254, "Cannot use an expression in an exclusion projection")
-    tree_of([field for field in given if field != "_id"])
+    if {} in computed.values():
+        raise CommandError(40180, "an empty object is not a valid value of a projection")
+    tree = _kept(plain, computed)
     add = _adder(computed)
-    select = selection({"_id": 1} | plain if plain.get("_id", True) else {"_id": 0, **plain}, computed)
-    keep = _kept(select, computed)
-    return lambda documents: (add(keep(document), document) for document in documents)
+    return lambda documents: (add(included(document, tree), document) for document in documents)
 
 
-def _kept(select: Callable[[Document], Document], computed: Document) -> Callable[[Document], Document]:
-    """What is included, without what is computed anew."""
-    tree = tree_of(computed)
-    return lambda document: {k: v for k, v in select(document).items() if tree.get(k) is not True}
+def _kept(plain: Document, computed: Document) -> Document:
+    """The tree of what stays of a document: of objects on the way to what is computed, only themselves.
+
+    Raises CommandError where two paths collide.
+    """
+    tree_of([field for field in (*plain, *computed) if field != "_id"])
+    tree = tree_of([field for field in plain if field != "_id"])
+    for field in computed:
+        place = tree
+        for name in field.split(".")[:-1]:
+            place = place.setdefault(name, {})
+    if "_id" not in computed and is_true(plain.get("_id", True)):
+        tree.setdefault("_id", True)
+    return tree
 
 
 def _flat(given: Document, above: str = "") -> Iterator[tuple[str, Any]]:
@@ -191,7 +201,11 @@ def _unwind(given: Any) -> Stage:
     if unknown:
         raise CommandError(28811, f"unrecognized option to $unwind stage: {sorted(unknown)[0]}")
     names, index = path[1:].split("."), options.get("includeArrayIndex")
-    keep = bool(options.get("preserveNullAndEmptyArrays"))
+    keep = options.get("preserveNullAndEmptyArrays", False)
+    if not isinstance(keep, bool):
+        raise CommandError(28809, "the preserveNullAndEmptyArrays option to $unwind must be a boolean")
+    if index is not None and (not isinstance(index, str) or not index or index.startswith("$")):
+        raise CommandError(28810, "the includeArrayIndex option to $unwind must be a name without $")
 
     def each(document: Document) -> Stream:
         value: Any = document
@@ -220,12 +234,16 @@ def _lookup(given: Any, find: Find) -> Stage:
     ):
         raise not_supported("$lookup other than by from, localField, foreignField and as")
     local, name = given["localField"].split("."), given["as"].split(".")
+    if any(map(is_place, local)):
+        raise not_supported("$lookup by a place in an array")
 
     def joined(document: Document) -> Document:
         value = value_at(document, local)
         values = value if isinstance(value, list) else [None if value is MISSING else value]
+        if not values or any(isinstance(item, list | Regex) for item in values):
+            raise not_supported("$lookup by a pattern, an empty array or an array in an array")
         distinct = list({key_of(item): item for item in values}.values())
-        found = list(find(given["from"], {given["foreignField"]: {"$in": distinct}})) if distinct else []
+        found = list(find(given["from"], {given["foreignField"]: {"$in": distinct}}))
         added: Document = _with(document, name, found)
         return added
 

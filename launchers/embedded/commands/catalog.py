@@ -9,6 +9,7 @@ from bson import Int64
 
 from niobe.launchers.embedded.commands.access import Access, named
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
+from niobe.launchers.embedded.query.keys import key_of
 from niobe.launchers.embedded.query.matching import matcher
 from niobe.launchers.embedded.storage.collection import Collection
 
@@ -84,9 +85,14 @@ def _key(given: Document) -> list[list[Any]]:
 
 def _add_index(kept: dict[str, Document], name: str, index: Document, collection: Collection) -> None:
     for known, other in kept.items():
-        if (known == name) != (other["key"] == index["key"]) or (known == name and other != index):
+        is_same = _by_key(other) == _by_key(index)
+        if (known == name) != (other["key"] == index["key"]) or (known == name and not is_same):
             raise CommandError(86, f"{collection.full_name}: index {known} exists with other keys or options")
     kept[name] = index
+
+
+def _by_key(index: Document) -> dict[str, bytes]:
+    return {option: key_of(value) for option, value in index.items()}  # to Python True equals 1
 
 
 def _require_unique(collection: Collection, name: str) -> None:

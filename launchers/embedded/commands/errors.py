@@ -68,7 +68,7 @@ def code_of(error: Exception) -> int:
         return 11000
     if isinstance(error, CommandError | StorageError | OperationFailure):
         return error.code or 2
-    return 2
+    return 15 if isinstance(error, RecursionError) else 2
 
 
 def as_answer(error: Exception) -> Document:
@@ -86,4 +86,6 @@ def message_of(error: Exception) -> str:
     """One line a user understands."""
     if isinstance(error, CommandError | StorageError | OperationFailure):
         return str(error)
+    if isinstance(error, RecursionError):
+        return "the command is nested too deep"
     return f"{type(error).__name__}: {error}"

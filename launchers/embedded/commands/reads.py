@@ -20,7 +20,8 @@ from niobe.launchers.embedded.storage.documents import Document
 from niobe.launchers.embedded.wire import MAX_DOCUMENT_BYTES
 
 _FIRST_BATCH = 101
-_COUNT_STAGE = {"$group": {"_id": 1, "n": {"$sum": 1}}}
+_COUNT_STAGES = [{"$group": {"_id": 1, "n": {"$sum": 1}}}]
+_COUNT_BYTES = bson.encode({"": _COUNT_STAGES})  # to compare: to Python True equals 1
 
 
 def whole(given: Document, name: str, default: int = 0) -> int:
@@ -87,7 +88,7 @@ def _run_pipeline(collection: Collection, pipeline: list[Document], *, hinted: b
     filter, rest = {}, pipeline
     if pipeline and list(pipeline[0]) == ["$match"]:
         filter, rest = _filter(pipeline[0]["$match"]), pipeline[1:]
-    if rest == [_COUNT_STAGE]:
+    if rest == _COUNT_STAGES and bson.encode({"": rest}) == _COUNT_BYTES:
         number = collection.count_matching(filter, hinted=hinted)
         return iter([{"_id": 1, "n": number}] if number else [])
 

@@ -218,7 +218,7 @@ def delete(access: Access, command: Document) -> Document:
 
 
 def _delete_statement(given: Document) -> Statement:
-    if given.get("limit") not in (0, 1):
+    if isinstance(given.get("limit"), bool) or given.get("limit") not in (0, 1):
         raise CommandError(9, "The limit field in delete objects must be 0 or 1")
     return Statement(given["q"], None, many=given["limit"] == 0)
 

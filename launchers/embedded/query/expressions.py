@@ -62,15 +62,22 @@ def _path(text: str) -> ValueOf:
     if not text.startswith("$$"):
         if len(text) == 1:
             raise CommandError(16872, "'$' by itself is not a valid FieldPath")
-        path = text[1:].split(".")
+        path = _names(text[1:])
         return lambda document: value_at(document, path)
     variable, _, rest = text[2:].partition(".")
     if variable == "REMOVE" and not rest:
         return lambda document: MISSING
     if variable not in _VARIABLES:
         raise not_supported(f"the variable $${variable}")
-    path = rest.split(".") if rest else []
+    path = _names(rest) if rest else []
     return lambda document: value_at(document, path)
+
+
+def _names(path: str) -> list[str]:
+    names = path.split(".")
+    if not all(names) or any(name.startswith("$") for name in names):
+        raise CommandError(16410, f"the field names of {path!r} must not be empty or begin with $")
+    return names
 
 
 def _operator(name: str, given: Any) -> ValueOf:
@@ -135,6 +142,8 @@ def _numbers(name: str, calculate: Callable[[Any, Any], Any]) -> Callable[..., A
         if any(map(_is_null, values)):
             return None
         for value in values:
+            if type_of(value) == "date":
+                raise not_supported(f"{name} of a date")
             if not is_number(value):
                 raise CommandError(14, f"{name} only supports numeric types, not {type_of(value)}")
         return functools.reduce(functools.partial(combined, calculate), values)
@@ -187,7 +196,8 @@ def _in(value: Any, array: Any) -> bool:
 
 
 def _merged(*values: Any) -> Any:
-    parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
+    single = values[0] if len(values) == 1 else None
+    parts = single if isinstance(single, list) else values
     if any(not _is_null(part) and not isinstance(part, dict) for part in parts):
         raise CommandError(40400, "$mergeObjects requires object inputs")
     merged: Document = {}
@@ -225,7 +235,7 @@ def _rounded(name: str, rounding: Callable[[float], int]) -> Callable[[Any], Any
         if type_of(value) not in {"int", "long", "double"}:
             raise CommandError(28765, f"{name} only supports numeric types, not {type_of(value)}")
         is_whole = not isinstance(value, float) or not math.isfinite(value)
-        return value if is_whole else float(rounding(value))
+        return value if is_whole else math.copysign(float(rounding(value)), value)
 
     return function
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from bson import DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import DatetimeMS, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.binary import Binary
 from bson.code import Code
 
@@ -131,6 +131,7 @@ _KEYS: dict[type, Callable[[Any], bytes]] = {
     Binary: _binary,
     ObjectId: lambda value: b"\x50" + value.binary,
     datetime: _date,
+    DatetimeMS: lambda value: struct.pack(">BQ", DATE, int(value) + _SIGN),
     Timestamp: lambda value: struct.pack(">BII", TIMESTAMP, value.time, value.inc),
     Regex: lambda value: b"\x78" + _text(value.pattern) + struct.pack(">I", value.flags),
     DBRef: lambda value: _object(dict(value.as_doc())),

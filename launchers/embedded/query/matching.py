@@ -106,6 +106,21 @@ def is_operators(wanted: Any) -> bool:
     return isinstance(wanted, dict) and next(iter(wanted), "").startswith("$")
 
 
+def is_condition(wanted: Any) -> bool:
+    """Whether it is a condition on a value, rather than a value to equal or a filter on a document."""
+    return is_operators(wanted) and next(iter(wanted)) not in _LOGICAL | {"$expr"}
+
+
+def part_matcher(filter: Document) -> Test:
+    """A filter on a part of a document. Raises CommandError for ``$expr``, which asks of whole ones."""
+    matches, parts = matcher(filter), [filter]
+    for part in parts:
+        parts += [inner for name in _LOGICAL & set(part) for inner in part[name]]
+        if "$expr" in part:
+            raise bad("$expr can only be applied to the top-level document")
+    return matches
+
+
 def is_plain(filter: Any) -> bool:
     """Whether a filter costs no more than the documents it is tried on: no patterns, nothing nested."""
     if len(bson.encode(filter)) > _PLAIN_BYTES:
@@ -239,6 +254,8 @@ def _exists(wanted: Any, _: Document, apply: Apply) -> Test:
 
 def _type(wanted: Any, _: Document, apply: Apply) -> Test:
     tests = [type_test(name) for name in (wanted if isinstance(wanted, list) else [wanted])]
+    if not tests:
+        raise bad("$type must match at least one type")
     return apply(lambda value: any(test(value) for test in tests))
 
 
@@ -260,10 +277,10 @@ def _all(values: Any, _: Document, apply: Apply) -> Test:
 def _element(query: Any, _: Document, apply: Apply) -> Test:
     if not isinstance(query, dict):
         raise bad("$elemMatch needs an Object")
-    if is_operators(query) and next(iter(query)) not in _LOGICAL | {"$expr"}:
+    if is_condition(query):
         test = value_test(query)
     else:
-        matches = matcher(query)
+        matches = part_matcher(query)
 
         def test(value: Any) -> bool:
             inside = dict(_numbered(value)) if isinstance(value, list) else value

@@ -25,6 +25,20 @@ MISSING: Final = _Missing()
 Path = list[str]
 
 
+def is_place(name: str) -> bool:
+    """Whether a part of a path may name an element of an array by its place: 0, 1, … but not 00."""
+    return name.isascii() and name.isdigit() and (name == "0" or name[0] != "0")
+
+
+def has_array(value: Any, path: Path) -> bool:
+    """Whether there is an array on a path, or at its end."""
+    for name in path:
+        if isinstance(value, list):
+            return True
+        value = value.get(name) if isinstance(value, dict) else None
+    return isinstance(value, list)
+
+
 def candidates(value: Any, path: Path, *, expand: bool = True) -> Iterator[Any]:
     """The values that a condition on ``path`` is tried on; MISSING where an object lacks the field.
 
@@ -63,10 +77,14 @@ def _in_array(array: list[Any], rest: Path, *, expand: bool) -> Iterator[Any]:
 
 
 def value_at(value: Any, path: Path) -> Any:
-    """What an expression ``$a.b`` is: arrays in the way give arrays of what their objects hold."""
+    """What an expression ``$a.b`` is: arrays in the way give arrays of what their objects hold.
+
+    Source of what an array in an array gives, nothing: MongoDB, src/mongo/db/pipeline/expression.cpp
+    (ExpressionFieldPath::evaluatePathArray).
+    """
     for depth, name in enumerate(path):
         if isinstance(value, list):
-            found = (value_at(item, path[depth:]) for item in value if isinstance(item, dict | list))
+            found = (value_at(item, path[depth:]) for item in value if isinstance(item, dict))
             return [item for item in found if item is not MISSING]
         value = value.get(name, MISSING) if isinstance(value, dict) else MISSING
     return value

@@ -7,6 +7,7 @@ refused, and so is what it does otherwise than PCRE.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from typing import Any
 
@@ -59,6 +60,8 @@ def _as_re2(source: str, is_multiline: bool) -> str:
 
 def _token(tokens: list[str], place: int, is_multiline: bool) -> str:
     token = tokens[place]
+    if r"\v" in token or _is_mode(tokens, place):
+        raise not_supported(r"a regular expression with \v, or with options other than i and s inside")
     if token == r"\s":
         return r"[\s\v]"
     if token == r"\S":
@@ -70,6 +73,14 @@ def _token(tokens: list[str], place: int, is_multiline: bool) -> str:
     if token.startswith("[") and r"\S" in token:
         raise not_supported(r"a regular expression with \S in a class")
     return token.replace(r"\s", r"\s\v") if token.startswith("[") else token
+
+
+def _is_mode(tokens: list[str], place: int) -> bool:
+    """Whether options begin here, ``(?m)`` or ``(?m:``, that change what ``$`` means."""
+    if tokens[place : place + 2] != ["(", "?"]:
+        return False
+    letters = itertools.takewhile(lambda token: token.isalpha() or token in "-^", tokens[place + 2 :])
+    return bool(set("".join(letters)) - set("isP"))
 
 
 def _is_last(tokens: list[str], place: int) -> bool:

@@ -9,46 +9,55 @@ from collections.abc import Callable
 from typing import Any
 
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
-from niobe.launchers.embedded.query.matching import is_operators as has_operators
-from niobe.launchers.embedded.query.matching import matcher, value_test
+from niobe.launchers.embedded.query.expressions import is_true
+from niobe.launchers.embedded.query.matching import is_condition, part_matcher, value_test
 from niobe.launchers.embedded.query.paths import MISSING
+from niobe.launchers.embedded.query.types import is_number
 
 Document = dict[str, Any]
 Tree = dict[str, Any]
 Project = Callable[[Document], Document]
+Change = tuple[Callable[[Any], Any], bool]  # of a field, and whether it then comes after the others
 
 
 def projection(given: Any) -> Project:
     """What ``find`` gives of a document. Raises CommandError where it is no projection, or not known here."""
     if not isinstance(given, dict):
         raise CommandError(2, "projection must be an object")
-    plain = {field: value for field, value in given.items() if not isinstance(value, dict | str | list)}
+    plain = {field: value for field, value in given.items() if is_flag(value)}
     special = {field: value for field, value in given.items() if field not in plain}
     changes = {field: _special(field, value) for field, value in special.items()}
     if any("$elemMatch" in value for value in special.values()):
         plain = dict.fromkeys(special, 1) | plain
+    if changes and list(plain) == ["_id"] and is_true(plain["_id"]):
+        raise not_supported("a projection of _id beside $slice alone")
     select = selection(plain, changes)
     return lambda document: _changed(select(document), changes)
 
 
-def _changed(document: Document, changes: dict[str, Callable[[Any], Any]]) -> Document:
-    for field, change in changes.items():
+def is_flag(value: Any) -> bool:
+    """Whether a value of a projection says yes or no, rather than what a field shall be."""
+    return isinstance(value, bool) or is_number(value)
+
+
+def _changed(document: Document, changes: dict[str, Change]) -> Document:
+    for field, (change, comes_last) in changes.items():
         if field in document:
             value = change(document[field])
-            document = {k: v for k, v in document.items() if k != field or value is not MISSING}
-            if value is not MISSING:
-                document[field] = value
+            if comes_last:
+                document = {name: kept for name, kept in document.items() if name != field}
+            document = document if value is MISSING else {**document, field: value}
     return document
 
 
-def _special(field: str, value: Any) -> Callable[[Any], Any]:
+def _special(field: str, value: Any) -> Change:
     if not isinstance(value, dict) or len(value) != 1 or "." in field:
         raise not_supported(f"the projection {field}: {value!r}")
     ((name, given),) = value.items()
     if name == "$slice":
-        return _slice(given)
+        return _slice(given), False
     if name == "$elemMatch":
-        return _first_element(given)
+        return _first_element(given), True
     raise not_supported(f"the projection operator {name}")
 
 
@@ -75,8 +84,8 @@ def _of_array(value: Any, part: slice | int, count: int = 0) -> Any:
 def _first_element(query: Any) -> Callable[[Any], Any]:
     if not isinstance(query, dict):
         raise CommandError(2, "$elemMatch needs an Object")
-    is_value = has_operators(query) and next(iter(query)) not in {"$and", "$or", "$nor"}
-    test = value_test(query) if is_value else matcher(query)
+    is_value = is_condition(query)
+    test = value_test(query) if is_value else part_matcher(query)
 
     def first(value: Any) -> Any:
         items = value if isinstance(value, list) else []
@@ -91,16 +100,21 @@ def selection(plain: Document, others: Any = ()) -> Project:
 
     Raises CommandError for a mixture, or where a path leads into another.
     """
-    wanted = {field: bool(value) for field, value in plain.items() if field != "_id"}
+    wanted = {field: is_true(value) for field, value in plain.items() if field != "_id"}
     if len(set(wanted.values())) > 1:
         raise CommandError(31254, "Cannot do exclusion in inclusion projection, or the reverse")
-    with_identity = bool(plain.get("_id", True))
-    tree = tree_of(wanted)
-    if any(wanted.values()) or (not wanted and plain.get("_id") and not others):
+    tree, is_listed = tree_of(wanted), "_id" in plain
+    if is_listed and "_id" in tree:
+        raise CommandError(31249, "Path collision at _id")
+    with_identity = is_true(plain.get("_id", True))
+    if any(wanted.values()) or (not wanted and is_listed and with_identity):
         for field in others:
             tree.setdefault(field, True)
-        tree |= {"_id": True} if with_identity else {}
-        return lambda document: _included(document, tree)
+        if with_identity:
+            tree.setdefault("_id", True)
+        return lambda document: included(document, tree)
+    if is_listed and with_identity:
+        raise not_supported("a projection with _id and without other fields")
     if not with_identity:
         tree["_id"] = True
     return lambda document: excluded(document, tree)
@@ -124,7 +138,8 @@ def tree_of(fields: Any) -> Tree:
     return tree
 
 
-def _included(document: Document, tree: Tree) -> Document:
+def included(document: Document, tree: Tree) -> Document:
+    """A document's fields of a tree; arrays in the way: those of their objects."""
     found = {}
     for name, value in document.items():
         below = tree.get(name)
@@ -137,7 +152,7 @@ def _included(document: Document, tree: Tree) -> Document:
 
 def _included_value(value: Any, tree: Tree) -> Any:
     if isinstance(value, dict):
-        return _included(value, tree)
+        return included(value, tree)
     if isinstance(value, list):
         return [kept for item in value if (kept := _included_value(item, tree)) is not MISSING]
     return MISSING

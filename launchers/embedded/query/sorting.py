@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
 from niobe.launchers.embedded.query.keys import key_of
 from niobe.launchers.embedded.query.pace import tick
-from niobe.launchers.embedded.query.paths import MISSING, Path
+from niobe.launchers.embedded.query.paths import MISSING, Path, is_place
 
 Item = TypeVar("Item")
 Sort = list[tuple[str, int]]
@@ -36,15 +36,22 @@ def sort_of(given: Any) -> Sort:
 
 def sort_key(sort: Sort) -> Callable[[Any], bytes]:
     """The bytes by which documents are sorted. Of arrays the least element counts, or the greatest."""
-    paths = [field.split(".") for field, _ in sort]
+    fields = [field for field, _ in sort]
 
     def key(document: Any) -> bytes:
         return min(
             b"".join(_directed(key, direction) for key, (_, direction) in zip(keys, sort, strict=True))
-            for keys in _tuples([(document, path) for path in paths])
+            for keys in key_tuples(document, fields)
         )
 
     return key
+
+
+def key_tuples(document: Any, fields: list[str]) -> Iterator[list[bytes]]:
+    """The keys of some fields of a document, as a sort and an index have them: one for each element of an
+    array on the way. Raises CommandError where two fields lead through different arrays.
+    """
+    return _tuples([(document, field.split(".")) for field in fields])
 
 
 def _directed(key: bytes, direction: int) -> bytes:
@@ -52,14 +59,10 @@ def _directed(key: bytes, direction: int) -> bytes:
 
 
 def _tuples(states: list[tuple[Any, Path]]) -> Iterator[list[bytes]]:
-    """The keys of a document, one for each element of an array on the way.
-
-    Raises CommandError where two fields lead through different arrays.
-    """
     states = [_down_to_array(value, path) for value, path in states]
     arrays = {id(value): value for value, path in states if isinstance(value, list)}
     if len(arrays) > 1:
-        raise CommandError(2, "cannot sort with keys that are parallel arrays")
+        raise CommandError(2, "cannot sort or index by keys that are parallel arrays")
     if not arrays:
         yield [_NULL if value is MISSING else key_of(value) for value, _ in states]
         return
@@ -78,7 +81,7 @@ def _element_tuples(states: list[tuple[Any, Path]], array: list[Any], place: int
             further.append((value, path))
         elif not path:
             fixed[position] = key_of(array[place]) if array else _EMPTY_ARRAY
-        elif path[0].isdigit():
+        elif is_place(path[0]):
             index = int(path[0])
             further.append((array[index] if index < len(array) else MISSING, path[1:]))
         else:

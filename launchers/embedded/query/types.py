@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from bson import Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.code import Code
 from bson.decimal128 import create_decimal128_context
 
@@ -32,6 +32,7 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (bytes, "binData"),
     (ObjectId, "objectId"),
     (datetime, "date"),
+    (DatetimeMS, "date"),
     (type(None), "null"),
     (Regex, "regex"),
     (Timestamp, "timestamp"),

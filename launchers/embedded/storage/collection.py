@@ -14,12 +14,10 @@ from niobe.launchers.embedded.commands.errors import CommandError
 from niobe.launchers.embedded.query.keys import key_of
 from niobe.launchers.embedded.query.matching import matcher
 from niobe.launchers.embedded.query.pace import tick
-from niobe.launchers.embedded.query.paths import MISSING, candidates
-from niobe.launchers.embedded.query.sorting import Sort, ordered, sort_key
+from niobe.launchers.embedded.query.paths import MISSING, candidates, is_place
+from niobe.launchers.embedded.query.sorting import Sort, key_tuples, ordered, sort_key
 from niobe.launchers.embedded.storage.documents import Document, Documents, Row
 from niobe.launchers.embedded.storage.indexing import Condition, conditions, exact_conditions, is_kept
-
-_NULL = key_of(None)
 
 
 class Collection(Documents):
@@ -152,14 +150,7 @@ def _is_indexed(index: Document, document: Document) -> bool:
 
 def _entries(document: Document, fields: list[str]) -> set[tuple[bytes, ...]]:
     """The entries of a document in an index: one for each element of an array. What is missing is null."""
-    found: set[tuple[bytes, ...]] = {()}
-    for field in fields:
-        values = list(candidates(document, field.split(".")))
-        arrays = [value for value in values if isinstance(value, list)]
-        plain = [v for v in values if not any(v is array for array in arrays)] or [MISSING]
-        keys = {_NULL if value is MISSING else key_of(value) for value in plain}
-        found = {(*entry, key) for entry in found for key in keys}
-    return found
+    return {tuple(keys) for keys in key_tuples(document, fields)}
 
 
 def _shared(entries: set[tuple[bytes, ...]], fields: list[str]) -> list[Condition]:
@@ -167,7 +158,7 @@ def _shared(entries: set[tuple[bytes, ...]], fields: list[str]) -> list[Conditio
     found = []
     for place, field in enumerate(fields):
         keys = sorted({entry[place] for entry in entries})
-        if all(is_kept(key) for key in keys) and not any(p.isdigit() for p in field.split(".")):
+        if all(is_kept(key) for key in keys) and not any(is_place(p) for p in field.split(".")):
             found.append(Condition(field, keys, exact=False))
     return found
 

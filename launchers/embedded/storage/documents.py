@@ -8,10 +8,11 @@ from itertools import islice
 from typing import Any
 
 import bson
+from bson import DBRef
 
-from niobe.launchers.embedded.commands.errors import CommandError
+from niobe.launchers.embedded.commands.errors import CommandError, not_supported
 from niobe.launchers.embedded.query.keys import key_of
-from niobe.launchers.embedded.storage.indexing import Condition, Entry, entries_of
+from niobe.launchers.embedded.storage.indexing import Condition, Entry, arrays_in, entries_of
 from niobe.launchers.embedded.storage.ledger import Ledger, seal, unseal
 from niobe.launchers.embedded.storage.ordering import Index
 from niobe.launchers.embedded.wire import CODEC, MAX_DOCUMENT_BYTES
@@ -22,9 +23,23 @@ _FIRST_PAGE, _PAGE = 4, 256
 _NOWHERE = -1
 _COUNTED = 256
 _FEW_BYTES = 20_000_000
+_MOST_DEPTH = 180  # MongoDB's bound
+_HOLDERS = {dict, list}
+
+
+def _check_parts(holder: Any, depth: int = 0) -> None:
+    """Raise CommandError for what is nested too deep, and for what BSON's decoder would change."""
+    if depth > _MOST_DEPTH:
+        raise CommandError(15, f"a document is nested deeper than {_MOST_DEPTH} levels")
+    for part in holder.values() if type(holder) is dict else holder:
+        if type(part) in _HOLDERS:
+            _check_parts(part, depth + 1)
+        elif type(part) is DBRef:
+            raise not_supported("an object that begins with $ref")
 
 
 def _encode(document: Document) -> bytes:
+    _check_parts(document)
     body = bson.encode(document)
     if len(body) > MAX_DOCUMENT_BYTES:
         raise CommandError(10334, f"document of {len(body)} bytes; at most {MAX_DOCUMENT_BYTES} are allowed")
@@ -122,7 +137,7 @@ class Documents:
             (seal(bson.encode({"indexes": indexes})), self._id),
         )
         for field in before - self.indexed:
-            self._delete_entries("collection = ? AND field = ?", (self._id, field))
+            self._delete_entries("collection = ? AND field IN (?, ?)", (self._id, field, arrays_in(field)))
         if self.indexed - before:
             for seq, document in self.meeting([]):
                 self._index(seq, document, self.indexed - before)
@@ -162,13 +177,12 @@ class Documents:
         seq: number of the document.
         """
         self._connection.execute("UPDATE documents SET body = ? WHERE seq = ?", (_encode(after), seq))
-        changed = {field for field in self.indexed if before.get(_top(field)) != after.get(_top(field))}
-        gone = entries_of(self._id, seq, before, changed)
+        known, wanted = (entries_of(self._id, seq, one, self.indexed) for one in (before, after))
         self._connection.executemany(
-            "DELETE FROM fields WHERE collection = ? AND field = ? AND value = ? AND seq = ?", gone
+            "DELETE FROM fields WHERE collection = ? AND field = ? AND value = ? AND seq = ?", known - wanted
         )
-        self._ledger.remove(gone)
-        self._index(seq, after, changed)
+        self._ledger.remove(known - wanted)
+        self._add_entries(wanted - known)
 
     def delete(self, seq: int) -> None:
         """Remove a document."""
@@ -176,7 +190,9 @@ class Documents:
         self._delete_entries("seq = ?", (seq,))
 
     def _index(self, seq: int, document: Document, fields: set[str]) -> None:
-        entries: set[Entry] = entries_of(self._id, seq, document, fields)
+        self._add_entries(entries_of(self._id, seq, document, fields))
+
+    def _add_entries(self, entries: set[Entry]) -> None:
         self._connection.executemany("INSERT INTO fields VALUES (?, ?, ?, ?)", entries)
         self._ledger.add(entries)
 
@@ -268,7 +284,3 @@ class Documents:
             for seq, sealed in page:
                 yield seq, _decode(sealed)
             last = page[-1][0]
-
-
-def _top(field: str) -> str:
-    return field.split(".")[0]

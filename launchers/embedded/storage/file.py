@@ -13,7 +13,7 @@ from niobe.launchers.embedded.commands.errors import DamagedError, DiskFullError
 from niobe.launchers.embedded.storage.ledger import Acknowledged, Ledger
 from niobe.launchers.embedded.storage.upgrade import rebuild
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _CHECKPOINT_PAGES = 4_000
 _SCHEMA = f"""
 PRAGMA user_version = {_SCHEMA_VERSION};
@@ -29,6 +29,7 @@ CREATE INDEX fields_of ON fields (seq);
 CREATE INDEX by_collection ON documents (collection);
 CREATE TABLE ledger (id INTEGER PRIMARY KEY, state BLOB);
 """
+_EARLIER = {1, 2}  # without a ledger; without marks of arrays
 _LATER = (  # not in files of the first layout
     "CREATE INDEX IF NOT EXISTS by_collection ON documents (collection)",
     "CREATE TABLE IF NOT EXISTS ledger (id INTEGER PRIMARY KEY, state BLOB)",
@@ -84,22 +85,26 @@ class DatabaseFile:
         tables = self.connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
         if version == 0 and not tables:
             self.connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-        elif version not in (1, _SCHEMA_VERSION):
+        elif version not in {*_EARLIER, _SCHEMA_VERSION}:
             raise StorageError(
                 f"{self.path}: written by a Niobe with another layout ({version}, here {_SCHEMA_VERSION}); "
                 "dump it with that one and restore the dump here"
             )
         check_structure(self.connection, self.path)
-        if version == 1:
-            self._upgrade()
+        if version in _EARLIER:
+            self._upgrade(version)
         self.ledger.load()
         self.ledger.check(self.path)
         self._acknowledged.check(self.ledger.commits)
 
-    def _upgrade(self) -> None:
+    def _upgrade(self, version: int) -> None:
         self.connection.execute("BEGIN IMMEDIATE")
         for statement in _LATER:
             self.connection.execute(statement)
+        self.ledger.load()
+        if version > 1:
+            self.ledger.check(self.path)
+        self.ledger.start_anew()
         rebuild(self.connection, self.ledger)
         self.ledger.save()
         self.connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
@@ -180,7 +185,7 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
 def check_documents(connection: sqlite3.Connection, path: Path) -> None:
     """Raise DamagedError unless each row and document is what was written."""
     with storage_errors(str(path)):
-        if connection.execute("PRAGMA user_version").fetchone()[0] == _SCHEMA_VERSION:
+        if connection.execute("PRAGMA user_version").fetchone()[0] > 1:
             ledger = Ledger(connection)
             ledger.load()
             ledger.check(path)

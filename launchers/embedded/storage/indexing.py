@@ -9,6 +9,7 @@ from typing import Any
 from bson import Regex
 
 from niobe.launchers.embedded.query.keys import BOOLEAN, DATE, NUMBER, OBJECT_ID, STRING, key_of
+from niobe.launchers.embedded.query.paths import has_array, is_place
 
 _MOST_KEYS = 10_000
 _INDEXED = {BOOLEAN, DATE, NUMBER, OBJECT_ID, STRING}
@@ -37,16 +38,23 @@ def is_kept(key: bytes) -> bool:
 
 
 def entries_of(collection: int, seq: int, document: Document, fields: set[str]) -> set[Entry]:
-    """Rows of the index table for some fields of a document.
+    """Rows of the index table for some fields of a document, and a mark for each with arrays on its path.
 
     collection: its name. seq: number of the document.
     """
-    return {
-        (collection, field, key, seq)
-        for field in fields
-        for value in values_at(document, field.split("."))
-        if (key := index_key(value)) is not None
-    }
+    entries: set[Entry] = set()
+    for field in fields:
+        path = field.split(".")
+        keys = {index_key(value) for value in values_at(document, path)}
+        entries |= {(collection, field, key, seq) for key in keys if key is not None}
+        if has_array(document, path):
+            entries.add((collection, arrays_in(field), b"", seq))
+    return entries
+
+
+def arrays_in(field: str) -> str:
+    """The name under which the index table marks documents that have an array on the path of a field."""
+    return f"{field}\0"
 
 
 def values_at(document: Any, path: list[str]) -> Iterator[Any]:
@@ -70,7 +78,7 @@ def conditions(filter: Document) -> Iterator[Condition]:
         if field == "$and" and isinstance(wanted, list):
             for part in wanted:
                 yield from conditions(part) if isinstance(part, dict) else ()
-        elif not field.startswith("$") and not any(part.isdigit() for part in field.split(".")):
+        elif not field.startswith("$") and not any(is_place(part) for part in field.split(".")):
             condition = _condition(field, wanted)
             if condition:
                 yield condition
@@ -98,5 +106,5 @@ def _identity_key(value: Any) -> bytes | None:
 def exact_conditions(filter: Document) -> list[Condition] | None:
     """The conditions of a filter that consists of exact ones, one a field; None for any other filter."""
     found = [_condition(field, wanted) for field, wanted in filter.items() if not field.startswith("$")]
-    exact = [c for c in found if c and c.exact and not any(part.isdigit() for part in c.field.split("."))]
+    exact = [c for c in found if c and c.exact and not any(is_place(part) for part in c.field.split("."))]
     return exact if len(exact) == len(filter) else None

@@ -62,6 +62,10 @@ class Ledger:
         row = self._connection.execute("SELECT state FROM ledger").fetchone()
         self.commits, self._sum = struct.unpack(">QQ", unseal(row[0], "the ledger")) if row else (0, 0)
 
+    def start_anew(self) -> None:
+        """Count no row as written yet, and as many commits as before."""
+        self._sum = 0
+
     def save(self) -> None:
         """Count a commit; to be called inside its transaction."""
         self.commits += 1

@@ -1,8 +1,8 @@
 """Pages of a sorted query from the equality indexes alone: what a ``hint`` asks for.
 
-A caller that names an index says that the fields it filters and sorts by hold one plain value a document.
-Documents without the sort field are left out, as by a sparse index: the filter must bound that field. A
-filter that needs more than comparisons on indexed fields is answered by a scan instead.
+Only fields that hold one plain value a document are answered so: where any document has an array on the way,
+a scan answers, and so it does where a filter needs more than comparisons on indexed fields. Documents
+without the sort field are left out, as by a sparse index: the filter must bound that field.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from niobe.launchers.embedded.query.keys import NUMBER, key_of
-from niobe.launchers.embedded.storage.indexing import index_key
+from niobe.launchers.embedded.query.paths import is_place
+from niobe.launchers.embedded.storage.indexing import arrays_in, index_key
 
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _FEW, _LISTED = 2_000, 128
@@ -136,13 +137,20 @@ class Index:
         """A filter as bounds on indexed fields, or None where it is more than that."""
         found: list[Bound] = []
         for field, condition in _conjuncts(filter):
-            if field not in self.fields or any(part.isdigit() for part in field.split(".")):
+            if field not in self.fields or any(is_place(part) for part in field.split(".")):
+                return None
+            if self._has_arrays(field):
                 return None
             part = _bound(field, condition)
             if part is None:
                 return None
             found += [self._listed(bound) for bound in part]
         return found
+
+    def _has_arrays(self, field: str) -> bool:
+        """Whether any document has an array on the path of a field, so that it may hold several values."""
+        mark = "SELECT 1 FROM fields WHERE collection = ? AND field = ? LIMIT 1"
+        return self.connection.execute(mark, (self.collection, arrays_in(field))).fetchone() is not None
 
     def _listed(self, bound: Bound) -> Bound:
         """The same bound as a list of values where its field has few different ones: they are ranges of it.

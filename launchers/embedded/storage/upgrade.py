@@ -1,4 +1,4 @@
-"""A file of the first layout, its keys and indexes made anew."""
+"""A file of an earlier layout, its keys and indexes made anew."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def rebuild(connection: sqlite3.Connection, ledger: Ledger) -> None:
 def _rebuild_collection(
     connection: sqlite3.Connection, ledger: Ledger, identity: int, fields: set[str]
 ) -> None:
-    rows = connection.execute("SELECT seq, body FROM documents WHERE collection = ?", (identity,))
-    for seq, body in rows.fetchall():
+    seqs = connection.execute("SELECT seq FROM documents WHERE collection = ?", (identity,)).fetchall()
+    for (seq,) in seqs:
+        (body,) = connection.execute("SELECT body FROM documents WHERE seq = ?", (seq,)).fetchone()
         document = bson.decode(unseal(body), CODEC)
         key = key_of(document["_id"])
         connection.execute("UPDATE documents SET key = ? WHERE seq = ?", (key, seq))

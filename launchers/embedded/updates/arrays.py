@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from niobe.launchers.embedded.commands.errors import CommandError
+from niobe.launchers.embedded.commands.errors import CommandError, not_supported
 from niobe.launchers.embedded.query.keys import key_of
-from niobe.launchers.embedded.query.matching import is_operators, matcher, value_test
+from niobe.launchers.embedded.query.matching import is_condition, part_matcher, value_test
 from niobe.launchers.embedded.query.pace import tick
 from niobe.launchers.embedded.query.paths import MISSING
 from niobe.launchers.embedded.query.sorting import sort_key, sort_of
@@ -46,6 +46,8 @@ def push(found: Any, operand: Any) -> Any:
     """``$push`` with ``$each``, ``$position``, ``$sort`` and ``$slice``."""
     array, values = _array(found, "$push"), _each(operand, _PUSH_OPTIONS)
     if values is None:
+        if isinstance(operand, dict) and _PUSH_OPTIONS & set(operand):
+            raise not_supported("$push with options and without $each")
         return [*array, operand]
     place, count = _whole(operand, "$position"), _whole(operand, "$slice")
     start = len(array) if place is None else place
@@ -59,8 +61,9 @@ def push(found: Any, operand: Any) -> Any:
 
 def _sorted(array: list[Any], order: Any) -> list[Any]:
     if isinstance(order, dict):
-        key = sort_key(sort_of(order))
-        return sorted(array, key=lambda item: key(item) if isinstance(item, dict) else key({}))
+        if not all(isinstance(item, dict) for item in array):
+            raise not_supported("$push that sorts what are no objects by their fields")
+        return sorted(array, key=sort_key(sort_of(order)))
     if isinstance(order, bool) or order not in (1, -1):
         raise CommandError(2, "The $sort element value must be either 1 or -1")
     return sorted(array, key=key_of, reverse=order == -1)
@@ -80,8 +83,8 @@ def add_to_set(found: Any, operand: Any) -> Any:
 
 def _pull_test(operand: Any) -> Callable[[Any], bool]:
     """Which elements ``$pull`` takes: an object is a filter on objects, anything else a condition."""
-    if isinstance(operand, dict) and not is_operators(operand):
-        matches = matcher(operand)
+    if isinstance(operand, dict) and not is_condition(operand):
+        matches = part_matcher(operand)
         return lambda item: isinstance(item, dict) and matches(item)
     return value_test(operand)
 

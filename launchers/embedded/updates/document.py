@@ -17,10 +17,10 @@ from bson import Timestamp
 from niobe.launchers.embedded.aggregation.stages import run_stages
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
 from niobe.launchers.embedded.query.keys import key_of
-from niobe.launchers.embedded.query.paths import MISSING, Path
+from niobe.launchers.embedded.query.paths import MISSING, Path, is_place
 from niobe.launchers.embedded.query.types import combined, is_number, type_of
 from niobe.launchers.embedded.updates import arrays
-from niobe.launchers.embedded.updates.positions import resolved
+from niobe.launchers.embedded.updates.positions import check_filters, resolved
 
 Document = dict[str, Any]
 Change = Callable[[Any, Any], Any]  # of the value there (or MISSING) and the operand: the new value
@@ -38,6 +38,8 @@ class Update:
 
     def __post_init__(self) -> None:
         """Raises CommandError for what is no update, or not known here."""
+        if self.array_filters and (isinstance(self.change, list) or not self.has_operators):
+            raise CommandError(9, "arrayFilters are for updates by operators")
         if isinstance(self.change, list):
             for stage in self.change:
                 if not isinstance(stage, dict) or len(stage) != 1 or not _STAGES & set(stage):
@@ -46,6 +48,7 @@ class Update:
             raise CommandError(9, "an update is a document or a pipeline")
         elif self.has_operators:
             _check_paths(self.change)
+            check_filters(self.array_filters, [text for fields in self.change.values() for text in fields])
         elif any(name.startswith("$") for name in self.change):
             raise CommandError(52, "a replacement has no fields that begin with $")
 
@@ -64,28 +67,29 @@ class Update:
             after = identity | deepcopy(self.change)
         else:
             after = self._changed(before, inserting=inserting)
-        if "_id" in before and ("_id" not in after or key_of(after["_id"]) != key_of(before["_id"])):
+        if "_id" not in before:
+            return after
+        if "_id" not in after or key_of(after["_id"]) != key_of(before["_id"]):
             raise CommandError(66, "an update must not change the immutable field '_id'")
-        return after
+        return {**after, "_id": before["_id"]}  # 1 stays 1 where it was set to 1.0
 
     def _changed(self, before: Document, *, inserting: bool) -> Document:
         after = deepcopy(before)
-        steps: dict[tuple[str, ...], tuple[str, Any]] = {}
+        steps: list[tuple[tuple[str, ...], str, Any]] = []
         for name, fields in self.change.items():
             if name == "$setOnInsert" and not inserting:
                 continue
             for text, operand in fields.items():
                 for place in resolved(text.split("."), before, self.filter, self.array_filters):
-                    steps[tuple(place)] = (name, operand)
-        _refuse_conflicts(list(steps))
-        for path in sorted(steps, key=_path_order):
-            name, operand = steps[path]
+                    steps.append((tuple(place), name, operand))
+        _refuse_conflicts([path for path, _, _ in steps])
+        for path, name, operand in sorted(steps, key=lambda step: _path_order(step[0])):
             _apply(after, list(path), name, operand, before)
         return after
 
 
 def _path_order(path: tuple[str, ...]) -> list[tuple[int, int, str]]:
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in path]
+    return [(0, int(part), "") if is_place(part) else (1, 0, part) for part in path]
 
 
 def _check_paths(change: Document) -> None:
@@ -136,7 +140,7 @@ def _there(document: Any, path: Path) -> Any:
     for name in path:
         if isinstance(document, dict):
             document = document.get(name, MISSING)
-        elif isinstance(document, list) and name.isdigit() and int(name) < len(document):
+        elif isinstance(document, list) and is_place(name) and int(name) < len(document):
             document = document[int(name)]
         else:
             return MISSING
@@ -155,7 +159,7 @@ def set_at(document: Any, path: Path, value: Any) -> None:
                 document[name] = value
             else:
                 document = document.setdefault(name, {})
-        elif isinstance(document, list) and name.isdigit():
+        elif isinstance(document, list) and is_place(name):
             document = _set_element(document, int(name), value if is_last else {}, replace=is_last)
         else:
             element = f"{{{'.'.join(path[:depth])}: {type_of(document)}}}"
@@ -178,7 +182,7 @@ def remove_at(document: Any, path: Path) -> None:
     holder, last = _there(document, path[:-1]), path[-1]
     if isinstance(holder, dict):
         holder.pop(last, None)
-    elif isinstance(holder, list) and last.isdigit() and int(last) < len(holder):
+    elif isinstance(holder, list) and is_place(last) and int(last) < len(holder):
         holder[int(last)] = None
 
 

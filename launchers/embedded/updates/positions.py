@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from niobe.launchers.embedded.commands.errors import CommandError, not_supported
-from niobe.launchers.embedded.query.matching import matcher
-from niobe.launchers.embedded.query.paths import Path
+from niobe.launchers.embedded.query.matching import is_operators, matcher
+from niobe.launchers.embedded.query.paths import Path, has_array, is_place
 
 Document = dict[str, Any]
+_IDENTIFIER = re.compile("[a-z][a-zA-Z0-9]*")
+_OF_ELEMENTS = {
+    "$eq", "$gt", "$gte", "$lt", "$lte", "$in", "$regex", "$options", "$mod", "$elemMatch",
+}  # fmt: skip
 
 
 def resolved(path: Path, document: Document, filter: Document, filters: list[Document]) -> Iterator[Path]:
@@ -25,7 +30,7 @@ def resolved(path: Path, document: Document, filter: Document, filters: list[Doc
     above, name, rest = path[:place], path[place], path[place + 1 :]
     array = _array_at(document, above)
     if name == "$":
-        places = [_matched(array, above, filter)]
+        places = [_matched(array, above, filter, document)]
     elif name == "$[]":
         places = list(range(len(array)))
     else:
@@ -37,7 +42,7 @@ def resolved(path: Path, document: Document, filter: Document, filters: list[Doc
 def _array_at(document: Any, path: Path) -> list[Any]:
     for name in path:
         if isinstance(document, list):
-            document = document[int(name)] if name.isdigit() and int(name) < len(document) else None
+            document = document[int(name)] if is_place(name) and int(name) < len(document) else None
         else:
             document = document.get(name) if isinstance(document, dict) else None
     if not isinstance(document, list):
@@ -45,20 +50,38 @@ def _array_at(document: Any, path: Path) -> list[Any]:
     return document
 
 
-def _matched(array: list[Any], path: Path, filter: Document) -> int:
-    """The element that the filter's conditions on the array found."""
-    if "." in ".".join(path) and any(name.isdigit() for name in path):
+def _matched(array: list[Any], path: Path, filter: Document, document: Document) -> int:
+    """The element that the filter's conditions on the array found, where they find one and the same."""
+    if any(is_place(name) for name in path):
         raise not_supported("the positional operator below another array")
     found = set()
     for text, wanted in _conditions(filter):
         below = text.split(".")
         if below[: len(path)] == path:
-            found.add(_first_match(array, path, text, wanted))
-    if len(found) != 1:
-        said = "more than one element" if found else "no array of the query"
-        raise CommandError(2, f"The positional operator refers to {said}")
+            found |= {_first_match(array, path, below, single) for single in _singles(wanted)}
+        elif has_array(document, below):
+            raise not_supported("the positional operator with conditions on two arrays")
+    if not found:
+        raise CommandError(2, "The positional operator did not find the match needed from the query.")
+    if len(found) > 1:
+        raise not_supported("the positional operator with conditions on several elements")
     (place,) = found
     return place
+
+
+def _singles(wanted: Any) -> list[Any]:
+    """A condition operator by operator. Raises CommandError for one that no single element meets."""
+    if not is_operators(wanted):
+        return [wanted]
+    for name in wanted:
+        if name not in _OF_ELEMENTS:
+            raise not_supported(f"the positional operator with {name}")
+    options = {name: wanted[name] for name in ("$options",) if name in wanted}
+    return [
+        {name: value} | (options if name == "$regex" else {})
+        for name, value in wanted.items()
+        if name != "$options"
+    ]
 
 
 def _conditions(filter: Document) -> Iterator[tuple[str, Any]]:
@@ -72,8 +95,10 @@ def _conditions(filter: Document) -> Iterator[tuple[str, Any]]:
             yield name, wanted
 
 
-def _first_match(array: list[Any], path: Path, text: str, wanted: Any) -> int:
-    matches = matcher({text: wanted})
+def _first_match(array: list[Any], path: Path, below: Path, wanted: Any) -> int:
+    if any(is_place(name) for name in below):
+        raise not_supported("the positional operator with a condition on one place")
+    matches = matcher({".".join(below): wanted})
     for place, item in enumerate(array):
         holder: Any = [item]
         for name in reversed(path):
@@ -87,8 +112,33 @@ def _filtered(array: list[Any], name: str, filters: list[Document]) -> list[int]
     identifier = name.removeprefix("$[").removesuffix("]")
     if f"$[{identifier}]" != name or not identifier:
         raise not_supported(f"{name} in the path of an update")
-    own = [f for f in filters if all(field.split(".")[0] == identifier for field in f)]
-    if len(own) != 1:
+    own = [given for given in filters if _identifier(given) == identifier]
+    if not own:
         raise CommandError(2, f"No array filter found for identifier '{identifier}'")
     matches = matcher(own[0])
     return [place for place, item in enumerate(array) if matches({identifier: item})]
+
+
+def check_filters(filters: list[Document], paths: list[str]) -> None:
+    """Raise CommandError for an array filter that is none, or that no path of the update uses.
+
+    filters: the update's arrayFilters. paths: that it changes.
+    """
+    used = {name for path in paths for name in path.split(".")}
+    known = [_identifier(given) for given in filters]
+    for name in known:
+        if known.count(name) > 1:
+            raise CommandError(9, f"Found multiple array filters with the same top-level field name {name}")
+        if f"$[{name}]" not in used:
+            raise CommandError(9, f"The array filter for identifier '{name}' was not used in the update")
+
+
+def _identifier(given: Any) -> str:
+    if not isinstance(given, dict):
+        raise CommandError(14, "an array filter must be an object")
+    names = {field.split(".")[0] for field in given}
+    if any(name.startswith("$") for name in names):
+        raise not_supported("an array filter with $and, $or or $nor")
+    if len(names) != 1 or not _IDENTIFIER.fullmatch(*names):
+        raise CommandError(2, "an array filter needs one name, of letters and digits, the first a small one")
+    return names.pop()

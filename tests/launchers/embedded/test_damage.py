@@ -14,13 +14,14 @@ from typing import Any
 import bson
 import pytest
 
-from niobe.launchers.embedded import stop_server
+from niobe.launchers.embedded import ensure_server, stop_server
 from niobe.launchers.embedded.commands.engine import Engine
 from niobe.launchers.embedded.commands.errors import StorageError
 from niobe.launchers.embedded.folder import DatabaseFolder
 from niobe.launchers.embedded.storage.file import DatabaseFile
+from niobe.launchers.embedded.storage.ledger import Ledger
 from niobe.launchers.services import ensure_database
-from tests.launchers.embedded.tools import EMBEDDED_ONLY
+from tests.launchers.embedded.tools import EMBEDDED_ONLY, connect
 
 pytestmark = EMBEDDED_ONLY
 DOCUMENTS = [{"_id": i, "i": i, "s": f"{i} " * 150} for i in range(300)]
@@ -115,6 +116,28 @@ def test_a_file_of_the_first_layout_is_brought_up_to_date(killed: Path, tmp_path
     (place.path / "acknowledged").unlink()
     assert opened(place) == DOCUMENTS
     assert opened(place) == DOCUMENTS
+
+
+def test_a_file_of_the_second_layout_gets_marks_of_its_arrays(tmp_path: Path) -> None:
+    place = DatabaseFolder(tmp_path / "db")
+    hint: dict[str, Any] = {"sort": [("a", 1)], "hint": [("a", 1)]}
+    with connect(ensure_server(place.path)) as client:
+        client["d"]["c"].create_index("a")
+        client["d"]["c"].insert_many([{"_id": 0, "a": [1, 2, 3]}, {"_id": 1, "a": 2}])
+    stop_server(place.path)
+    with contextlib.closing(sqlite3.connect(place.file, isolation_level=None)) as connection:
+        marks = "FROM fields WHERE field = 'a' || CHAR(0)"
+        ledger = Ledger(connection)
+        ledger.load()
+        ledger.remove(connection.execute(f"SELECT collection, field, value, seq {marks}").fetchall())
+        assert connection.execute(f"DELETE {marks}").rowcount == 1
+        ledger.save()
+        connection.execute("PRAGMA user_version = 2")
+    try:
+        with connect(ensure_server(place.path)) as client:
+            assert [d["_id"] for d in client["d"]["c"].find({"a": {"$gte": 1}}, **hint)] == [0, 1]
+    finally:
+        stop_server(place.path)
 
 
 def test_a_new_home_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
