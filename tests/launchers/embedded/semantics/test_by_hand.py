@@ -202,7 +202,8 @@ def test_entries_of_a_unique_index_are_of_one_element_each(collection: Any) -> N
 def test_an_empty_array_is_no_null_in_a_unique_index(collection: Any) -> None:
     collection.create_index("a", unique=True)
     collection.insert_many([{"a": []}, {}])
-    for again in ({"a": []}, {"a": None}):
+    there: list[Document] = [{"a": []}, {"a": None}]
+    for again in there:
         with pytest.raises(PyMongoError, match="E11000"):
             collection.insert_one(again)
 
