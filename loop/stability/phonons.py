@@ -1,15 +1,15 @@
 """From displacement forces to a verdict that does not hang on how the crystal is described.
 
 Judged are the q-points that a supercell holds, where finite displacements are exact. Between them force
-constants interpolate: what is soft there is shown, and where no wave longer than the supercell is meant, it
-is looked at again in a cell that holds it.
+constants interpolate: what is soft there, anywhere in the zone, is looked at again in a cell that holds it.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +28,15 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 MOST_DRIFT = 0.05
-_SAME_DISTANCE = 1e-6  # 1/Å
-_THIRDS_AND_QUARTERS = np.unique(
-    np.vstack([np.array(list(itertools.product(range(n), repeat=3))) / n for n in (3, 4)]), axis=0
+MOST_CELLS = 3
+"""Supercells of one verdict, the first among them."""
+_SCANNED = np.unique(
+    np.round(
+        np.vstack([np.array(list(itertools.product(range(n), repeat=3))) / n for n in (3, 4, 5, 6)]), 12
+    ),
+    axis=0,
 )
+"""Where interpolation is asked: points that a supercell of at most six primitive cells holds."""
 
 
 @dataclass(frozen=True)
@@ -78,45 +83,49 @@ def dynamics(structure: Structure, forces: Forces, settings: Phonons) -> Dynamic
 
 
 def looked_at_again(first: Dynamics, forces: Forces, settings: Phonons, find: bool) -> Dynamics:
-    """A stable verdict after a second supercell, where that is needed; any other verdict as it is.
+    """A stable verdict after further supercells, where they are needed; any other verdict as it is.
 
-    It is needed for a ``find``, in a cell of ``confirm_length`` unless the first was that, and where the
-    first cell's force constants interpolate an imaginary mode at a third or a quarter of reciprocal vectors:
-    then the cell holds that q-point. A verdict that another cell overturns at q-points that both hold is
-    undecided.
+    One is needed for a ``find``, in a cell of ``confirm_length`` unless the first was that, and where force
+    constants interpolate an imaginary mode: then the cell holds that q-point. What is still soft by the force
+    constants of every cell so far, where none holds it, asks for a third, and without one the verdict is
+    undecided; so is one that another cell overturns at a q-point that was held before.
 
     forces: of displaced cells, eV/Å. settings: of the phonons.
     """
-    if first.verdict.outcome is not Stability.STABLE or first.primitive is None:
-        return first
-    soft = _soft_between(first, settings.tolerance)
-    if not find and soft is None:
-        return first
-    for holds, length in _second_cells(soft, settings, find):
+    found, seen = first, [first]
+    while found.verdict.outcome is Stability.STABLE and found.primitive is not None:
+        soft = _soft_between(seen, settings.tolerance)
+        confirming = find and len(seen) == 1
+        if soft is None and not confirming:
+            return found
+        if len(seen) == MOST_CELLS:
+            return _unsettled(found, soft, f"{MOST_CELLS} cells asked", settings)
         try:
-            matrix = supercells.supercell_matrix(
-                first.primitive, length, settings.max_supercell_atoms, np.array(holds)
-            )
+            matrix = _next_cell(found.primitive, soft, settings, confirming)
         except supercells.NoSupercellError as error:
-            reason = str(error)
-            continue
-        if matrix.tolist() == first.verdict.supercell_matrix:
-            return first
-        return _together(first, _judged(first.primitive, matrix, forces, settings), settings)
-    return unconfirmed(first, reason, settings)
+            return _unsettled(found, soft, str(error), settings)
+        if any(matrix.tolist() == other.verdict.supercell_matrix for other in seen):
+            return found
+        other = _judged(found.primitive, matrix, forces, settings)
+        found = _together(found, other, seen)
+        seen.append(other)
+    return found
 
 
 def unconfirmed(first: Dynamics, reason: str, settings: Phonons) -> Dynamics:
-    """What a stable verdict becomes where the second supercell has no answer, for a ``reason``.
+    """What a stable verdict becomes where a further supercell has no answer, for a ``reason``.
 
     Undecided where there was an imaginary mode to look at; else it stays, and says so.
 
     first: the verdict to look at again. settings: of the phonons.
     """
-    soft = _soft_between(first, settings.tolerance)
+    return _unsettled(first, _soft_between([first], settings.tolerance), reason, settings)
+
+
+def _unsettled(found: Dynamics, soft: SoftestMode | None, reason: str, settings: Phonons) -> Dynamics:
     if soft is None:
-        return first.changed(reason=f"not confirmed in a larger cell: {reason}")
-    return first.changed(
+        return found.changed(reason=f"not confirmed in a larger cell: {reason}")
+    return found.changed(
         outcome=Stability.UNDECIDED, reason=f"{_said(soft)} by interpolation, no cell to judge it: {reason}"
     )
 
@@ -187,46 +196,49 @@ def _images(primitive: Structure, matrix: NDArray[np.int64]) -> float:
     return supercells.image_distance(type(primitive.lattice)(matrix @ primitive.lattice.matrix))
 
 
-def _soft_between(found: Dynamics, tolerance: float) -> SoftestMode | None:
-    """The softest imaginary mode that interpolation shows at a third or a quarter of reciprocal vectors.
+def _soft_between(seen: Sequence[Dynamics], tolerance: float) -> SoftestMode | None:
+    """The softest mode that is imaginary by the force constants of every cell where no cell holds it.
 
-    None nearer to Γ than any q-point that the cell holds: so long a wave is soft by a small error of the
-    force constants, as its frequency goes to zero.
+    What the cells make of one q-point differs by the error of interpolation, and the stiffest counts. Asked
+    are points of ``_SCANNED``, and only where the mesh of each has an imaginary mode at all.
     """
-    if found.phonon is None or found.primitive is None:
+    if any(one.phonon is None or not _soft_somewhere(one, tolerance) for one in seen):
         return None
-    matrix = np.array(found.verdict.supercell_matrix)
-    reciprocal = found.primitive.lattice.reciprocal_lattice_crystallographic
-    held = supercells.held_points(matrix)
-    nearest = min(_from_gamma(q, reciprocal) for q in held[held.any(axis=1)])
-    points = [q for q in _THIRDS_AND_QUARTERS if not supercells.holds_point(matrix, q)]
-    points = [q for q in points if _from_gamma(q, reciprocal) > nearest - _SAME_DISTANCE]
-    if not points:
+    held = [np.array(one.verdict.supercell_matrix) for one in seen]
+    points = np.array([q for q in _SCANNED if not any(supercells.holds_point(cell, q) for cell in held)])
+    if not len(points):
         return None
-    softest = lowest(found.phonon, np.array(points))
-    return softest if softest.frequency < -tolerance else None
+    stiffest = np.max([softest_branch(one.phonon, points) for one in seen if one.phonon], axis=0)
+    softest = int(stiffest.argmin())
+    found = SoftestMode(frequency=float(stiffest[softest]), q_point=points[softest].tolist())
+    return found if found.frequency < -tolerance else None
 
 
-def _from_gamma(q: NDArray[np.float64], reciprocal: Any) -> float:
-    """Distance of q (fractional) to the nearest reciprocal lattice vector, 1/Å."""
-    return float(reciprocal.get_distance_and_image(q, np.zeros(3))[0])
+def _soft_somewhere(found: Dynamics, tolerance: float) -> bool:
+    mode = found.verdict.interpolated
+    return mode is not None and mode.frequency < -tolerance
 
 
-def _second_cells(
-    soft: SoftestMode | None, settings: Phonons, find: bool
-) -> Iterator[tuple[list[Any], float]]:
-    """q-points to hold and distance of images (Å) of a second supercell, the best first."""
-    boundary = supercells.ZONE_BOUNDARY.tolist()
-    if find:
-        yield [*boundary, *([soft.q_point] if soft else [])], settings.confirm_length
-    if soft:
-        yield [soft.q_point], settings.min_length
+def _next_cell(
+    primitive: Structure, soft: SoftestMode | None, settings: Phonons, confirming: bool
+) -> NDArray[np.int64]:
+    """The next supercell: of ``confirm_length`` for a find, and holding what is soft. As supercell_matrix."""
+    ask, most = partial(supercells.supercell_matrix, primitive), settings.max_supercell_atoms
+    held = [soft.q_point] if soft else []
+    if confirming:
+        points = np.array([*supercells.ZONE_BOUNDARY.tolist(), *held])
+        try:
+            return ask(settings.confirm_length, most, points)
+        except supercells.NoSupercellError:
+            if not held:
+                raise
+    return ask(settings.min_length, most, np.array(held))
 
 
-def _together(first: Dynamics, second: Dynamics, settings: Phonons) -> Dynamics:
+def _together(first: Dynamics, second: Dynamics, seen: Sequence[Dynamics]) -> Dynamics:
     """The verdict of two supercells: the wider one's where both are stable, else what the second says.
 
-    A second cell that is unstable where the first one holds the same q-point only throws doubt on both.
+    A second cell that is unstable where one ``seen`` before holds the same q-point only throws doubt on both.
     """
     one, two = first.verdict, second.verdict
     if two.supercell_matrix is None or two.q_point is None:
@@ -235,7 +247,8 @@ def _together(first: Dynamics, second: Dynamics, settings: Phonons) -> Dynamics:
     if two.outcome is Stability.STABLE and _width(one) >= _width(two):
         return first.changed(other_cell=_other(two, error))
     both = second.changed(other_cell=_other(one, error))
-    judged_before = supercells.holds_point(np.array(one.supercell_matrix), np.array(two.q_point))
+    before = [np.array(earlier.verdict.supercell_matrix) for earlier in seen]
+    judged_before = any(supercells.holds_point(cell, np.array(two.q_point)) for cell in before)
     if two.outcome is Stability.UNSTABLE and judged_before:
         reason = (
             f"{one.lowest_frequency:.2f} THz with images {_width(one):.1f} Å apart, "
@@ -264,11 +277,13 @@ def _interpolation_error(first: Dynamics, second: Dynamics) -> float | None:
     only = np.array([q for q in points if not supercells.holds_point(held, q)])
     if not len(only):
         return None
-    softest = []
-    for phonon in (first.phonon, second.phonon):
-        phonon.run_qpoints(only)
-        softest.append(np.array(phonon.get_qpoints_dict()["frequencies"]).min(axis=1))
-    return float(np.abs(softest[0] - softest[1]).max())
+    return float(np.abs(softest_branch(first.phonon, only) - softest_branch(second.phonon, only)).max())
+
+
+def softest_branch(phonon: Phonopy, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The lowest frequency (THz) at each q-point (fractional, shape (n, 3)), of all branches: shape (n,)."""
+    phonon.run_qpoints(points)
+    return np.array(phonon.get_qpoints_dict()["frequencies"]).min(axis=1)
 
 
 def _said(mode: SoftestMode) -> str:

@@ -19,7 +19,7 @@ from niobe.flows.oracles.calculation import phonons
 from niobe.flows.oracles.potentials import potential
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.documents.records import Failure
-from niobe.loop.stability.phonons import dynamics
+from niobe.loop.stability.phonons import dynamics, looked_at_again
 from tests.benchmarks.phonons.textbook import TEXTBOOK
 
 SETTINGS = Phonons(min_length=5.0)
@@ -76,13 +76,15 @@ def test_five_descriptions_of_a_crystal_have_one_verdict(index: int) -> None:
     for structure in descriptions(crystals()[index]):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found.append(dynamics(structure, emt_forces, SETTINGS).verdict)  # type: ignore[arg-type]
-    first = found[0]
-    assert first.lowest_frequency is not None
+            first = dynamics(structure, emt_forces, SETTINGS)  # type: ignore[arg-type]
+            again = looked_at_again(first, emt_forces, SETTINGS, find=False)  # type: ignore[arg-type]
+            found.append(again.verdict)
+    one = found[0]
+    assert one.lowest_frequency is not None
     for other in found[1:]:
-        assert other.outcome is first.outcome
-        assert other.image_distance == pytest.approx(first.image_distance, abs=1e-3)
-        assert other.lowest_frequency == pytest.approx(first.lowest_frequency, abs=0.02)
+        assert other.outcome is one.outcome
+        assert other.image_distance == pytest.approx(one.image_distance, abs=1e-3)
+        assert other.lowest_frequency == pytest.approx(one.lowest_frequency, abs=0.02)
 
 
 SMALL = (

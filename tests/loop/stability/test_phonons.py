@@ -1,5 +1,7 @@
 """Phonon verdicts on potentials whose answer is known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -83,7 +85,10 @@ def test_kept_forces_give_the_force_constants_of_a_run_by_phonopy_alone() -> Non
 
 
 CHAIN = Lattice.tetragonal(8.0, 2.0)
-STIFF = {1: 1.0, 2: 0.05, 3: 0.05, 4: 2.0}
+ATOMS = Structure(CHAIN, ["Cu"], np.zeros((1, 3)))
+AT_A_THIRD = {1: 1.0, 2: 0.05, 3: 0.05, 4: 2.0}
+LONG_WAVE = {1: -0.1, 2: 0.3, 3: 1.0, 4: 2.0}
+STIFF = {1: 0.3, 2: 0.3, 3: 1.0, 4: 2.0}
 
 
 def springs(stiffness: dict[int, float]) -> NDArray[np.float64]:
@@ -92,7 +97,7 @@ def springs(stiffness: dict[int, float]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.solve(waves, np.array(list(stiffness.values()))))
 
 
-def chain_forces(cells: list[Structure]) -> list[NDArray[np.float64]]:
+def chain_forces(cells: list[Structure], stiffness: dict[int, float]) -> list[NDArray[np.float64]]:
     """Atoms on a tetragonal lattice: springs of both signs along c, stiff ones across."""
     found = []
     for cell in cells:
@@ -101,27 +106,27 @@ def chain_forces(cells: list[Structure]) -> list[NDArray[np.float64]]:
         home = [cell.lattice.get_fractional_coords(CHAIN.get_cartesian_coords(site)) for site in sites]
         places = {tuple(np.round(place % 1, 6) % 1): index for index, place in enumerate(home)}
         forces = np.zeros((len(cell), 3))
-        couplings = [((0, 0, n + 1), k) for n, k in enumerate(springs(STIFF))]
+        couplings = [((0, 0, n + 1), k) for n, k in enumerate(springs(stiffness))]
         couplings += [((1, 0, 0), 3.0), ((0, 1, 0), 3.0)]
-        for step, stiffness in couplings:
+        for step, spring in couplings:
             for sign in (1, -1):
                 there = sites + sign * np.array(step)
                 ends = cell.lattice.get_fractional_coords(CHAIN.get_cartesian_coords(there))
                 others = [places[tuple(np.round(end % 1, 6) % 1)] for end in ends]
-                forces += stiffness * (moves[others] - moves)
+                forces += spring * (moves[others] - moves)
         found.append(forces)
     return found
 
 
 def test_what_is_soft_between_held_points_is_judged_in_a_cell_that_holds_it() -> None:
     """Stable at all eighths of c*, unstable at a third: only a cell of three along c says so."""
-    chain = Structure(CHAIN, ["Cu"], np.zeros((1, 3)))
     settings = Phonons(min_length=16.0, confirm_length=16.0, tolerance=0.01)
-    first = dynamics(chain, chain_forces, settings)  # type: ignore[arg-type]
+    forces = partial(chain_forces, stiffness=AT_A_THIRD)
+    first = dynamics(ATOMS, forces, settings)
     assert first.verdict.outcome is Stability.STABLE
     assert first.verdict.interpolated is not None
     assert first.verdict.interpolated.frequency < -0.1
-    second = looked_at_again(first, chain_forces, settings, find=False)  # type: ignore[arg-type]
+    second = looked_at_again(first, forces, settings, find=False)
     assert second.verdict.outcome is Stability.UNSTABLE
     assert second.verdict.q_point is not None
     assert min(second.verdict.q_point[2], 1 - second.verdict.q_point[2]) == pytest.approx(1 / 3)
@@ -130,9 +135,27 @@ def test_what_is_soft_between_held_points_is_judged_in_a_cell_that_holds_it() ->
     assert second.verdict.other_cell.supercell_matrix == first.verdict.supercell_matrix
     assert second.verdict.other_cell.interpolation_error == pytest.approx(0, abs=1e-3)
     small = settings.model_copy(update={"max_supercell_atoms": 8})
-    undecided = looked_at_again(first, chain_forces, small, find=False)  # type: ignore[arg-type]
+    undecided = looked_at_again(first, forces, small, find=False)
     assert undecided.verdict.outcome is Stability.UNDECIDED
     assert "by interpolation" in undecided.verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("stiffness", "outcome"), [(LONG_WAVE, Stability.UNSTABLE), (STIFF, Stability.STABLE)]
+)
+def test_a_wave_longer_than_the_supercell_is_soft_or_stiff_as_a_cell_that_holds_it_says(
+    stiffness: dict[int, float], outcome: Stability
+) -> None:
+    """Both chains are the same at a quarter and a half of c*, so that four atoms along c make both soft."""
+    settings = Phonons(min_length=8.0, tolerance=0.01)
+    forces = partial(chain_forces, stiffness=stiffness)
+    first = dynamics(ATOMS, forces, settings)
+    assert first.verdict.outcome is Stability.STABLE
+    second = looked_at_again(first, forces, settings, find=False)
+    assert second.verdict.outcome is outcome
+    assert second.verdict.lowest_frequency is not None
+    assert (second.verdict.lowest_frequency < 0) == (outcome is Stability.UNSTABLE)
+    assert second.verdict.other_cell is not None
 
 
 def test_a_find_is_looked_at_again_in_a_larger_cell() -> None:
