@@ -109,7 +109,7 @@ class Phonons(_Part):
     """
 
     enabled: bool = True
-    window: Annotated[float, Field(ge=0, le=10)] = 0.15
+    window: Annotated[float, Field(ge=0, le=10)] = 0.1
     oracle: OracleName | None = None
     fmax: Annotated[float, Field(gt=0, le=1)] = 0.005
     min_length: Annotated[float, Field(gt=0, le=30)] = 7.5

@@ -29,7 +29,7 @@ from niobe.loop.crystals.validity import collapsed_distance
 from niobe.loop.documents.dynamics import PhononVerdict, Renormalised, Stability
 from niobe.loop.documents.records import Failure, Validation
 from niobe.loop.documents.structures import symmetrised
-from niobe.loop.stability.anharmonic.self_consistent import TooManyConstantsError, renormalised
+from niobe.loop.stability.anharmonic.self_consistent import ITERATIONS, TooManyConstantsError, renormalised
 from niobe.loop.stability.anharmonic.wells import softest_well
 from niobe.loop.stability.corrections import CorrectionError
 from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
@@ -51,6 +51,7 @@ _CAUSES = {
 MOST_GROWN = 2.0
 """Times its volume: no crystal relaxes this far, and what comes apart does not stop here."""
 _ROOM = 300.0  # K
+_SURELY_LONGER = 2.0
 SYMMETRY_COST = 1e-3
 """eV/atom: a crystal is as symmetric as it can be made at no more."""
 _BOUND = 1.15
@@ -136,6 +137,7 @@ def in_motion(
 
     At the campaign's temperature, or 300 K where it has none: what self-consistent phonons hold there is
     stabilised. Any other verdict, and DFT's, stays as it is; so does what cannot be told, with the reason.
+    What by its first cell would take more than twice the seconds is not begun.
 
     spec: the campaign. judge: that gave the verdict. found: the verdict. folder: where files go. seconds:
     that it may take.
@@ -145,14 +147,21 @@ def in_motion(
     if found.verdict.outcome is not Stability.UNSTABLE or phonon is None or is_dft or seconds <= 0:
         return found, 0.0
 
+    allowed, started = min(seconds, spec.oracle.wall_time), time.monotonic()
+    turns = iter(range(ITERATIONS, 0, -1))
+
     def forces(cells: Sequence[Structure]) -> list[NDArray[np.float64]]:
-        return [answer.forces for answer in judge.static(cells, folder)]
+        began = time.monotonic()
+        first = judge.static(cells[:1], folder)
+        needed = (time.monotonic() - began) * len(cells) * next(turns)
+        if needed > _SURELY_LONGER * (started + allowed - began):
+            raise WallTimeError(f"would take some {needed:.0f} s of {allowed:.0f}")
+        return [answer.forces for answer in [*first, *judge.static(cells[1:], folder)]]
 
     def moved() -> Renormalised:
         return renormalised(phonon, kelvin, forces, spec.phonons.tolerance)
 
-    started = time.monotonic()
-    answer = attempt(spec, judge, "phonons", moved, min(seconds, spec.oracle.wall_time))
+    answer = attempt(spec, judge, "phonons", moved, allowed)
     took = round(time.monotonic() - started, 3)
     if isinstance(answer, Failure):
         return found.changed(reason=f"not looked at in motion at {kelvin:g} K: {answer.cause}"), took

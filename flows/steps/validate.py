@@ -99,7 +99,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     validated = database.records.light(spec.id, status=Status.VALIDATED.value)
     above = above_hull(database, spec, round_record.number, validated)
     comparisons = kept_comparisons(database, spec)
-    chosen, finds, seen = [], [], Crystals(comparisons)
+    chosen, finds, seen = list[StructureRecord](), list[str](), Crystals(comparisons)
     for record in lowest_first(in_order(validated)):
         pending = record.phonons_pending
         reason = _why_no_phonons(spec, record, above[record.id], seen) if pending else ""
@@ -107,10 +107,17 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
         if reason:
             _store_verdict(database, record, undecided(spec.phonons.tolerance, reason))
         elif pending:
-            chosen.append(record.id)
+            chosen.append(record)
             finds += [record.id] if may_be_find(spec, record, above[record.id]) else []
     database.shapes.remember(comparisons.new)
-    database.rounds.update(spec.id, round_record.number, phonons=chosen, candidate_finds=finds)
+    longest = [record.id for record in sorted(chosen, key=partial(_ease, finds=finds))]
+    database.rounds.update(spec.id, round_record.number, phonons=longest, candidate_finds=finds)
+
+
+def _ease(record: StructureRecord, finds: Sequence[str]) -> tuple[bool, int, int]:
+    """Rises as phonons take less: two supercells for what may be a find, more displaced cells with more atoms
+    and less symmetry. The longest begin first, so that no worker waits for one at the end."""
+    return record.id not in finds, -record.n_atoms, record.group
 
 
 def above_hull(

@@ -1,8 +1,9 @@
 """SevenNet's convolution in one pass over the edges, for processors.
 
 The model as shipped writes every path of its tensor product over every edge to memory, several times. Here
-each edge is read once and added to its atom at once, forward and backward, with the same weights: the same
-energies and forces to single precision in a third to a fifth of the time (docs/decisions/0090). The
+each edge is read once and added to its atom at once, forward and backward, with the same weights, which are
+read off a table of the distance (radial.py): the same energies and forces to single precision
+(docs/decisions/0090, 0156). The
 convolution is that of Batzner et al., Nat. Commun. 13, 2453 (2022), equation 8, as SevenNet has it: Park et
 al., J. Chem. Theory Comput. 20, 4857 (2024).
 """
@@ -14,75 +15,86 @@ from typing import Any
 import numpy as np
 import torch
 from e3nn.o3 import Irreps, TensorProduct, wigner_3j
-from numba import njit
 from numpy.typing import NDArray
 
-_ROUNDING = {"reassoc", "contract", "nsz", "arcp"}  # not a NaN lost
-_I, _K, _U, _X, _W, _M, _OUT = range(7)
+from niobe.flows.oracles.kernels.loops import CHANNELS, OUT, backward, forward
+from niobe.flows.oracles.kernels.radial import KNOTS, table
 
 
-def fuse(model: torch.nn.Module) -> None:
+def fuse(model: Any) -> None:
     """Replace every IrrepsConvolution of a SevenNet model, in place. The model can no longer be trained."""
     from sevenn.nn.convolution import IrrepsConvolution
+    from sevenn.nn.edge_embedding import EdgeEmbedding
 
     model.requires_grad_(False)
+    embedding = next(module for module in model.children() if isinstance(module, EdgeEmbedding))
     for name, module in list(model.named_children()):
         if isinstance(module, IrrepsConvolution):
-            setattr(model, name, FusedConvolution(module))
+            setattr(model, name, FusedConvolution(module, embedding, model.cutoff))
 
 
 class FusedConvolution(torch.nn.Module):
-    """Stands in for one IrrepsConvolution; reads and writes the same keys of the graph."""
+    """Stands in for one IrrepsConvolution; reads and writes the same keys of the graph, and the lengths of
+    edges."""
 
-    def __init__(self, plain: Any) -> None:
+    def __init__(self, plain: Any, embedding: Any, cutoff: float) -> None:
         super().__init__()
         self.plain = plain
         self._paths, coupling = _paths(plain.convolution)
         self._coupling: torch.Tensor = coupling
         self._into: torch.Tensor = _channels_last(plain.convolution.irreps_in1)
         self._out_of: torch.Tensor = torch.argsort(_channels_last(plain.convolution.irreps_out))
+        self._table, self._spacings = table(embedding, plain.weight_nn, cutoff), (KNOTS - 1) / cutoff
 
     def forward(self, data: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Features of each atom in place of those before, (atoms, width); see the class wrapped."""
+        from sevenn._keys import EDGE_LENGTH
+
         plain = self.plain
         dst, src = data[plain.key_edge_idx]
-        weight = plain.weight_nn(data[plain.key_weight_input])
         x = data[plain.key_x][:, self._into]
         matrices = data[plain.key_filter] @ self._coupling
-        out = _Messages.apply(x, weight, matrices, src.numpy(), dst.numpy(), self._paths)
+        knots = data[EDGE_LENGTH].double() * self._spacings
+        out = _Messages.apply(x, knots, matrices, src.numpy(), dst.numpy(), self._paths, self._table)
         data[plain.key_x] = out[:, self._out_of] / plain.denominator
         return data
 
 
 class _Messages(torch.autograd.Function):
-    """Messages summed at their atoms; once differentiable in x, weight and matrices."""
+    """Messages summed at their atoms; once differentiable in x, knots and matrices."""
 
     @staticmethod
     def forward(
         ctx: Any,
         x: torch.Tensor,
-        weight: torch.Tensor,
+        knots: torch.Tensor,
         matrices: torch.Tensor,
         src: NDArray[np.int64],
         dst: NDArray[np.int64],
-        paths: NDArray[np.int64],
+        paths: NDArray[np.uint64],
+        weights: NDArray[np.float32],
     ) -> torch.Tensor:
-        ctx.arrays = tuple(t.detach().contiguous().numpy() for t in (x, weight, matrices))
-        ctx.graph = (src, dst, paths)
-        out = np.zeros((len(x), int((paths[:, _K] * paths[:, _U]).sum())), dtype=np.float32)
-        _forward(*ctx.arrays, src, dst, paths, out)
+        arrays = tuple(t.detach().contiguous().numpy() for t in (x, knots, matrices))
+        width = int((paths[:, OUT] * paths[:, CHANNELS]).sum())
+        out = np.zeros((len(x), width), dtype=np.float32)
+        begins = ((src * x.shape[1]).astype(np.uint64), (dst * width).astype(np.uint64))
+        sizes = np.uint64(weights.shape[2]), np.uint64(matrices.shape[1])
+        ctx.asked = (*map(np.ravel, arrays), weights.ravel(), *sizes, *begins, paths)
+        ctx.shapes = [array.shape for array in arrays]
+        forward(*ctx.asked, out.ravel())
         return torch.from_numpy(out)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        grads = tuple(np.zeros_like(array) for array in ctx.arrays)
-        _backward(*ctx.arrays, *ctx.graph, gradient.contiguous().numpy(), *grads)
-        return (*map(torch.from_numpy, grads), None, None, None)
+        kinds = (np.float32, np.float64, np.float32)
+        grads = [np.zeros(shape, dtype=kind) for shape, kind in zip(ctx.shapes, kinds, strict=True)]
+        backward(*ctx.asked, gradient.contiguous().numpy().ravel(), *map(np.ravel, grads))
+        return (*map(torch.from_numpy, grads), None, None, None, None)
 
 
-def _paths(product: TensorProduct) -> tuple[NDArray[np.int64], torch.Tensor]:
-    """One row a path (see _I to _OUT), and what turns spherical harmonics into the paths' matrices (k, i)."""
+def _paths(product: TensorProduct) -> tuple[NDArray[np.uint64], torch.Tensor]:
+    """One row a path (see ``loops``), and what turns spherical harmonics into the paths' matrices (k, i)."""
     ins, sh, outs = product.irreps_in1, product.irreps_in2, product.irreps_out
     rows: list[tuple[int, ...]] = []
     blocks: list[torch.Tensor] = []
@@ -97,7 +109,7 @@ def _paths(product: TensorProduct) -> tuple[NDArray[np.int64], torch.Tensor]:
         rows.append((first.ir.dim, third.ir.dim, first.mul, x, w, m, out))
         blocks.append(padded)
         w += first.mul
-    return np.array(rows, dtype=np.int64), torch.cat(blocks, dim=1)
+    return np.array(rows, dtype=np.uint64), torch.cat(blocks, dim=1)
 
 
 def _channels_last(irreps: Irreps) -> torch.Tensor:
@@ -105,77 +117,3 @@ def _channels_last(irreps: Irreps) -> torch.Tensor:
     numbers = torch.arange(irreps.dim)
     blocks = zip(irreps, irreps.slices(), strict=True)
     return torch.cat([numbers[s].reshape(mul, ir.dim).T.reshape(-1) for (mul, ir), s in blocks])
-
-
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
-def _forward(x, weight, matrices, src, dst, paths, out):  # type: ignore[no-untyped-def]
-    scratch = np.empty(x.shape[1], dtype=np.float32)
-    for edge in range(len(src)):
-        row, total = x[src[edge]], out[dst[edge]]
-        for path in paths:
-            i, k, n = path[_I], path[_K], path[_U]
-            w = _part(weight[edge], path[_W], n)
-            matrix = _part(matrices[edge], path[_M], k * i)
-            message = scratch[:n]
-            for component in range(k):
-                _couple(row, path[_X], matrix, component * i, i, message)
-                _add_product(_part(total, path[_OUT] + component * n, n), w, message)
-
-
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
-def _backward(x, weight, matrices, src, dst, paths, gradient, g_x, g_weight, g_matrices):  # type: ignore[no-untyped-def]
-    scratch = np.empty(x.shape[1], dtype=np.float32)
-    for edge in range(len(src)):
-        row, g_row, g_total = x[src[edge]], g_x[src[edge]], gradient[dst[edge]]
-        for path in paths:
-            i, k, n = path[_I], path[_K], path[_U]
-            w, g_w = _part(weight[edge], path[_W], n), _part(g_weight[edge], path[_W], n)
-            matrix, g_matrix = (
-                _part(matrices[edge], path[_M], k * i),
-                _part(g_matrices[edge], path[_M], k * i),
-            )
-            message = scratch[:n]
-            for component in range(k):
-                g = _part(g_total, path[_OUT] + component * n, n)
-                _couple(row, path[_X], matrix, component * i, i, message)
-                _add_product(g_w, g, message)
-                for u in range(n):
-                    message[u] = g[u] * w[u]
-                for j in range(i):
-                    at = path[_X] + j * n
-                    g_matrix[component * i + j] = _dot(message, _part(row, at, n))
-                    _add_scaled(_part(g_row, at, n), matrix[component * i + j], message)
-
-
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
-def _couple(row, start, matrix, first, i, message):  # type: ignore[no-untyped-def]
-    """message: one component of a path before its weight, shape (channels,)."""
-    n = len(message)
-    message[:] = 0
-    for j in range(i):
-        _add_scaled(message, matrix[first + j], _part(row, start + j * n, n))
-
-
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
-def _part(array, start, n):  # type: ignore[no-untyped-def]
-    return array[start : start + n]
-
-
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
-def _add_scaled(total, factor, array):  # type: ignore[no-untyped-def]
-    for u in range(len(total)):
-        total[u] += factor * array[u]
-
-
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
-def _add_product(total, one, other):  # type: ignore[no-untyped-def]
-    for u in range(len(total)):
-        total[u] += one[u] * other[u]
-
-
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
-def _dot(one, other):  # type: ignore[no-untyped-def]
-    total = np.float32(0)
-    for u in range(len(one)):
-        total += one[u] * other[u]
-    return total
