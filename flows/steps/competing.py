@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows.steps.known import asked_before, competitors_elsewhere, records_and_known
+from niobe.flows.steps.known import asked_before, competitors_elsewhere, known_elsewhere
 from niobe.flows.steps.requests import COMPETING_SHARE
 from niobe.flows.steps.seed import as_asked
 from niobe.loop.campaign.competition import competition, deeper, further
@@ -137,14 +138,13 @@ def competitors_of_claims(
     wanted = min(math.floor(COMPETING_SHARE * spec.acquisition.batch + 0.5), left)
     if len(chosen) >= wanted:
         return chosen
-    records = records_and_known(database, spec)
-    seen = SeenStructures(excluded_structures(spec))
-    for record in [r for r in records if r.validation is not None or r in chosen]:
-        seen.add(record.id, relaxed_structure(record) if record.validation else candidate_structure(record))
-    for record in deeper(spec, records):
-        duplicate = seen.find(candidate_structure(record))
+    elsewhere = known_elsewhere(database, spec)
+    answers = _Answers(database, spec, [*elsewhere, *chosen])
+    for light in deeper(spec, _ranked(database, spec, elsewhere)):
+        record = database.records.get(light.id)
+        duplicate = answers.find(record)
         if duplicate is None:
-            seen.add(record.id, candidate_structure(record))
+            answers.add(record)
             chosen.append(record)
         else:
             fields = {"status": Status.DUPLICATE, "reason": "duplicate", "duplicate_of": duplicate}
@@ -152,6 +152,44 @@ def competitors_of_claims(
         if len(chosen) == wanted:
             break
     return chosen
+
+
+def _ranked(
+    database: Database, spec: CampaignSpec, elsewhere: Sequence[StructureRecord]
+) -> list[StructureRecord]:
+    """What makes the hull that waiting competing phases are measured by, and those; none where none waits."""
+    waiting = database.records.light_prerelaxed(spec.id)
+    if not any(record.unasked for record in waiting):
+        return []
+    answered = database.records.light(spec.id, status=Status.VALIDATED.value)
+    own = {record.id: record for record in [*waiting, *answered]}.values()
+    return [*sorted(own, key=lambda r: (r.round, r.index)), *elsewhere]
+
+
+class _Answers:
+    """Crystals that were asked about, as relaxed where there is an answer; read by composition.
+
+    known: besides what the campaign's oracle answered for.
+    """
+
+    def __init__(self, database: Database, spec: CampaignSpec, known: Sequence[StructureRecord]) -> None:
+        self._database, self._campaign, self._known = database, spec.id, known
+        self._seen, self._read = SeenStructures(excluded_structures(spec)), set[str]()
+
+    def add(self, record: StructureRecord) -> None:
+        """Remember one more."""
+        crystal = relaxed_structure(record) if record.validation else candidate_structure(record)
+        self._seen.add(record.id, crystal)
+
+    def find(self, record: StructureRecord) -> str | None:
+        """The id of the first that is the same crystal, or None."""
+        if record.formula not in self._read:
+            self._read.add(record.formula)
+            alike: dict[str, Any] = {"formula_reduced": record.formula_reduced, "status": Status.VALIDATED}
+            own = self._database.records.find(self._campaign, **alike)
+            for other in [*own, *(one for one in self._known if one.formula == record.formula)]:
+                self.add(other)
+        return self._seen.find(candidate_structure(record))
 
 
 def _waits(record: StructureRecord) -> bool:

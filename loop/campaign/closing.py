@@ -22,6 +22,7 @@ from niobe.loop.stability.hull import build_hull, competitors
 from niobe.surrogates.calibration import coverage, miscalibration_area
 from niobe.surrogates.protocols import FloatArray
 
+_COMPARED = ("acquired", "control")
 _LEAST_PAIRS = 3  # crystals relaxed twice, below which nothing is said of how well energies repeat
 
 
@@ -270,6 +271,7 @@ def round_metrics(
         **_of_challenges(records),
         agreements=agreements([r for r in records if r.verdict and r.verdict.is_find]),
         confirm_seconds=round_record.metrics.confirm_seconds,
+        answered={kind: found for kind in _COMPARED if (found := hits_of(records, kind))[1]},
         **_of_goals(spec, records, before),
     )
 

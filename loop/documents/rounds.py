@@ -44,6 +44,7 @@ class RoundMetrics(_Part):
     miscalibration: area between expected and observed coverage of all central intervals, 0 to 0.5.
     challenged, survived, challenge_seconds: of all finds so far.
     agreements: other oracles' with the campaign's finds. confirm_seconds: what all their answers took so far.
+    answered: finds among the finished validations so far, and how many those are, by what chose them.
     out_of_range: candidates so far that were set aside for a goal, by its name. hypervolume: that results so
     far dominate in e_above_hull (eV/atom) and the campaign's objectives, in the product of their units, from
     ``highest_above`` (eV/atom) and the ``reference`` of each objective on.
@@ -75,6 +76,7 @@ class RoundMetrics(_Part):
     challenge_seconds: float = 0.0
     agreements: list[Agreement] = []
     confirm_seconds: float = 0.0
+    answered: Annotated[dict[str, tuple[int, int]], Field(exclude_if=unsaid)] = {}
     out_of_range: Annotated[dict[str, int], Field(exclude_if=unsaid)] = {}
     hypervolume: Annotated[float | None, Field(exclude_if=unsaid)] = None
     highest_above: Annotated[float | None, Field(exclude_if=unsaid)] = None

@@ -21,6 +21,20 @@ BESIDE = {"facets", "modified", UNSHAPED}
 COMPARED = frozenset(Status) - {Status.GENERATED, Status.INVALID, Status.DUPLICATE}
 """What candidates are compared with."""
 
+NO_CRYSTAL = {"structure": 0, "validation.structure": 0, "prerelaxed.structure": 0, "facets": 0}
+"""Projection that leaves out what ``without_crystals`` fills in."""
+
+
+def without_crystals(document: Document) -> Document:
+    """A stored record whose crystals are empty.
+
+    document: read by ``NO_CRYSTAL``; it is changed.
+    """
+    for part in (document, document.get("validation"), document.get("prerelaxed")):
+        if part:
+            part["structure"] = {}
+    return document
+
 
 def record_of(line: str) -> StructureRecord:
     """A structure record from a line of extended JSON, as bundles hold it. Raises ValueError."""

@@ -71,10 +71,14 @@ def validated_of_formula(database: Database, formula: str, campaign: str) -> lis
 def calls_of(database: Database, campaign: str, selection: str) -> tuple[int, int]:
     """Finds among the finished validations of a selection in a campaign, and how many those are.
 
-    From counts alone: what was chosen and no longer waits is finished.
+    As the last round counted them when it closed; for campaigns of a Niobe that kept no counts they are
+    counted here: what was chosen and no longer waits is finished.
 
     database: the campaign database. campaign: its id. selection: as ``Choice`` has it.
     """
+    closed = database.rounds.last_closed(campaign)
+    if closed and closed.metrics.answered:
+        return closed.metrics.answered.get(selection, (0, 0))
     chosen: Document = {"campaign": campaign, "choice.selection": selection}
     once: Document = chosen | {"verdict.duplicate_of": None}
     count = database.mongo["structures"].count_documents

@@ -10,6 +10,7 @@ from niobe.config.errors import ConfigError
 from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.store.mapping import (
+    NO_CRYSTAL,
     UNSHAPED,
     Document,
     body,
@@ -19,6 +20,7 @@ from niobe.loop.store.mapping import (
     modified_now,
     plain,
     unshaped,
+    without_crystals,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 MOST_DRAWN = 4_000
 """Candidates drawn since, from which on one that was not chosen ages out: it is still a duplicate's
 original, and counted, but not predicted again."""
-_NO_CRYSTAL = {"structure": 0, "validation.structure": 0, "prerelaxed.structure": 0, "facets": 0}
 
 
 class Stored(Collection[StructureRecord]):
@@ -90,12 +91,19 @@ class Records:
     def light(self, campaign: str, **equal: Any) -> list[StructureRecord]:
         """The same as ``find``, without any crystal: their structures are empty."""
         query = {"campaign": campaign} | _equal(equal)
-        found = self._collection.find(query, _NO_CRYSTAL, sort=[("round", 1), ("index", 1)])
-        return load(StructureRecord, map(_without_crystals, found))
+        found = self._collection.find(query, NO_CRYSTAL, sort=[("round", 1), ("index", 1)])
+        return load(StructureRecord, map(without_crystals, found))
 
     def light_finished(self, campaign: str) -> list[StructureRecord]:
         """The same as ``finished``, without any crystal."""
         return self.light(campaign, status={"$in": [Status.VALIDATED.value, Status.FAILED.value]})
+
+    def light_prerelaxed(self, campaign: str) -> list[StructureRecord]:
+        """What the pre-relaxation potential answered for in round 0 and in rounds whose candidates may still
+        be acquired, without any crystal."""
+        oldest = self.oldest_round(campaign)
+        rounds = [{"round": 0}, {"round": {"$gte": oldest}}]
+        return self.light(campaign, prerelaxed__potential={"$gt": ""}, **{"$or": rounds})
 
     def statuses(self, campaign: str, number: int) -> Counter[Status]:
         """How many records of a round have each status. campaign: its id. number: of the round."""
@@ -212,13 +220,6 @@ def _changes(fields: Mapping[str, Any]) -> Document:
     """As they are stored, with the mark that shapes have to be made where they are of another crystal now."""
     relaxed = {UNSHAPED: True} if fields.keys() & {"validation", "prerelaxed"} else {}
     return plain(dict(fields)) | modified_now() | relaxed | unshaped(fields.get("status"))
-
-
-def _without_crystals(document: Document) -> Document:
-    for part in (document, document.get("validation"), document.get("prerelaxed")):
-        if part:
-            part["structure"] = {}
-    return document
 
 
 def _equal(fields: Mapping[str, Any]) -> Document:

@@ -40,6 +40,12 @@ class Rounds:
         found = self._collection.find({"campaign": campaign}, sort=[("number", 1)])
         return [RoundRecord.model_validate(without_id(document)) for document in found]
 
+    def last_closed(self, campaign: str) -> RoundRecord | None:
+        """The newest round of a campaign that has closed; None where none has."""
+        closed = {"campaign": campaign, "state": RoundState.CLOSED.value}
+        document = self._collection.find_one(closed, sort=[("number", -1)])
+        return RoundRecord.model_validate(without_id(document)) if document else None
+
     def update(self, campaign: str, number: int, **fields: Any) -> None:
         """Set fields of one round; a key with ``__`` reaches into a subdocument.
 

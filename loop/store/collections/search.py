@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
 from niobe.loop.documents.records import Status, StructureRecord
-from niobe.loop.store.mapping import Document, derived, from_mongo, load
+from niobe.loop.store.mapping import NO_CRYSTAL, Document, derived, from_mongo, load, without_crystals
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
@@ -51,13 +51,22 @@ class RecordSearch:
             return load(StructureRecord, found)
 
     def newest(self, campaign: str, *, limit: int, seconds: float) -> list[StructureRecord]:
-        """Results of rounds, those validated last first. Raises ConfigError where it takes longer.
+        """Results of rounds, those validated last first, without any crystal.
 
-        campaign: its id. limit: records at most. seconds: most time it may take.
+        campaign: its id. limit: records at most. seconds: most time it may take, past which ConfigError is
+        raised.
         """
-        query = {"status": Status.VALIDATED.value, "acquired_round": {"$gte": 1}}
-        last = ("acquired_round", -1)
-        return self.page(campaign, query, sort=last, skip=0, limit=limit, seconds=seconds)
+        found = self._collection.find(
+            _within(campaign, {"status": Status.VALIDATED.value, "acquired_round": {"$gte": 1}}),
+            NO_CRYSTAL,
+            sort=[("acquired_round", -1)],
+            limit=limit,
+            max_time_ms=_milliseconds(seconds),
+            batch_size=limit,
+            hint=[("campaign", 1), ("acquired_round", 1)],
+        )
+        with _answered_in_time(seconds):
+            return load(StructureRecord, map(without_crystals, found))
 
     def count(self, campaign: str, query: Mapping[str, Any], *, indexed: str, seconds: float) -> int:
         """How many records of a campaign match a query. Raises ConfigError where it takes longer.
