@@ -54,13 +54,17 @@ def check_same_oracle(database: Database, spec: CampaignSpec) -> None:
         )
 
 
-def competitors_elsewhere(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+def competitors_elsewhere(
+    database: Database, spec: CampaignSpec, systems: Sequence[str] | None = None
+) -> list[StructureRecord]:
     """What competes in the campaign's hull although another campaign validated it.
 
     Without what ``seeds.exclude`` holds out, as it began or as it was relaxed.
+
+    database: the campaign database. spec: the campaign. systems: those asked about; all if None.
     """
     oracle = oracle_of(database, spec)
-    found = validated_elsewhere(database, spec, oracle) if oracle else []
+    found = validated_elsewhere(database, spec, oracle, systems) if oracle else []
     excluded = SeenStructures(excluded_structures(spec)) if found else SeenStructures()
     return [
         record

@@ -64,7 +64,7 @@ def validate_records(database: Database, spec: CampaignSpec, identifiers: Sequen
     """
     oracle = make_oracle(spec.oracle, spec.conditions.pressure)
     elements = database.records.find(spec.id, round=0, nelements=1)
-    references = elemental_energies([*elements, *competitors_elsewhere(database, spec)])
+    references = elemental_energies([*elements, *competitors_elsewhere(database, spec, spec.elements)])
     for identifier in identifiers:
         record = database.records.get(identifier)
         if record.status is not Status.ACQUIRED:

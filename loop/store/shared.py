@@ -15,20 +15,26 @@ UNANSWERED = "prerelax:"
 """What the reason of a record begins with that the pre-relaxation potential has no answer for."""
 
 
-def validated_elsewhere(database: Database, spec: CampaignSpec, oracle: str) -> list[StructureRecord]:
+def validated_elsewhere(
+    database: Database, spec: CampaignSpec, oracle: str, systems: Sequence[str] | None = None
+) -> list[StructureRecord]:
     """What other campaigns validated of the system and its subsystems with this oracle, by campaign.
 
     One record for what began as the same structure.
 
-    database: the campaign database. spec: the campaign.
+    database: the campaign database. spec: the campaign. systems: those asked about; all if None.
     """
-    query = {
+    structures = database.mongo["structures"]
+    query: Document = {
         "validation.oracle": oracle,
-        "chemsys": {"$in": spec.subsystems()},
-        "campaign": {"$ne": spec.id},
+        "chemsys": {"$in": spec.subsystems() if systems is None else list(systems)},
     }
+    # Counts need the indexes alone; a campaign that is alone would read all its own results for nothing.
+    if structures.count_documents(query) == structures.count_documents(query | {"campaign": spec.id}):
+        return []
     order = [("campaign", 1), ("round", 1), ("index", 1)]
-    found = load(StructureRecord, database.mongo["structures"].find(query, sort=order))
+    cursor = structures.find(query | {"campaign": {"$ne": spec.id}}, sort=order)
+    found = load(StructureRecord, cursor)
     first: dict[str, StructureRecord] = {}
     for record in found:
         first.setdefault(record.fingerprint, record)

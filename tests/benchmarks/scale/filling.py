@@ -44,7 +44,7 @@ def fill(database: Database, spec: CampaignSpec, validated: int, candidates: int
 
 def documents(spec: CampaignSpec, validated: int, candidates: int, rounds: int) -> Iterator[dict[str, Any]]:
     """Strained and shaken copies of drawn crystals, the first of each round validated."""
-    from niobe.loop.store.mapping import body, derived
+    from niobe.loop.store.mapping import body, derived, unshaped
 
     rng = np.random.default_rng(0)
     drawn = _records(spec)
@@ -60,6 +60,7 @@ def documents(spec: CampaignSpec, validated: int, candidates: int, rounds: int) 
                 stored |= _validated(stored, content, float(rng.random()))
             else:
                 stored["status"] = _FATES[int(rng.integers(len(_FATES)))]
+            stored |= unshaped(stored["status"])
             stored["facets"]["id"] = stored["_id"]
             yield stored
 
