@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from niobe.loop.crystals.similarity import KeptShape, Shape, packed
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
-from niobe.loop.store.mapping import COMPARED, UNSHAPED, Document, from_mongo
+from niobe.loop.store.mapping import COMPARED, UNSHAPED, Document, load
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
-    from pymongo import UpdateOne
     from pymongo.collection import Collection as MongoCollection
 
 FORMS = ("generated", "prerelaxed", "relaxed")
@@ -35,40 +35,29 @@ class Shapes:
 
     def complete(self, campaign: str) -> None:
         """Make the shapes that records of a campaign lack, all where it never had any."""
-        from pymongo import UpdateOne
-
         mark = {"_id": f"all of {campaign}"}
         known = self._shapes.find_one(mark) is not None
-        made: list[UpdateOne] = []
-        seen: list[UpdateOne] = []
-        for document in self._structures.find({"campaign": campaign} | ({UNSHAPED: True} if known else {})):
-            record = StructureRecord.model_validate(from_mongo(document))
-            if record.status in COMPARED:
-                made += [
-                    UpdateOne({"_id": one["_id"]}, {"$set": one}, upsert=True)
-                    for one in self._lacking(record, known=known)
-                ]
-            seen.append(UpdateOne(_as_it_is(record), {"$unset": {UNSHAPED: ""}}))
-            if len(seen) == _AT_ONCE:
-                self._write(made, seen)
-                made, seen = [], []
-        self._write(made, seen)
+        found = self._structures.find({"campaign": campaign} | ({UNSHAPED: True} if known else {}))
+        while batch := load(StructureRecord, islice(found, _AT_ONCE)):
+            self._complete(batch, self._names(batch) if known else {})
         if not known:
             self._shapes.update_one(mark, {"$set": {"campaign": campaign}}, upsert=True)
 
-    def _write(self, made: Sequence[UpdateOne], seen: Sequence[UpdateOne]) -> None:
-        """Shapes first: cut short, their records are still marked."""
-        if made:
-            self._shapes.bulk_write(made)
-        if seen:
-            self._structures.bulk_write(seen)
+    def _complete(self, records: Sequence[StructureRecord], there: Mapping[str, str]) -> None:
+        """Make what records lack. Shapes first: cut short, their records are still marked."""
+        from pymongo import UpdateOne
 
-    def _lacking(self, record: StructureRecord, *, known: bool) -> Iterator[Document]:
-        asked = {"_id": {"$in": [f"{record.id} {form}" for form in FORMS]}}
-        there = {one["_id"]: one["of"] for one in self._shapes.find(asked, {"of": 1})} if known else {}
-        for form, (of, structure) in _forms(record).items():
-            if there.get(f"{record.id} {form}") != of:
-                yield _document(record, form, of, Shape(record.id, structure))
+        lacking = [one for r in records if r.status in COMPARED for one in _lacking(r, there)]
+        if lacking:
+            self._shapes.bulk_write(
+                [UpdateOne({"_id": one["_id"]}, {"$set": one}, upsert=True) for one in lacking]
+            )
+        self._structures.bulk_write([UpdateOne(_as_it_is(r), {"$unset": {UNSHAPED: ""}}) for r in records])
+
+    def _names(self, records: Sequence[StructureRecord]) -> dict[str, str]:
+        """What names the crystals whose shapes are kept of records, by id of the shape."""
+        asked = [f"{record.id} {form}" for record in records for form in FORMS]
+        return {one["_id"]: one["of"] for one in self._shapes.find({"_id": {"$in": asked}}, {"of": 1})}
 
     def like(self, campaign: str, shape: Shape) -> list[Shape]:
         """Shapes of a shape's composition and number of sites, by round, index and form of their records.
@@ -111,6 +100,13 @@ def token(record: StructureRecord) -> str:
     """What names a result as it was relaxed: another one once it is relaxed anew."""
     told = record.validation
     return f"{record.id} {told.energy_per_atom!r} {told.volume_per_atom!r}" if told else record.id
+
+
+def _lacking(record: StructureRecord, there: Mapping[str, str]) -> Iterator[Document]:
+    """The shapes of a record but for those that are there, by id, and named as they would be now."""
+    for form, (of, structure) in _forms(record).items():
+        if there.get(f"{record.id} {form}") != of:
+            yield _document(record, form, of, Shape(record.id, structure))
 
 
 def _forms(record: StructureRecord) -> dict[str, tuple[str, Structure]]:
