@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_DRIFT = 0.05
 MOST_CELLS = 3
 """Supercells of one verdict, the first among them."""
-_SCANNED = np.unique(
+_SCANNED: NDArray[np.float64] = np.unique(
     np.round(
         np.vstack([np.array(list(itertools.product(range(n), repeat=3))) / n for n in (3, 4, 5, 6)]), 12
     ),
@@ -204,14 +204,20 @@ def _soft_between(seen: Sequence[Dynamics], tolerance: float) -> SoftestMode | N
     """
     if any(one.phonon is None or not _soft_somewhere(one, tolerance) for one in seen):
         return None
-    held = [np.array(one.verdict.supercell_matrix) for one in seen]
-    points = np.array([q for q in _SCANNED if not any(supercells.holds_point(cell, q) for cell in held)])
+    points = _SCANNED[~_held_before(seen, _SCANNED)]
     if not len(points):
         return None
     stiffest = np.max([softest_branch(one.phonon, points) for one in seen if one.phonon], axis=0)
     softest = int(stiffest.argmin())
     found = SoftestMode(frequency=float(stiffest[softest]), q_point=points[softest].tolist())
     return found if found.frequency < -tolerance else None
+
+
+def _held_before(seen: Sequence[Dynamics], points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which q-points (n, 3) some cell holds, or one that the crystal's symmetry turns into it: shape (n,)."""
+    cells = [(np.array(one.verdict.supercell_matrix), one.primitive) for one in seen]
+    held = [supercells.holds_stars(cell, points, primitive) for cell, primitive in cells if primitive]
+    return np.asarray(np.any(held, axis=0))
 
 
 def _soft_somewhere(found: Dynamics, tolerance: float) -> bool:
@@ -247,9 +253,7 @@ def _together(first: Dynamics, second: Dynamics, seen: Sequence[Dynamics]) -> Dy
     if two.outcome is Stability.STABLE and _width(one) >= _width(two):
         return first.changed(other_cell=_other(two, error))
     both = second.changed(other_cell=_other(one, error))
-    before = [np.array(earlier.verdict.supercell_matrix) for earlier in seen]
-    judged_before = any(supercells.holds_point(cell, np.array(two.q_point)) for cell in before)
-    if two.outcome is Stability.UNSTABLE and judged_before:
+    if two.outcome is Stability.UNSTABLE and _held_before(seen, np.array([two.q_point])).all():
         reason = (
             f"{one.lowest_frequency:.2f} THz with images {_width(one):.1f} Å apart, "
             f"{two.lowest_frequency:.2f} with {_width(two):.1f}"

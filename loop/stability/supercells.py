@@ -79,6 +79,19 @@ def holds_point(matrix: Integers, q: Points) -> bool:
     return bool((np.abs(turns - np.rint(turns)) < _ROUNDING).all())
 
 
+def holds_stars(matrix: Integers, points: Points, structure: Structure) -> NDArray[np.bool_]:
+    """Which q-points (fractional, shape (n, 3)) a supercell holds, or some point of their star: shape (n,).
+
+    What holds one point of a star says of all what they are, as the crystal's symmetry turns them into one
+    another.
+
+    structure: the primitive cell. matrix: the supercell's vectors in it, as rows.
+    """
+    stars = np.einsum("rij,nj->nri", _rotations(structure, np.eye(3, dtype=np.int64)), points)
+    turns = stars @ matrix.T
+    return np.asarray((np.abs(turns - np.rint(turns)) < _ROUNDING).all(axis=2).any(axis=1))
+
+
 def _holding(points: Points, most: int) -> Integers | None:
     """The largest sublattice that holds these q-points, as rows, unless its index is above ``most``."""
     for size in range(1, most + 1):

@@ -15,6 +15,7 @@ from niobe.loop.stability.supercells import (
     NoSupercellError,
     held_points,
     holds_point,
+    holds_stars,
     image_distance,
     supercell_matrix,
 )
@@ -107,3 +108,23 @@ def test_rows_are_vectors_of_the_supercell() -> None:
     matrix = np.array([[2, 1, 0], [0, 2, 0], [0, 1, 3]])
     phonon = Phonopy(get_phonopy_structure(crystal), supercell_matrix=matrix.T, primitive_matrix=np.eye(3))
     assert phonon.supercell.cell == pytest.approx(matrix @ crystal.lattice.matrix)
+
+
+THIRD = 1 / 3
+
+
+@pytest.mark.parametrize(
+    ("lattice", "alike", "others"),
+    [
+        (Lattice.cubic(3.0), [[0, THIRD, 0], [0, 0, 2 / 3]], [[THIRD, THIRD, 0], [0, 0.5, 0]]),
+        (Lattice.tetragonal(3.0, 4.0), [[0, 2 / 3, 0]], [[0, 0, THIRD], [THIRD, THIRD, 0]]),
+        (Lattice.hexagonal(3.0, 5.0), [[0, THIRD, 0], [2 / 3, THIRD, 0]], [[THIRD, THIRD, 0]]),
+    ],
+)
+def test_a_cell_that_holds_a_point_holds_its_star(
+    lattice: Lattice, alike: list[list[float]], others: list[list[float]]
+) -> None:
+    """Three cells along a hold a third of a*, and what the crystal's symmetry turns it into."""
+    crystal, cell = Structure(lattice, ["Cu"], np.zeros((1, 3))), np.diag([3, 1, 1])
+    held = holds_stars(cell, np.array([[THIRD, 0, 0], *alike, *others]), crystal)
+    assert held.tolist() == [True] * (1 + len(alike)) + [False] * len(others)
