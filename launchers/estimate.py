@@ -32,6 +32,8 @@ _SECONDS_OF_LEARNING = 20.0
 """Of one round: training, drawing, screening and ranking some hundred candidates."""
 
 
+_SHARE_OF_PHONONS = 0.8
+"""Of a validation's time, by the archived runs of Nb-O with phonons (tests/benchmarks/runs)."""
 _SHARE_OF_A_MODULUS = 0.45
 """Of a validation: seven energies of a crystal of Al-Li take 7net-0 some 3 s (docs/goals.md)."""
 
@@ -53,10 +55,7 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
     references = sum(min(found, most_of_an_element(spec)) + 1 for found in crystals)
     seeds = references + prototypes + own + recomputed
     further = _further(spec, validations + seeds, len(spec.elements) + spec.seeds.max_prototypes * compounds)
-    each = _SECONDS_PER_VALIDATION.get(spec.oracle.name, _SECONDS_UNKNOWN)
-    forces = _SECONDS_PER_VALIDATION.get(spec.phonon_oracle.name, _SECONDS_UNKNOWN)
-    oracle = (validations + seeds + _SHARE_OF_A_MODULUS * further["asked for goals up to"]) * each
-    oracle += further["force constants up to"] * forces
+    oracle = _seconds_of_oracles(spec, validations, seeds, further)
     candidates = spec.budget.rounds * spec.generation.candidates
     prerelax = candidates * _seconds_of_prerelaxation(spec.prerelax) if spec.prerelax else 0.0
     wall = (oracle + prerelax) / Settings().workers + spec.budget.rounds * _SECONDS_OF_LEARNING
@@ -80,6 +79,15 @@ def estimate(spec: CampaignSpec, own: int = 0) -> dict[str, Any]:
         "wall minutes": round(wall / 60, 1),
         "challenge and confirm minutes up to": round(finds / 60, 1),
     }
+
+
+def _seconds_of_oracles(spec: CampaignSpec, validations: int, seeds: int, further: dict[str, int]) -> float:
+    """Of the oracle and of who judges phonons, which seeds, as a rule, do not get."""
+    each = _SECONDS_PER_VALIDATION.get(spec.oracle.name, _SECONDS_UNKNOWN)
+    judge = _SECONDS_PER_VALIDATION.get(spec.phonon_oracle.name, _SECONDS_UNKNOWN)
+    phonons = _SHARE_OF_PHONONS * (judge - each) if spec.phonons.enabled else 0.0
+    asked = validations + seeds + _SHARE_OF_A_MODULUS * further["asked for goals up to"]
+    return asked * each + validations * phonons + further["force constants up to"] * judge
 
 
 def _further(spec: CampaignSpec, results: int, compositions: int) -> dict[str, int]:

@@ -33,6 +33,17 @@ def test_a_prior_takes_time_and_less_where_only_a_share_is_relaxed_further() -> 
     assert default["oracle minutes"] < without["oracle minutes"]  # fewer crystals of each element
 
 
+def test_a_slower_judge_of_phonons_makes_validations_dearer_and_seeds_not() -> None:
+    judge = {"oracle": "7net-l3i5"}
+    few, many = {"budget": {"rounds": 1, "validations": 4}}, {"budget": {"rounds": 1, "validations": 8}}
+    more = [
+        of(**most, phonons=judge)["oracle minutes"] - of(**most)["oracle minutes"] for most in (few, many)
+    ]
+    assert more[1] == pytest.approx(2 * more[0], abs=0.2) and more[0] > 0
+    off = {"enabled": False}
+    assert of(**few, phonons=off)["oracle minutes"] == of(**few, phonons=off | judge)["oracle minutes"]
+
+
 def test_seeds_are_those_of_files_and_sources_too() -> None:
     plain = of()["seeds up to"]
     assert estimate(SPEC, own=7)["seeds up to"] == plain + 7
