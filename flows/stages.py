@@ -79,7 +79,11 @@ def current(stages: Sequence[Stage], done: Collection[str]) -> Stage | None:
 
 
 def _seeding(spec: CampaignSpec) -> Iterator[Stage]:
+    """Seeds and what competes. On one machine the GAN learns from its corpus beside that, so that no worker
+    waits for it in round 1."""
     yield Stage("seed", "seed", label="making seeds")
+    if spec.launcher == "local" and any(part.name == "gan" for part in spec.generation.mix):
+        yield Stage("train_gan", "train_gan", ("seed",), label="train gan")
     if spec.prerelax is not None:
         yield _prerelax("prerelax", "seed", "pre-relaxing competing phases")
     ranked = spec.prerelax is not None

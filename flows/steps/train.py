@@ -142,7 +142,8 @@ def choose_model(
 
 
 def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Train the GAN on its corpus, then fine-tune it each round on relaxed records, the better weighted up.
+    """Train the GAN on its corpus once, in round 0 or 1, then fine-tune it each round on relaxed records, the
+    better weighted up.
 
     A corpus that is a folder holds a GAN trained before, which is where this one begins. Without any the
     corpus is pymatgen's AFLOW prototypes in the system's elements, without what ``seeds.exclude`` keeps out.
@@ -167,7 +168,7 @@ def train_gan(database: Database, spec: CampaignSpec, round_record: RoundRecord)
             raise
         return
     records: list[StructureRecord] = []
-    if spec.generation.finetune:
+    if spec.generation.finetune and number > 0:
         records = [record for record in _finished(database, spec) if record.verdict is not None]
         fine_tune(
             gan,
@@ -192,7 +193,7 @@ def _gan_of_the_corpus(database: Database, spec: CampaignSpec, number: int) -> C
     return gan_trained_on(
         _corpus(spec),
         epochs=spec.generation.gan_epochs,
-        seed=spec.derived_seed(number, "train_gan/corpus"),
+        seed=spec.derived_seed(max(number, 1), "train_gan/corpus"),
         report=_reporter(database, spec, number, "on the corpus"),
     )
 

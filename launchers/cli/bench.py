@@ -35,6 +35,14 @@ _GENERATIVE = (
     "and in no seed; the band holds 90 % of the runs. mSUN is their number over that of calls, AUDC the area "
     f"under the curve over that of a search that always hits. {_AF}; means over seeds, 90 % intervals."
 )
+_SYSTEMS = (
+    "Unique finds against oracle calls: within 0.1 eV/atom of the hull of all that any arm validated and of "
+    "what is known, no seed and no earlier find of the run; the band holds 90 % of the runs."
+)
+_OF_SYSTEMS = (
+    *("system", "protocol", "arm", "runs", "calls", "finds, ε 0", "finds, ε 0.02", "finds, ε 0.1"),
+    *("known found", "known", "minutes", "finds an hour"),
+)
 _BRIEF = ("setting", "runs", "mSUN", "AUDC", "AF 50%", "effect on mSUN")
 
 
@@ -176,3 +184,61 @@ def generative(
         rows = [row for row in measured["rows"] if row["table"] == table]
         print_rows([{key: row[key] for key in _BRIEF} for row in rows], False, title=table)
     console().print(f"figures: {to / 'generative.json'}\ncurves: {page}", soft_wrap=True)
+
+
+@bench.command()
+def systems(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Chemical systems such as Al-Ni; those of the preset.")
+    ] = None,
+    preset: Annotated[Preset, typer.Option(help="full: 18 systems; short: 8 of them.")] = "full",
+    seeds: Annotated[int, typer.Option(min=1, help="How many campaign seeds, from 1 on.")] = 3,
+    calls: Annotated[int, typer.Option(min=1, help="Oracle calls of a run; protocol made has 50.")] = 40,
+    batch: Annotated[int, typer.Option(min=1, help="Of them at once.")] = 10,
+    candidates: Annotated[int, typer.Option(min=1, help="Candidates drawn a round.")] = 120,
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="What is known (repeatable): kept-out, given, made.")
+    ] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="An arm by name (repeatable); all.")] = None,
+    known: Annotated[
+        Path | None, typer.Option(help="Folder with one of structure files a system: known phases.")
+    ] = None,
+    peers: Annotated[
+        Path | None, typer.Option(help="Folder of what other programs found, SYSTEM/NAME-SEED.json.")
+    ] = None,
+    finished: Annotated[bool, typer.Option("--finished", help="Run nothing, judge what there is.")] = False,
+    to: Annotated[Path, typer.Option(help="Folder for the figures and every run.")] = Path("systems"),
+) -> None:
+    """Searches side by side on chemical systems, with one judge for all, resumable."""
+    from niobe.launchers.benchmark_systems import Comparison, compare
+    from niobe.launchers.local.launcher import StepFailedError
+    from niobe.launchers.pages.acceleration import write_page
+    from niobe.loop.benchmark.replaying import write_json
+    from niobe.loop.benchmark.systems import SHORT, SYSTEMS, Rules
+
+    started = time.monotonic()
+    chosen = names or (SYSTEMS if preset == "full" else SHORT)
+    asked = Comparison(
+        systems=["-".join(sorted(name.split("-"))) for name in chosen],
+        protocols=protocol or ["kept-out", "given"],
+        seeds=range(1, seeds + 1),
+        rules=Rules(calls, batch, candidates),
+        folder=to,
+        known=known,
+        peers=peers,
+        arms=tuple(arm or ()),
+        finished=finished,
+    )
+    try:
+        found = compare(asked, console())
+    except StepFailedError as error:
+        print(f"niobe: {shown(error)}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    rows = [{"table": f"{row['system']}, {row['protocol']}", **row} for row in found["rows"]]
+    write_json(to / "systems.json", found | {"seconds": round(time.monotonic() - started, 1)})
+    page = write_page(to / "systems.html", found["hits"], rows, about=_SYSTEMS)
+    print_rows([{key: row.get(key) for key in _OF_SYSTEMS} for row in found["rows"]], False)
+    print_rows(
+        [{"Niobe beside": other, "finds": text} for other, text in found["beside Niobe"].items()], False
+    )
+    console().print(f"figures: {to / 'systems.json'}\ncurves: {page}", soft_wrap=True)

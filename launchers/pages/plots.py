@@ -238,31 +238,6 @@ def _tick(label: str) -> str:
     return re.sub(r"_\{?(\w+)\}?", r"<sub>\1</sub>", plain)
 
 
-def acceleration_figure(curves: Mapping[str, Sequence[Sequence[bool]]]) -> Figure:
-    """Targets found against calls, the first setting dotted: mean over runs, and the band of 90 % of them."""
-    from plotly import graph_objects as go
-
-    figure = go.Figure()
-    colours = [MUTED, *(colour for colour in SERIES if colour != MUTED)]
-    for index, (setting, runs) in enumerate(curves.items()):
-        found = np.cumsum(np.array(runs, dtype=float), axis=1)
-        calls = np.arange(1, found.shape[1] + 1)
-        low, high = np.quantile(found, [0.05, 0.95], axis=0)
-        colour, dash = colours[index % len(colours)], "solid" if index else "dot"
-        band = {"x": np.concatenate([calls, calls[::-1]]), "y": np.concatenate([high, low[::-1]])}
-        quiet = {"showlegend": False, "hoverinfo": "skip", "line": {"width": 0}, "legendgroup": setting}
-        figure.add_scatter(**band, **quiet, fill="toself", fillcolor=colour, opacity=0.12)
-        figure.add_scatter(
-            x=calls,
-            y=found.mean(axis=0),
-            mode="lines",
-            name=setting,
-            legendgroup=setting,
-            line={"color": colour, "dash": dash},
-        )
-    return styled(figure, "oracle calls", "targets found", height=420)
-
-
 def pareto_figure(records: Sequence[StructureRecord], spec: CampaignSpec) -> Figure:
     """Results in two objectives, and which no other one surpasses in both.
 

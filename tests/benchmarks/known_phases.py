@@ -121,7 +121,7 @@ def known_phases(spec: CampaignSpec, folder: Path) -> list[StructureRecord]:
     kept = folder / "known.json"
     if not kept.is_file():
         oracle, records = make_oracle(spec.oracle), []
-        for index, (label, structure) in enumerate(_ground_states(spec.chemsys)):
+        for index, (label, structure) in enumerate(ground_states(spec.chemsys)):
             outcome = validate_structure(spec, oracle, structure, folder / "work")
             if not isinstance(outcome, Failure):
                 record = new_record(
@@ -139,7 +139,9 @@ def _rows() -> Any:
     return rows[(rows.numbers.map(len) <= _LARGEST) & (rows.e_hull <= _ON_HULL)]
 
 
-def _ground_states(system: str) -> list[tuple[str, Structure]]:
+def ground_states(system: str) -> list[tuple[str, Structure]]:
+    """Id and structure of what lies on Materials Project's hull, of at most 12 atoms, in a system and its
+    subsystems. system: symbols joined by hyphens."""
     from pymatgen.core import Element
 
     elements = {Element(symbol).Z for symbol in system.split("-")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pymatgen.core import Composition, Lattice, Structure
 
 from niobe.config.loading import load_campaign, with_changes
 from niobe.launchers.pages import hull_plots, plots, views
+from niobe.launchers.pages.acceleration import picture
 from niobe.loop.benchmark.ablation import SIZES, ablation_series
 from niobe.loop.campaign.closing import close_round
 from niobe.loop.campaign.controls import acceleration
@@ -101,12 +103,14 @@ def test_no_two_settings_of_a_ladder_are_drawn_alike() -> None:
     """Means by hand: after one and two calls of (hit, hit) and (miss, hit)."""
     spec = with_changes(NB_O, {"generation.finetune": True, "acquisition.function": "p_target"})
     curves = {setting.adds: [[True, True], [False, True]] for setting in ablation_series(spec, SIZES["full"])}
-    figure = plots.acceleration_figure(curves)
-    lines = [trace for trace in figure.data if trace.mode == "lines"]
-    assert [line.name for line in lines] == list(curves)
-    assert len({line.line.color for line in lines}) == len(curves) == 10
-    assert [line.line.dash for line in lines] == ["dot"] + ["solid"] * 9
-    assert list(lines[0].y) == [0.5, 1.5]
+    drawn = ElementTree.fromstring(picture(curves))
+    lines, names = drawn.findall("polyline"), [text.text for text in drawn.findall("text")]
+    assert [name for name in names if name in curves] == list(curves)
+    assert len({line.get("stroke") for line in lines}) == len(curves) == 10
+    assert [bool(line.get("stroke-dasharray")) for line in lines] == [True] + [False] * 9
+    ups = [340 - float(point.split(",")[1]) for point in lines[0].get("points", "").split()]
+    assert ups == pytest.approx([0.5 / 2 * 330, 1.5 / 2 * 330])
+    assert ElementTree.fromstring(picture({"<b> & co": [[True]]})).findall("text")[-1].text == "<b> & co"
 
 
 def test_a_ternary_hull_has_a_corner_an_element_and_tie_lines_to_what_is_stable() -> None:

@@ -1,0 +1,74 @@
+"""``python -m tests.benchmarks.systems [SYSTEM …]``: `niobe bench systems` beside what is known, published.
+
+Known phases are the development rows on Materials Project's hull, of at most 12 atoms, of each system and
+its subsystems. All other options are those of `niobe bench systems`; ``--peers F`` puts beside what other
+programs found (``python -m tests.benchmarks.peers.cryspy``). Runs stay below ``.niobe``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from niobe.loop.benchmark.systems import PROTOCOLS, SHORT
+from tests.benchmarks.known_phases import ground_states
+from tests.benchmarks.publish import publish
+
+KEPT = Path(".niobe/benchmarks/systems")
+NIOBE = [sys.executable, "-c", "from niobe.launchers.cli import main; main()"]
+
+
+def main() -> None:
+    """Write what is known, run what is missing, publish."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.systems")
+    parser.add_argument("systems", nargs="*", default=SHORT)
+    parser.add_argument("--folder", type=Path, default=KEPT)
+    asked, options = parser.parse_known_args()
+    for system in asked.systems:
+        write_known(asked.folder / "known" / system, system)
+    command = ["bench", "systems", *asked.systems, "--known", str(asked.folder / "known")]
+    subprocess.run([*NIOBE, *command, *options, "--to", str(asked.folder)], check=True)
+    publish_systems(asked.folder / "systems.json", asked.systems, options)
+
+
+def write_known(folder: Path, system: str) -> None:
+    """A CIF file of each known ground state of a system and its subsystems, unless the folder is there."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True)
+    for label, structure in ground_states(system):
+        structure.to(filename=str(folder / f"{label}.cif"))
+
+
+def publish_systems(file: Path, systems: Sequence[str], options: Sequence[str]) -> None:
+    """All rows, Niobe beside the others, and by what rules."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    rows = content["rows"]
+    beside = [f"Niobe's finds ÷ those of {other}: {text}" for other, text in content["beside Niobe"].items()]
+    publish(
+        "systems",
+        page="discovery",
+        title="Chemical systems, side by side",
+        command=" ".join(["python -m tests.benchmarks.systems", *systems, *options]),
+        rows=rows,
+        seconds=content["seconds"],
+        headline="; ".join(beside) or "one arm only",
+        notes=[
+            *(f"{name}: {PROTOCOLS[name]}" for name in dict.fromkeys(row["protocol"] for row in rows)),
+            "one judge for all: the hull of everything that any arm of a system validated and of what is "
+            "known; a find is unique in its run and no seed; means over seeds",
+            "no arm runs phonons, challenge or second opinions; round 0 asks about elements and what is "
+            "given, at no call's cost; peers are given nothing, and their calls count from the first",
+            "minutes of the wall clock beside whatever else ran on the machine: see the load above",
+            *beside,
+        ],
+        order=3,
+    )
+
+
+if __name__ == "__main__":
+    main()

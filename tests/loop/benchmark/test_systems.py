@@ -1,0 +1,119 @@
+"""Systems side by side: what the arms are, what a protocol gives, what the judge counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from niobe.config.spec import CampaignSpec
+from niobe.loop.benchmark.generative import Run
+from niobe.loop.benchmark.systems import (
+    PROTOCOLS,
+    SHORT,
+    SYSTEMS,
+    Rules,
+    arms,
+    beside,
+    campaign,
+    compared,
+    curves,
+    rediscovered,
+)
+from niobe.loop.documents.records import StructureRecord
+from tests.loop.factory import element, nbo, rocksalt, rutile, validated
+
+RULES = Rules(calls=30, batch=10, candidates=60)
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> list[str]:
+    file = tmp_path / "cscl.cif"
+    cscl("Al", "Ni").to(filename=str(file))
+    return [str(file)]
+
+
+def cscl(one: str, other: str) -> Structure:
+    return Structure(Lattice.cubic(2.9), [one, other], np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
+
+
+def test_eighteen_systems_and_eight_of_them() -> None:
+    assert len(set(SYSTEMS)) == 18
+    assert len(SHORT) == 8
+    assert set(SHORT) < set(SYSTEMS)
+    assert all(system == "-".join(sorted(system.split("-"))) for system in SYSTEMS)
+
+
+def test_a_protocol_gives_what_is_known_or_keeps_it_out(known: list[str]) -> None:
+    specs = {protocol: campaign("Al-Ni", protocol, known, RULES) for protocol in PROTOCOLS}
+    assert specs["kept-out"].seeds.exclude == tuple(known)
+    assert specs["kept-out"].seeds.files == ()
+    assert specs["given"].seeds.files == tuple(known)
+    assert specs["given"].seeds.exclude == ()
+    assert (specs["made"].budget.validations, specs["made"].limits.max_atoms) == (50, 20)
+    assert {spec.seeds.max_prototypes for spec in specs.values()} == {0}
+    assert len({spec.id for spec in specs.values()}) == 3
+
+
+def test_arms_differ_in_what_they_name_alone(known: list[str]) -> None:
+    found = {arm.name: arm.spec for arm in arms(campaign("Al-Ni", "kept-out", known, RULES))}
+    assert list(found) == ["random", "ranked", "plain", "niobe"]
+    assert _generators(found["random"]) == ["random"]
+    assert (found["random"].prerelax, found["random"].acquisition.function) == (None, "random")
+    assert found["ranked"].prerelax is not None
+    assert (found["ranked"].acquisition.function, found["ranked"].surrogate.retrain) == ("greedy", False)
+    assert found["plain"].prerelax is None
+    assert "offspring" in _generators(found["niobe"])
+    spent = {(spec.budget, spec.acquisition.batch, spec.generation.candidates) for spec in found.values()}
+    assert len(spent) == 1
+
+
+def _generators(spec: CampaignSpec) -> list[str]:
+    return [part.name for part in spec.generation.mix]
+
+
+ELEMENTS = [validated(element("Nb"), -10.0, index=0), validated(element("O", 3.0), -5.0, index=1)]
+LABELS = {"peer": "a peer", "niobe": "Niobe"}
+
+
+def run(name: str, *calls: Structure, seeds: tuple[StructureRecord, ...] = tuple(ELEMENTS)) -> Run:
+    """A run of half an hour; NbO at -9 eV/atom, other crystals at -8."""
+    records = [
+        validated(
+            structure,
+            -9.0 if structure.composition.reduced_formula == "NbO" else -8.0,
+            round_number=1,
+            index=index,
+        )
+        for index, structure in enumerate(calls)
+    ]
+    return Run(setting=name, seed=1, seeds=seeds, calls=tuple(records), seconds=1800.0)
+
+
+def test_one_judge_counts_unique_finds_at_each_tolerance() -> None:
+    peer, niobe = run("peer", nbo(), nbo(4.21), seeds=()), run("niobe", nbo(), rutile())
+    known = [validated(nbo(), -9.0), *ELEMENTS]
+    theirs, ours = compared([peer, niobe], known, LABELS, ["Nb", "O"], calls=4)
+    assert [theirs[f"finds, ε {tolerance}"] for tolerance in ("0", "0.02", "0.1")] == [1, 1, 1]
+    assert (theirs["arm"], theirs["known found"], theirs["known"], theirs["calls"]) == ("a peer", 1, 1, 2)
+    assert (ours["finds, ε 0.1"], ours["minutes"], ours["finds an hour"]) == (2, 30, 4)
+    drawn = curves([peer, niobe], known, LABELS, ["Nb", "O"], calls=4)
+    assert drawn == {"a peer": [[True, False, False, False]], "Niobe": [[True, True, False, False]]}
+
+
+def test_known_compounds_are_found_by_what_calls_relaxed_into() -> None:
+    known = [validated(nbo(), -9.0), validated(rutile(), -9.0, index=1), *ELEMENTS]
+    assert rediscovered(run("niobe", rocksalt(), nbo(4.25), nbo()), known) == 1
+
+
+def test_ratios_are_medians_over_systems_and_say_the_least() -> None:
+    rows = [
+        {"system": system, "protocol": "given", "arm": arm, "finds, ε 0.1": finds}
+        for system, arm, finds in [
+            *(("A-B", "Niobe", 6.0), ("A-B", "peer", 2.0)),
+            *(("C-D", "Niobe", 4.0), ("C-D", "peer", 4.0), ("E-F", "peer", 9.0)),
+        ]
+    ]
+    assert beside(rows, "Niobe") == {"peer": "2.00 ×, least 1.00 × over 2"}
