@@ -150,13 +150,18 @@ def _row(
     hours = float(np.mean(seconds)) / 3600 if seconds else None
     return {
         "runs": len(runs),
-        "calls": float(np.mean([len(run.calls) for run in runs])),
+        "calls": float(np.mean([_asked(run) for run in runs])),
         **{f"finds, ε {tolerance:g}": float(np.mean(hits)) for tolerance, hits in found.items()},
         "known found": float(np.mean([rediscovered(run, known) for run in runs])),
         "known": sum(record.nelements > 1 for record in known),
         "minutes": hours * 60 if hours else None,
         "finds an hour": float(np.mean(found[widest])) / hours if hours else None,
     }
+
+
+def _asked(run: Run) -> int:
+    """Calls of a run, those for competing phases among them, which are no finds."""
+    return len(run.calls) + sum((seed.acquired_round or 0) > 0 for seed in run.seeds)
 
 
 def rediscovered(run: Run, known: Iterable[StructureRecord]) -> int:

@@ -1,16 +1,15 @@
-"""``python -m tests.benchmarks.time_line [FILE] [--folder F] [--beside F]``: where a campaign's time goes.
+"""``python -m tests.benchmarks.time_line [FILE] [--rounds N] [--beside F] [--finished]``: a campaign's time.
 
 Runs a campaign, of two lines unless a file is named, in a folder of its own and goes on where it was; then
-reads what each job says of itself: in which process it ran, when, for how long and on how much of a
-processor. Published are the seconds of each step and what share of the time from the first validation to the
-last one the workers had a job. ``--beside`` names the folder of the same campaign by other code, run at the
-same time on the same machine: its seconds stand beside.
+reads what each job after round 0 says of itself: in which process it ran, when, for how long and on how much
+of a processor. Published are the seconds of each step and what share of the time from the first validation to
+the last one the workers had a job. ``--beside`` names the folder of the same campaign by other code: its
+seconds stand beside. With ``--finished`` nothing is run.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,20 +19,17 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from niobe.config.loading import load_campaign
-from niobe.config.settings import Settings
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.benchmarking import own_home
 from niobe.launchers.local.launcher import run_campaign
 from niobe.launchers.local.progress import CampaignProgress
 from niobe.launchers.rounds import begin_campaign
 from niobe.launchers.services import campaign_database
-from niobe.loop.documents.records import Status
 from tests.benchmarks.publish import publish
 
 FOLDER = Path(".niobe/benchmarks/time_line")
 TWO_LINES = "id: al-ni\nelements: [Al, Ni]\n"
 _COLUMNS = 60
-_VALIDATES = ("validate", "validate_further")
 
 
 class Ran(NamedTuple):
@@ -53,12 +49,29 @@ class Ran(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A campaign's jobs, in the order in which they began, and what it found."""
+    """A campaign's jobs, in the order in which they began, and what it found: how many structures it
+    validated, those within ``hull_tolerance`` and discoveries."""
 
     jobs: list[Ran]
     workers: int
     validated: int
+    near: int
     discoveries: int
+
+    @property
+    def wall(self) -> float:
+        """Seconds by the clock from the first job's begin to the last one's end."""
+        return max(job.ended for job in self.jobs) - self.jobs[0].began
+
+    @property
+    def said(self) -> str:
+        """What it found, and in what time."""
+        rounds = len({job.round for job in self.jobs})
+        return (
+            f"{rounds} rounds after round 0: {self.validated} validated, {self.near} of them within "
+            f"hull_tolerance, {self.discoveries} discoveries; {self.wall:.0f} s by the clock on "
+            f"{self.workers} workers, of which {busy(self):.0%} had a job"
+        )
 
 
 def main() -> None:
@@ -66,14 +79,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.time_line")
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--rounds", type=int, help="run at most so many")
+    parser.add_argument("--finished", action="store_true", help="run nothing")
     parser.add_argument("--beside", type=Path, help="a folder of the same campaign by other code")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
-    started = time.monotonic()
     spec = load_campaign(asked.file or _two_lines(asked.folder))
-    line = ran(spec, asked.folder)
+    if not asked.finished:
+        run(spec, asked.folder, asked.rounds)
+    line = read(spec, asked.folder)
     beside = read(spec, asked.beside) if asked.beside else None
-    publish_line(spec, line, beside, time.monotonic() - started)
+    publish_line(spec, line, beside)
 
 
 def _two_lines(folder: Path) -> Path:
@@ -83,25 +99,24 @@ def _two_lines(folder: Path) -> Path:
     return file
 
 
-def ran(spec: CampaignSpec, folder: Path) -> Line:
-    """The jobs of a campaign that was run to its end. folder: its home."""
+def run(spec: CampaignSpec, folder: Path, rounds: int | None) -> None:
+    """Run a campaign to its end, or so many rounds. folder: where its home is."""
     with own_home(folder / "home"), campaign_database() as database:
         begun = begin_campaign(database, spec)
         with CampaignProgress(database, begun, Console()) as progress:
-            run_campaign(database, begun, progress.tick)
-    return read(spec, folder)
+            run_campaign(database, begun, progress.tick, rounds=rounds)
 
 
 def read(spec: CampaignSpec, folder: Path) -> Line:
-    """The jobs of a campaign as far as it went. folder: its home."""
+    """The jobs of a campaign after round 0, as far as it went. folder: where its home is."""
     with own_home(folder / "home"), campaign_database() as database:
         stored = database.mongo["outputs"].find({"metadata.campaign": spec.id}, {"name": 1, "output": 1})
-        jobs = [_job(spec, document) for document in stored if "took" in (document["output"] or {})]
-        finished = database.records.light_finished(spec.id)
-    asked = [record for record in finished if record.round and record.status is Status.VALIDATED]
-    found = sum(bool(record.verdict and record.verdict.discovery) for record in asked)
-    workers = max(len({job.process for job in jobs}), Settings().workers)
-    return Line(sorted(jobs, key=lambda job: job.began), workers, len(asked), found)
+        every = [_job(spec, document) for document in stored if "took" in (document["output"] or {})]
+        asked = [r for r in database.records.light_finished(spec.id) if r.acquired_round and r.validation]
+    jobs = sorted((job for job in every if job.round), key=lambda job: job.began)
+    near = sum(bool(r.verdict and r.verdict.e_above_hull_now <= spec.hull_tolerance) for r in asked)
+    found = sum(bool(r.verdict and r.verdict.discovery) for r in asked)
+    return Line(jobs, len({job.process for job in jobs}), len(asked), near, found)
 
 
 def _job(spec: CampaignSpec, document: Mapping[str, Any]) -> Ran:
@@ -113,7 +128,7 @@ def _job(spec: CampaignSpec, document: Mapping[str, Any]) -> Ran:
 def busy(line: Line) -> float:
     """What share of the workers had a job between the begin of the first validation and the end of the
     last."""
-    validations = [job for job in line.jobs if job.step in _VALIDATES]
+    validations = [job for job in line.jobs if job.step == "validate"]
     began, ended = min(job.began for job in validations), max(job.ended for job in validations)
     held = sum(max(min(job.ended, ended) - max(job.began, began), 0.0) for job in line.jobs)
     return held / (line.workers * (ended - began))
@@ -160,7 +175,7 @@ def _letter(step: str) -> str:
     return next((letter for kind, letter in kinds.items() if step.startswith(kind)), "s")
 
 
-def publish_line(spec: CampaignSpec, line: Line, beside: Line | None, seconds: float) -> None:
+def publish_line(spec: CampaignSpec, line: Line, beside: Line | None) -> None:
     """A row for each step, the workers' share, and the time line as text."""
     other = by_step(beside) if beside else {}
     rows: list[dict[str, Any]] = []
@@ -170,25 +185,22 @@ def publish_line(spec: CampaignSpec, line: Line, beside: Line | None, seconds: f
     total = sum(job.processor for job in line.jobs)
     before = sum(job.processor for job in beside.jobs) if beside else None
     rows.insert(0, _row("all", len(line.jobs), sum(job.seconds for job in line.jobs), total, before))
-    wall = max(job.ended for job in line.jobs) - line.jobs[0].began
     publish(
         f"time-line-{spec.id}",
         page="campaign",
         title=f"Where the time of a campaign of two lines goes: {spec.chemsys}",
-        command="python -m tests.benchmarks.time_line",
+        command="python -m tests.benchmarks.time_line" + (" --beside F" if beside else ""),
         rows=rows,
-        seconds=seconds,
+        seconds=line.wall,
         seeds=[spec.seed],
-        headline=f"{total:.0f} processor seconds, {busy(line):.0%} of the workers busy from the first "
-        "validation to the last (bar: 90 %)",
+        headline=f"{total:.0f} processor seconds"
+        + (f", {before / total:.2f} times as many before (bar: 2)" if before else "")
+        + f"; {busy(line):.0%} of the workers busy from the first validation to the last (bar: 90 %)",
         notes=[
-            f"{line.validated} validations, {line.discoveries} discoveries; {wall:.0f} s by the clock from "
-            f"the first job to the last on {line.workers} workers",
-            *(
-                [f"before: {beside.validated} validations, {beside.discoveries} discoveries"]
-                if beside
-                else []
-            ),
+            f"now: {line.said}",
+            *([f"before: {beside.said}"] if beside else []),
+            "what is found hangs on the clock where phonons or looks in motion run into their time, as they "
+            "do on a loaded machine",
             "p pre-relaxation, V validation, H phonons, C challenge, O other oracles, t training, s the "
             "rest, · idle; a line of text a worker: " + " ".join(f"`{text}`" for text in picture(line)),
         ],

@@ -125,7 +125,10 @@ def _reference(symbol: str) -> float:
 
 
 def _recorded(relax: Any, relaxed: list[dict[str, Any] | None]) -> Any:
-    """CrySPY's relaxation, which notes what came of it; what left physics is a call that failed."""
+    """CrySPY's relaxation, which notes what came of it; what left physics is a call that failed.
+
+    It is told that its atoms lie far apart, at 0 eV: of an energy that is none CrySPY 1.5.0 makes an error.
+    """
 
     def noted(work: str, structure: Any, *settings: Any) -> Any:
         try:
@@ -133,9 +136,10 @@ def _recorded(relax: Any, relaxed: list[dict[str, Any] | None]) -> Any:
                 answer = relax(work, structure, *settings)
         except Exception:  # noqa: BLE001 - whatever was raised, CrySPY goes on without it
             answer = (None, float("nan"), False)
-        end, _, converged = answer
-        relaxed.append(end.as_dict() if end is not None and converged else None)
-        return answer
+        end, energy, converged = answer
+        failed = end is None or energy != energy
+        relaxed.append(end.as_dict() if converged and not failed else None)
+        return (structure, 0.0, False) if failed else answer
 
     return noted
 
