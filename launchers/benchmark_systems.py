@@ -57,7 +57,12 @@ def compare(comparison: Comparison, console: Console) -> dict[str, Any]:
             found, curves = _one(comparison, system, protocol, console)
             rows += [{"system": system, "protocol": protocol, **row} for row in found]
             hits |= {f"{system}, {protocol}": curves} if curves else {}
-    return {"rows": rows, "hits": hits, "beside Niobe": beside(rows, "Niobe")}
+    ratios = {tolerance: beside(rows, "Niobe", tolerance) for tolerance in (0.1, 0.02)}
+    texts = {
+        other: "; ".join(f"ε {tolerance:g}: {found[other]}" for tolerance, found in ratios.items())
+        for other in ratios[0.1]
+    }
+    return {"rows": rows, "hits": hits, "beside Niobe": texts}
 
 
 def _one(

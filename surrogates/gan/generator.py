@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,9 @@ _MIN_STEPS = 40
 _ANY_SIZE = 10**6
 _DRAWS_PER_SAMPLE = 40
 _STABLE_WEIGHT = 0.5
-_OVERLAP = 0.55
+_OVERLAP, _CLOSE = 0.55, 0.75
+"""Closest contacts over the sum of two radii: below the first a geometry is rejected, below the second its
+cell is widened."""
 _REPRESENTATIONS: dict[str, Representation] = {
     "symmetric": SymmetricCrystals(),
     "point_cloud": PointCloud(),
@@ -109,8 +112,8 @@ class CrystalGAN:
 
         The GAN chooses the composition; as far as its choices stray from the fractions asked for, it is told
         compositions drawn among those inside. Of the geometries drawn for a skeleton the one with the widest
-        closest contact is kept. Raises ValueError before training, for more than 5 elements, and for
-        fractions that no composition has.
+        closest contact is kept, and its cell widened to 0.75 of the sum of the radii there. Raises ValueError
+        before training, for more than 5 elements, and for fractions that no composition has.
         seed: of every draw.
         """
         from niobe.surrogates.gan.sampling import Sampler
@@ -143,9 +146,11 @@ class CrystalGAN:
         if reason:
             return None, reason
         closest = closest_contacts(found)
-        crystal = found[int(closest.argmax())]
-        if closest.max() < _OVERLAP:
+        crystal, widest = found[int(closest.argmax())], float(closest.max())
+        if widest < _OVERLAP:
             return None, "overlap"
+        if widest < _CLOSE:
+            crystal = replace(crystal, lattice=crystal.lattice * (_CLOSE / widest))
         return (crystal, "") if seen.add(crystal) else (None, "repeated")
 
     def save(self, folder: Path) -> None:

@@ -140,6 +140,14 @@ def test_supercells_and_rotations_are_much_alike_and_other_crystals_are_not() ->
     assert kept == [True, False, False, True, True]
 
 
+def test_no_sample_has_contacts_below_three_quarters_of_the_radii() -> None:
+    request = SampleRequest(elements=ELEMENTS, max_atoms=10)
+    samples = trained()[0].sample(request, 20, seed=3).samples
+    contacts = [closest_contacts([Crystal.of(sample.structure)])[0] for sample in samples]
+    assert len(contacts) > 10
+    assert min(contacts) >= 0.75 - 1e-9
+
+
 def test_the_closest_contact_is_in_units_of_the_radii() -> None:
     """In NbO at 4.2 Å the neighbours Nb–Nb are a little closer than Nb–O, in these units."""
     assert closest_contacts([Crystal.of(nbo(4.2))]) == pytest.approx(4.2 / 2**0.5 / (2 * radius("Nb")))
