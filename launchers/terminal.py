@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
     from rich.console import Console
     from rich.text import Text
 
@@ -22,6 +23,14 @@ def shown(text: object) -> str:
         letter if letter == "\n" or letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in str(text)
     )
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with a stored document, and where to see which: one line."""
+    found = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, found["loc"]))
+    what = " ".join(f"{where}: {found['msg']}".split())
+    return f"a document of the database is no {error.title} ({what}); `niobe doctor` names it"
 
 
 def local_time(moment: str) -> str:

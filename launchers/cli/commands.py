@@ -6,15 +6,18 @@ One module a group of commands; each has an ``app`` that is added here.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from niobe.config.errors import ConfigError
 from niobe.launchers.cli import bench, data, db, fireworks, gan, models, reading, running, serve, steering
 from niobe.launchers.interrupts import CODE
-from niobe.launchers.terminal import shown
+from niobe.launchers.terminal import in_words, shown
 from niobe.launchers.upkeep import commands as upkeep
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 app = typer.Typer(
     help="Niobe finds new crystals: generate, screen, acquire, validate with phonons, learn, repeat.",
@@ -59,11 +62,21 @@ def run() -> None:
     except OSError as error:
         print(f"niobe: {shown(_path_and_reason(error))}", file=sys.stderr)
         raise SystemExit(2) from None
+    except UnicodeEncodeError as error:
+        print(f"niobe: {shown(error.object)!r}: is no text in UTF-8", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(CODE) from None
     except _connection_failure() as error:
         lost = str(error).split(" (configured", maxsplit=1)[0]
         print(f"niobe: lost the database ({lost}); the same command goes on where it was", file=sys.stderr)
+        raise SystemExit(1) from None
+    except _no_shape() as error:
+        print(f"niobe: {shown(in_words(error))}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except _refusal() as error:
+        said = str(error).split(", full error", maxsplit=1)[0]
+        print(f"niobe: the database refused it ({shown(said)})", file=sys.stderr)
         raise SystemExit(1) from None
     except _wrong_address() as error:
         variables = "NIOBE_MONGO_URI, NIOBE_DATABASE"
@@ -83,6 +96,20 @@ def _connection_failure() -> type[Exception]:
     from pymongo.errors import ConnectionFailure
 
     return ConnectionFailure
+
+
+def _no_shape() -> type[ValidationError]:
+    """What a model raises for a stored document that is none of it."""
+    from pydantic import ValidationError
+
+    return ValidationError
+
+
+def _refusal() -> type[Exception]:
+    """What a database answers that has no room, is damaged, ran out of time or does not let one in."""
+    from pymongo.errors import OperationFailure
+
+    return OperationFailure
 
 
 def _wrong_address() -> tuple[type[Exception], ...]:

@@ -45,7 +45,7 @@ def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float 
     while not is_listening(place.socket):
         code, said = _run_server(place, options)
         killed += code in _KILLED
-        if code == _LOST_THE_RACE and time.monotonic() - started > _ANSWER_SECONDS and place.info():
+        if code == _LOST_THE_RACE and time.monotonic() - started > _ANSWER_SECONDS and _is_there(place):
             raise ConfigError(f"embedded database: {said}, which does not answer; `niobe db stop` ends it")
         again = code in {0, _LOST_THE_RACE} or (code in _KILLED and killed < _STARTS)
         if not again or time.monotonic() > deadline:
@@ -55,6 +55,18 @@ def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float 
         if code:  # another starts it, a dying one still holds the folder, or it was killed on its way up
             time.sleep(0.05)
     return place.uri
+
+
+def _is_there(folder: DatabaseFolder) -> bool:
+    """Whether the server that last listened is alive, rather than another on its way up."""
+    info = folder.info()
+    if info is None:
+        return False
+    try:
+        os.kill(info.pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _run_server(folder: DatabaseFolder, options: list[str]) -> tuple[int, str]:

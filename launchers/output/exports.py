@@ -17,7 +17,7 @@ from niobe.config.atomic import naming
 from niobe.config.errors import ConfigError
 from niobe.launchers.output.goals import units
 from niobe.launchers.output.open_formats import write_benchmark_table, write_jsonl
-from niobe.launchers.output.summary import summary
+from niobe.launchers.output.summary import as_cell, in_a_line, summary
 from niobe.loop.crystals.symmetry import symmetric_cell
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import relaxed_structure
@@ -25,6 +25,7 @@ from niobe.loop.documents.structures import relaxed_structure
 if TYPE_CHECKING:
     from ase import Atoms
 
+_NO_NAME = re.compile(r"[^\w-]")
 Cell = Literal["relaxed", "primitive", "conventional"]
 
 
@@ -163,8 +164,9 @@ def _poscar(record: StructureRecord, file: Path) -> None:
 
 
 def _known(record: StructureRecord) -> dict[str, Any]:
-    """The figures of a record that are there, by name."""
-    return {name: value for name, value in summary(record, record.properties).items() if value is not None}
+    """The figures of a record that are there, by name, all in one line."""
+    row = summary(record, record.properties)
+    return {_NO_NAME.sub("_", name): in_a_line(value) for name, value in row.items() if value is not None}
 
 
 def _phonopy(records: Iterable[StructureRecord], folder: Path, forces: Mapping[str, str]) -> None:
@@ -193,7 +195,8 @@ def _csv(records: Collection[StructureRecord], file: Path) -> None:
     with file.open("w", newline="", encoding="utf-8") as output:
         writer: csv.DictWriter[str] | None = None
         for record in records:
-            row = summary(record, properties) | _columns(record)
+            row = {name: as_cell(value) for name, value in summary(record, properties).items()}
+            row |= _columns(record)
             if writer is None:
                 writer = _headed(output, row)
             writer.writerow(row)

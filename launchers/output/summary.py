@@ -6,9 +6,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from niobe.launchers.output.goals import figures
+from niobe.launchers.terminal import shown
 from niobe.loop.crystals.similarity import spacegroup_symbol
 from niobe.loop.documents.records import StructureRecord, Verdict
 from niobe.loop.documents.tiers import by_dft, phase_by, tier_text
+
+_FORMULA = {"=", "+", "-", "@"}
+
+
+def in_a_line(value: Any) -> Any:
+    """A value of a row as files of text take it: words in one line, of letters that can be printed."""
+    return shown(" ".join(value.split())) if isinstance(value, str) else value
+
+
+def as_cell(value: Any) -> Any:
+    """A value of a row as spreadsheets take it: words that they would compute stand behind an apostrophe."""
+    word = in_a_line(value)
+    return f"'{word}" if isinstance(word, str) and word[:1] in _FORMULA else word
 
 
 def summary(record: StructureRecord, properties: Iterable[str] = ()) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def status_row(database: Database, campaign: CampaignRecord) -> Row:
     rounds = database.rounds.find(campaign.id)
     return {
         "campaign": campaign.id,
-        "system": "-".join(campaign.spec["elements"]),
+        "system": "-".join(campaign.spec.get("elements", [])),
         "state": campaign.state,
         "round": rounds[-1].number if rounds else None,
         "records": database.records.count(campaign.id),

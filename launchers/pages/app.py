@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
@@ -20,6 +21,7 @@ from niobe.launchers.pages.rendering import STATIC, render
 from niobe.launchers.pages.routes import campaigns, structures, table, workers
 from niobe.launchers.pages.routes.shared import Form
 from niobe.launchers.pages.server.access import COOKIE, Access, Gate
+from niobe.launchers.terminal import in_words
 
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
@@ -46,6 +48,7 @@ def create_app(database: Database, access: Access, uri: str) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(ConfigError, _mistake)
     app.add_exception_handler(PyMongoError, _outage)
+    app.add_exception_handler(ValidationError, _no_shape)
     return app
 
 
@@ -106,6 +109,11 @@ def _outage(request: Request, error: Exception) -> Response:
     """Niobe's own server is started again meanwhile, see ``serving``; another may come back."""
     said = f"The database does not answer ({type(error).__name__}). Load the page again in a moment."
     return _message(request, 503, "No database", said)
+
+
+def _no_shape(request: Request, error: Exception) -> Response:
+    said = in_words(error) if isinstance(error, ValidationError) else ""
+    return _message(request, 409, "Not readable", said)
 
 
 def _mistake(request: Request, error: Exception) -> Response:

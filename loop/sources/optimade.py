@@ -47,11 +47,13 @@ class OptimadeQuery:
         data = answer.get("data")
         if not isinstance(data, list) or not all(isinstance(entry, dict) and "id" in entry for entry in data):
             raise ValueError("the answer has no list of entries with ids under data")
+        meta = answer.get("meta")
         return Page(
             ids=[str(entry["id"]) for entry in data],
             entries=data,
             next=_next(url, answer),
-            total=_total(answer.get("meta")),
+            total=_total(meta),
+            more=isinstance(meta, dict) and meta.get("more_data_available") is True,
         )
 
 

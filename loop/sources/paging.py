@@ -20,12 +20,15 @@ Document = dict[str, Any]
 
 
 class Page(BaseModel):
-    """Entries with an id each, the next page's address, and how many entries the source says it has."""
+    """Entries with an id each, the next page's address, how many entries the source says it has, and whether
+    it says that there are more.
+    """
 
     ids: list[str]
     entries: list[Document]
     next: str | None
     total: int | None
+    more: bool = False
 
 
 class Query(Protocol):
@@ -115,6 +118,7 @@ class _Progress:
     seen: set[str] = field(default_factory=set)
     totals: list[int] = field(default_factory=list)
     next: str | None = None
+    more: bool = False
 
     @classmethod
     def of(cls, folder: Path) -> _Progress:
@@ -127,13 +131,15 @@ class _Progress:
         self.pages += 1
         self.seen |= set(page.ids)
         self.totals += [] if page.total is None else [page.total]
-        self.next = page.next
+        self.next, self.more = page.next, page.more
 
     def judge(self) -> tuple[str, list[str]]:
         """Why the whole may not be there, or "", and notes; asked when the last page was read."""
         count = len(self.seen)
         if len(set(self.totals)) > 1:
             return f"the source changed while it was read ({self.totals[0]} -> {self.totals[-1]} entries)", []
+        if self.more:
+            return f"{count} entries: the source says that there are more, and not where", []
         if self.totals and count < self.totals[-1]:
             return f"{count} of {self.totals[-1]} entries: the pages ended early", []
         if self.totals and count > self.totals[-1]:

@@ -119,11 +119,12 @@ class Web:
                         if not response.is_redirect:
                             return await _read(url, response)
                         there = urljoin(here, response.headers.get("Location", ""))
-                except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+                        is_elsewhere = origin(there) != origin(url)
+                except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
                     raise SourceError(f"{_bare(url)}: {error}") from None
                 except httpx.HTTPError as error:
                     raise _AgainError(f"no answer ({type(error).__name__})") from None
-                if origin(there) != origin(url):
+                if is_elsewhere:
                     raise SourceError(f"{_bare(url)}: redirects to {_bare(there)[:200]}, another server")
                 here = there
         raise SourceError(f"{_bare(url)}: redirects more than {_MOST_REDIRECTS} times")

@@ -83,7 +83,10 @@ def test_kills_in_commands(tmp_path: Path) -> None:
         seeds=[SEED],
         notes=[
             "Compared: all documents (but who holds the campaign just now), checkpoints as files, files "
-            "of the dump, and the second server."
+            "of the dump, and the second server.",
+            "Before, on 2026-11-28, 1 of 50 kills in forget ended otherwise than undisturbed (28 of them had "
+            "cut it short); that comparison took in who holds the campaign just now, and which document "
+            "differed was not kept.",
         ],
         order=21,
     )

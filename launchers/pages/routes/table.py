@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import Field
 
 from niobe.config.errors import ConfigError
-from niobe.launchers.output.summary import summary
+from niobe.launchers.output.summary import as_cell, summary
 from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, page, spec_of
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord
@@ -155,7 +155,7 @@ def _csv_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
     for index, row in enumerate(rows):
         if index == 0:
             writer.writerow(row)
-        writer.writerow(row.values())
+        writer.writerow(map(as_cell, row.values()))
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()

@@ -23,7 +23,7 @@ from niobe.config.errors import ConfigError
 from niobe.launchers.embedded import ensure_server, held, stop_server
 from niobe.launchers.embedded.commands.engine import Engine
 from niobe.launchers.embedded.commands.errors import DamagedError, StorageError
-from niobe.launchers.embedded.folder import DatabaseFolder
+from niobe.launchers.embedded.folder import DatabaseFolder, ServerInfo
 from niobe.launchers.embedded.storage.file import DatabaseFile
 from niobe.launchers.embedded.storage.snapshots import (
     forget_old_snapshots,
@@ -271,3 +271,14 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(tiny_disk: Path) -> None
     subprocess.run(["mount", "-o", "remount,size=20m", str(tiny_disk)], check=True)
     with connect(ensure_server(folder)) as client:
         assert [d["_id"] for d in client["x"]["y"].find({}, {"_id": 1})] == list(range(stored))
+
+
+def test_a_server_on_its_way_up_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = DatabaseFolder(folder)
+    place.make()
+    place.write_info(ServerInfo(2**22 + 1, str(place.socket), "2026-01-01T00:00:00+00:00"))  # was killed
+    monkeypatch.setattr("niobe.launchers.embedded._ANSWER_SECONDS", 0.0)
+    with contextlib.closing(place.lock()) as starting:
+        threading.Timer(1.0, starting.close).start()
+        with connect(ensure_server(folder)) as client:
+            assert client["x"]["y"].count_documents({}) == 0

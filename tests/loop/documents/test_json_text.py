@@ -45,3 +45,16 @@ def test_a_text_that_would_end_the_process_is_refused_where_a_library_raised_the
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (answer.returncode, answer.stdout) == (0, "query: not JSON (JSON more than 100 levels deep)\n")
+
+
+@pytest.mark.parametrize(
+    "text", [r'"\ud800"', r'{"\uDFFF": 1}', r'["\ud800\u0041"]', r'"\udc00\ud800"', r'"a\\\ud912"']
+)
+def test_half_a_letter_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="half a letter"):
+        not_too_deep(text)
+
+
+@pytest.mark.parametrize("text", [r'"\ud83e\udde8"', r'"\\ud800"', r'"\u0041"', '"é"'])
+def test_whole_letters_stay(text: str) -> None:
+    assert not_too_deep(text) == text

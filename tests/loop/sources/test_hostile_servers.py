@@ -108,6 +108,9 @@ HOSTILE: list[tuple[str, Talk]] = [
     ("another server", redirects("file:///etc/passwd", "308 Permanent Redirect")),
     ("another server", redirects("ftp://127.0.0.1/x", "303 See Other")),
     ("another server", redirects("http://user@example.invalid/")),
+    ("Invalid IPv6", redirects("http://[bad")),
+    ("Port out of range", redirects("http://127.0.0.1:99999/")),
+    ("A-label", redirects("http://xn--/")),
     ("redirects more than", redirects("/same")),
     ("redirects more than", redirects("PATH")),
     ("redirects more than", redirects("?")),
@@ -133,6 +136,8 @@ HOSTILE: list[tuple[str, Talk]] = [
     ("nested", says(b'{"a":' * 60 + b"1" + b"}" * 60)),
     ("no whole JSON", says(b"9" * 10_000)),
     ("no whole JSON", says(b"\xff\xfe{")),
+    ("no whole JSON", says(b'{"data":[{"id":"\\ud800","attributes":{}}]}')),
+    ("no whole JSON", says(b'{"data":[],"\\uDfFf":1}')),
     ("no JSON object", says(b"null")),
     ("no JSON object", says(b"[]")),
     ("answered 403", says(b"[" * 100_000, status="403 Forbidden")),
@@ -170,6 +175,13 @@ def test_a_redirect_within_the_server_is_followed_with_the_key() -> None:
     with talking(talk) as address:
         assert Web(QUICK, {"X-API-KEY": "k"}).json(f"{address}/v1") == {"data": []}
     assert seen == ["/v1", "/v1/"]
+
+
+def test_a_page_that_says_there_is_more_and_not_where_is_not_all(tmp_path: Path) -> None:
+    page = {"data": [{"id": "a", "attributes": {}}], "meta": {"more_data_available": True}}
+    with talking(says(json.dumps(page).encode())) as address:
+        fetched = fetch(OptimadeQuery(address, 'elements HAS "Nb"'), tmp_path, Web(QUICK))
+    assert fetched.count == 1 and "there are more" in fetched.partial
 
 
 NEXT = [
