@@ -33,7 +33,7 @@ _MIN_STEPS = 40
 _ANY_SIZE = 10**6
 _DRAWS_PER_SAMPLE = 40
 _STABLE_WEIGHT = 0.5
-_OVERLAP, _CLOSE = 0.55, 0.75
+_OVERLAP, _CLOSE, _ROUNDOFF = 0.55, 0.75, 1e-6
 """Closest contacts over the sum of two radii: below the first a geometry is rejected, below the second its
 cell is widened."""
 _REPRESENTATIONS: dict[str, Representation] = {
@@ -150,7 +150,7 @@ class CrystalGAN:
         if widest < _OVERLAP:
             return None, "overlap"
         if widest < _CLOSE:
-            crystal = replace(crystal, lattice=crystal.lattice * (_CLOSE / widest))
+            crystal = replace(crystal, lattice=crystal.lattice * ((_CLOSE + _ROUNDOFF) / widest))
         return (crystal, "") if seen.add(crystal) else (None, "repeated")
 
     def save(self, folder: Path) -> None:

@@ -145,7 +145,7 @@ def test_no_sample_has_contacts_below_three_quarters_of_the_radii() -> None:
     samples = trained()[0].sample(request, 20, seed=3).samples
     contacts = [closest_contacts([Crystal.of(sample.structure)])[0] for sample in samples]
     assert len(contacts) > 10
-    assert min(contacts) >= 0.75 - 1e-9
+    assert min(contacts) >= 0.75
 
 
 def test_the_closest_contact_is_in_units_of_the_radii() -> None:
