@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import random
 import signal
@@ -184,12 +185,18 @@ def outcome(place: Path, campaigns: int) -> list[Any]:
     def read(database: Database) -> list[Any]:
         found = []
         for number in range(1, campaigns + 1):
-            records = [content(record) for record in database.records.find(f"soak-{number}")]
+            records = [_as_values(content(record)) for record in database.records.find(f"soak-{number}")]
             rounds = database.rounds.find(f"soak-{number}")
             found.append((records, [(one.number, one.state, one.batch) for one in rounds]))
         return found
 
     return _asked(place, read)
+
+
+def _as_values(found: Any) -> Any:
+    """A record whose validation is numbers rather than their text: -0.0 is 0.0."""
+    validation = found["validation"]
+    return found | {"validation": validation and json.loads(validation)}
 
 
 def _asked(place: Path, ask: Callable[[Database], Any]) -> Any:
