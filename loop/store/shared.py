@@ -94,12 +94,18 @@ def calls_of(database: Database, campaign: str, selection: str) -> tuple[int, in
 
 
 def seconds_a_call(database: Database, campaign: str) -> float | None:
-    """Mean seconds of the oracle over the first hundred validations of a campaign; None where there are none.
+    """Mean seconds of the oracle over a campaign's newest hundred validations; None where there are none.
 
     database: the campaign database.
     """
     query = {"campaign": campaign, "choice.selection": "acquired", "status": Status.VALIDATED.value}
-    found = database.mongo["structures"].find(query, {"validation.seconds": 1}, limit=100)
+    found = database.mongo["structures"].find(
+        query | {"acquired_round": {"$gte": 1}},
+        {"validation.seconds": 1},
+        sort=[("acquired_round", -1)],
+        limit=100,
+        hint=[("campaign", 1), ("acquired_round", 1)],
+    )
     seconds = [sum(one["validation"]["seconds"].values()) for one in found]
     return sum(seconds) / len(seconds) if seconds else None
 

@@ -82,15 +82,22 @@ def as_answer(answer: Answer) -> tuple[float, Structure]:
 def reference(element: str, most: int | None = None) -> tuple[str, Structure, float]:
     """What a campaign measures against by 7net-0: label, structure and eV/atom.
 
-    It asks for what CHGNet holds to be the lowest and begins there. most: relax so many only.
+    It asks for what CHGNet holds to be the lowest and begins there; where none of these has an answer, for
+    the others. most: relax so many only.
     """
     asked = {label for label, _ in elemental_references([element])}
     found = {label: answer for label, answer in prerelaxed(element).items() if label in asked}
     order = _lowest_few(found)[:most]
-    answers = {label: relaxed("7net-0", f"{label} prerelaxed", found[label][1]) for label in order}
+    answers = _answered(found, order) or _answered(found, [label for label in found if label not in order])
     best = min(answers, key=lambda label: answers[label]["energy"])
     energy, structure = as_answer(answers[best])
     return best, structure, energy
+
+
+def _answered(found: Answers, labels: Sequence[str]) -> dict[str, Answer]:
+    """What 7net-0 answers, by label, but for failures."""
+    answers = {label: relaxed("7net-0", f"{label} prerelaxed", found[label][1]) for label in labels}
+    return {label: answer for label, answer in answers.items() if answer["structure"]}
 
 
 def _lowest_few(found: Answers) -> list[str]:

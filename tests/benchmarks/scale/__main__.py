@@ -45,7 +45,7 @@ def publish_rounds(home: Path) -> None:
     """What the rounds so far took, ten a row; the last twenty beside the first twenty."""
     done = [one for one in kept_rounds(home) if one["round"] > 0]
     parts = [done[start : start + _TEN] for start in range(0, len(done) - _TEN + 1, _TEN)]
-    shown = [parts[0], parts[1], *parts[4::5], parts[-1]] if len(parts) > 2 else parts
+    shown = [parts[0], parts[1], *parts[4:-1:5], parts[-1]] if len(parts) > 2 else parts
     rows = [_row(part) for part in shown]
     ends = min(_TWENTY, len(done) // 2)
     first, last = _row(done[:ends]), _row(done[-ends:])
