@@ -35,6 +35,7 @@ from niobe.loop.documents.records import Failure, Lineage, Status, StructureReco
 from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.stability.hull import build_hull
 from tests.benchmarks.materials import structure_of, table
+from tests.benchmarks.publish import FOLDER as FIGURES
 from tests.benchmarks.publish import publish
 
 SYSTEMS = (
@@ -218,28 +219,30 @@ def _energy(record: StructureRecord) -> float:
 
 
 def publish_scores(rows: Sequence[dict[str, Any]], seconds: float) -> None:
-    """All finished systems, and their sum."""
+    """All finished systems, and their sum; those that are published and not in the folder stay."""
     columns = ["known", "after round 0", "or as low, after round 0", "in the end", "or as low, in the end"]
     columns += ["asked in round 0", "validations"]
     columns += [key for key in rows[0] if key.startswith(("stable", "metastable"))]
-    total = {"system": f"all {len(rows)}"} | {key: sum(row[key] for row in rows) for key in columns}
-    shown = [
-        {key: row.get(key, "") for key in ("system", *columns)}
-        | {"round 0, s": row.get("first", ""), "again, s": row.get("again", "")}
-        | {"asked again": row.get("asked again", ""), "missing": ", ".join(row.get("missing", []))}
-        for row in [total, *rows]
-    ]
+    found = _published() | {row["system"]: _shown(row, columns) for row in rows}
+    systems = [found[system] for system in sorted(found)]
+    total = {"system": f"all {len(systems)}"} | {key: sum(row[key] for row in systems) for key in columns}
+    searched = [row for row in systems if row["validations"]]
+    on = {key: sum(row[key] for row in searched) for key in columns}
     publish(
         "known_phases",
         page="discovery",
         title="Known phases found from two lines, and what is called stable for want of them",
         command="python -m tests.benchmarks.known_phases",
-        rows=shown,
+        rows=[_shown(total, columns), *systems],
         seconds=seconds,
-        headline="{0[after round 0]} of {0[known]} known compounds after round 0; with others as low "
-        "{0[or as low, after round 0]}",
+        headline="{0[after round 0]} of {0[known]} known compounds after round 0, with others as low "
+        "{0[or as low, after round 0]}; in the end {0[in the end]} and {0[or as low, in the end]}",
         notes=[
-            f"{len(rows)} of {len(SYSTEMS)} systems; the rest was not run by then",
+            f"{len(systems)} of {len(SYSTEMS)} systems; the rest was not run by then",
+            f"{', '.join(row['system'] for row in searched)} went on after round 0, by {on['validations']} "
+            f"validations, and have {on['in the end']} of their {on['known']} known compounds in the end "
+            f"({on['after round 0']} after round 0); the others, with 0 validations, were not run on",
+            f"{', '.join(_names(rows))} are of this run, the others of earlier ones",
             "or as low: the crystal itself, or one of its composition at most 0.002 eV/atom higher; oracles "
             "need not agree with Materials Project on the lowest polymorph",
             "known: Materials Project's ground states of at most 12 atoms, relaxed by the campaign's oracle",
@@ -249,6 +252,25 @@ def publish_scores(rows: Sequence[dict[str, Any]], seconds: float) -> None:
         ],
         order=5,
     )
+
+
+def _shown(row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    return (
+        {key: row.get(key, "") for key in ("system", *columns)}
+        | {"round 0, s": row.get("first", ""), "again, s": row.get("again", "")}
+        | {"asked again": row.get("asked again", ""), "missing": ", ".join(row.get("missing", []))}
+    )
+
+
+def _names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return [row["system"] for row in rows]
+
+
+def _published() -> dict[str, dict[str, Any]]:
+    """Rows of systems, by system, as they were published last."""
+    file = FIGURES / "known_phases.json"
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
+    return {row["system"]: row for row in rows if "-" in row["system"]}
 
 
 if __name__ == "__main__":
