@@ -18,6 +18,7 @@ MOST_MODULES, MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_METHODS = 12, 400, 40, 
 
 LONG_FUNCTIONS = {
     "launchers/cli/bench.py:generative": "its options, documented one by one, are 24 of its lines",
+    "launchers/cli/bench.py:systems": "its options, documented one by one, are 21 of its lines",
 }
 
 OLD_WORDS = {"tests/test_house.py", "launchers/fireworks/renewal.py"}

@@ -157,11 +157,19 @@ def competitors_of_claims(
 def _ranked(
     database: Database, spec: CampaignSpec, elsewhere: Sequence[StructureRecord]
 ) -> list[StructureRecord]:
-    """What makes the hull that waiting competing phases are measured by, and those; none where none waits."""
-    waiting = database.records.light_prerelaxed(spec.id)
+    """What makes the hull that waiting competing phases are measured by, and those; none where none waits.
+
+    Of candidates that may still be acquired, and what was validated; crystals of round 0 only, whose two
+    relaxations are compared.
+    """
+    recent = [{"round": 0}, {"round": {"$gte": database.records.oldest_round(spec.id)}}]
+    waiting = database.records.light(spec.id, prerelaxed__potential={"$gt": ""}, **{"$or": recent})
     if not any(record.unasked for record in waiting):
         return []
-    answered = database.records.light(spec.id, status=Status.VALIDATED.value)
+    answered = [
+        *database.records.find(spec.id, status=Status.VALIDATED.value, round=0),
+        *database.records.light(spec.id, status=Status.VALIDATED.value, round={"$gte": 1}),
+    ]
     own = {record.id: record for record in [*waiting, *answered]}.values()
     return [*sorted(own, key=lambda r: (r.round, r.index)), *elsewhere]
 

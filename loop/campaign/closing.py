@@ -245,7 +245,6 @@ def round_metrics(
     validated = [record for record in batch if record.status is Status.VALIDATED and record.verdict]
     above = [r.verdict.e_above_hull_found for r in validated if r.verdict]
     failures = Counter(_cause(record.failure) for record in batch if record.failure)
-    errors, stds = _prediction_errors(validated)
     return RoundMetrics(
         generated=status.total(),
         invalid=status[Status.INVALID],
@@ -260,9 +259,7 @@ def round_metrics(
         displaced=sum(_displaced_in(record, round_record.number) for record in records),
         hit_rate=_hit_rate(batch, "acquired"),
         control_hit_rate=_hit_rate(batch, "control"),
-        mae=float(np.mean(np.abs(errors))) if len(errors) else None,
-        coverage=coverage(errors, stds) if len(errors) else None,
-        miscalibration=miscalibration_area(errors, stds) if len(errors) else None,
+        **_of_predictions(validated),
         failures_by_cause=dict(failures),
         rejected_by_generator=round_record.metrics.rejected_by_generator,
         diversity=round_record.metrics.diversity,
@@ -274,6 +271,18 @@ def round_metrics(
         answered={kind: found for kind in _COMPARED if (found := hits_of(records, kind))[1]},
         **_of_goals(spec, records, before),
     )
+
+
+def _of_predictions(validated: Sequence[StructureRecord]) -> dict[str, Any]:
+    """How well a batch was predicted; nothing where nothing was."""
+    errors, stds = _prediction_errors(validated)
+    if not len(errors):
+        return {}
+    return {
+        "mae": float(np.mean(np.abs(errors))),
+        "coverage": coverage(errors, stds),
+        "miscalibration": miscalibration_area(errors, stds),
+    }
 
 
 def _of_challenges(records: Sequence[StructureRecord]) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class Documents:
             self._delete_entries("collection = ? AND field IN (?, ?)", (self._id, field, arrays_in(field)))
         if self.indexed - before:
             for seq, document in self.meeting([]):
-                self._index(seq, document, self.indexed - before)
+                self._add_entries(entries_of(self._id, seq, document, self.indexed - before))
 
     @property
     def indexed(self) -> set[str]:
@@ -168,7 +168,7 @@ class Documents:
         )
         if cursor.rowcount:
             self._ledger.add([(cursor.lastrowid, identity, key)])
-            self._index(cursor.lastrowid or 0, document, self.indexed)
+            self._add_entries(entries_of(self._id, cursor.lastrowid or 0, document, self.indexed))
         return bool(cursor.rowcount)
 
     def replace(self, seq: int, before: Document, after: Document) -> None:
@@ -188,9 +188,6 @@ class Documents:
         """Remove a document."""
         self._delete_documents("seq = ?", (seq,))
         self._delete_entries("seq = ?", (seq,))
-
-    def _index(self, seq: int, document: Document, fields: set[str]) -> None:
-        self._add_entries(entries_of(self._id, seq, document, fields))
 
     def _add_entries(self, entries: set[Entry]) -> None:
         self._connection.executemany("INSERT INTO fields VALUES (?, ?, ?, ?)", entries)

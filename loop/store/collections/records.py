@@ -98,13 +98,6 @@ class Records:
         """The same as ``finished``, without any crystal."""
         return self.light(campaign, status={"$in": [Status.VALIDATED.value, Status.FAILED.value]})
 
-    def light_prerelaxed(self, campaign: str) -> list[StructureRecord]:
-        """What the pre-relaxation potential answered for in round 0 and in rounds whose candidates may still
-        be acquired, without any crystal."""
-        oldest = self.oldest_round(campaign)
-        rounds = [{"round": 0}, {"round": {"$gte": oldest}}]
-        return self.light(campaign, prerelaxed__potential={"$gt": ""}, **{"$or": rounds})
-
     def statuses(self, campaign: str, number: int) -> Counter[Status]:
         """How many records of a round have each status. campaign: its id. number: of the round."""
         return Counter({s: self.count(campaign, round=number, status=s.value) for s in Status})
