@@ -94,8 +94,8 @@ def _publish(rows: list[dict[str, Any]], asked: int, seconds: float) -> None:
         rows=rows,
         seconds=seconds,
         notes=[
-            "a campaign asks further crystals of an element by what the first answered, up to 0.05 eV/atom above "
-            "its hull, which is not part of this: its reference may be lower",
+            "a campaign asks further crystals of an element by what the first answered, up to 0.05 eV/atom "
+            "above its hull, which is not part of this: its reference may be lower",
             f"{len(rows)} of {asked} elements; the rest was not relaxed by then",
         ],
         order=60,
