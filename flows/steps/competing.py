@@ -11,7 +11,7 @@ from niobe.flows.steps.known import asked_before, competitors_elsewhere, known_e
 from niobe.flows.steps.requests import COMPETING_SHARE
 from niobe.flows.steps.seed import as_asked
 from niobe.loop.campaign.competition import competition, deeper, further
-from niobe.loop.campaign.seeds import COMPETING, excluded_structures, new_record
+from niobe.loop.campaign.seeds import COMPETING, DISPLACED, excluded_structures, new_record
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Choice, Lineage, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
@@ -43,7 +43,7 @@ def compete_further(database: Database, spec: CampaignSpec, round_record: RoundR
     """
     if "compete" not in round_record.steps:
         raise RuntimeError("no competing phases were chosen: an earlier step of the round failed")
-    records = [r for r in database.records.find(spec.id, round=0) if r.lineage.generator != "displaced"]
+    records = [r for r in database.records.find(spec.id, round=0) if r.lineage.generator != DISPLACED]
     excluded = SeenStructures(excluded_structures(spec))
     given, chosen, seen = _first_choice(database, spec, records, excluded)
     first = {record.id for record in [*given, *chosen]}
@@ -92,7 +92,7 @@ def _displaced(
     asked, made = asked_before(database, spec), []
     for place, (element, record) in enumerate(sorted(lowest.items()), index):
         structure = off_its_symmetry(relaxed_structure(record))
-        lineage = Lineage(generator="displaced", parents=[record.id], origin={"element": element})
+        lineage = Lineage(generator=DISPLACED, parents=[record.id], origin={"element": element})
         new = new_record(spec, 0, place, structure, lineage).model_copy(update={"status": Status.SCREENED})
         made.append(as_asked(new, asked[new.fingerprint]) if new.fingerprint in asked else new)
     database.records.insert(made)

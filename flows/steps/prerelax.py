@@ -16,6 +16,7 @@ from niobe.flows.oracles.base import correction_of
 from niobe.flows.oracles.calculation import check_physics
 from niobe.flows.steps.known import records_and_known
 from niobe.flows.steps.validate import work_folder
+from niobe.loop.campaign.seeds import DISPLACED
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Prerelaxed, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
@@ -42,7 +43,8 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
     unless stored.
 
     A candidate that it cannot answer for, or whose sites it lets collapse, becomes invalid; a seed stays,
-    without pre-relaxation. With ``prerelax.keep`` below 1 a candidate gets a short pre-relaxation only.
+    without pre-relaxation. What the oracle had relaxed before it was displaced is not asked about. With
+    ``prerelax.keep`` below 1 a candidate gets a short pre-relaxation only.
 
     database: the campaign database. spec: the campaign. number: of the round. slot: which part of the work,
     from 0.
@@ -50,7 +52,7 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
     brief = number > 0 and _prerelaxation(spec).keep < 1
     potential = prerelax_oracle(spec, steps=_prerelaxation(spec).first_steps if brief else None)
     for record in database.records.find(spec.id, round=number, prerelaxed=None):
-        waiting = number == 0 or record.status is Status.SCREENED
+        waiting = record.lineage.generator != DISPLACED if number == 0 else record.status is Status.SCREENED
         if waiting and not record.reason.startswith(UNANSWERED) and record.index % slots == slot:
             asked = {"prerelaxed": None, "status": record.status}
             database.records.update_if(record.id, asked, **_ask(spec, potential, record, brief=brief))

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
 _Found = tuple[Lineage, "Structure"]
-COMPETING = ("reference", "prototype", "displaced")
+DISPLACED = "displaced"
+COMPETING = ("reference", "prototype", DISPLACED)
 """Generators of the competing phases of round 0: crystals of the elements, compounds, and the lowest crystal
 of an element once more, off its symmetry."""
 _LEAST_SIZE = 12  # atoms a cell of a competing phase may have, however small candidates are

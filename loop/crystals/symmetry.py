@@ -119,7 +119,7 @@ def _rounded(values: FloatArray) -> FloatArray:
     import numpy as np
 
     rounded: FloatArray = np.sign(values) * np.floor(np.abs(values) * 10.0**_DIGITS + 0.497)
-    return rounded / 10.0**_DIGITS
+    return rounded / 10.0**_DIGITS + 0.0  # no negative zero, whose sign is noise
 
 
 def hermann_mauguin(number: int) -> str:

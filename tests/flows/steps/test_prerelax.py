@@ -61,6 +61,15 @@ def relax_promising(database: Database, number: int) -> None:
     relax_slot(database, SPEC, number, 0, 1)
 
 
+def test_asked_again_it_leaves_what_the_oracle_displaced_alone(database: Database) -> None:
+    """A worker that was killed after competing phases were displaced asks for round 0 once more."""
+    with_candidates(database)
+    moved = new_record(SPEC, 0, 9, element("Nb", 2.61), Lineage(generator="displaced"))
+    database.records.insert([moved.model_copy(update={"status": Status.SCREENED})])
+    prerelax_slot(database, SPEC, 0, 0, 1)
+    assert database.records.get(moved.id).prerelaxed is None
+
+
 def test_the_most_promising_are_relaxed_further_and_no_two_alike(database: Database) -> None:
     """3.9 and 3.5 Å make one crystal, which is relaxed once; 4.3 Å is too far from both to be compared."""
     drawn = with_candidates(database, *map(stretched, (3.9, 3.5, 4.3)))

@@ -24,6 +24,7 @@ def test_what_differs_by_roundoff_only_is_the_same_to_the_bit(seed: int) -> None
     assert clean == without_roundoff(Structure(lattice, ["Mo", "S", "S"], sites))
     assert clean.frac_coords.tolist()[0] == [0.0, 0.0, 0.0]
     assert np.abs(clean.lattice.matrix - lattice.matrix).max() < 1e-8
+    assert not np.signbit(clean.lattice.matrix[clean.lattice.matrix == 0]).any()
 
 
 def test_moments_stay() -> None:
