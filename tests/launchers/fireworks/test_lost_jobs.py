@@ -141,3 +141,31 @@ def test_a_dead_workers_job_is_handed_back_and_no_other(launchpad: Any, database
     assert hand_back(launchpad, "/rockets/1") == 1
     assert states(launchpad)[mine.name] == "READY"
     assert states(launchpad)[other.name] == "RUNNING"
+
+
+class Moving:
+    """Fireworks that wait become ready right after they were counted."""
+
+    def __init__(self, fireworks: Any) -> None:
+        self._fireworks = fireworks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fireworks, name)
+
+    def count_documents(self, query: Any) -> int:
+        found: int = self._fireworks.count_documents(query)
+        self._fireworks.update_many({"state": "WAITING"}, {"$set": {"state": "READY"}})
+        return found
+
+
+def test_what_becomes_ready_between_two_questions_is_not_finished(
+    launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from niobe.flows.round import prepare
+
+    spec = SPEC.model_copy(update={"id": "between"})
+    database.campaigns.create(spec)
+    submit_once(launchpad, spec, 1, "between r1 prepare", lambda: [prepare(spec, 1)])
+    launchpad.fireworks.update_many({"state": "READY"}, {"$set": {"state": "COMPLETED"}})
+    monkeypatch.setattr(launchpad, "fireworks", Moving(launchpad.fireworks))
+    assert unfinished(launchpad, ["between"]) == 4
