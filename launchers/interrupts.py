@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 CODE = 130
+_SOON = 0.05  # s
 
 
 class Interrupted(KeyboardInterrupt):
@@ -24,6 +29,23 @@ def end_at_once() -> None:
 def interrupt() -> None:
     """Ctrl-C raises Interrupted, so that what has begun is closed."""
     signal.signal(signal.SIGINT, _raise)
+    sys.unraisablehook = _raise_again
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """A Ctrl-C that comes meanwhile counts once this is over, when nothing is left half begun."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def pass_over() -> None:
@@ -39,6 +61,14 @@ def _end(*_: object) -> None:
 def _raise(*_: object) -> None:
     _say()
     raise Interrupted
+
+
+def _raise_again(lost: sys.UnraisableHookArgs) -> None:
+    """Python drops what is raised in a destructor, or as a weak reference ends: the interrupt comes again."""
+    if isinstance(lost.exc_value, Interrupted):
+        threading.Timer(_SOON, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _say() -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.home import worker_log
 from niobe.config.settings import Settings
+from niobe.launchers.interrupts import held_back
 from niobe.launchers.local.forking import ONE_THREAD, worker_context
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Workers:
 
         if self._pool is None:
             self._pool = _new_pool(self.count)
-        with _no_main_module(), _no_working_folder():
+        # A process that was begun and is not listed yet could not be ended.
+        with held_back(), _no_main_module(), _no_working_folder():
             return self._pool.submit(_work, json.dumps(job.as_dict(), cls=MontyEncoder))
 
     def stop(self) -> None:
@@ -197,11 +199,11 @@ def _prepare(wait_for_parent: Callable[[], None]) -> None:
         del os.environ[_SAFE_PATH]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_after, args=(wait_for_parent,), daemon=True).start()
-    _write_output_to(worker_log())
+    write_output_to(worker_log())
 
 
-def _write_output_to(log: Path) -> None:
-    """What libraries print goes to a file, not across the progress display."""
+def write_output_to(log: Path) -> None:
+    """What libraries print goes to a file, not across the progress display. log: the file."""
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
         os.dup2(target, stream)

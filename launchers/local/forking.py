@@ -8,7 +8,7 @@ from multiprocessing import forkserver, get_context
 from multiprocessing.context import BaseContext
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-_PRELOAD = "niobe.launchers.local.preload"
+_PRELOAD = ["niobe.launchers.local.preload", "niobe.launchers.local.logged"]
 _READ_WHEN_USED = "NIOBE_"
 
 
@@ -20,7 +20,7 @@ class _Server:
 
     def start(self, environment: dict[str, str]) -> None:
         """Start it with one thread for numerical libraries: threads do not survive a fork."""
-        get_context("forkserver").set_forkserver_preload([_PRELOAD])
+        get_context("forkserver").set_forkserver_preload(_PRELOAD)
         before = {name: os.environ.get(name) for name in ONE_THREAD}
         os.environ.update(ONE_THREAD)
         try:

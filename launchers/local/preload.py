@@ -1,6 +1,6 @@
 """What nearly every job imports: imported once, by the process that workers are forked from."""
 
-import atomate2.forcefields.jobs
+import atomate2.forcefields.utils
 import botorch
 import phonopy
 import sklearn.ensemble

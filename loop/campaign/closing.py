@@ -22,7 +22,7 @@ from niobe.loop.stability.hull import build_hull, competitors
 from niobe.surrogates.calibration import coverage, miscalibration_area
 from niobe.surrogates.protocols import FloatArray
 
-_COMPARED = ("acquired", "control")
+_COMPARED = ("acquired", "control")  # what chose, and what drew at random beside it
 _LEAST_PAIRS = 3  # crystals relaxed twice, below which nothing is said of how well energies repeat
 
 

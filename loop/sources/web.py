@@ -88,7 +88,7 @@ class Web:
         time.sleep(max(0.0, self._next_at - time.monotonic()))
         self._next_at = time.monotonic() + self._retry_policy.between
         try:
-            answer = asyncio.run(asyncio.wait_for(self._get(url), self._retry_policy.total))
+            answer = asyncio.run(self._get_in_time(url))
         except TimeoutError:
             raise SourceError(f"{_bare(url)}: no whole answer in {self._retry_policy.total:g} s") from None
         if answer.status in _AGAIN:
@@ -105,6 +105,10 @@ class Web:
             raise _AgainError("the answer is no JSON object")
         _check_shape(url, content)
         return content
+
+    async def _get_in_time(self, url: str) -> _Answer:
+        asyncio.get_running_loop().set_exception_handler(_unless_interrupted)
+        return await asyncio.wait_for(self._get(url), self._retry_policy.total)
 
     async def _get(self, url: str) -> _Answer:
         """The answer, after redirects within the same origin. Raises SourceError for one that leads away."""
@@ -128,6 +132,12 @@ class Web:
                     raise SourceError(f"{_bare(url)}: redirects to {_bare(there)[:200]}, another server")
                 here = there
         raise SourceError(f"{_bare(url)}: redirects more than {_MOST_REDIRECTS} times")
+
+
+def _unless_interrupted(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """asyncio logs what a task raised as it was given up; Ctrl-C is no news to who pressed it."""
+    if not isinstance(context.get("exception"), KeyboardInterrupt):
+        loop.default_exception_handler(context)
 
 
 async def _read(url: str, response: httpx.Response) -> _Answer:

@@ -16,7 +16,7 @@ from niobe.config.loading import load_campaign, with_changes
 from niobe.launchers.pages import hull_plots, plots, views
 from niobe.launchers.pages.acceleration import picture
 from niobe.loop.benchmark.ablation import SIZES, ablation_series
-from niobe.loop.campaign.closing import close_round
+from niobe.loop.campaign.closing import close_round, round_metrics
 from niobe.loop.campaign.controls import acceleration
 from niobe.loop.documents.records import Choice, Failure, Status, StructureRecord
 from niobe.loop.documents.rounds import HullEntry, HullRecord, RoundMetrics, RoundRecord, RoundState
@@ -53,6 +53,10 @@ def test_the_acceleration_counts_finished_calls_and_controls_of_all_campaigns(da
     database.records.insert(records)
     for identifier, verdict in close_round(SPEC, 1, records)[1].items():
         database.records.update(identifier, verdict=verdict)
+    counted = acceleration(database, "t")
+    metrics = round_metrics(SPEC, database.rounds.open("t", 1), database.records.find("t"))
+    database.rounds.update("t", 1, metrics=metrics, state=RoundState.CLOSED)
+    assert acceleration(database, "t") == counted
     other = {"id": "0" * 16, "campaign": "other"}
     database.campaigns.create(SPEC.model_copy(update={"id": "other"}))
     database.records.insert([database.records.get(records[3].id).model_copy(update=other)])
