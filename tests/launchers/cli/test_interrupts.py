@@ -45,12 +45,16 @@ def test_an_early_interrupt_is_no_traceback(tmp_path: Path, command: list[str], 
 
 
 def test_an_interrupt_waits_until_what_is_begun_is_whole() -> None:
-    before, done = signal.getsignal(signal.SIGINT), []
-    with pytest.raises(KeyboardInterrupt), held_back():
-        signal.raise_signal(signal.SIGINT)
-        done.append("whole")
+    done: list[str] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), held_back():
+            signal.raise_signal(signal.SIGINT)
+            done.append("whole")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done == ["whole"]
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_interrupt_in_a_destructor_is_not_lost() -> None:
