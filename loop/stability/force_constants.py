@@ -30,8 +30,12 @@ def displaced(
 ) -> Phonopy:
     """A phonopy object with force constants as the forces have them, not yet symmetrised.
 
+    Forces of the crystal at rest are subtracted (phonopy's ``--fz``): no relaxation ends at zero, and some
+    potentials, as 7net-0, are not invariant under inversion and push atoms that symmetry holds.
+
     matrix: the supercell's vectors (rows) in the basis of the primitive cell, shape (3, 3). displacement: of
-    one atom at a time, Å. forces: answers for a list of supercells with arrays of shape (n_atoms, 3), eV/Å.
+    one atom at a time, Å. forces: answers for a list of cells, the primitive one first, with arrays of shape
+    (n_atoms, 3), eV/Å.
 
     Raises NotFiniteError.
     """
@@ -42,10 +46,12 @@ def displaced(
         get_phonopy_structure(primitive), supercell_matrix=matrix.T, primitive_matrix=np.eye(3), log_level=0
     )
     phonon.generate_displacements(distance=displacement)
-    found = forces([get_pmg_structure(cell) for cell in phonon.supercells_with_displacements or []])
-    if not all(np.isfinite(array).all() for array in found):
+    cells = [get_pmg_structure(cell) for cell in phonon.supercells_with_displacements or []]
+    at_rest, *found = forces([primitive, *cells])
+    if not all(np.isfinite(array).all() for array in (at_rest, *found)):
         raise NotFiniteError("forces are not finite")
-    phonon.forces = np.array(found)
+    copies = phonon.supercell.u2u_map
+    phonon.forces = np.array(found) - at_rest[[copies[atom] for atom in phonon.supercell.s2u_map]]
     phonon.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
     return phonon
 

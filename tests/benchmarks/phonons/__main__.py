@@ -19,11 +19,12 @@ from niobe.flows.oracles.calculation import phonons
 from niobe.flows.oracles.calculators import trust
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.documents.records import Failure
-from tests.benchmarks.phonons.crystals import Labelled, balanced, phonondb, skewed, textbook
+from tests.benchmarks.phonons.crystals import Labelled, balanced, layered, phonondb, skewed, textbook
 from tests.benchmarks.phonons.scores import publish_scores
 
 SETS = {
     "textbook": textbook,
+    "layered": layered,
     "phonondb": lambda: phonondb(300),
     "balanced": lambda: balanced(45)[:65],
     "afterwards": lambda: balanced(45)[65:],
@@ -72,7 +73,7 @@ def _oracle(options: argparse.Namespace) -> Oracle:
 def _ways(options: argparse.Namespace) -> dict[str, Phonons]:
     """Names and settings: the defaults; skewed cells with images 12 Å apart too."""
     ways = {options.oracle: Phonons()}
-    if options.set == "skewed":
+    if options.set in {"skewed", "layered"}:
         ways[f"{options.oracle}, 12 Å"] = Phonons(min_length=12.0, max_supercell_atoms=512)
     return ways
 

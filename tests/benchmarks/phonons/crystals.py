@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.loop.documents.structures import symmetrised
 from tests.benchmarks.materials import table
-from tests.benchmarks.phonons.textbook import TEXTBOOK
+from tests.benchmarks.phonons.layered import LAYERED
+from tests.benchmarks.phonons.textbook import TEXTBOOK, Textbook
 
 UNSTABLE_BELOW = -0.5  # THz; milder ones of PhononDB are mostly noise (shared/data/README.md)
 SEED = 29
@@ -29,7 +30,16 @@ class Labelled:
 
 def textbook() -> list[Labelled]:
     """All of the textbook list, smallest first."""
-    return _smallest_first([Labelled(entry.name, entry.structure(), entry.label) for entry in TEXTBOOK])
+    return _of(TEXTBOOK)
+
+
+def layered() -> list[Labelled]:
+    """Textbook crystals with skewed primitive cells, smallest first."""
+    return _of(LAYERED)
+
+
+def _of(entries: Sequence[Textbook]) -> list[Labelled]:
+    return _smallest_first([Labelled(entry.name, entry.structure(), entry.label) for entry in entries])
 
 
 def phonondb(drawn: int) -> list[Labelled]:

@@ -63,6 +63,23 @@ def test_too_large_a_supercell_is_undecided_and_says_so() -> None:
     assert "max_supercell_atoms 3" in found.verdict.reason
 
 
+def test_forces_of_the_crystal_at_rest_change_nothing() -> None:
+    sites = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.34], [0.5, 0.5, 0.66]]
+    layers = Structure(Lattice.tetragonal(2.75, 5.7), ["Au", "Cu", "Cu"], sites)
+    rest = np.array([[0, 0, 0.04], [0, 0, -0.02], [0, 0, -0.02]])  # the crystal's inversion forbids it
+
+    def pushed(cells: list[Structure]) -> list[NDArray[np.float64]]:
+        answers = zip(cells, emt_forces(cells), strict=True)
+        return [
+            forces + [rest[0 if site.specie.symbol == "Au" else 1] for site in cell]
+            for cell, forces in answers
+        ]
+
+    still, held = (dynamics(layers, forces, SETTINGS) for forces in (emt_forces, pushed))  # type: ignore[arg-type]
+    np.testing.assert_allclose(held.bands["frequencies"], still.bands["frequencies"], atol=1e-5)
+    assert held.verdict.lowest_frequency == pytest.approx(still.verdict.lowest_frequency, abs=1e-5)
+
+
 def test_kept_forces_give_the_force_constants_of_a_run_by_phonopy_alone() -> None:
     from phonopy import Phonopy
     from pymatgen.io.phonopy import get_phonopy_structure, get_pmg_structure
