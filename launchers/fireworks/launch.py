@@ -24,7 +24,7 @@ def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> s
 
     record = database.campaigns.create(spec)
     database.mongo["outputs"].create_index("uuid")
-    if record.spec["launcher"] == "local":
+    if record.spec.get("launcher") == "local":
         database.campaigns.update(spec.id, **{"spec.launcher": "fireworks"})
     if record.state is not CampaignState.RUNNING and not record.stop:
         database.campaigns.update(spec.id, state=CampaignState.RUNNING, reason="")

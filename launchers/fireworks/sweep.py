@@ -57,7 +57,7 @@ def running(database: Database) -> list[CampaignRecord]:
     from niobe.loop.documents.rounds import CampaignState
 
     launched = [campaign for campaign in database.campaigns.find() if campaign.state is CampaignState.RUNNING]
-    return [campaign for campaign in launched if campaign.spec["launcher"] == "fireworks"]
+    return [campaign for campaign in launched if campaign.spec.get("launcher") == "fireworks"]
 
 
 def unfinished(launchpad: Any, campaigns: Iterable[str]) -> int:

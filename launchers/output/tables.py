@@ -23,10 +23,10 @@ Row = dict[str, Any]
 
 def status_row(database: Database, campaign: CampaignRecord) -> Row:
     """One campaign."""
-    rounds = database.rounds.find(campaign.id)
+    rounds, elements = database.rounds.find(campaign.id), campaign.spec.get("elements")
     return {
         "campaign": campaign.id,
-        "system": "-".join(campaign.spec.get("elements", [])),
+        "system": "-".join(map(str, elements)) if isinstance(elements, list) else "",
         "state": campaign.state,
         "round": rounds[-1].number if rounds else None,
         "records": database.records.count(campaign.id),

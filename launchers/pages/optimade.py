@@ -23,11 +23,16 @@ from optimade.server.entry_collections.mongo import MongoCollection
 from optimade.server.exception_handlers import general_exception
 from optimade.server.mappers import StructureMapper
 from optimade.server.middleware import AddWarnings
+from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
-from niobe.loop.crystals.decoding import decoded
+from niobe.config.errors import ConfigError
+from niobe.launchers.terminal import in_words
 from niobe.loop.crystals.symmetry import hermann_mauguin
-from niobe.loop.documents.records import Status
+from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.documents.structures import relaxed_structure
+from niobe.loop.store.mapping import at, from_mongo
+from niobe.loop.store.queries import facets
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
@@ -169,17 +174,19 @@ class RecordMapper(StructureMapper):
 
     def map_back(self, doc: dict[str, Any]) -> dict[str, Any]:
         """Facets as stored, positions and species from the relaxed structure, and Niobe's own fields."""
-        structure = decoded(doc["validation"]["structure"])
+        record = StructureRecord.model_validate(from_mongo(doc))
+        structure = relaxed_structure(record)
         structure.unset_charge()
         attributes = from_pymatgen(structure.remove_oxidation_states()).model_dump(mode="json")
-        attributes |= {facet: doc["facets"][facet] for facet in _FACETS if facet != "id"}
-        attributes["chemical_formula_reduced"] = doc["formula_reduced"]
-        attributes["chemical_formula_descriptive"] = doc["formula"]
-        number = doc["validation"]["spacegroup"]
+        attributes |= {facet: value for facet, value in facets(record).items() if facet != "id"}
+        attributes["chemical_formula_reduced"] = record.formula_reduced
+        attributes["chemical_formula_descriptive"] = record.formula
+        number = record.validation.spacegroup if record.validation else None
         attributes["space_group_it_number"] = number
-        attributes["space_group_symbol_hermann_mauguin"] = hermann_mauguin(number)
-        attributes["last_modified"] = f"{doc['modified'].isoformat()}Z"
-        attributes |= {f"_niobe_{name}": _at(doc, path) for name, (path, *_) in _FIELDS.items()}
+        attributes["space_group_symbol_hermann_mauguin"] = number and hermann_mauguin(number)
+        modified = doc.get("modified")
+        attributes["last_modified"] = f"{modified.isoformat()}Z" if isinstance(modified, datetime) else None
+        attributes |= {f"_niobe_{name}": at(doc, path) for name, (path, *_) in _FIELDS.items()}
         return {"id": doc["_id"], "type": "structures", "attributes": attributes}
 
 
@@ -309,6 +316,12 @@ def _refused(request: Request, error: Exception) -> Response:
     return general_exception(request, BadRequest(detail=said))
 
 
+def _unreadable(request: Request, error: Exception) -> Response:
+    """A stored record is none: one line, as on the pages."""
+    said = in_words(error) if isinstance(error, ValidationError) else str(error)
+    return general_exception(request, Exception(said), 409)
+
+
 def _malformed(request: Request, error: Exception) -> Response:
     """A parameter of the wrong kind, for which the library answers 500."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
@@ -325,6 +338,8 @@ def optimade_app(database: Database, uri: str) -> FastAPI:
         if middleware.cls is AddWarnings:
             middleware.cls = _WarningsInJson
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(ConfigError, _unreadable)
+    app.add_exception_handler(ValidationError, _unreadable)
     for error in (PyMongoError, BSONError, OverflowError, RecursionError, UnicodeEncodeError):
         app.add_exception_handler(error, _refused)
     app.state.entry_collections["structures"] = ValidatedStructures(config)
@@ -366,10 +381,3 @@ def _config(database: Database, uri: str) -> ServerConfig:
         },
         aliases={"structures": aliases},
     )
-
-
-def _at(document: dict[str, Any], path: str) -> Any:
-    value: Any = document
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value

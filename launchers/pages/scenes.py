@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from niobe.config.errors import ConfigError
+from niobe.loop.crystals.sublattices import cells_holding
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.documents.structures import phonon_structure, relaxed_structure
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _AMPLITUDE = 0.5
 _FRAMES = 12
+_MOST_ATOMS = 2_000
 _ON_FACE = 1e-3
 
 
@@ -28,7 +31,11 @@ def structure_scene(record: StructureRecord, phonons: PhononRecord | None = None
     structure = relaxed_structure(record)
     scene: dict[str, Any] = {"xyz": _xyz([_with_images(structure)]), "edges": _edges(structure), "mode": None}
     if phonons is not None and phonons.modes:
-        scene["mode"] = _mode(phonon_structure(record, phonons), directions(phonons.modes)[0])
+        primitive, softest = phonon_structure(record, phonons), directions(phonons.modes)[0]
+        if softest.vector.size != 3 * len(primitive):
+            raise ConfigError(f"{record.id}: its modes are of another cell than its phonons")
+        if len(primitive) * cells_holding(softest.q) <= _MOST_ATOMS:
+            scene["mode"] = _mode(primitive, softest)
     return scene
 
 

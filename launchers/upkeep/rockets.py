@@ -44,7 +44,7 @@ def check_workflows(database: Database) -> Iterator[Finding]:
             mend = partial(forget_sightings, launchpad, name)
             found.append(Finding(f"sightings of {name}", "there is no such campaign here", REPAIR, mend))
         for name, campaign in campaigns.items():
-            runs = campaign.state is CampaignState.RUNNING and campaign.spec["launcher"] == "fireworks"
+            runs = campaign.state is CampaignState.RUNNING and campaign.spec.get("launcher") == "fireworks"
             if runs and not workflows.counts(launchpad, name)["fireworks"]:
                 gone = "runs by FireWorks and has no jobs there (`lpad reset`?)"
                 found.append(Finding(f"campaign {name}", gone, "`niobe launch FILE` submits what is due"))

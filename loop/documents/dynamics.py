@@ -5,7 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on
+
+from niobe.loop.crystals.sublattices import cells_holding
 
 
 class Stability(StrEnum):
@@ -30,6 +33,21 @@ class _Part(BaseModel):
 
 
 _Point = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+def _commensurate(q: list[float]) -> list[float]:
+    cells_holding(q)
+    return q
+
+
+@with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
+class SoftMode(TypedDict):
+    """An imaginary mode. q: fractional; frequency in THz; real, imag: the eigenvector's parts, 3N each."""
+
+    q: Annotated[_Point, AfterValidator(_commensurate)]
+    frequency: float
+    real: list[float]
+    imag: list[float]
 
 
 class SoftestMode(_Part):

@@ -119,7 +119,7 @@ class Validation(_Part):
 
     oracle: str
     structure: dict[str, Any]
-    spacegroup: int
+    spacegroup: Annotated[int, Field(ge=1, le=230)]
     energy_per_atom: float
     correction: float = 0.0
     volume_per_atom: float
@@ -255,7 +255,7 @@ class StructureRecord(_Part):
     formula_reduced: str = Field(default_factory=lambda known: in_optimade_form(known["formula"]))
     nelements: int = Field(default_factory=lambda known: len(known["chemsys"].split("-")))
     n_atoms: int
-    spacegroup: int
+    spacegroup: Annotated[int, Field(ge=1, le=230)]
     fingerprint: str
     lineage: Lineage
     reason: str = ""

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from niobe.config.oracles.spec import unsaid
 from niobe.loop.documents.claims import Agreement
+from niobe.loop.documents.dynamics import SoftMode
 from niobe.loop.documents.properties import Level
 from niobe.loop.documents.records import ON_HULL
+
+_MOST_MODES = 100
+_Vector = Annotated[list[int], Field(min_length=3, max_length=3)]
 
 
 class _Part(BaseModel):
@@ -244,9 +248,8 @@ class HullRecord(_Part):
 class PhononRecord(_Part):
     """Phonon bands and what a soft mode needs. frequencies[q][branch] in THz, distances in 1/Å.
 
-    supercell_matrix: the supercell's vectors as rows. modes: imaginary modes, each with ``q`` (fractional),
-    ``frequency`` (THz) and the real and imaginary parts of its eigenvector (3N each). structure: the
-    primitive cell that q and modes belong to; what the oracle relaxed where an older Niobe stored none.
+    supercell_matrix: the supercell's vectors as rows. modes: imaginary ones. structure: the primitive cell
+    that q and modes belong to; what the oracle relaxed where an older Niobe stored none.
     phonopy: its cells, displacements and forces, as ``loop.stability.force_constants`` packs them. oracle:
     fingerprint of what gave the forces; "" of an older Niobe.
     """
@@ -258,11 +261,25 @@ class PhononRecord(_Part):
     ticks: list[tuple[float, str]]
     dos_frequencies: list[float]
     dos: list[float]
-    supercell_matrix: list[list[int]]
-    modes: list[dict[str, Any]] = []
+    supercell_matrix: Annotated[list[_Vector], Field(min_length=3, max_length=3)]
+    modes: Annotated[list[SoftMode], Field(max_length=_MOST_MODES)] = []
     structure: dict[str, Any] | None = None
     phonopy: str = ""
     oracle: str = ""
+
+    @model_validator(mode="after")
+    def _even(self) -> PhononRecord:
+        even = (
+            len({len(row) for row in self.frequencies}) <= 1
+            and len(self.distances) == len(self.frequencies)
+            and len(self.dos) == len(self.dos_frequencies)
+            and all(len(mode["real"]) == len(mode["imag"]) for mode in self.modes)
+            and len({len(mode["real"]) for mode in self.modes}) <= 1
+            and all(mode["real"] and len(mode["real"]) % 3 == 0 for mode in self.modes)
+        )
+        if not even:
+            raise ValueError("bands, density of states or modes have uneven lengths")
+        return self
 
 
 class CampaignRecord(_Part):

@@ -11,15 +11,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.loop.crystals.sublattices import hermite_normal_forms
+from niobe.loop.crystals.sublattices import cells_holding, hermite_normal_forms
 from niobe.surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ AMPLITUDES = (0.08, 0.15, 0.25, 0.4, 0.6)
 Energy = Callable[["Structure"], float]
 _DEGENERATE = 0.05
 _MIN_DROP = 1e-4
-_LARGEST_DENOMINATOR = 64
 _ROUNDING = 1e-6
 
 
@@ -39,7 +37,7 @@ class SoftParent:
 
     id: str
     structure: Structure
-    modes: tuple[dict[str, Any], ...]
+    modes: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,9 @@ class Direction:
 def commensurate_cell(q: Sequence[float], structure: Structure) -> NDArray[np.int64]:
     """The smallest supercell S (rows: vectors) with S q integer, of these the most compact. Shape (3, 3).
 
-    Raises ValueError for a component of q that is no fraction with a denominator of at most 64.
+    Raises ValueError for a q that no such cell holds, see ``cells_holding``.
     """
-    cells = [np.array(s) for s in hermite_normal_forms(_multiplicity(q))]
+    cells = [np.array(s) for s in hermite_normal_forms(cells_holding(q))]
     fitting = [s for s in cells if np.abs(s @ q - np.round(s @ q)).max() < _ROUNDING]
     return min(fitting, key=lambda s: _longest_vector(s @ structure.lattice.matrix))
 
@@ -84,7 +82,7 @@ def follow(structure: Structure, direction: Direction, amplitude: float, phase: 
     return child
 
 
-def directions(modes: Sequence[dict[str, Any]]) -> list[Direction]:
+def directions(modes: Sequence[Mapping[str, Any]]) -> list[Direction]:
     """Each mode, and the sum and difference of each two modes of one q and one frequency; softest first."""
     alone = [
         Direction(str(number), _point(mode["q"]), float(mode["frequency"]), _vector(mode))
@@ -130,7 +128,7 @@ def phases(q: Sequence[float]) -> tuple[float, ...]:
 
     At Γ that is a change of sign; where two cells hold q, a quarter turn would leave nothing.
     """
-    cells = _multiplicity(q)
+    cells = cells_holding(q)
     return (0.0,) if cells == 2 else (0.0, math.pi / cells)
 
 
@@ -176,7 +174,7 @@ class SoftModes:
 def _why_outside(structure: Structure, direction: Direction, request: SampleRequest) -> str:
     if not request.allows(structure.composition.get_el_amt_dict()):
         return "composition"
-    atoms = len(structure) * _multiplicity(direction.q)
+    atoms = len(structure) * cells_holding(direction.q)
     return "" if request.min_atoms <= atoms <= request.max_atoms else "size"
 
 
@@ -198,16 +196,8 @@ def _point(q: Sequence[float]) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _vector(mode: dict[str, Any]) -> NDArray[np.complex128]:
+def _vector(mode: Mapping[str, Any]) -> NDArray[np.complex128]:
     return np.asarray(np.array(mode["real"]) + 1j * np.array(mode["imag"]))
-
-
-def _multiplicity(q: Sequence[float]) -> int:
-    """Primitive cells in the smallest supercell that holds q."""
-    fractions = [Fraction(float(c)).limit_denominator(_LARGEST_DENOMINATOR) for c in q]
-    if any(abs(float(f) - c) > _ROUNDING for f, c in zip(fractions, q, strict=True)):
-        raise ValueError(f"q {tuple(q)} is not commensurate with up to {_LARGEST_DENOMINATOR} cells an axis")
-    return math.lcm(*(fraction.denominator for fraction in fractions))
 
 
 def _longest_vector(matrix: FloatArray) -> float:

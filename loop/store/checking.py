@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.loop.documents.answers import SecondAnswer
@@ -14,6 +14,7 @@ from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, HullRecord, PhononRecord, RoundRecord
 from niobe.loop.store.database import Database
+from niobe.loop.store.foreign import check_crystals, in_a_line
 from niobe.loop.store.forgetting import HANGING, remove
 from niobe.loop.store.mapping import Document, from_mongo, without_id
 
@@ -62,9 +63,10 @@ def _problem(collection: str, model: type[BaseModel], document: Document) -> str
         )
         if isinstance(record, CampaignRecord):
             CampaignSpec.model_validate(record.spec)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]
+        else:
+            check_crystals(document)
+    except ValueError as error:
+        return in_a_line(error)[:200]
     return ""
 
 

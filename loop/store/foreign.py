@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.loop.crystals.decoding import decoded
@@ -42,17 +42,6 @@ IMPORTED = "imported; `niobe launch` goes on with it"
 _UPGRADED = {"campaigns", "structures"}
 _LONGEST_TEXT, _MOST_VALUES, _DEEPEST = 8 * 2**20, 1_000_000, 16
 _LARGEST = 2**63
-
-
-class _SoftMode(BaseModel):
-    """q: fractional. frequency in THz; real, imag: the eigenvector's parts, 3N each."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    q: Annotated[list[float], Field(min_length=3, max_length=3)]
-    frequency: float
-    real: list[float]
-    imag: list[float]
 
 
 @dataclass
@@ -239,10 +228,15 @@ def _check_structure(known: ForeignCampaign, record: StructureRecord) -> str:
     return record.id
 
 
-def _check_crystal(record: StructureRecord) -> None:
-    for _, part in _parts(body(record), 0):
-        if isinstance(part, dict) and "structure" in part:
+def check_crystals(document: Document) -> None:
+    """Raises ValueError in one line where a crystal that a document holds, anywhere in it, is none."""
+    for _, part in _parts(document, 0):
+        if isinstance(part, dict) and part.get("structure") is not None:
             decoded(part["structure"])
+
+
+def _check_crystal(record: StructureRecord) -> None:
+    check_crystals(body(record))
     structure = decoded(record.structure)
     composition = structure.composition
     told = record.formula, record.chemsys, record.n_atoms, record.nelements
@@ -291,20 +285,9 @@ def _check_hull(known: ForeignCampaign, record: HullRecord) -> int:
 def _check_phonons(known: ForeignCampaign, record: PhononRecord) -> str:
     _check_own(known, record.campaign)
     known.named.add(record.record_id)
-    if record.structure is not None:
-        decoded(record.structure)
+    check_crystals(body(record))
     if record.phonopy:
         unpacked(record.phonopy)
-    modes = [_SoftMode.model_validate(mode) for mode in record.modes]
-    even = (
-        len({len(row) for row in record.frequencies}) <= 1
-        and len(record.distances) == len(record.frequencies)
-        and len(record.dos) == len(record.dos_frequencies)
-        and [len(row) for row in record.supercell_matrix] == [3, 3, 3]
-        and all(len(mode.real) == len(mode.imag) and len(mode.real) % 3 == 0 for mode in modes)
-    )
-    if not even:
-        raise ValueError("bands, density of states, supercell or modes have uneven lengths")
     return record.record_id
 
 

@@ -31,7 +31,7 @@ def without_crystals(document: Document) -> Document:
     document: read by ``NO_CRYSTAL``; it is changed.
     """
     for part in (document, document.get("validation"), document.get("prerelaxed")):
-        if part:
+        if isinstance(part, dict):
             part["structure"] = {}
     return document
 
@@ -92,6 +92,16 @@ def from_mongo(document: Document) -> Document:
 def load(model: type[ModelT], cursor: Iterable[Document]) -> list[ModelT]:
     """Every document as a record. Raises pydantic's ValidationError for one that is none."""
     return [model.model_validate(from_mongo(document)) for document in cursor]
+
+
+def at(document: Any, path: str) -> Any:
+    """What stands at a path of a document, such as ``spec.id``; None where nothing does.
+
+    document: of any shape.
+    """
+    for part in path.split("."):
+        document = document.get(part) if isinstance(document, dict) else None
+    return document
 
 
 def differences(old: Document, new: Document, prefix: str = "") -> str:

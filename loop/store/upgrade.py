@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.loop.crystals.formulas import in_optimade_form
 from niobe.loop.documents.records import StructureRecord
@@ -36,7 +34,7 @@ def upgrade(database: Database) -> Upgraded:
         for document in database.documents.older(collection, SCHEMA_VERSION):
             try:
                 record = upgraded(collection, document)
-            except (ValidationError, KeyError) as error:
+            except ValueError as error:
                 done.broken.append(f"{collection} {document['id']}: {' '.join(str(error).split())[:200]}")
             else:
                 database.documents.rewrite(collection, record)
@@ -47,9 +45,12 @@ def upgrade(database: Database) -> Upgraded:
 
 
 def upgraded(collection: str, document: Document) -> CampaignRecord | StructureRecord:
-    """A campaign or structure record of an older version as one of the present. Raises pydantic's errors."""
-    for version in range(document.get("schema_version", 1), SCHEMA_VERSION):
-        document = _STEPS[collection][version](document) | {"schema_version": version + 1}
+    """A campaign or structure record of an older version as one of the present. Raises ValueError."""
+    try:
+        for version in range(document.get("schema_version", 1), SCHEMA_VERSION):
+            document = _STEPS[collection][version](document) | {"schema_version": version + 1}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no document of an older version: {type(error).__name__} {error}") from None
     model = CampaignRecord if collection == "campaigns" else StructureRecord
     return model.model_validate(document)
 

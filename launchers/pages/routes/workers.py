@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse
 
 from niobe.launchers.pages.routes.shared import Allowed, Db, page
 from niobe.loop.store.database import Database
+from niobe.loop.store.mapping import at
 
 router = APIRouter()
 _STATES = ("RUNNING", "RESERVED", "READY", "WAITING", "COMPLETED", "FIZZLED", "DEFUSED", "PAUSED", "ARCHIVED")
@@ -48,7 +50,8 @@ def workers(
 
 
 def _rocket(launch: Document) -> Document:
-    seen = _time((launch.get("state_history") or [{}])[-1].get("updated_on"))
+    history = launch.get("state_history")
+    seen = _time(at(history[-1], "updated_on")) if isinstance(history, list) and history else None
     silent = (datetime.now(UTC) - seen).total_seconds() if seen else 0.0
     state = str(launch.get("state", ""))
     return {
@@ -56,7 +59,7 @@ def _rocket(launch: Document) -> Document:
         "fw_id": launch.get("fw_id"),
         "state": state,
         "lost": state in {"RUNNING", "RESERVED"} and silent > _LOST_AFTER,
-        "worker": (launch.get("fworker") or {}).get("name", ""),
+        "worker": at(launch, "fworker.name") or "",
         "host": launch.get("host", ""),
         "started": _shown(_time(launch.get("time_start"))),
         "seen": _shown(seen),
@@ -68,7 +71,7 @@ def _firework(document: Document) -> Document:
         "fw_id": document.get("fw_id"),
         "name": document.get("name", ""),
         "state": str(document.get("state", "")),
-        "category": (document.get("spec") or {}).get("_category", ""),
+        "category": at(document, "spec._category") or "",
         "updated": _shown(_time(document.get("updated_on"))),
     }
 
@@ -79,15 +82,19 @@ def _chosen(database: Database, fw_id: int) -> Document:
     if document is None:
         raise HTTPException(404, f"there is no firework {fw_id}")
     workflow = database.mongo["workflows"].find_one({"nodes": fw_id}) or {}
-    links = {int(parent): list(children) for parent, children in (workflow.get("links") or {}).items()}
-    launch = database.mongo["launches"].find_one({"fw_id": fw_id}, sort=[("launch_id", -1)]) or {}
-    stored = ((launch.get("action") or {}).get("stored_data") or {}) if isinstance(launch, dict) else {}
+    launch = database.mongo["launches"].find_one({"fw_id": fw_id}, sort=[("launch_id", -1)])
+    links, metadata = at(workflow, "links"), at(workflow, "metadata")
+    family = {parent: children for parent, children in _items(links) if isinstance(children, list)}
     return _firework(document) | {
-        "children": links.get(fw_id, []),
-        "parents": [parent for parent, children in links.items() if fw_id in children],
-        "metadata": dict(workflow.get("metadata") or {}),
-        "error": str((stored.get("_exception") or {}).get("_stacktrace", ""))[-2000:],
+        "children": family.get(str(fw_id), []),
+        "parents": [parent for parent, children in family.items() if fw_id in children],
+        "metadata": {key: str(value) for key, value in _items(metadata)},
+        "error": str(at(launch, "action.stored_data._exception._stacktrace") or "")[-2000:],
     }
+
+
+def _items(value: Any) -> Iterable[tuple[str, Any]]:
+    return value.items() if isinstance(value, dict) else ()
 
 
 def _time(value: Any) -> datetime | None:

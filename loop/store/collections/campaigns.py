@@ -23,9 +23,10 @@ class Campaigns:
     def find_one(self, campaign: str) -> CampaignRecord | None:
         """The campaign, or None. Raises ConfigError where a newer Niobe wrote it."""
         document = self._collection.find_one({"_id": campaign})
-        if document is not None and document.get("schema_version", 0) > SCHEMA_VERSION:
+        version = None if document is None else document.get("schema_version")
+        if isinstance(version, int) and version > SCHEMA_VERSION:
             raise ConfigError(
-                f"campaign {campaign!r}: schema version {document['schema_version']} is newer than this "
+                f"campaign {campaign!r}: schema version {version} is newer than this "
                 f"Niobe's {SCHEMA_VERSION}; update Niobe"
             )
         return None if document is None else CampaignRecord.model_validate(from_mongo(document))

@@ -40,11 +40,11 @@ class Hulls:
 
         campaign: its id. most: hulls.
         """
-        found = self._collection.find({"campaign": campaign}, {"round": 1}, sort=[("round", -1)])
-        rounds = [one["round"] for one in found]
-        step = -(-len(rounds) // most)
-        chosen = sorted(rounds[::step]) if rounds else []
-        return [hull for number in chosen if (hull := self.get(campaign, number))]
+        newest_first = self._collection.find({"campaign": campaign}, {"_id": 1}, sort=[("round", -1)])
+        ids = [one["_id"] for one in newest_first]
+        chosen = ids[:: -(-len(ids) // most)][::-1] if ids else []
+        found = (self._collection.find_one({"_id": one}) for one in chosen)
+        return [HullRecord.model_validate(without_id(document)) for document in found if document]
 
     def last(self, campaign: str) -> HullRecord | None:
         """The hull of the newest closed round, or None."""

@@ -15,7 +15,7 @@ from niobe.flows.steps.generate import generate, mark_duplicates
 from niobe.flows.steps.train import train_gan
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.crystals.similarity import SeenStructures
-from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.dynamics import SoftMode, Stability
 from niobe.loop.documents.records import Lineage, Status
 from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.documents.structures import generated_structure
@@ -138,7 +138,7 @@ def test_what_finds_no_mode_to_follow_is_drawn_by_the_others(database: Database,
     )
     wide = Structure(Lattice.cubic(3.8), ["Cu", "Au"], np.array([[0.5] * 3, [0.0] * 3]))
     parent = validated(wide, -3.0, outcome=Stability.UNSTABLE).model_copy(update={"campaign": "s"})
-    mode = {"q": [0, 0, 0], "frequency": -1.0, "real": [1.0, 0, 0, 0, 0, 0], "imag": [0.0] * 6}
+    mode: SoftMode = {"q": [0, 0, 0], "frequency": -1.0, "real": [1.0, 0, 0, 0, 0, 0], "imag": [0.0] * 6}
     database.campaigns.create(spec)
     database.records.insert([parent])
     phonons = PhononRecord(

@@ -12,7 +12,7 @@ from niobe.launchers.pages.server.serving import listen, pages_server
 from niobe.loop.campaign.closing import close_round
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.claims import Opinion
-from niobe.loop.documents.dynamics import Stability
+from niobe.loop.documents.dynamics import SoftMode, Stability
 from niobe.loop.documents.records import Lineage, PredictedValue, Status, StructureRecord
 from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.stability.hull import build_hull
@@ -57,7 +57,7 @@ def fill(database: Database) -> dict[str, StructureRecord]:
 def _soft(record: StructureRecord) -> PhononRecord:
     """Two bands that dip below zero, and a mode at the zone boundary."""
     atoms = record.n_atoms
-    mode = {
+    mode: SoftMode = {
         "q": [0.5, 0.0, 0.0],
         "frequency": -3.0,
         "real": [1.0] + [0.0] * (3 * atoms - 1),
