@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -12,12 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from niobe.config.errors import ConfigError
+
 if TYPE_CHECKING:
     from phonopy import Phonopy
     from pymatgen.core import Structure
 
 Forces = Callable[[Sequence["Structure"]], list[NDArray[np.float64]]]
-_LARGEST = 256 * 2**20
+_LARGEST = 32 * 2**20
+_NESTED = re.compile(rb"(?m)^[ \t?:-]{40}|[\[{][^\]}]*[\[{][^\]}]*[\[{][^\]}]*[\[{]")
+"""Deeper in blocks or in brackets than phonopy writes; what is far deeper ends the process that reads it."""
 _KEPT = {"force_sets": True, "displacements": True, "force_constants": False, "born_effective_charge": False}
 
 
@@ -83,23 +88,60 @@ def packed(phonon: Phonopy) -> str:
 def unpacked(text: str) -> bytes:
     """The ``phonopy_params.yaml`` that ``packed`` was given; ``phonopy.load`` reads it.
 
-    Raises ValueError where it is none, larger than 256 MiB, or has a YAML tag, which could name code.
+    Raises ValueError where it is none, larger than 32 MiB, nested deeper than phonopy nests, or has a YAML
+    tag, which could name code, or an anchor, by which little text becomes much.
     """
     inflater = zlib.decompressobj()
     try:
         content = inflater.decompress(base64.b64decode(text, validate=True), _LARGEST)
     except zlib.error as error:
         raise ValueError(f"phonopy: not compressed by zlib ({error})") from None
-    if not inflater.eof or b"!" in content:
-        raise ValueError(f"phonopy: more than {_LARGEST} bytes, cut short, or with a YAML tag")
+    if not inflater.eof or b"!" in content or b"&" in content or _NESTED.search(content):
+        limits = f"more than {_LARGEST} bytes, cut short, deeply nested, or with a YAML tag or anchor"
+        raise ValueError(f"phonopy: {limits}")
     return content
 
 
 def loaded(text: str) -> Phonopy:
-    """The phonopy object of what was ``packed``, with symmetrised force constants and no new force."""
-    import phonopy
+    """The phonopy object of what was ``packed``, with symmetrised force constants and no new force.
 
+    ``phonopy.load`` would also take ``FORCE_CONSTANTS`` or ``BORN`` that lie in the working folder. Raises
+    ConfigError, in one line, where the text is none.
+    """
+    from yaml import YAMLError
+
+    refused = (ValueError, ArithmeticError, RuntimeError, TypeError, LookupError, AttributeError, YAMLError)
+    try:
+        content = unpacked(text)
+        _check_supercell(content)
+        return symmetrised(_with_forces(content))
+    except refused as error:
+        said = " ".join(str(error).split())[:120]
+        raise ConfigError(f"stored force constants cannot be read ({type(error).__name__}: {said})") from None
+
+
+def _with_forces(content: bytes) -> Phonopy:
+    from phonopy import Phonopy
+    from phonopy.interface.phonopy_yaml import PhonopyYaml
+
+    told = PhonopyYaml()
     with tempfile.TemporaryDirectory(prefix="niobe-") as scratch:
         file = Path(scratch) / "phonopy_params.yaml"
-        file.write_bytes(unpacked(text))
-        return phonopy.load(file, log_level=0, symmetrize_fc=True, is_compact_fc=True)
+        file.write_bytes(content)
+        told.read(file)
+    phonon = Phonopy(told.unitcell, told.supercell_matrix, primitive_matrix=told.primitive_matrix)
+    phonon.dataset = told.dataset
+    phonon.produce_force_constants(calculate_full_force_constants=False)
+    if not np.isfinite(phonon.force_constants).all():
+        raise ValueError("they are not finite")
+    return phonon
+
+
+def _check_supercell(content: bytes) -> None:
+    """Raises ValueError, or what wrong shapes raise, where the matrix makes another supercell."""
+    import yaml
+
+    told = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    cells = round(abs(np.linalg.det(np.array(told["supercell_matrix"], dtype=float))))
+    if cells * len(told["unit_cell"]["points"]) != len(told["supercell"]["points"]):
+        raise ValueError("its matrix is not of its supercell")

@@ -107,13 +107,13 @@ def _rows(held: Held, found: Sequence[Any], same: int, again: int, minutes: floa
 
 
 def _memory_rows(held: Held, undisturbed: Held) -> list[dict[str, str]]:
-    """Median memory in the second and the last third of a run."""
+    """Most memory in the second and the last third of a run."""
     rows = []
     for run, which in ((held, "under fire"), (undisturbed, "undisturbed")):
         for kind, (first, last) in run.life.thirds().items():
             rows.append(
                 {
-                    "what": f"memory of {kind}, {which}: median of its second third, of its last",
+                    "what": f"memory of {kind}, {which}: most in its second third, in its last",
                     "bar": f"flat (≤ {FLAT:g} ×)",
                     "figure": f"{first:.0f} MB, {last:.0f} MB ({last / first:.2f} ×)",
                 }

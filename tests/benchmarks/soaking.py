@@ -18,7 +18,6 @@ import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import IO, Any
 
 import psutil
@@ -78,11 +77,14 @@ class Life:
                 self._memory[kind].append(max(sizes))
 
     def thirds(self) -> dict[str, tuple[float, float]]:
-        """Median memory of the second and the last third, MB, by kind; in the first, processes warm up."""
+        """Most memory in the second and the last third, MB, by kind; in the first, processes warm up.
+
+        The most, as a worker that was killed begins again small and grows with what its jobs import.
+        """
         found = {}
         for kind, sizes in self._memory.items():
             third = max(len(sizes) // 3, 1)
-            found[kind] = median(sizes[third : 2 * third] or sizes), median(sizes[-third:])
+            found[kind] = max(sizes[third : 2 * third] or sizes), max(sizes[-third:])
         return found
 
 
@@ -94,7 +96,7 @@ class Held:
         place.mkdir(parents=True)
         self.life, self.shots = Life(), Counter[str]()
         self._place, self._log = place, (place / "said.log").open("w", encoding="utf-8")
-        self._port, self._over = _free_port(), threading.Event()
+        self._port, self._over = free_port(), threading.Event()
         self._commands: dict[str, list[str]] = {"pages": [*NIOBE, "serve", "--port", str(self._port)]}
         if rockets:
             audited = [sys.executable, "-m", "tests.end_to_end.audited_worker"]
@@ -122,7 +124,7 @@ class Held:
             if process is None or process.poll() is not None:
                 if process is not None and process.returncode != -signal.SIGKILL:
                     self.life.troubles.append(f"{kind} ended by itself ({process.returncode})")
-                self._processes[kind] = _started(command, self._place, self._log)
+                self._processes[kind] = started(command, self._place, self._log)
         self.life.sample({kind: self._of(kind) for kind in KINDS})
 
     def shoot(self, kind: str, chance: random.Random) -> None:
@@ -139,7 +141,7 @@ class Held:
         from niobe.config.errors import ConfigError
 
         try:
-            campaign = _asked(self._place, lambda database: database.campaigns.find_one(f"soak-{number}"))
+            campaign = asked(self._place, lambda database: database.campaigns.find_one(f"soak-{number}"))
         except (PyMongoError, ConfigError):
             return False
         return campaign is not None and campaign.state != "running"
@@ -169,7 +171,7 @@ def launch(place: Path, number: int, launcher: str, meanwhile: Callable[[], None
     file = campaign_file(place, **changes)
     for _ in range(5):
         with (place / "launch.log").open("a", encoding="utf-8") as log:
-            process = _started([*NIOBE, "launch", file], place, log)
+            process = started([*NIOBE, "launch", file], place, log)
             while process.poll() is None:
                 if meanwhile:
                     meanwhile()
@@ -190,7 +192,7 @@ def outcome(place: Path, campaigns: int) -> list[Any]:
             found.append((records, [(one.number, one.state, one.batch) for one in rounds]))
         return found
 
-    return _asked(place, read)
+    return asked(place, read)
 
 
 def _as_values(found: Any) -> Any:
@@ -199,7 +201,8 @@ def _as_values(found: Any) -> Any:
     return found | {"validation": validation and json.loads(validation)}
 
 
-def _asked(place: Path, ask: Callable[[Database], Any]) -> Any:
+def asked(place: Path, ask: Callable[[Database], Any]) -> Any:
+    """What a home's database answers. place: of the home."""
     database = Database.connect(ensure_server(place / "home" / "db"), "niobe")
     try:
         return ask(database)
@@ -207,13 +210,15 @@ def _asked(place: Path, ask: Callable[[Database], Any]) -> Any:
         database.close()
 
 
-def _started(command: list[str], place: Path, log: IO[str]) -> subprocess.Popen[bytes]:
+def started(command: list[str], place: Path, log: IO[str]) -> subprocess.Popen[bytes]:
+    """A command that was begun in a folder, with the home there. log: for what it says."""
     own = {"OMP_NUM_THREADS": "1", "NIOBE_WORKERS": "2"}
     return subprocess.Popen(
         command, cwd=place, env=environment(place) | own, stdout=log, stderr=subprocess.STDOUT
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
