@@ -307,6 +307,7 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         comparisons,
     )
     database.shapes.remember(comparisons.new)
+    database.shapes.keep_orders(spec.id, comparisons.orders)
     hull.searched = _with_waiting(database, spec, hull, [*records, *elsewhere])
     if spec.conditions.temperature:
         verdicts = _at_temperature(database, spec, hull, verdicts)
@@ -329,7 +330,7 @@ def kept_comparisons(database: Database, spec: CampaignSpec) -> Comparisons:
         kept = database.shapes.relaxed(record.id) if record.campaign == spec.id else None
         return kept or relaxed_shape(record if record.structure else database.records.get(record.id))
 
-    return Comparisons(shape_of, partial(database.shapes.answers, spec.id))
+    return Comparisons(shape_of, database.shapes.answers, partial(database.shapes.orders, spec.id))
 
 
 def _with_waiting(

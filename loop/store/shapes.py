@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FORMS = ("generated", "prerelaxed", "relaxed")
 _AT_ONCE = 500
 Pair = tuple[str, str]
+Order = list[tuple[str, str | None]]
 
 
 class Shapes:
@@ -72,12 +73,11 @@ class Shapes:
         found = self._shapes.find_one({"_id": f"{record} relaxed"})
         return None if found is None else KeptShape(record, found)
 
-    def answers(self, campaign: str) -> dict[Pair, bool]:
-        """Which pairs of results were compared, and whether they are alike; by what names them."""
-        found = self._shapes.find({"campaign": campaign, "form": "relaxed"}, {"of": 1, "answers": 1})
-        return {
-            (document["of"], other): same for document in found for other, same in document.get("answers", [])
-        }
+    def answers(self, record: StructureRecord) -> dict[str, bool]:
+        """Which results one was compared with, by what names them, and whether they are alike."""
+        asked = {"_id": f"{record.id} relaxed", "of": token(record)}
+        found = self._shapes.find_one(asked, {"answers": 1})
+        return dict(found["answers"]) if found else {}
 
     def remember(self, new: Mapping[Pair, bool]) -> None:
         """Keep what was compared, by pair, beside the shapes that are kept."""
@@ -92,6 +92,30 @@ class Shapes:
             )
             for of, answers in by_record.items()
         ]
+        if writes:
+            self._shapes.bulk_write(writes)
+
+    def orders(self, campaign: str) -> dict[str, Order]:
+        """By composition, the names of results in the order in which duplicates were last looked for among
+        them, each with the name of what represents it, or None. campaign: its id."""
+        return {
+            kept["formula"]: [
+                (name, None if first is None else kept["names"][first])
+                for name, first in zip(kept["names"], kept["first"], strict=True)
+            ]
+            for kept in self._shapes.find({"campaign": campaign, "form": "order"})
+        }
+
+    def keep_orders(self, campaign: str, orders: Mapping[str, Order]) -> None:
+        """Keep orders by composition, in place of those before. campaign: its id."""
+        from pymongo import ReplaceOne
+
+        writes = []
+        for formula, order in orders.items():
+            places = {name: place for place, (name, _) in enumerate(order)}
+            kept = {"campaign": campaign, "form": "order", "formula": formula, "names": list(places)}
+            kept["first"] = [None if first is None else places[first] for _, first in order]
+            writes.append(ReplaceOne({"_id": f"{campaign} {formula} order"}, kept, upsert=True))
         if writes:
             self._shapes.bulk_write(writes)
 

@@ -126,6 +126,6 @@ def test_a_pair_is_compared_once(database: Database) -> None:
     def never(record: StructureRecord) -> Shape:
         raise AssertionError(f"{record.id} is compared again")
 
-    again = Comparisons(never, lambda: database.shapes.answers("t"))
+    again = Comparisons(never, database.shapes.answers)
     assert duplicates(results, comparisons=again) == said
     assert again.new == {}
