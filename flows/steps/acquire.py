@@ -356,7 +356,7 @@ def _validated(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
 
 def _light_validated(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
     """The same without the campaign's own crystals."""
-    own = database.records.light(spec.id, status=Status.VALIDATED.value)
+    own = database.results.validated(spec.id)
     return [*own, *known_elsewhere(database, spec)]
 
 

@@ -168,7 +168,7 @@ def _ranked(
         return []
     answered = [
         *database.records.find(spec.id, status=Status.VALIDATED.value, round=0),
-        *database.records.light(spec.id, status=Status.VALIDATED.value, round={"$gte": 1}),
+        *(record for record in database.results.validated(spec.id) if record.round >= 1),
     ]
     own = {record.id: record for record in [*waiting, *answered]}.values()
     return [*sorted(own, key=lambda r: (r.round, r.index)), *elsewhere]

@@ -96,7 +96,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     """
     if not database.records.exists(spec.id, validation__phonon__outcome=Stability.PENDING.value):
         return
-    validated = database.records.light(spec.id, status=Status.VALIDATED.value)
+    validated = database.results.validated(spec.id)
     above = above_hull(database, spec, round_record.number, validated)
     comparisons = kept_comparisons(database, spec)
     chosen, finds, seen = list[StructureRecord](), list[str](), Crystals(comparisons)
@@ -295,7 +295,7 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         raise QuorumError("no candidates were drawn: an earlier step of the round failed")
     number = round_record.number
     _require_quorum(spec, round_record, database.records.light(spec.id, acquired_round=number))
-    records, elsewhere = database.records.light_finished(spec.id), competitors_elsewhere(database, spec)
+    records, elsewhere = database.results.finished(spec.id), competitors_elsewhere(database, spec)
     catalogue = Catalogue(database, spec.id, excluded_structures(spec))
     comparisons = kept_comparisons(database, spec)
     hull, verdicts = closing.close_round(
@@ -314,6 +314,7 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
     _require_newest(database, spec, number)
     changes = {r.id: {"verdict": verdicts[r.id]} for r in records if _is_changed(r, verdicts.get(r.id))}
     database.records.update_until(number, "verdict.hull_round", changes)
+    database.results.complete(spec.id)
     database.hulls.store(hull)
     judged = [record.model_copy(update=changes.get(record.id, {})) for record in records]
     _store_metrics(database, spec, number, judged)

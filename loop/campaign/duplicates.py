@@ -11,7 +11,7 @@ from operator import itemgetter
 from niobe.loop.crystals.similarity import Shape
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import relaxed_structure
-from niobe.loop.store.shapes import Order, Pair, token
+from niobe.loop.store.kept.shapes import Order, Pair, token
 
 SAME_ENERGY = 5e-3
 """eV/atom: crystals that look alike and differ by more are two; a cubic phase and its distortion do."""

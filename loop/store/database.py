@@ -25,9 +25,10 @@ from niobe.loop.store.collections.phonons import Phonons
 from niobe.loop.store.collections.records import Records
 from niobe.loop.store.collections.rounds import Rounds
 from niobe.loop.store.collections.search import HAS_FACETS, RecordSearch
-from niobe.loop.store.mapping import UNSHAPED, Document
+from niobe.loop.store.kept.results import Results
+from niobe.loop.store.kept.shapes import Shapes
+from niobe.loop.store.mapping import UNPACKED, UNSHAPED, Document
 from niobe.loop.store.queries import INDEXED_FIELDS
-from niobe.loop.store.shapes import Shapes
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
@@ -37,7 +38,7 @@ _TIMEOUT_MS = 10_000
 _COUNTED_FIELDS = (
     *("acquired_round", "choice.selection"),
     *("verdict.discovery", "verdict.discovery_round", "verdict.rediscovered"),
-    *("prerelaxed.potential", UNSHAPED),
+    *("prerelaxed.potential", UNSHAPED, UNPACKED),
 )
 _INDEXED: set[tuple[str, str]] = set()
 """Servers and databases whose indexes this process has made; those of checkpoints are made last."""
@@ -59,6 +60,7 @@ class Database:
         self.mongo = mongo
         self.campaigns = Campaigns(collection("campaigns"))
         self.records = Records(collection("structures"))
+        self.results = Results(collection("results"), collection("structures"))
         self.shapes = Shapes(collection("shapes"), collection("structures"))
         self.search = RecordSearch(collection("structures"))
         self.entries = Entries(collection("entries"))
@@ -147,6 +149,7 @@ class Database:
             ("entries", [("formula_reduced",), ("source",), ("chemsys",), ("group",)], False),
             ("fingerprints", [("amounts",)], False),
             ("shapes", [("key",), ("campaign", "form")], False),
+            ("results", [("campaign",)], False),
             ("rounds", [("campaign", "number")], True),
             ("hulls", [("campaign", "round")], True),
             ("checkpoints", [("campaign", "number", "model")], True),

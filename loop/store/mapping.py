@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -16,10 +17,18 @@ Document = dict[str, Any]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 UNSHAPED = "unshaped"
 """True of a record whose crystal was written since its shapes were made; not there otherwise."""
-BESIDE = {"facets", "modified", UNSHAPED}
+UNPACKED, STAMP = "unpacked", "stamp"
+"""True of a result that was written to since it was put with others, and which write that was; not there
+otherwise."""
+MARKS = (UNSHAPED, UNPACKED, STAMP)
+BESIDE = {"facets", "modified", *MARKS}
 """Stored with a record for searches and comparisons, no part of it."""
 COMPARED = frozenset(Status) - {Status.GENERATED, Status.INVALID, Status.DUPLICATE}
 """What candidates are compared with."""
+
+_WAITING = {status.value for status in Status} - {"acquired", "validated", "failed"}
+_PREDICTED = {"prediction", "prediction_round"}
+_OF_CANDIDATES = {"status", "reason", "duplicate_of", "acquired_round", "choice"}
 
 NO_CRYSTAL = {"structure": 0, "validation.structure": 0, "prerelaxed.structure": 0, "facets": 0}
 """Projection that leaves out what ``without_crystals`` fills in."""
@@ -50,12 +59,25 @@ def body(record: BaseModel) -> Document:
 
 def derived(record: StructureRecord) -> Document:
     """What is stored beside a record for searches, and is no part of it."""
-    return {"facets": facets(record)} | modified_now() | unshaped(record.status)
+    mark = unpacked({"status": record.status.value})
+    return {"facets": facets(record)} | modified_now() | unshaped(record.status) | mark
 
 
 def unshaped(status: Any) -> Document:
     """The mark of a record that others are compared with, which its shapes are made by; none for others."""
     return {UNSHAPED: True} if status in COMPARED else {}
+
+
+def unpacked(fields: Document) -> Document:
+    """The mark of a result, for what is written to a record; none for what is written to candidates alone.
+
+    fields: as they are stored, by name.
+    """
+    predicted = fields.keys() <= _PREDICTED
+    waits = fields.get("status") in _WAITING and fields.keys() <= _OF_CANDIDATES
+    if predicted or waits:
+        return {}
+    return {UNPACKED: True, STAMP: uuid.uuid4().hex}
 
 
 def modified_now() -> Document:

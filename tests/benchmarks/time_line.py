@@ -112,7 +112,7 @@ def read(spec: CampaignSpec, folder: Path) -> Line:
     with own_home(folder / "home"), campaign_database() as database:
         stored = database.mongo["outputs"].find({"metadata.campaign": spec.id}, {"name": 1, "output": 1})
         every = [_job(spec, document) for document in stored if "took" in (document["output"] or {})]
-        asked = [r for r in database.records.light_finished(spec.id) if r.acquired_round and r.validation]
+        asked = [r for r in database.results.finished(spec.id) if r.acquired_round and r.validation]
     jobs = sorted((job for job in every if job.round), key=lambda job: job.began)
     near = sum(bool(r.verdict and r.verdict.e_above_hull_now <= spec.hull_tolerance) for r in asked)
     found = sum(bool(r.verdict and r.verdict.discovery) for r in asked)

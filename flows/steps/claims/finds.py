@@ -88,7 +88,7 @@ def seconds_for_challenges(database: Database, spec: CampaignSpec) -> float:
 
     database: the campaign database. spec: the campaign.
     """
-    records = database.records.light_finished(spec.id)
+    records = database.results.finished(spec.id)
     challenged = sum(record.challenge.seconds for record in records if record.challenge)
     in_motion = motion_seconds(database, spec.id)
     return spec.challenge.share * spent_on_all_else(database, spec) - challenged - in_motion

@@ -9,7 +9,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord
-from niobe.loop.store.mapping import UNSHAPED, Document, body, from_mongo
+from niobe.loop.store.mapping import MARKS, Document, body, from_mongo, unpacked, unshaped
 
 if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
@@ -37,7 +37,9 @@ class Documents:
         gone = (
             dict.fromkeys(from_mongo(stored).keys() - type(record).model_fields.keys(), "") if stored else {}
         )
-        change = {"$set": body(record)} | ({"$unset": gone} if gone else {})
+        written = body(record)
+        marks = unpacked({"status": written["status"]}) if isinstance(record, StructureRecord) else {}
+        change = {"$set": written | marks} | ({"$unset": gone} if gone else {})
         self._mongo[collection].update_one({"_id": record.id}, change)
 
     def dump(
@@ -50,7 +52,7 @@ class Documents:
         for name in collections:
             query = _of_campaign(name, campaign) if name != "entries" else {"_id": {"$in": list(entries)}}
             if self._mongo[name].count_documents(query):
-                yield name, self._mongo[name].find(query, {UNSHAPED: 0}, sort=[("_id", 1)])
+                yield name, self._mongo[name].find(query, dict.fromkeys(MARKS, 0), sort=[("_id", 1)])
 
     def missing(self, collection: str, documents: Sequence[Document]) -> list[Document]:
         """Those that are not stored. Raises ConfigError where another is stored under an id."""
@@ -67,16 +69,23 @@ class Documents:
         return [str(one["_id"]) for one in found if one["_id"] not in held]
 
     def restore(self, collection: str, documents: Sequence[Document]) -> None:
-        """Insert documents as they are; the same again changes nothing."""
+        """Insert documents as they are; the same again changes nothing. Structures get the marks of what is
+        new."""
         from pymongo import ReplaceOne
 
-        writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
+        new = [
+            one | unpacked({"status": one["status"]}) | unshaped(one["status"])
+            if collection == "structures"
+            else one
+            for one in documents
+        ]
+        writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in new]
         if writes:
             self._mongo[collection].bulk_write(writes, ordered=False)
 
 
 def _unmarked(document: Document) -> Document:
-    return {key: value for key, value in document.items() if key != UNSHAPED}
+    return {key: value for key, value in document.items() if key not in MARKS}
 
 
 def _of_campaign(collection: str, campaign: str) -> Document:

@@ -19,6 +19,7 @@ from niobe.loop.store.mapping import (
     load,
     modified_now,
     plain,
+    unpacked,
     unshaped,
     without_crystals,
 )
@@ -93,10 +94,6 @@ class Records:
         query = {"campaign": campaign} | _equal(equal)
         found = self._collection.find(query, NO_CRYSTAL, sort=[("round", 1), ("index", 1)])
         return load(StructureRecord, map(without_crystals, found))
-
-    def light_finished(self, campaign: str) -> list[StructureRecord]:
-        """The same as ``finished``, without any crystal."""
-        return self.light(campaign, status={"$in": [Status.VALIDATED.value, Status.FAILED.value]})
 
     def statuses(self, campaign: str, number: int) -> Counter[Status]:
         """How many records of a round have each status. campaign: its id. number: of the round."""
@@ -210,9 +207,11 @@ class Records:
 
 
 def _changes(fields: Mapping[str, Any]) -> Document:
-    """As they are stored, with the mark that shapes have to be made where they are of another crystal now."""
+    """As they are stored, with the marks of a crystal that changed, whose shape has to be made, and of a
+    result that did."""
     relaxed = {UNSHAPED: True} if fields.keys() & {"validation", "prerelaxed"} else {}
-    return plain(dict(fields)) | modified_now() | relaxed | unshaped(fields.get("status"))
+    stored = plain(dict(fields))
+    return stored | modified_now() | relaxed | unshaped(fields.get("status")) | unpacked(stored)
 
 
 def _equal(fields: Mapping[str, Any]) -> Document:

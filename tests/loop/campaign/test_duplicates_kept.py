@@ -1,4 +1,4 @@
-"""What was said of duplicates when a round last closed: with it the same is said as without, of fewer pairs."""
+"""What was said of duplicates when a round last closed: with it the same is said, of fewer pairs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from niobe.loop.crystals.similarity import Shape
 from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.records import StructureRecord, Verdict
 from niobe.loop.store.database import Database
-from niobe.loop.store.shapes import Order
+from niobe.loop.store.kept.shapes import Order
 from tests.loop.factory import nbo, rutile, validated
 
 _FORMS = [validated(form, -9.0, round_number=1) for form in (nbo(), rutile())]

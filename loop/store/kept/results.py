@@ -1,0 +1,149 @@
+"""Results without their crystals, kept together by round: the collection ``results``.
+
+Steps that judge all results read a few documents instead of each record. Whatever writes to a result marks
+it (``UNPACKED``); who reads takes what is marked from the record itself, and ``complete`` puts it with the
+others. All of it follows from the records: without a campaign's mark it is made anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.store.mapping import (
+    NO_CRYSTAL,
+    STAMP,
+    UNPACKED,
+    Document,
+    from_mongo,
+    load,
+    without_crystals,
+)
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection as MongoCollection
+
+_FINISHED = (Status.VALIDATED.value, Status.FAILED.value)
+_TOUCHED = {"$in": [*_FINISHED, Status.ACQUIRED.value]}
+"""What is, or was, a result: a failure may be asked again."""
+_AT_ONCE, _IN_ONE = 2_000, 500
+_ORDER = [("round", 1), ("index", 1)]
+
+
+class Results:
+    """What the oracle answered for or failed on, without crystals: their structures are empty."""
+
+    def __init__(self, results: MongoCollection[Document], structures: MongoCollection[Document]) -> None:
+        """results: the collection. structures: that of the records."""
+        self._results, self._structures = results, structures
+
+    def validated(self, campaign: str) -> list[StructureRecord]:
+        """What the oracle answered for, by round and index. campaign: its id."""
+        return [record for record in self.finished(campaign) if record.status is Status.VALIDATED]
+
+    def finished(self, campaign: str) -> list[StructureRecord]:
+        """The same with what it failed on."""
+        kept = self._kept(campaign) if self._is_kept(campaign) else None
+        return self._read(campaign) if kept is None else kept
+
+    def _kept(self, campaign: str) -> list[StructureRecord] | None:
+        """From what is kept; None where that holds others than the records do.
+
+        What is marked is read first: put with the others meanwhile, it is there twice, never missing.
+        """
+        marked = {"campaign": campaign, UNPACKED: True, "status": _TOUCHED}
+        changed = {one["_id"]: one for one in self._structures.find(marked, NO_CRYSTAL)}
+        texts: dict[str, str] = {}
+        for pack in self._results.find({"campaign": campaign}):
+            texts |= _held(pack)
+        found = [StructureRecord.model_validate_json(t) for name, t in texts.items() if name not in changed]
+        found += load(StructureRecord, (without_crystals(one) for one in changed.values() if _is_result(one)))
+        for status in _FINISHED:
+            count = self._structures.count_documents({"campaign": campaign, "status": status})
+            if count != sum(record.status.value == status for record in found):
+                return None
+        return sorted(found, key=lambda record: (record.round, record.index))
+
+    def _read(self, campaign: str) -> list[StructureRecord]:
+        query = {"campaign": campaign, "status": {"$in": list(_FINISHED)}}
+        return load(
+            StructureRecord, map(without_crystals, self._structures.find(query, NO_CRYSTAL, sort=_ORDER))
+        )
+
+    def complete(self, campaign: str) -> None:
+        """Put what changed with the others, all where nothing is kept of the campaign."""
+        known = self._is_kept(campaign)
+        asked: Document = {"campaign": campaign, "status": _TOUCHED} | ({UNPACKED: True} if known else {})
+        found = self._structures.find(asked, {"round": 1, "index": 1})
+        while batch := list(islice(found, _AT_ONCE)):
+            self._pack(campaign, batch)
+        if not known:
+            self._results.update_one(_mark(campaign), {"$set": {"campaign": campaign}}, upsert=True)
+
+    def _is_kept(self, campaign: str) -> bool:
+        return self._results.find_one(_mark(campaign), {"_id": 1}) is not None
+
+    def _pack(self, campaign: str, places: Sequence[Document]) -> None:
+        """Records by the round and index that ``places`` names, each put where it belongs.
+
+        A pack is read before its records, and written only while nobody else has: what it holds is never
+        older than what it held.
+        """
+        by_pack: dict[str, list[str]] = defaultdict(list)
+        for place in places:
+            by_pack[f"{campaign} {place['round']} {place['index'] // _IN_ONE}"].append(place["_id"])
+        there = {one["_id"]: one for one in self._results.find({"_id": {"$in": list(by_pack)}})}
+        ids = {"_id": {"$in": [place["_id"] for place in places]}}
+        records = {one["_id"]: one for one in self._structures.find(ids, NO_CRYSTAL)}
+        for name, members in by_pack.items():
+            changed = [records[member] for member in members if member in records]
+            if self._is_put(campaign, name, there.get(name), changed):
+                self._unmark(changed)
+
+    def _is_put(self, campaign: str, name: str, before: Document | None, changed: Sequence[Document]) -> bool:
+        from pymongo.errors import DuplicateKeyError
+
+        others = {one["_id"] for one in changed}
+        held = {key: text for key, text in _held(before or {}).items() if key not in others}
+        held |= dict(_texts(changed))
+        version = before["version"] if before else 0
+        pack = {"campaign": campaign, "version": version + 1, "ids": list(held), "texts": list(held.values())}
+        try:
+            done = self._results.replace_one({"_id": name, "version": version}, pack, upsert=before is None)
+        except DuplicateKeyError:
+            return False
+        return done.matched_count == 1 or before is None
+
+    def _unmark(self, records: Sequence[Document]) -> None:
+        """Those that nobody wrote to since they were read."""
+        from pymongo import UpdateOne
+
+        gone = {"$unset": {UNPACKED: "", STAMP: ""}}
+        writes = [UpdateOne({"_id": r["_id"], STAMP: r[STAMP]}, gone) for r in records if STAMP in r]
+        if writes:
+            self._structures.bulk_write(writes)
+
+
+def _mark(campaign: str) -> Document:
+    return {"_id": f"all of {campaign}"}
+
+
+def _held(pack: Document) -> dict[str, str]:
+    """What a document of the collection holds, by id of the record; the mark holds nothing."""
+    return dict(zip(pack.get("ids", ()), pack.get("texts", ()), strict=True))
+
+
+def _is_result(document: Document) -> bool:
+    return document["status"] in _FINISHED
+
+
+def _texts(documents: Sequence[Document]) -> Iterator[tuple[str, str]]:
+    """Id and content of those that are results, but for their crystals."""
+    for document in documents:
+        if _is_result(document):
+            content: dict[str, Any] = from_mongo(without_crystals(dict(document)))
+            yield document["_id"], json.dumps(content)
