@@ -113,8 +113,13 @@ class Shapes:
         writes = []
         for formula, order in orders.items():
             places = {name: place for place, (name, _) in enumerate(order)}
-            kept = {"campaign": campaign, "form": "order", "formula": formula, "names": list(places)}
-            kept["first"] = [None if first is None else places[first] for _, first in order]
+            kept = {
+                "campaign": campaign,
+                "form": "order",
+                "formula": formula,
+                "names": list(places),
+                "first": [None if first is None else places[first] for _, first in order],
+            }
             writes.append(ReplaceOne({"_id": f"{campaign} {formula} order"}, kept, upsert=True))
         if writes:
             self._shapes.bulk_write(writes)
