@@ -9,7 +9,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.spec import SCHEMA_VERSION
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord
-from niobe.loop.store.mapping import MARKS, Document, body, from_mongo, unpacked, unshaped
+from niobe.loop.store.mapping import MARKS, Document, body, from_mongo, unpacked
 
 if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
@@ -69,19 +69,17 @@ class Documents:
         return [str(one["_id"]) for one in found if one["_id"] not in held]
 
     def restore(self, collection: str, documents: Sequence[Document]) -> None:
-        """Insert documents as they are; the same again changes nothing. Structures get the marks of what is
-        new."""
+        """Insert documents as they are; the same again changes nothing. What is kept of structures beside them
+        is made anew."""
         from pymongo import ReplaceOne
 
-        new = [
-            one | unpacked({"status": one["status"]}) | unshaped(one["status"])
-            if collection == "structures"
-            else one
-            for one in documents
-        ]
-        writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in new]
+        writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
         if writes:
             self._mongo[collection].bulk_write(writes, ordered=False)
+        if writes and collection == "structures":
+            whole = [f"all of {campaign}" for campaign in {one["campaign"] for one in documents}]
+            for kept in ("shapes", "results"):
+                self._mongo[kept].delete_many({"_id": {"$in": whole}})
 
 
 def _unmarked(document: Document) -> Document:

@@ -136,6 +136,16 @@ def test_records_that_others_wrote_without_marks_are_read_all(database: Database
     assert len(database.results.finished("t")) == 2
 
 
+def test_what_is_restored_is_read(database: Database) -> None:
+    database.records.insert([result(0), result(1)])
+    database.results.complete("t")
+    stored = database.mongo["structures"].find_one({"_id": result(1).id}) or {}
+    changed = {key: value for key, value in stored.items() if key not in MARKS} | {"note": "restored"}
+    database.documents.restore("structures", [changed])
+    assert database.results.finished("t") == as_read(database)
+    assert database.results.finished("t")[1].note == "restored"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_after_any_writes_the_same_as_made_anew(database: Database, seed: int) -> None:
     rng = np.random.default_rng(seed)
