@@ -69,8 +69,7 @@ class Documents:
         return [str(one["_id"]) for one in found if one["_id"] not in held]
 
     def restore(self, collection: str, documents: Sequence[Document]) -> None:
-        """Insert documents as they are; the same again changes nothing. What is kept of structures beside them
-        is made anew."""
+        """Insert documents as they are; the same again changes nothing. What is kept of structures goes."""
         from pymongo import ReplaceOne
 
         writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
