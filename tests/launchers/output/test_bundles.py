@@ -36,6 +36,7 @@ from niobe.loop.sources.reading import ReadOptions
 from niobe.loop.store.collections.checkpoints import Checkpoints, digests_of
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import IMPORTED
+from niobe.loop.store.mapping import STAMP
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 SPEC = CampaignSpec(
@@ -75,7 +76,8 @@ def filled(database: Database) -> None:
 def contents(database: Database) -> dict[str, list[Any]]:
     names = sorted(database.mongo.list_collection_names())
     names = [name for name in names if not name.startswith("checkpoint")]  # their ids differ
-    found = {name: list(database.mongo[name].find({}, sort=[("_id", 1)])) for name in names}
+    told = {STAMP: 0}  # names the write
+    found = {name: list(database.mongo[name].find({}, told, sort=[("_id", 1)])) for name in names}
     return {name: documents for name, documents in found.items() if documents}
 
 
