@@ -16,7 +16,7 @@ from niobe.launchers.embedded.query.matching import matcher
 from niobe.launchers.embedded.query.projecting import projection
 from niobe.launchers.embedded.query.sorting import sort_of
 from niobe.launchers.embedded.storage.collection import Collection
-from niobe.launchers.embedded.storage.documents import Document
+from niobe.launchers.embedded.storage.documents import Document, View
 from niobe.launchers.embedded.wire import MAX_DOCUMENT_BYTES
 
 _FIRST_BATCH = 101
@@ -44,6 +44,13 @@ def _filter(given: Any) -> Document:
     return dict(given)
 
 
+def _hinted(view: View, command: Document) -> Collection:
+    """The collection of a command. Raises CommandError for a hint that it has no index for."""
+    collection = named(view, command)
+    collection.require_hinted(command.get("hint"))
+    return collection
+
+
 def find(access: Access, command: Document) -> Document:
     """find with filter, projection, sort, skip, limit and batches."""
     filter, sort = _filter(command.get("filter")), sort_of(command.get("sort") or {})
@@ -51,7 +58,7 @@ def find(access: Access, command: Document) -> Document:
     only, command = (True, {**command, "limit": -limit}) if limit < 0 else (only, command)
     skip, limit = whole(command, "skip"), whole(command, "limit")
     with access.reading(command) as view:
-        collection = named(view, command)
+        collection = _hinted(view, command)
         found = collection.hinted(filter, sort, skip, limit) if "hint" in command else None
         if found is None:
             found = collection.select(filter, sort=sort, skip=skip, limit=limit or None)
@@ -78,7 +85,7 @@ def aggregate(access: Access, command: Document) -> Document:
     if any("$changeStream" in stage for stage in pipeline):
         raise CommandError(40573, "change streams need a replica set; use a real MongoDB")
     with access.reading(command) as view:
-        collection = named(view, command)
+        collection = _hinted(view, command)
         found = _run_pipeline(collection, pipeline, hinted="hint" in command)
         size = whole(command.get("cursor") or {}, "batchSize", _FIRST_BATCH)
         return _first(access, Cursor(collection, found), size, only=False)
@@ -120,7 +127,9 @@ def kill_cursors(access: Access, command: Document) -> Document:
 def count(access: Access, command: Document) -> Document:
     """The count command."""
     with access.reading(command) as view:
-        number = named(view, command).count_matching(_filter(command.get("query")), hinted="hint" in command)
+        number = _hinted(view, command).count_matching(
+            _filter(command.get("query")), hinted="hint" in command
+        )
     number = max(0, number - whole(command, "skip"))
     limit = abs(command.get("limit") or 0)
     return {"n": min(number, limit) if limit else number}

@@ -35,6 +35,7 @@ class Statement:
     many: bool = False
     upsert: bool = False
     sort: Sort = field(default_factory=list)
+    hint: Any = None
     matched: int = 0
     modified: int = 0
     is_upserted: bool = False
@@ -81,6 +82,7 @@ class Statement:
         return True
 
     def _found(self, collection: Collection) -> Iterator[Row]:
+        collection.require_hinted(self.hint)
         return collection.select(self.filter, sort=self.sort, limit=None if self.many else 1)
 
     def _apply(self, collection: Collection, row: Row) -> None:
@@ -207,7 +209,8 @@ def _update_statement(given: Document) -> Statement:
     if given.get("multi") and given.get("sort"):
         raise CommandError(9, "multi update is not supported with a sort")
     many, upsert = bool(given.get("multi")), bool(given.get("upsert"))
-    return Statement(given["q"], change, many=many, upsert=upsert, sort=sort_of(given.get("sort") or {}))
+    sort = sort_of(given.get("sort") or {})
+    return Statement(given["q"], change, many=many, upsert=upsert, sort=sort, hint=given.get("hint"))
 
 
 def delete(access: Access, command: Document) -> Document:
@@ -220,7 +223,7 @@ def delete(access: Access, command: Document) -> Document:
 def _delete_statement(given: Document) -> Statement:
     if isinstance(given.get("limit"), bool) or given.get("limit") not in (0, 1):
         raise CommandError(9, "The limit field in delete objects must be 0 or 1")
-    return Statement(given["q"], None, many=given["limit"] == 0)
+    return Statement(given["q"], None, many=given["limit"] == 0, hint=given.get("hint"))
 
 
 def find_and_modify(access: Access, command: Document) -> Document:
@@ -232,7 +235,7 @@ def find_and_modify(access: Access, command: Document) -> Document:
         )
     change = None if is_removal else Update(command["update"], filter, command.get("arrayFilters") or [])
     sort, upsert = sort_of(command.get("sort") or {}), bool(command.get("upsert"))
-    statement = Statement(filter, change, upsert=upsert, sort=sort)
+    statement = Statement(filter, change, upsert=upsert, sort=sort, hint=command.get("hint"))
     if not _is_done_at_once(access, command, statement):
         statement.beside_others(access, command)
     value = statement.after if command.get("new") else statement.before

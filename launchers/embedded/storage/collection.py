@@ -10,7 +10,7 @@ import bson
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from niobe.launchers.embedded.commands.errors import CommandError
+from niobe.launchers.embedded.commands.errors import CommandError, not_supported
 from niobe.launchers.embedded.query.keys import key_of
 from niobe.launchers.embedded.query.matching import matcher
 from niobe.launchers.embedded.query.pace import tick
@@ -34,6 +34,24 @@ class Collection(Documents):
     def useful(self, filter: Document) -> list[Condition]:
         """The conditions of a filter that an index answers."""
         return [c for c in conditions(filter) if c.field == "_id" or c.field in self.indexed]
+
+    def require_hinted(self, hint: Any) -> None:
+        """Raise CommandError where no index has that name or those keys, or it would leave documents out.
+
+        hint: of a command; None or empty asks for nothing.
+        """
+        if hint is None or hint == {} or not self.is_created:
+            return
+        if not isinstance(hint, str | dict):
+            raise CommandError(9, "Hint must be a string or an object")
+        if hint in ("_id_", {"_id": 1}, {"$natural": 1}):
+            return
+        key = [[field, kind] for field, kind in hint.items()] if isinstance(hint, dict) else None
+        found = [index for name, index in self.indexes.items() if hint == name or index["key"] == key]
+        if not found:
+            raise CommandError(2, "error processing query: planner returned error: bad hint")
+        if found[0].get("sparse") or "partialFilterExpression" in found[0]:
+            raise not_supported("a hint at an index that does not hold all documents")
 
     def select(
         self, filter: Document, *, sort: Sort | None = None, skip: int = 0, limit: int | None = None

@@ -154,3 +154,44 @@ def test_an_update_follows_its_sort(collection: Any) -> None:
     statement = {"q": {}, "u": {"$set": {"hit": True}}, "sort": {"a": -1}}
     collection.database.command("update", collection.name, updates=[statement])
     assert collection.find_one({"hit": True})["_id"] == 1
+
+
+HINTED: list[tuple[str, dict[str, Any]]] = [
+    ("find", {"filter": {"a": 1}}),
+    ("count", {"query": {"a": 1}}),
+    ("aggregate", {"pipeline": [{"$match": {"a": 1}}], "cursor": {}}),
+    (
+        "aggregate",
+        {"pipeline": [{"$match": {"a": 1}}, {"$group": {"_id": 1, "n": {"$sum": 1}}}], "cursor": {}},
+    ),
+    ("findAndModify", {"query": {"a": 1}, "update": {"$inc": {"n": 1}}}),
+    ("findAndModify", {"query": {"z": 1}, "remove": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "rest"), HINTED, ids=str)
+@pytest.mark.parametrize(
+    "hint", ["none", {"b": 1}, {"a": -1}, {"a": 1, "b": 1}, {"b": 1, "a": 1}, 5, ["a"], "a"]
+)
+def test_a_hint_at_no_index_is_refused(collection: Any, name: str, rest: dict[str, Any], hint: Any) -> None:
+    collection.insert_one({"_id": 0, "a": 1})
+    collection.create_index("a")
+    collection.create_index([("a", 1), ("c", 1)])
+    for good in ("a_1", {"a": 1}, {"a": 1, "c": 1}, "_id_", {"_id": 1}, {"$natural": 1}):
+        collection.database.command({name: collection.name} | rest | {"hint": good})
+    with pytest.raises(OperationFailure) as refused:
+        collection.database.command({name: collection.name} | rest | {"hint": hint})
+    assert refused.value.code in {2, 9, 14}
+
+
+def test_a_write_hinted_at_no_index_changes_nothing(collection: Any) -> None:
+    collection.insert_one({"_id": 0, "a": 1})
+    with pytest.raises(OperationFailure):
+        collection.update_one({"a": 1}, {"$set": {"a": 2}}, hint="a_1")
+    with pytest.raises(OperationFailure):
+        collection.update_many({"b": 1}, {"$set": {"a": 2}}, upsert=True, hint={"b": 1})
+    with pytest.raises(OperationFailure):
+        collection.delete_many({"a": 1}, hint={"a": 1})
+    assert list(collection.find()) == [{"_id": 0, "a": 1}]
+    collection.drop()
+    assert list(collection.find({}, hint="a_1")) == []  # as MongoDB has it where there is no collection
