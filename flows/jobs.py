@@ -25,8 +25,8 @@ Part = Callable[[Database, CampaignSpec, int], None]
 SlotStep = Callable[[Database, CampaignSpec, int, int, int], None]
 
 
-_LATE = frozenset({"validate", "phonons"})
-"""Slots of an asynchronous campaign may end after their round."""
+_LATE = frozenset({"validate", "phonons", "train_gan"})
+"""What may end after its round: slots of an asynchronous campaign, and what the GAN learns beside round 0."""
 
 
 class _Watch:
@@ -54,7 +54,7 @@ def _run_once(name: str, campaign: Document, number: int, step: Step) -> Documen
     make_home()
     with open_database() as database:
         database.open_round(spec.id, number)
-        claimed = database.claimed(Claim(spec.id, number, name))
+        claimed = database.claimed(Claim(spec.id, number, name, may_be_late=name in _LATE))
         if claimed is not None:
             started = time.monotonic()
             step(claimed, spec, database.rounds.get(spec.id, number))

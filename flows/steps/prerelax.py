@@ -12,8 +12,9 @@ import numpy as np
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import correction_of
+from niobe.flows.oracles.base import Oracle, correction_of
 from niobe.flows.oracles.calculation import check_physics
+from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.known import records_and_known
 from niobe.flows.steps.validate import work_folder
 from niobe.loop.campaign.seeds import DISPLACED
@@ -44,7 +45,8 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
 
     A candidate that it cannot answer for, or whose sites it lets collapse, becomes invalid; a seed stays,
     without pre-relaxation. What the oracle had relaxed before it was displaced is not asked about. With
-    ``prerelax.keep`` below 1 a candidate gets a short pre-relaxation only.
+    ``prerelax.keep`` below 1 a candidate gets a short pre-relaxation only. An oracle that is a potential is
+    asked about crystals of the elements as they stand then.
 
     database: the campaign database. spec: the campaign. number: of the round. slot: which part of the work,
     from 0.
@@ -56,6 +58,37 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
         if waiting and not record.reason.startswith(UNANSWERED) and record.index % slots == slot:
             asked = {"prerelaxed": None, "status": record.status}
             database.records.update_if(record.id, asked, **_ask(spec, potential, record, brief=brief))
+    if number == 0:
+        _ask_the_oracle(database, spec, slot, slots)
+
+
+def _ask_the_oracle(database: Database, spec: CampaignSpec, slot: int, slots: int) -> None:
+    """Ask the campaign's own potential about every ``slots``-th crystal of an element as it was pre-relaxed:
+    cheap potentials are off by more than what molecular crystals differ by (docs/decisions/0160)."""
+    oracle = make_oracle(spec.oracle, spec.conditions.pressure)
+    if getattr(oracle, "is_dft", True):
+        return
+    for record in database.records.find(spec.id, round=0, nelements=1, prerelaxed__potential={"$gt": ""}):
+        answer = record.prerelaxed
+        if answer is None or answer.oracle == oracle.fingerprint or record.index % slots != slot:
+            continue
+        energy = _energy_as_it_stands(spec, oracle, record)
+        update = {"oracle": oracle.fingerprint, "by_oracle": energy}
+        asked = {"prerelaxed__oracle": answer.oracle}
+        database.records.update_if(record.id, asked, prerelaxed=answer.model_copy(update=update))
+
+
+def _energy_as_it_stands(spec: CampaignSpec, oracle: Oracle, record: StructureRecord) -> float | None:
+    """eV/atom on the campaign's scale; None where the oracle has no answer."""
+    try:
+        with work_folder(spec, record, "static") as folder, oracle.within(_WALL_SECONDS):
+            (answer,) = oracle.static([candidate_structure(record)], folder)
+            check_physics(answer)
+            return answer.enthalpy_per_atom + correction_of(oracle, answer)
+    except (OSError, ImportError, ConfigError):
+        raise  # the machine's fault, not the crystal's: the job says so
+    except Exception:  # noqa: BLE001 - whatever was raised, it is not ranked by this potential
+        return None
 
 
 def choose_promising(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:

@@ -21,6 +21,7 @@ from niobe.loop.stability.prerelaxed import (
     prerelaxed_formation_energies,
     prerelaxed_references,
 )
+from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -46,7 +47,9 @@ def competition(
     ``seen`` or ``excluded``: the lowest of each composition within 0.25 eV/atom of the hull that
     pre-relaxation makes, and other polymorphs within 0.1, in the order of what they and their composition lie
     above; six of an element. Without pre-relaxation they come in the order in which they are, of an element
-    all. Oracles do not count, so that the choice is the same whatever the database knows by then.
+    all. Where the campaign's own potential says what pre-relaxed crystals of an element are worth as they
+    stand, that ranks them. What oracles relaxed does not count, so that the choice is the same whatever the
+    database knows by then.
 
     spec: the campaign. records: of round 0.
     """
@@ -117,7 +120,7 @@ def _ranked(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[Stru
     energies = prerelaxed_formation_energies(answered, prerelaxed_references(answered))
     known = np.where(np.isnan(energies), np.inf, energies)
     hull = Hull([atomic_fractions(record) for record in answered], spec.elements)
-    above = known - hull.level(known)
+    above = _by_oracle(answered, known - hull.level(known))
     lowest: dict[str, float] = {}
     for record, height in zip(answered, above.tolist(), strict=True):
         lowest[record.formula] = min(height, lowest.get(record.formula, np.inf))
@@ -133,6 +136,22 @@ def _ranked(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[Stru
     return [*(answered[row] for _, row in sorted(order)), *unknown]
 
 
+def _by_oracle(records: Sequence[StructureRecord], above: FloatArray) -> FloatArray:
+    """``above`` (eV/atom), but for crystals of the elements that the campaign's own potential has an answer
+    for: these by how far they lie above the lowest of theirs, as pre-relaxed."""
+    energies: dict[str, dict[int, float]] = defaultdict(dict)
+    for row, record in enumerate(records):
+        if record.nelements == 1 and record.prerelaxed and record.prerelaxed.oracle:
+            answer = record.prerelaxed.by_oracle
+            energies[record.chemsys][row] = np.inf if answer is None else answer
+    found = above.copy()
+    for own in energies.values():
+        lowest = min(own.values())
+        if np.isfinite(lowest):
+            found[list(own)] = np.array(list(own.values())) - lowest
+    return found
+
+
 def deeper(
     spec: CampaignSpec, records: Sequence[StructureRecord], window: float = WINDOW
 ) -> list[StructureRecord]:
@@ -145,7 +164,8 @@ def deeper(
     """
     usable = [r for r in records if r.status not in {Status.INVALID, Status.FAILED}]
     known = [r for r in usable if r.prerelaxed or r.verdict]
-    above = above_joint_hull(known, prerelaxed_references([r for r in known if r.round == 0]), spec.elements)
+    references = prerelaxed_references([r for r in known if r.round == 0])
+    above = _by_oracle(known, above_joint_hull(known, references, spec.elements))
     claims = [record.verdict for record in records if record.verdict and record.verdict.is_find]
     claimed = {record.formula for record in records if record.verdict and record.verdict.is_find}
     claimed |= {product.formula for verdict in claims for product in verdict.products}

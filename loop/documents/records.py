@@ -80,6 +80,8 @@ class Prerelaxed(_Part):
 
     energy_per_atom: on the campaign's scale, ``correction`` included.
     brief: a short pre-relaxation, not followed by the pre-relaxation potential's full number of steps.
+    oracle: fingerprint of the campaign's own potential, where it was asked about a crystal of an element as
+    that stands here; by_oracle: what it said, None where it had no answer.
     """
 
     potential: str
@@ -88,6 +90,8 @@ class Prerelaxed(_Part):
     correction: float = 0.0
     steps: int
     brief: bool = False
+    oracle: str = ""
+    by_oracle: float | None = None
 
 
 class Refinement(_Part):

@@ -29,7 +29,8 @@ def elemental_references(elements: Sequence[str]) -> list[tuple[str, Structure]]
 
     Those of ``elemental_candidates`` that the element is likely to crystallise in: bcc, fcc, hcp and diamond;
     small cells known of any metal for a metal (of actinoids for these only), of any other element for one of
-    these; larger ones known of an element of its group; molecules.
+    these, of any element for what consists of molecules; larger ones known of an element of its group;
+    molecules.
     """
     return [
         pair
@@ -47,7 +48,7 @@ def _likely(element: str, label: str, n_atoms: int) -> bool:
         return False
     if n_atoms > _SMALL:
         return own.group == other.group and own.is_actinoid == other.is_actinoid
-    return label in _SIMPLE or _no_metal(own) == _no_metal(other)
+    return label in _SIMPLE or element in BONDS or _no_metal(own) == _no_metal(other)
 
 
 def _no_metal(element: Element) -> bool:
@@ -56,11 +57,11 @@ def _no_metal(element: Element) -> bool:
 
 
 def elemental_candidates(element: str) -> list[tuple[str, Structure]]:
-    """Structures of an element with labels, as large as its solid or liquid: prototypes, and packings of
-    molecules where it has any."""
+    """Structures of an element with labels, as large as its solid or liquid: packings of molecules where it
+    has any, at their bond length, and prototypes."""
     found = decorated_prototypes((element,), MOST_ATOMS)
     if element in BONDS:
-        found += [(f"{name} {element}2", packing) for name, packing in molecular_crystals(element)]
+        found = [(f"{name} {element}2", packing) for name, packing in molecular_crystals(element)] + found
     volume = solid_volume(element)
     for _, structure in found:
         structure.scale_lattice(volume * len(structure))

@@ -13,6 +13,7 @@ from niobe.flows.steps.acquire import acquire, predict_pool
 from niobe.flows.steps.checkpoints import fetched_checkpoint, keep_checkpoint
 from niobe.flows.steps.train import train_surrogate
 from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.rounds import RoundState
 from niobe.loop.store.claims import SupersededError
 from niobe.loop.store.collections.checkpoints import digests_of
 from niobe.loop.store.database import Database
@@ -121,6 +122,17 @@ def test_a_training_that_another_worker_was_given_leaves_its_checkpoint(database
     assert (checkpoint("t", 1, "gan") / "weights.json").read_text(encoding="utf-8") == "later"
     assert digests_of(checkpoint("t", 1, "gan")) == database.checkpoints.digests("t", 1, "gan")
     assert contents(database) == 2
+
+
+def test_what_the_gan_learned_beside_round_0_is_kept_though_the_round_has_closed(database: Database) -> None:
+    def slow(claimed: Database, *_: object) -> None:
+        database.rounds.update("t", 0, state=RoundState.CLOSED)
+        keep_checkpoint(claimed, "t", 0, "gan", save("learned"))
+
+    database.campaigns.create(SPEC)
+    jobs._run_once("train_gan", SPEC.model_dump(mode="json"), 0, slow)
+    assert database.checkpoints.digests("t", 0, "gan") == digests_of(checkpoint("t", 0, "gan"))
+    assert "train_gan" in database.rounds.get("t", 0).steps
 
 
 def test_a_worker_with_a_home_of_its_own_predicts_and_chooses_the_same(

@@ -11,7 +11,8 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
-from niobe.config.spec import CampaignSpec, Prerelaxation
+from niobe.config.spec import CampaignSpec, Oracle, Prerelaxation
+from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.generate import mark_duplicates
 from niobe.flows.steps.prerelax import choose_promising, prerelax_slot, relax_slot
 from niobe.loop.campaign.seeds import new_record
@@ -68,6 +69,33 @@ def test_asked_again_it_leaves_what_the_oracle_displaced_alone(database: Databas
     database.records.insert([moved.model_copy(update={"status": Status.SCREENED})])
     prerelax_slot(database, SPEC, 0, 0, 1)
     assert database.records.get(moved.id).prerelaxed is None
+
+
+def test_a_potential_that_is_the_oracle_is_asked_about_elements_as_pre_relaxed(
+    database: Database, tmp_path: Path
+) -> None:
+    """Not about compounds; once, unless another oracle was asked before; and no DFT."""
+    spec = CampaignSpec(id="t", elements=("Cu",), prerelax=PRIOR, oracle=Oracle(name="emt"))
+    database.campaigns.create(spec)
+    crystals = [element("Cu", 2.5), element("Cu", 2.7), nbo()]
+    lineage = Lineage(generator="reference")
+    records = [new_record(spec, 0, i, one, lineage) for i, one in enumerate(crystals)]
+    database.records.insert(records)
+    prerelax_slot(database, spec, 0, 0, 1)
+    oracle, answers = make_oracle(spec.oracle), [database.records.get(one.id).prerelaxed for one in records]
+    assert answers[2] is not None and (answers[2].oracle, answers[2].by_oracle) == ("", None)
+    for answer in answers[:2]:
+        assert answer is not None
+        (own,) = oracle.static([Structure.from_dict(answer.structure)], tmp_path)
+        assert answer.oracle == oracle.fingerprint
+        assert answer.by_oracle == pytest.approx(own.energy_per_atom, abs=1e-9)
+    dft = spec.model_copy(update={"oracle": Oracle(name="vasp")})
+    prerelax_slot(database, dft, 0, 0, 1)
+    assert [database.records.get(one.id).prerelaxed for one in records] == answers
+    other = spec.model_copy(update={"oracle": Oracle(name="chgnet")})
+    prerelax_slot(database, other, 0, 0, 1)
+    again = database.records.get(records[0].id).prerelaxed
+    assert again is not None and again.oracle == make_oracle(other.oracle).fingerprint
 
 
 def test_the_most_promising_are_relaxed_further_and_no_two_alike(database: Database) -> None:

@@ -79,6 +79,31 @@ def test_of_an_element_the_lowest_six_within_a_window_are_asked_and_all_where_no
     assert asked(ELEMENTS[0], *mute)[1:] == mute[:6]
 
 
+def test_crystals_of_an_element_go_by_what_the_campaigns_own_potential_says_of_them() -> None:
+    """By pre-relaxation fcc is lowest and bcc 0.5 above; by the oracle bcc, sc 0.04 above, none for fcc."""
+    groups = {"Fm-3m": (4.2, -5.0, None), "Im-3m": (3.3, -4.5, -10.0), "Pm-3m": (2.7, -4.4, -9.96)}
+    fcc, bcc, simple = (
+        opinion(prototype(cubic(group, a), index, cheap), own)
+        for index, (group, (a, cheap, own)) in enumerate(groups.items())
+    )
+    assert asked(fcc, simple, bcc, ELEMENTS[1]) == [bcc, simple, ELEMENTS[1]]
+    answered = [validated(rocksalt(), -3.0, index=9), validated(element("O"), -5.0, index=8)]
+    answered.append(validated(element("Nb"), -10.0, index=7))
+    waiting = [fcc, simple]
+    assert further(SPEC, answered, waiting, SeenStructures(), SeenStructures()) == [simple]
+
+
+def cubic(group: str, a: float) -> Structure:
+    return Structure.from_spacegroup(group, Lattice.cubic(a), ["Nb"], [[0, 0, 0]])
+
+
+def opinion(record: StructureRecord, energy: float | None) -> StructureRecord:
+    """The record with what the campaign's own potential says of it as pre-relaxed, eV/atom."""
+    assert record.prerelaxed is not None
+    answer = record.prerelaxed.model_copy(update={"oracle": "own", "by_oracle": energy})
+    return record.model_copy(update={"prerelaxed": answer})
+
+
 ANSWERED = [
     answer.model_copy(update={"prerelaxed": waiting.prerelaxed})
     for answer, waiting in zip(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from niobe.config.spec import ELEMENTS
+from niobe.config.spec import ELEMENTS, CampaignSpec
+from niobe.loop.campaign.seeds import seed_records
 from niobe.loop.generators.elements import (
     BONDS,
     elemental_candidates,
@@ -62,3 +63,10 @@ def test_molecules_keep_their_bond_and_their_distance(element: str) -> None:
         assert np.allclose(distances, BONDS[element], rtol=0.01), name
         others = structure.get_neighbor_list(BONDS[element] * 1.15)[3]
         assert len(others) == len(structure), name
+
+
+def test_of_a_packing_and_a_prototype_alike_the_packing_is_a_seed() -> None:
+    """Matching scales cells, so that a prototype of one bond length stands for molecules of another."""
+    spec = CampaignSpec(id="t", elements=("F",))
+    labels = {str(record.lineage.origin["label"]) for record in seed_records(spec)[0]}
+    assert {f"{name} F2" for name, _ in molecular_crystals("F")} <= labels
