@@ -35,7 +35,7 @@ def displaced(
 ) -> Phonopy:
     """A phonopy object with force constants as the forces have them, not yet symmetrised.
 
-    Forces of the crystal at rest are subtracted (phonopy's ``--fz``): no relaxation ends at zero, and some
+    Forces of the relaxed crystal are subtracted (phonopy's ``--fz``): no relaxation ends at zero, and some
     potentials, as 7net-0, are not invariant under inversion and push atoms that symmetry holds.
 
     matrix: the supercell's vectors (rows) in the basis of the primitive cell, shape (3, 3). displacement: of

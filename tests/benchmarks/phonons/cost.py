@@ -49,8 +49,8 @@ def main() -> None:
         f"kept force constants lie {apart:.0e} of the largest from phonopy's",
         notes=[
             f"processor seconds with {NAME}; the verdict relaxes first, which phonopy alone does not; "
-            "both have forces, those at rest subtracted, force constants, bands and density of states; the "
-            "verdict keeps them",
+            "both have forces, those of the relaxed cell subtracted, force constants, bands and density of "
+            "states; the verdict keeps them",
             "ratio: without the scan along a soft mode, in cells that phonopy alone does not ask for",
             "force constants apart: largest difference of what the verdict keeps, read again, from "
             "phonopy's, as a share of the largest",
