@@ -28,7 +28,7 @@ def compete(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     if "seed" not in round_record.steps:
         raise RuntimeError("no seeds are stored: an earlier step of the round failed")
     records = database.records.find(spec.id, round=0)
-    given, chosen = _first_choice(database, spec, records, SeenStructures(excluded_structures(spec)))[:2]
+    given, chosen = _first_choice(database, spec, records, SeenStructures(excluded_structures(spec)))
     _ask_for(database, spec, [r.id for r in given if r.status is not Status.DUPLICATE], chosen)
 
 
@@ -37,7 +37,8 @@ def compete_further(database: Database, spec: CampaignSpec, round_record: RoundR
     of each element once more, displaced off its symmetry.
 
     Answers to anything else take no part, so that the choice is the same whatever the database knows by then.
-    Where seeds were added since, what the first choice would be now is asked too.
+    What is like a crystal that failed is new: it starts elsewhere. Where seeds were added since, what the
+    first choice would be now is asked too.
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
@@ -45,10 +46,12 @@ def compete_further(database: Database, spec: CampaignSpec, round_record: RoundR
         raise RuntimeError("no competing phases were chosen: an earlier step of the round failed")
     records = [r for r in database.records.find(spec.id, round=0) if r.lineage.generator != DISPLACED]
     excluded = SeenStructures(excluded_structures(spec))
-    given, chosen, seen = _first_choice(database, spec, records, excluded)
+    given, chosen = _first_choice(database, spec, records, excluded)
     first = {record.id for record in [*given, *chosen]}
     answered = [found for record in records if record.id in first and (found := _answered(database, record))]
+    seen = _asked_about(database, spec, given)
     for record in answered:
+        seen.add(record.id, candidate_structure(record))
         seen.add(record.id, relaxed_structure(record))
     waiting = [
         record.model_copy(update={"status": Status.SCREENED}) for record in records if record.id not in first
@@ -64,14 +67,19 @@ def compete_further(database: Database, spec: CampaignSpec, round_record: RoundR
 
 def _first_choice(
     database: Database, spec: CampaignSpec, records: Sequence[StructureRecord], excluded: SeenStructures
-) -> tuple[list[StructureRecord], list[StructureRecord], SeenStructures]:
-    """Of the records of round 0 those that were given and those chosen first, and all that they look like."""
+) -> tuple[list[StructureRecord], list[StructureRecord]]:
+    """Of the records of round 0 those that were given and those chosen first."""
     given = [record for record in records if record.lineage.generator not in COMPETING]
+    return given, competition(spec, records, _asked_about(database, spec, given), excluded)
+
+
+def _asked_about(database: Database, spec: CampaignSpec, given: Sequence[StructureRecord]) -> SeenStructures:
+    """What the oracle is asked about whatever competes: seeds that were given, here and elsewhere."""
     seen = SeenStructures((record.id, generated_structure(record)) for record in given)
     for record in competitors_elsewhere(database, spec):
         if record.lineage.generator not in COMPETING:
             seen.add(record.id, relaxed_structure(record))
-    return given, competition(spec, records, seen, excluded), seen
+    return seen
 
 
 def _answered(database: Database, record: StructureRecord) -> StructureRecord | None:

@@ -47,9 +47,9 @@ def competition(
     ``seen`` or ``excluded``: the lowest of each composition within 0.25 eV/atom of the hull that
     pre-relaxation makes, and other polymorphs within 0.1, in the order of what they and their composition lie
     above; six of an element. Without pre-relaxation they come in the order in which they are, of an element
-    all. Where the campaign's own potential says what pre-relaxed crystals of an element are worth as they
-    stand, that ranks them. What oracles relaxed does not count, so that the choice is the same whatever the
-    database knows by then.
+    all. Where the campaign's own potential was asked about pre-relaxed crystals of an element, those that
+    either potential holds to be low come first. What oracles relaxed does not count, so that the choice is
+    the same whatever the database knows by then.
 
     spec: the campaign. records: of round 0.
     """
@@ -137,8 +137,9 @@ def _ranked(spec: CampaignSpec, records: Sequence[StructureRecord]) -> list[Stru
 
 
 def _by_oracle(records: Sequence[StructureRecord], above: FloatArray) -> FloatArray:
-    """``above`` (eV/atom), but for crystals of the elements that the campaign's own potential has an answer
-    for: these by how far they lie above the lowest of theirs, as pre-relaxed."""
+    """``above`` (eV/atom), but for crystals of the elements that the campaign's own potential was asked about
+    as pre-relaxed: these by the lesser height of the two potentials, or out of reach where it has no answer.
+    """
     energies: dict[str, dict[int, float]] = defaultdict(dict)
     for row, record in enumerate(records):
         if record.nelements == 1 and record.prerelaxed and record.prerelaxed.oracle:
@@ -148,7 +149,8 @@ def _by_oracle(records: Sequence[StructureRecord], above: FloatArray) -> FloatAr
     for own in energies.values():
         lowest = min(own.values())
         if np.isfinite(lowest):
-            found[list(own)] = np.array(list(own.values())) - lowest
+            rows, heights = list(own), np.array(list(own.values())) - lowest
+            found[rows] = np.where(np.isfinite(heights), np.fmin(heights, above[rows]), np.inf)
     return found
 
 

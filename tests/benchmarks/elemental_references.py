@@ -47,6 +47,9 @@ _FIRST = (
 """What is hard comes first."""
 _NEAR = 0.1
 """eV/atom above the lowest unrelaxed: what pre-relaxation leaves, 7net-0 lowers by less."""
+_ARTEFACT = 1.0
+"""eV/atom below Materials Project's reference: no crystal of the element, atoms that the potential pulls into
+each other."""
 _KNOWN_ATOMS = 60
 _MATERIALS_PROJECT = "mp_elemental_refs.json"
 
@@ -75,7 +78,7 @@ def main() -> None:
 
 def _row(element: str, found: StructureRecord, materials_project: float) -> dict[str, Any]:
     energy = _energy(found)
-    lowest, lowest_energy = _lowest(element, energy)
+    lowest, lowest_energy = _lowest(element, energy, materials_project - _ARTEFACT)
     return {
         "element": element,
         "reference": _label(found),
@@ -114,19 +117,20 @@ def _label(record: StructureRecord) -> str:
     return str(record.lineage.origin.get("label", "displaced")).split()[0]
 
 
-def _lowest(element: str, reference: float) -> tuple[str, float]:
+def _lowest(element: str, reference: float, least: float) -> tuple[str, float]:
     """The lowest of candidates and known structures by 7net-0, of those that come near it unrelaxed, with its
-    label; "" for the reference itself (eV/atom)."""
+    label; "" for the reference itself. All in eV/atom; what lies below ``least`` is left out."""
     structures = {f"{label} prerelaxed": found for label, (_, found) in prerelaxed(element).items()}
     structures |= dict(_known(element))
     as_they_stand = unrelaxed("7net-0", f"candidates of {element}", list(structures.values()))
     high = dict(zip(structures, as_they_stand, strict=True))
-    limit = min(reference, *high.values()) + _NEAR
+    limit = min(reference, *(energy for energy in high.values() if energy >= least)) + _NEAR
     energies, seen = {"": reference}, SeenStructures()
     for label in sorted(high, key=high.__getitem__):
-        if high[label] < limit and seen.find(structures[label]) is None:
+        if least <= high[label] < limit and seen.find(structures[label]) is None:
             seen.add(label, structures[label])
-            energies[label] = relaxed("7net-0", label, structures[label])["energy"]
+            energy = relaxed("7net-0", label, structures[label])["energy"]
+            energies |= {label: energy} if energy >= least else {}
     best = min(energies, key=energies.__getitem__)
     return best, energies[best]
 

@@ -8,9 +8,11 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.steps.competing import compete, compete_further
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import choose_phonons, close_round, validate_slot
-from niobe.loop.documents.records import Status
+from niobe.loop.campaign.seeds import new_record
+from niobe.loop.documents.records import Failure, Lineage, Prerelaxed, Status
 from niobe.loop.documents.rounds import HullRecord
 from niobe.loop.store.database import Database
+from tests.loop.factory import element
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of monty, ASE and spglib under jobflow's run_locally
 CONTENT = {
@@ -92,3 +94,27 @@ def test_what_is_held_out_is_in_no_hull_and_another_oracle_competes_in_none(data
     assert compound.record_id not in {entry.record_id for entry in held.entries}
     other = round_0(database, "other", "Cu", "Pd", oracle={"name": "lj", "fmax": 0.1})
     assert {entry.campaign for entry in other.entries} == {"other"}
+
+
+def test_what_is_like_a_crystal_that_failed_is_asked_about(database: Database) -> None:
+    """Of two alike the first choice takes the lower; the oracle fails on it, and the other has its turn."""
+    cheap = {"prerelax": {"potential": "lj"}, "seeds": {"prototypes": False}}
+    spec = CampaignSpec.model_validate(CONTENT | cheap | {"id": "t", "elements": ["Cu"]})
+    database.campaigns.create(spec)
+    database.rounds.open("t", 0)
+    lineage = Lineage(generator="reference")
+    cells = [element("Cu", 2.6), element("Cu", 2.7)]
+    records = []
+    for index, cell in enumerate(cells):
+        answer = Prerelaxed(potential="p", structure=cell.as_dict(), energy_per_atom=0.01 * index, steps=3)
+        record = new_record(spec, 0, index, cell, lineage)
+        records.append(record.model_copy(update={"prerelaxed": answer, "status": Status.SCREENED}))
+    database.records.insert(records)
+    database.rounds.update("t", 0, steps__seed=1.0)
+    compete(database, spec, database.rounds.get("t", 0))
+    database.rounds.update("t", 0, steps__compete=1.0)
+    assert database.rounds.get("t", 0).batch == [records[0].id]
+    failure = Failure(step="relax", cause="unphysical", exception="E", message="came apart")
+    database.records.finish_validation(records[0].id, status=Status.FAILED, failure=failure)
+    compete_further(database, spec, database.rounds.get("t", 0))
+    assert database.rounds.get("t", 0).batch == [record.id for record in records]

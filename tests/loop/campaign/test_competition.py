@@ -80,7 +80,8 @@ def test_of_an_element_the_lowest_six_within_a_window_are_asked_and_all_where_no
 
 
 def test_crystals_of_an_element_go_by_what_the_campaigns_own_potential_says_of_them() -> None:
-    """By pre-relaxation fcc is lowest and bcc 0.5 above; by the oracle bcc, sc 0.04 above, none for fcc."""
+    """By pre-relaxation fcc is lowest and bcc 0.5 above; by the oracle bcc, sc 0.04 above, none for fcc. hcp
+    is low by pre-relaxation only."""
     groups = {"Fm-3m": (4.2, -5.0, None), "Im-3m": (3.3, -4.5, -10.0), "Pm-3m": (2.7, -4.4, -9.96)}
     fcc, bcc, simple = (
         opinion(prototype(cubic(group, a), index, cheap), own)
