@@ -89,7 +89,8 @@ def _publish(found: dict[str, list[dict[str, Any]]]) -> None:
             "twenty crystals of at most 12 atoms by chance of the runs '+ offspring' in "
             "tests/benchmarks/runs that phonons were asked about; both by 7net-0",
             "before: one supercell by the edges of the primitive cell; now relaxed to 0.005 eV/Å first, "
-            "what is soft anywhere in the zone asked about (decision 155), forces at rest subtracted (158)",
+            "what is soft anywhere in the zone asked about (decision 155), forces of the relaxed crystal "
+            "subtracted (158)",
         ],
     )
 

@@ -268,7 +268,7 @@ _NOTES = {
         "added after the other was seen, with the labels' own threshold",
         "what interpolation calls soft (decision 155) was mended on some of these crystals; the table of "
         "crystals asked afterwards says what that is worth",
-        "Nequix's before forces at rest were subtracted (decision 158)",
+        "Nequix's before forces of the relaxed crystal were subtracted (decision 158)",
         "Nequix-OAM-1-PFT is no part of Niobe: package nequix 0.4.5, by import path; it learned force "
         "constants (PBE) of PhononDB's crystals, which these may be among",
         "seconds under loads of 2 to 30 on two cores: compare none of them",
