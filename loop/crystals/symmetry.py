@@ -8,6 +8,7 @@ from math import radians
 from typing import TYPE_CHECKING, Any
 
 from niobe.surrogates.protocols import FloatArray
+from niobe.surrogates.representations.symmetry import without_supercell_warnings
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -84,9 +85,10 @@ def dataset(structure: Structure, symprec: float, angle: float | None = None) ->
     from moyopy import MoyoDataset
     from moyopy.interface import MoyoAdapter
 
+    turn = None if angle is None else radians(angle)
     try:
-        cell = MoyoAdapter.from_structure(structure)
-        return MoyoDataset(cell, symprec=symprec, angle_tolerance=None if angle is None else radians(angle))
+        with without_supercell_warnings():
+            return MoyoDataset(MoyoAdapter.from_structure(structure), symprec=symprec, angle_tolerance=turn)
     except (RuntimeError, ValueError):
         return None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from niobe.loop.crystals.symmetry import SYMPREC, dataset
 from niobe.loop.documents.rounds import Diversity
 from niobe.surrogates.protocols import FloatArray
 from niobe.surrogates.representations.descriptor import descriptor
@@ -19,7 +20,6 @@ _FEWEST = 8
 _KINDS = 2.0
 _NOVELTY = 0.05
 _SHORT = 0.5
-_SYMPREC = 1e-2
 
 
 def entropy(values: Iterable[Hashable]) -> float:
@@ -68,13 +68,9 @@ def why_collapsed(found: Diversity) -> str:
 
 def _symmetry(structure: Structure) -> tuple[int, tuple[str, ...]]:
     """Space group, and the element and Wyckoff letter of each orbit; P1 where symmetry search fails."""
-    from moyopy import MoyoDataset
-    from moyopy.interface import MoyoAdapter
-
     symbols = [site.specie.symbol for site in structure]
-    try:
-        data = MoyoDataset(MoyoAdapter.from_structure(structure), symprec=_SYMPREC)
-    except (RuntimeError, ValueError):
+    data = dataset(structure, SYMPREC)
+    if data is None:
         return 1, tuple(f"{symbol}a" for symbol in symbols)
     return int(data.number), tuple(f"{symbols[i]}{data.wyckoffs[i]}" for i in sorted(set(data.orbits)))
 

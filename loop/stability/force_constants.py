@@ -52,11 +52,11 @@ def displaced(
     )
     phonon.generate_displacements(distance=displacement)
     cells = [get_pmg_structure(cell) for cell in phonon.supercells_with_displacements or []]
-    at_rest, *found = forces([primitive, *cells])
-    if not all(np.isfinite(array).all() for array in (at_rest, *found)):
+    residual, *found = forces([primitive, *cells])
+    if not all(np.isfinite(array).all() for array in (residual, *found)):
         raise NotFiniteError("forces are not finite")
     copies = phonon.supercell.u2u_map
-    phonon.forces = np.array(found) - at_rest[[copies[atom] for atom in phonon.supercell.s2u_map]]
+    phonon.forces = np.array(found) - residual[[copies[atom] for atom in phonon.supercell.s2u_map]]
     phonon.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
     return phonon
 

@@ -58,7 +58,7 @@ def standard_cell(
     from moyopy.interface import MoyoAdapter
 
     try:
-        with _without_supercell_warnings():
+        with without_supercell_warnings():
             cell = MoyoAdapter.from_structure(structure)
             data = MoyoDataset(cell, symprec=symprec, setting=Setting.standard())
             settings = data.normalizer_wyckoff_positions().coset_representatives
@@ -79,8 +79,8 @@ def standard_cell(
 
 
 @contextmanager
-def _without_supercell_warnings() -> Iterator[None]:
-    """A supercell is no fault here: moyo warns of each, and only the standard cell is used."""
+def without_supercell_warnings() -> Iterator[None]:
+    """A supercell is no fault where only the standard cell is used: moyo warns of each."""
     logger = logging.getLogger("moyo")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -19,7 +19,15 @@ from niobe.flows.oracles.calculation import phonons
 from niobe.flows.oracles.calculators import trust
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.documents.records import Failure
-from tests.benchmarks.phonons.crystals import Labelled, balanced, layered, phonondb, skewed, textbook
+from tests.benchmarks.phonons.crystals import (
+    Labelled,
+    balanced,
+    described,
+    layered,
+    phonondb,
+    skewed,
+    textbook,
+)
 from tests.benchmarks.phonons.scores import publish_scores
 
 SETS = {
@@ -29,6 +37,7 @@ SETS = {
     "balanced": lambda: balanced(45)[:65],
     "afterwards": lambda: balanced(45)[65:],
     "skewed": lambda: skewed(30),
+    "descriptions": lambda: described(20),
 }
 _WALL_TIME = 900.0
 

@@ -118,8 +118,8 @@ def alone(primitive: Structure, matrix: Any) -> tuple[str, Any]:
         atoms = Atoms(cell.symbols, scaled_positions=cell.scaled_positions, cell=cell.cell, pbc=True)
         atoms.calc = potential(NAME)
         forces.append(atoms.get_forces())
-    at_rest = np.repeat(forces.pop(0), round(np.linalg.det(matrix)), axis=0)
-    phonon.forces = np.array(forces) - at_rest
+    residual = np.repeat(forces.pop(0), round(np.linalg.det(matrix)), axis=0)
+    phonon.forces = np.array(forces) - residual
     phonon.produce_force_constants(calculate_full_force_constants=False)
     phonon.symmetrize_force_constants()
     phonon.auto_band_structure(npoints=21)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
+from scipy.spatial.transform import Rotation
 
 from niobe.loop.documents.structures import symmetrised
 from tests.benchmarks.materials import table
@@ -86,6 +87,37 @@ def skewed(drawn: int) -> list[Labelled]:
         if len(found) == drawn:
             break
     return _smallest_first(found)
+
+
+def described(drawn: int, most_atoms: int = 6) -> list[Labelled]:
+    """Five descriptions of each of some compounds of dev_mp_structures.parquet, by chance.
+
+    most_atoms: in the primitive cell. Names are ids and the number of the description.
+    """
+    rows, found = _structures(), list[Labelled]()
+    for index in np.random.default_rng(SEED).permutation(len(rows)):
+        row = rows.iloc[int(index)]
+        structure = symmetrised(_crystal(row))
+        if len(structure) <= most_atoms and len(structure.composition) > 1:
+            ways = enumerate(descriptions(structure), start=1)
+            found += [Labelled(f"{row.material_id} {number}", way, "") for number, way in ways]
+        if len(found) == 5 * drawn:
+            break
+    return found
+
+
+def descriptions(crystal: Structure) -> Iterator[Structure]:
+    """As it is, primitive, turned, in another basis with sites moved and permuted, as a supercell."""
+    yield crystal
+    yield crystal.get_primitive_structure()
+    turn = Rotation.from_euler("xyz", (20, 50, 75), degrees=True).as_matrix()
+    yield Structure(Lattice(crystal.lattice.matrix @ turn.T), crystal.species, crystal.frac_coords)
+    basis = np.array([[1, 1, 0], [0, 1, 0], [1, 0, -1]])
+    places = crystal.frac_coords @ np.linalg.inv(basis) + [0.1, 0.27, 0.4]
+    order = np.random.default_rng(0).permutation(len(crystal))
+    skewed = Lattice(basis @ crystal.lattice.matrix)
+    yield Structure(skewed, [crystal.species[i] for i in order], places[order])
+    yield crystal.copy().make_supercell([[1, 1, 0], [0, 1, 1], [1, 0, 1]])
 
 
 def by_edges(structure: Structure, min_length: float) -> Any:

@@ -74,7 +74,7 @@ def publish_scores(folder: Path, which: str) -> None:
     """Write the figures of a set."""
     found = stored(folder, which)
     of_mesh = _of_mesh if which in {"balanced", "afterwards"} else None
-    ways = {"skewed": _agreement, "layered": _one_by_one}
+    ways = {"skewed": _agreement, "layered": _one_by_one, "descriptions": _by_crystal}
     rows = ways[which](found) if which in ways else _scores(found, of_mesh)
     publish(
         f"phonons-{which}",
@@ -125,6 +125,31 @@ def _agreement(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
                 "same": sum(same) / len(same),
                 "one undecided": sum(u and not s for s, u in zip(same, undecided, strict=True)),
                 "opposed": ", ".join(opposed),
+            }
+        )
+    return rows
+
+
+def _by_crystal(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """How many crystals have one verdict in all their descriptions, for each potential."""
+    rows = []
+    for name, verdicts in found.items():
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for verdict in verdicts:
+            groups.setdefault(verdict["name"].split()[0], []).append(verdict)
+        outcomes = {crystal: {v["outcome"] for v in group} for crystal, group in groups.items()}
+        lowest = [[v["lowest_frequency"] for v in group] for group in groups.values()]
+        apart = [max(values) - min(values) for values in lowest if None not in values]
+        rows.append(
+            {
+                "potential": name,
+                "crystals": len(groups),
+                "verdicts": len(verdicts),
+                "with one verdict": sum(len(kinds) == 1 for kinds in outcomes.values()),
+                "unstable": sum(kinds == {"unstable"} for kinds in outcomes.values()),
+                "undecided": sum(kinds == {"undecided"} for kinds in outcomes.values()),
+                "largest difference, THz": max(apart, default=None),
+                "with several": ", ".join(c for c, kinds in outcomes.items() if len(kinds) > 1),
             }
         )
     return rows
@@ -228,6 +253,7 @@ def _by_limits(values: FloatArray, unstable: NDArray[np.bool_], limits: Limits) 
 
 
 _TITLES = {
+    "descriptions": "One phonon verdict for five descriptions of a crystal",
     "layered": "Phonon verdicts of layered and centred crystals, one by one",
     "textbook": "Phonon verdicts of textbook crystals",
     "phonondb": "Phonon verdicts against PhononDB",
@@ -236,6 +262,7 @@ _TITLES = {
     "skewed": "Phonon verdicts of skewed cells: default settings and images 12 Å apart",
 }
 _HEADLINES = {
+    "descriptions": "{0[with one verdict]} of {0[crystals]} crystals have one verdict however described",
     "layered": "{0[crystal]}: {0[verdict]} by default settings, {0[verdict, 12 Å]} with images 12 Å apart",
     "textbook": "of decided textbook crystals {0[potential]} has {0[decided right]} right",
     "phonondb": "balanced accuracy against PhononDB of {0[potential]}: {0[balanced accuracy]}",
@@ -246,6 +273,11 @@ _HEADLINES = {
     "skewed": "of {0[crystals]} skewed cells a share of {0[same]} keeps its verdict with images 12 Å apart",
 }
 _NOTES = {
+    "descriptions": [
+        "compounds of dev_mp_structures.parquet with at most 6 atoms, by chance; primitive, primitive as "
+        "pymatgen has it, turned, in another basis with sites moved and permuted, as a supercell",
+        "each relaxed first",
+    ],
     "layered": [
         "labels and their sources: tests/benchmarks/phonons/layered.py, written down before any verdict; "
         "primitive cells of these have images at 3 to 6 Å",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
-from niobe.loop.crystals.symmetry import without_roundoff
+from niobe.loop.crystals.similarity import spacegroup_number
+from niobe.loop.crystals.symmetry import symmetric_cell, without_roundoff
 
 NOISE = st.integers(0, 2**31)
 
@@ -43,3 +45,11 @@ def test_no_mean_over_symmetry_operations_is_a_tie(units: int, operations: int, 
     )
     assert one == other
     assert abs(one.frac_coords[0, 0] - value) < 1e-8
+
+
+def test_a_supercell_is_made_primitive_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    stretched = Structure.from_spacegroup(225, Lattice.cubic(3.6), ["Cu"], [[0] * 3])
+    stretched.make_supercell([[1, 0, 0], [0, 1, 0], [0, 0, 2]])
+    assert len(symmetric_cell(stretched)) == 1
+    assert spacegroup_number(stretched) == 225
+    assert not caplog.records

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
-from scipy.spatial.transform import Rotation
 
 from niobe.config.spec import CampaignSpec, Oracle, Phonons
 from niobe.flows.oracles.calculation import phonons
@@ -20,6 +18,7 @@ from niobe.flows.oracles.potentials import potential
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.documents.records import Failure
 from niobe.loop.stability.phonons import dynamics, looked_at_again
+from tests.benchmarks.phonons.crystals import descriptions
 from tests.benchmarks.phonons.textbook import TEXTBOOK
 
 SETTINGS = Phonons(min_length=5.0)
@@ -45,20 +44,6 @@ def crystals() -> list[Structure]:
     triclinic = Lattice.from_parameters(3.9, 4.3, 5.2, 80, 95, 103)
     found += [of(2, triclinic, ["Ag", "Pd"], [[0.21, 0.3, 0.26], [0] * 3])]
     return found
-
-
-def descriptions(crystal: Structure) -> Iterator[Structure]:
-    """As it is, primitive, turned, in another basis with sites moved and permuted, as a supercell."""
-    yield crystal
-    yield crystal.get_primitive_structure()
-    turn = Rotation.from_euler("xyz", (20, 50, 75), degrees=True).as_matrix()
-    yield Structure(Lattice(crystal.lattice.matrix @ turn.T), crystal.species, crystal.frac_coords)
-    basis = np.array([[1, 1, 0], [0, 1, 0], [1, 0, -1]])
-    places = crystal.frac_coords @ np.linalg.inv(basis) + [0.1, 0.27, 0.4]
-    order = np.random.default_rng(0).permutation(len(crystal))
-    skewed = Lattice(basis @ crystal.lattice.matrix)
-    yield Structure(skewed, [crystal.species[i] for i in order], places[order])
-    yield crystal.copy().make_supercell([[1, 1, 0], [0, 1, 1], [1, 0, 1]])
 
 
 def emt_forces(cells: list[Structure]) -> list[NDArray[np.float64]]:

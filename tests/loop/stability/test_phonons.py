@@ -63,7 +63,7 @@ def test_too_large_a_supercell_is_undecided_and_says_so() -> None:
     assert "max_supercell_atoms 3" in found.verdict.reason
 
 
-def test_forces_of_the_crystal_at_rest_change_nothing() -> None:
+def test_residual_forces_change_nothing() -> None:
     sites = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.34], [0.5, 0.5, 0.66]]
     layers = Structure(Lattice.tetragonal(2.75, 5.7), ["Au", "Cu", "Cu"], sites)
     rest = np.array([[0, 0, 0.04], [0, 0, -0.02], [0, 0, -0.02]])  # the crystal's inversion forbids it
