@@ -10,7 +10,16 @@ from niobe.config.settings import Settings
 
 def home() -> Path:
     """The folder that everything Niobe writes lies in."""
-    return Settings().home.expanduser().resolve()
+    return resolved(Settings().home.expanduser())
+
+
+def resolved(path: Path) -> Path:
+    """The absolute path without links. ``Path.resolve`` ends at a loop of links, before Python 3.13 by a
+    RuntimeError: here whatever opens such a path says so.
+
+    path: of a file or folder, there or not.
+    """
+    return Path(os.path.realpath(path))
 
 
 def make_home() -> Path:

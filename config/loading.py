@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from niobe.config.errors import ConfigError
 from niobe.config.feasibility import why_not
 from niobe.config.goals.spec import with_absolute_files
+from niobe.config.home import resolved
 from niobe.config.spec import CampaignSpec, Source
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -161,11 +162,11 @@ def _allowed(model: type[BaseModel]) -> str:
 
 def _with_absolute_paths(spec: CampaignSpec, folder: Path) -> CampaignSpec:
     """Files are found from wherever a worker runs."""
-    files = tuple(str((folder / file).resolve()) for file in spec.seeds.files)
+    files = tuple(str(resolved(folder / file)) for file in spec.seeds.files)
     for file in files:
         if not Path(file).exists():
             raise ConfigError(f"seeds.files: {file}: no such file or folder")
-    corpus = str((folder / spec.corpus).resolve()) if spec.corpus else None
+    corpus = str(resolved(folder / spec.corpus)) if spec.corpus else None
     if corpus:
         _check_corpus(Path(corpus))
     surrogate = _replaced(spec.surrogate, checkpoint=_checkpoint_in(folder, spec.surrogate.checkpoint))
@@ -185,7 +186,7 @@ def _replaced(model: Model, **fields: Any) -> Model:
 
 
 def _absolute_if_a_file(folder: Path, entry: str) -> str:
-    path = (folder / entry).resolve()
+    path = resolved(folder / entry)
     return str(path) if path.exists() else entry
 
 
@@ -212,7 +213,7 @@ def _check_corpus(path: Path) -> None:
 def _checkpoint_in(folder: Path, named: str | None) -> str | None:
     if named is None:
         return None
-    path = (folder / named).resolve()
+    path = resolved(folder / named)
     if not (path / "surrogate.json").is_file():
         raise ConfigError(f"surrogate.checkpoint: {path}: no surrogate.json; allowed: a folder of models fit")
     return str(path)
@@ -221,7 +222,7 @@ def _checkpoint_in(folder: Path, named: str | None) -> str | None:
 def _source_in(folder: Path, source: Source) -> Source:
     if source.kind not in {"files", "icsd"} and (source.kind != "niobe" or "://" in source.at):
         return source
-    path = (folder / source.at).resolve()
+    path = resolved(folder / source.at)
     if not path.exists():
         raise ConfigError(f"sources: {source.name}: {path}: no such file or folder")
     return source.model_copy(update={"at": str(path)})

@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     Raises ConfigError that names the variable whose value is not allowed.
     """
 
-    model_config = SettingsConfigDict(env_prefix="NIOBE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="NIOBE_", env_ignore_empty=True, extra="ignore")
 
     mongo_uri: str = ""
     embedded_uri: str = ""

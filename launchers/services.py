@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
+from niobe.config.home import resolved
 from niobe.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def ensure_database() -> str:
     Sets ``NIOBE_MONGO_URI``, ``NIOBE_EMBEDDED_URI`` and ``NIOBE_HOME`` (absolute) for what this one starts.
     """
     settings = Settings()
-    home = settings.home.expanduser().resolve()
+    home = resolved(settings.home.expanduser())
     os.environ["NIOBE_HOME"] = str(home)
     if settings.mongo_uri and settings.mongo_uri != settings.embedded_uri:
         return settings.mongo_uri

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from niobe.config.errors import ConfigError
 from niobe.config.goals.reserved import is_reserved, plain_name
+from niobe.config.home import resolved
 from niobe.config.oracles.spec import unsaid
 from niobe.config.plugins import IMPORT_PATH, PROPERTIES, registered
 
@@ -125,7 +126,7 @@ def with_absolute_files(goals: Sequence[Goal], folder: Path) -> tuple[Goal, ...]
     """
     found = []
     for goal in goals:
-        path = (folder / goal.file).resolve()
+        path = resolved(folder / goal.file)
         if goal.file and not path.exists():
             raise ConfigError(f"goals: {goal.name}: {path}: no such file or folder")
         found.append(goal.model_copy(update={"file": str(path)}) if goal.file else goal)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from niobe.config.errors import ConfigError
+from niobe.config.home import resolved
 from niobe.launchers.cli.shared import AsJson, print_rows
 from niobe.launchers.terminal import shown
 
@@ -135,9 +136,9 @@ def _source(text: str, **options: object) -> Source:
         if not text or not Path(text).exists():
             kinds = ", ".join(get_args(SourceKind))
             raise ConfigError(f"source {text!r}: no such file, and no KIND:AT; kinds: {kinds}")
-        kind, at = "files", str(Path(text).resolve())
+        kind, at = "files", str(resolved(Path(text)))
     elif at and (kind in {"files", "icsd"} or (kind == "niobe" and "://" not in at)):
-        at = str(Path(at).resolve())
+        at = str(resolved(Path(at)))
     if options["filter"] and kind == "niobe" and "://" not in at:
         raise ConfigError(f"source {text!r}: filter: a bundle takes none; niobe:URL does")
     given = {key: value for key, value in options.items() if value not in ("", None)}

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from niobe.config.errors import ConfigError
+from niobe.config.home import resolved
 
 _LONGEST_SOCKET_PATH = 100
 _USER = "niobe"
@@ -38,7 +39,7 @@ class DatabaseFolder:
     """The paths in a database folder, and the small files of its server. All of it is its owner's alone."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().resolve()
+        self.path = resolved(path.expanduser())
         self.file = self.path / "niobe.sqlite"
         self.snapshots = self.path / "snapshots"
         self.log = self.path / "server.log"

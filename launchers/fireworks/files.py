@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from niobe.config.home import rocket_folders
+from niobe.config.home import resolved, rocket_folders
 from niobe.config.settings import Settings
 from niobe.launchers.services import ensure_database
 
@@ -28,7 +28,7 @@ def write_files(folder: Path, *, overwrite: bool = False) -> dict[str, bool]:
 
     Files hold the database URI, so that only their owner may read them.
     """
-    folder = folder.expanduser().resolve()
+    folder = resolved(folder.expanduser())
     folder.mkdir(parents=True, exist_ok=True)
     values = _values(folder)
     written = {}
@@ -72,7 +72,7 @@ def _values(folder: Path) -> dict[str, Any]:
         "embedded": settings.embedded_uri,
         "database": settings.database,
         "folder": folder,
-        "home": settings.home.expanduser().resolve(),
+        "home": resolved(settings.home.expanduser()),
         "bin": Path(sys.executable).parent,
     }
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from niobe.config.atomic import naming
 from niobe.config.errors import ConfigError
+from niobe.config.home import resolved
 from niobe.launchers.output.goals import units
 from niobe.launchers.output.open_formats import write_benchmark_table, write_jsonl
 from niobe.launchers.output.summary import as_cell, in_a_line, summary
@@ -61,7 +62,7 @@ def export(
         )
     if is_folder:
         _earlier_export(path, format)
-    place = path.resolve()
+    place = resolved(path)
     place.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), tempfile.TemporaryDirectory(dir=place.parent, prefix=".niobe-") as scratch:
         target = Path(scratch) / place.name
@@ -108,7 +109,7 @@ def _earlier_export(folder: Path, format: str) -> list[Path]:
 
     Raises ConfigError where the folder holds anything else, or is the one that the command runs in.
     """
-    if Path.cwd().is_relative_to(folder.resolve()):
+    if Path.cwd().is_relative_to(resolved(folder)):
         raise ConfigError(f"{folder}: is the folder you are in, or above it; name another")
     name = re.compile(rf".+-[0-9a-f]{{16}}{re.escape(_SUFFIXES[format])}")
     found = sorted(folder.iterdir()) if folder.is_dir() else []

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import campaign_lock, checkpoints, failures, results, source_pages, work
+from niobe.config.home import campaign_lock, checkpoints, failures, resolved, results, source_pages, work
 from niobe.config.spec import CAMPAIGN_ID
 
 
@@ -56,7 +56,7 @@ def named_by(campaign: str, values: object) -> set[Path]:
         return {folder for value in values for folder in named_by(campaign, value)}
     if not isinstance(values, str) or not values.startswith(("/", "~")):
         return set()
-    path = Path(values).expanduser().resolve()
+    path = resolved(Path(values).expanduser())
     return {folder for folder in folders_of(campaign).values() if path.is_relative_to(folder)}
 
 

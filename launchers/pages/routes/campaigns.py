@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from niobe.config.home import resolved
 from niobe.config.settings import Settings
 from niobe.launchers.output.notebook import campaign_notebook
 from niobe.launchers.output.tables import hull_sources, hull_systems, status_row
@@ -88,7 +89,7 @@ def notebook(campaign: Campaign) -> Response:
     campaign: its id.
     """
     spec, settings = spec_of(campaign), Settings()
-    home = {} if settings.real_mongo else {"NIOBE_HOME": str(settings.home.resolve())}
+    home = {} if settings.real_mongo else {"NIOBE_HOME": str(resolved(settings.home))}
     place = home | {"NIOBE_DATABASE": settings.database}
     text = campaign_notebook(campaign.id, spec.chemsys, spec.oracle.name, place)
     headers = {"content-disposition": f'attachment; filename="{campaign.id}.ipynb"'}

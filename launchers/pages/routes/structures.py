@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from pydantic import BaseModel, Field, ValidationError
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import home
+from niobe.config.home import home, resolved
 from niobe.launchers.output.exports import Cell, as_text
 from niobe.launchers.pages import plots, views
 from niobe.launchers.pages.routes.shared import Allowed, Db, Form, Record, page
@@ -92,7 +92,7 @@ def _file_names(record: StructureRecord) -> list[str]:
     folder = _folder(record)
     if folder is None:
         return []
-    files = (path for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(folder))
+    files = (path for path in folder.rglob("*") if path.is_file() and resolved(path).is_relative_to(folder))
     return sorted(str(file.relative_to(folder)) for file in islice(files, _MOST_FILES))
 
 
@@ -102,7 +102,7 @@ def _folder(record: StructureRecord) -> Path | None:
     if not kept or not is_own_folder(record, kept):
         return None
     folder = home() / kept
-    return folder if folder == folder.resolve() and folder.is_dir() else None
+    return folder if folder == resolved(folder) and folder.is_dir() else None
 
 
 @router.post("/structures/{record}/steer")

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from niobe.config.home import resolved
 from niobe.config.version import file_digest
 from niobe.loop.store.claims import SupersededError
 from niobe.loop.store.mapping import Document
@@ -72,8 +73,8 @@ class Checkpoints:
         """
         found = self._collection.find_one({"campaign": campaign, "number": number, "model": model}) or {}
         for one in found.get("files", []):
-            target = (folder / one["path"]).resolve()
-            if not target.is_relative_to(folder.resolve()):
+            target = resolved(folder / one["path"])
+            if not target.is_relative_to(resolved(folder)):
                 raise ValueError(f"checkpoint {campaign} r{number} {model}: {one['path']!r} is outside of it")
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as output:
