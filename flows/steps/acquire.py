@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import predicted, set_aside_out_of_range
 from niobe.flows.goals.ranking import aims_of, chance_in_range
+from niobe.flows.steps.checkpoints import newest_number
 from niobe.flows.steps.competing import competitors_of_claims
 from niobe.flows.steps.generate import mark_duplicates
 from niobe.flows.steps.known import finished_and_known, known_elsewhere
@@ -75,29 +76,60 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
     if not pool:
         return
     model = round_surrogate(database, spec, number)
-    predictions = _predict(database, spec, model, pool)
+    known = _as_before(database, spec, number, pool)
+    rest = [record for record in pool if record.id not in known]
+    predictions = _predict(database, spec, model, rest) if rest else {}
     if spec.goals:
-        predictions |= predicted(spec, pool, _validated(database, spec), model.features, number)
-    changes = {}
-    for row, record in enumerate(pool):
-        values = {name: _value(prediction, row).model_dump() for name, prediction in predictions.items()}
-        changes[record.id] = {"prediction": values, "prediction_round": number}
-    database.records.update_until(number, "prediction_round", changes)
+        predictions |= predicted(spec, rest, _validated(database, spec), model.features, number)
+    said = known | {
+        record.id: {name: _value(prediction, row) for name, prediction in predictions.items()}
+        for row, record in enumerate(rest)
+    }
+    changes = {
+        record.id: {"prediction": values, "prediction_round": number}
+        for record, values in zip(pool, _above_hull(database, spec, pool, said), strict=True)
+    }
+    database.records.update_predictions(number, changes)
+
+
+def _as_before(
+    database: Database, spec: CampaignSpec, number: int, pool: Sequence[StructureRecord]
+) -> dict[str, dict[str, PredictedValue]]:
+    """What the very checkpoint said of candidates in an earlier round, by id.
+
+    Nothing where predictions hang on the results by now too: on those of goals, or with pre-relaxation.
+    """
+    if spec.goals or spec.prerelax is not None:
+        return {}
+    since = newest_number(database, spec.id, number, "surrogate")
+    asked = [r for r in pool if r.prediction and r.prediction_round is not None]
+    return {r.id: dict(r.prediction) for r in asked if since <= (r.prediction_round or 0) < number}
 
 
 def _predict(
     database: Database, spec: CampaignSpec, model: Surrogate, pool: Sequence[StructureRecord]
 ) -> dict[str, Prediction]:
     predictions = model.predict([candidate_structure(record) for record in pool])
-    if spec.prerelax is not None:
-        predictions = _on_prerelaxed(database, spec, pool, predictions)
-    formation = predictions.get("formation_energy_per_atom")
+    return predictions if spec.prerelax is None else _on_prerelaxed(database, spec, pool, predictions)
+
+
+def _above_hull(
+    database: Database,
+    spec: CampaignSpec,
+    pool: Sequence[StructureRecord],
+    said: Mapping[str, Mapping[str, PredictedValue]],
+) -> list[dict[str, PredictedValue]]:
+    """What is predicted of each candidate, how far above the newest hull included."""
     hull = database.hulls.last(spec.id)
-    if formation is None or hull is None:
-        return predictions
-    at_hull = np.array(formation_hull(hull, [record.formula for record in pool]))
-    above = Prediction(formation.mean - at_hull, formation.std, formation.in_domain)
-    return predictions | {"e_above_hull": above}
+    others = [{n: v for n, v in said[r.id].items() if n != "e_above_hull"} for r in pool]
+    if hull is None or not any("formation_energy_per_atom" in values for values in others):
+        return others
+    at_hull = formation_hull(hull, [record.formula for record in pool])
+    for values, level in zip(others, at_hull, strict=True):
+        formation = values["formation_energy_per_atom"]
+        mean = None if formation.mean is None else formation.mean - level
+        values["e_above_hull"] = formation.model_copy(update={"mean": mean})
+    return others
 
 
 def _on_prerelaxed(

@@ -60,8 +60,16 @@ def newest_checkpoint(database: Database, campaign: str, number: int, model: str
 
     database: the campaign database. campaign: its id. number: of the round. model: ``surrogate`` or ``gan``.
     """
+    return fetched_checkpoint(database, campaign, newest_number(database, campaign, number, model), model)
+
+
+def newest_number(database: Database, campaign: str, number: int, model: str) -> int:
+    """The round of the newest checkpoint that a round has; its own where there is none.
+
+    database: the campaign database. campaign: its id. number: of the round. model: ``surrogate`` or ``gan``.
+    """
     trained = [at for at, kind in database.checkpoints.names(campaign) if kind == model and at <= number]
-    return fetched_checkpoint(database, campaign, max(trained, default=number), model)
+    return max(trained, default=number)
 
 
 def has_learned_most(database: Database, campaign: str, number: int, model: str) -> bool:

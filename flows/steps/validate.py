@@ -22,7 +22,7 @@ from niobe.flows.steps.claims.finds import seconds_for_challenges
 from niobe.flows.steps.known import competitors_elsewhere
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
-from niobe.loop.campaign.duplicates import Comparisons, Crystals, lowest_first, relaxed_shape
+from niobe.loop.campaign.duplicates import Comparisons, Crystals, lowest_first, relaxed_shapes
 from niobe.loop.campaign.seeds import COMPETING, excluded_structures
 from niobe.loop.crystals.similarity import Shape
 from niobe.loop.documents.dynamics import PhononVerdict, Stability
@@ -327,11 +327,13 @@ def kept_comparisons(database: Database, spec: CampaignSpec) -> Comparisons:
     """
     database.shapes.complete(spec.id)
 
-    def shape_of(record: StructureRecord) -> Shape:
-        kept = database.shapes.relaxed(record.id) if record.campaign == spec.id else None
-        return kept or relaxed_shape(record if record.structure else database.records.get(record.id))
+    def shapes_of(records: Sequence[StructureRecord]) -> list[Shape]:
+        kept = database.shapes.relaxed([r.id for r in records if r.campaign == spec.id])
+        lacking = [r if r.structure else database.records.get(r.id) for r in records if r.id not in kept]
+        made = {shape.id: shape for shape in relaxed_shapes(lacking)}
+        return [kept.get(record.id) or made[record.id] for record in records]
 
-    return Comparisons(shape_of, database.shapes.answers, partial(database.shapes.orders, spec.id))
+    return Comparisons(shapes_of, database.shapes.answers, partial(database.shapes.orders, spec.id))
 
 
 def _with_waiting(

@@ -20,52 +20,61 @@ SURELY_LOWER = 1e-3
 """eV/atom: what relaxations of one crystal differ by; what lies so little lower takes no one's place."""
 
 
-def relaxed_shape(record: StructureRecord) -> Shape:
-    """The shape of what a result relaxed into."""
-    return Shape(record.id, relaxed_structure(record))
+def relaxed_shapes(records: Sequence[StructureRecord]) -> list[Shape]:
+    """The shapes of what results relaxed into."""
+    return [Shape(record.id, relaxed_structure(record)) for record in records]
 
 
 class Comparisons:
     """Which results are alike, each pair compared once, and what represented each when a round last closed.
 
-    shape_of: of a result. before: gives the answers of a result for those that it was compared with before,
-    asked once one is needed. said: gives by composition the order in which results were last looked at, and
-    what represented each. new, orders: the answers and orders since.
+    shapes_of: of results, in their order. before: gives the answers of a result for those that it was
+    compared with before, asked once one is needed. said: gives by composition the order in which results
+    were last looked at, and what represented each. new, orders: the answers and orders since.
     """
 
     def __init__(
         self,
-        shape_of: Callable[[StructureRecord], Shape] = relaxed_shape,
+        shapes_of: Callable[[Sequence[StructureRecord]], Iterable[Shape]] = relaxed_shapes,
         before: Callable[[StructureRecord], dict[str, bool]] = lambda record: {},
         said: Callable[[], dict[str, Order]] = dict,
     ) -> None:
-        self._shape_of, self._before, self._said = shape_of, before, said
+        self._shapes_of, self._before, self._said = shapes_of, before, said
         self._shapes: dict[str, Shape] = {}
         self._answers: dict[str, dict[str, bool]] = {}
         self.new: dict[Pair, bool] = {}
         self.orders: dict[str, Order] = {}
 
-    def same(self, one: StructureRecord, other: StructureRecord) -> bool:
-        """Whether the structure matcher calls two results the same.
+    def first_same(self, one: StructureRecord, others: Sequence[StructureRecord]) -> StructureRecord | None:
+        """The first of others that the structure matcher calls the same as a result, or None.
 
-        one: that is asked about. other: that was there before.
+        one: that is asked about. others: that were there before.
         """
-        if one.id not in self._answers:
-            self._answers[one.id] = self._before(one)
-        answers, name = self._answers[one.id], token(other)
-        if name not in answers:
-            answers[name] = self.new[token(one), name] = self._shape(other).same(self._shape(one))
-        return answers[name]
+        answers = self._answers_of(one) if others else {}
+        lacking = [other for other in others if token(other) not in answers]
+        self._read([one, *lacking] if lacking else [])
+        for other in others:
+            name = token(other)
+            if name not in answers:
+                same = self._shapes[other.id].same(self._shapes[one.id])
+                answers[name] = self.new[token(one), name] = same
+            if answers[name]:
+                return other
+        return None
+
+    def _answers_of(self, record: StructureRecord) -> dict[str, bool]:
+        if record.id not in self._answers:
+            self._answers[record.id] = self._before(record)
+        return self._answers[record.id]
 
     @cached_property
     def said(self) -> dict[str, Order]:
         """By composition, the names of results in order, each with the name of what represents it."""
         return self._said()
 
-    def _shape(self, record: StructureRecord) -> Shape:
-        if record.id not in self._shapes:
-            self._shapes[record.id] = self._shape_of(record)
-        return self._shapes[record.id]
+    def _read(self, records: Iterable[StructureRecord]) -> None:
+        new = [record for record in records if record.id not in self._shapes]
+        self._shapes |= {r.id: shape for r, shape in zip(new, self._shapes_of(new), strict=True)}
 
 
 class Crystals:
@@ -84,17 +93,19 @@ class Crystals:
         """The id of the first that is the same crystal as a result, or None."""
         rows, energy = self._rows[record.formula], _energy(record)
         near = rows[bisect_left(rows, (energy - _NEAR,)) : bisect_left(rows, (energy + _NEAR,))]
-        others = (other for _, _, other in sorted(near, key=itemgetter(1)))
-        return next((other.id for other in others if self.are_one(record, other)), None)
+        first = self.first_same(record, [other for _, _, other in sorted(near, key=itemgetter(1))])
+        return first.id if first else None
 
     def add(self, record: StructureRecord) -> None:
         """Remember a result."""
         rows = self._rows[record.formula]
         insort(rows, (_energy(record), len(rows), record))
 
-    def are_one(self, one: StructureRecord, other: StructureRecord) -> bool:
-        """Whether a result, ``one``, is the same crystal as another that was there before."""
-        return _may_be_one(one, other) and self._compared.same(one, other)
+    def first_same(
+        self, record: StructureRecord, others: Iterable[StructureRecord]
+    ) -> StructureRecord | None:
+        """The first of others, there before, that is the same crystal as a result, or None."""
+        return self._compared.first_same(record, [one for one in others if _may_be_one(record, one)])
 
 
 class _Group:
@@ -127,14 +138,15 @@ class _Group:
         """The first of those remembered that is the same crystal, and its name, or None."""
         first = self._said.get(name)
         if name not in self._said or (first is not None and first not in self._numbers):
-            found = self._crystals.find(record)
-            return next((one for one in self._alone if one[1].id == found), None)
+            name_of = self._crystals.find(record)
+            return next((one for one in self._alone if one[1].id == name_of), None)
         began = bisect_left(self._known, (self._places[first or name],))
-        for number in sorted([*self._fresh, *(number for _, number in self._known[began:])]):
-            other = self._alone[number]
-            if other[0] == first or self._crystals.are_one(record, other[1]):
-                return other
-        return None
+        last = self._numbers[first] if first else len(self._alone)
+        unsure = sorted(n for n in [*self._fresh, *(n for _, n in self._known[began:])] if n < last)
+        found = self._crystals.first_same(record, (self._alone[n][1] for n in unsure))
+        if found is None:
+            return self._alone[last] if first else None
+        return next(one for one in self._alone if one[1] is found)
 
 
 def duplicates(

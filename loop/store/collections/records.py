@@ -166,6 +166,14 @@ class Records:
         """
         self._update_many(changes, {field: {"$not": {"$gt": number}}})
 
+    def update_predictions(self, number: int, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set what is predicted of candidates, by id, that still wait and that no later round has predicted.
+
+        number: of the round. changes: fields to set, by id.
+        """
+        waiting = {"status": Status.SCREENED.value, "prediction_round": {"$not": {"$gt": number}}}
+        self._update_many(changes, waiting)
+
     def _update_many(self, changes: Mapping[str, Mapping[str, Any]], where: Document) -> None:
         from pymongo import UpdateOne
 

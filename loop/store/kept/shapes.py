@@ -68,10 +68,11 @@ class Shapes:
         found = sorted(self._shapes.find({"key": _key(campaign, shape)}), key=lambda one: one["turn"])
         return [KeptShape(document["record"], document) for document in found]
 
-    def relaxed(self, record: str) -> Shape | None:
-        """The shape of what a record relaxed into, None where none is kept. record: its id."""
-        found = self._shapes.find_one({"_id": f"{record} relaxed"})
-        return None if found is None else KeptShape(record, found)
+    def relaxed(self, records: Sequence[str]) -> dict[str, Shape]:
+        """The shapes of what records relaxed into, by their ids, as far as they are kept."""
+        ids = [f"{record} relaxed" for record in records]
+        found = self._shapes.find({"_id": {"$in": ids}}, {"answers": 0}) if ids else ()
+        return {one["record"]: KeptShape(one["record"], one) for one in found}
 
     def answers(self, record: StructureRecord) -> dict[str, bool]:
         """Which results one was compared with, by what names them, and whether they are alike."""

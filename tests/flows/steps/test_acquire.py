@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
+from shutil import copytree
 
 import numpy as np
 import pytest
+from pymatgen.core import Structure
 
 from niobe.config.home import checkpoint
 from niobe.config.search.budget import Budget, Policy
 from niobe.config.spec import Acquisition, CampaignSpec
+from niobe.flows.steps import acquire as acquiring
 from niobe.flows.steps.acquire import acquire, predict_pool, spent
+from niobe.flows.steps.checkpoints import keep_checkpoint
+from niobe.flows.steps.train import round_surrogate
 from niobe.flows.steps.validate import QuorumError, close_round
 from niobe.loop.campaign.closing import close_round as judge
 from niobe.loop.campaign.seeds import new_record
@@ -19,6 +25,7 @@ from niobe.loop.documents.records import Lineage, Status, StructureRecord
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.loop.store.database import Database
 from niobe.surrogates.models import make_surrogate
+from niobe.surrogates.protocols import Prediction
 from tests.loop.factory import element, nbo, rutile, validated
 
 SPEC = CampaignSpec(
@@ -54,6 +61,40 @@ def pool(database: Database) -> list[StructureRecord]:
     database.rounds.open("t", 1)
     predict_pool(database, SPEC, 1)
     return database.records.pool("t")
+
+
+def test_the_same_surrogate_predicts_no_candidate_twice(
+    database: Database, pool: list[StructureRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a later round, above a hull that has moved, as if all had been predicted anew."""
+    hull = database.hulls.last("t")
+    assert hull is not None
+    lower = [entry.model_copy(update={"formation_energy_per_atom": -2.0}) for entry in hull.entries[2:]]
+    moved = {"entries": [*hull.entries[:2], *lower], "round": 1}
+    database.hulls.store(hull.model_copy(update=moved))
+    keep_checkpoint(
+        database, "t", 1, "surrogate", partial(copytree, checkpoint("t", 1, "surrogate"), dirs_exist_ok=True)
+    )
+    late = new_record(SPEC, 2, 0, nbo(4.5), Lineage(generator="random"))
+    database.records.insert([late.model_copy(update={"status": Status.SCREENED})])
+    model, asked = round_surrogate(database, SPEC, 2), list[int]()
+    predict = model.predict
+
+    def counted(some: list[Structure]) -> dict[str, Prediction]:
+        asked.append(len(some))
+        return predict(some)
+
+    monkeypatch.setattr(model, "predict", counted)
+    monkeypatch.setattr(acquiring, "round_surrogate", lambda *_: model)
+    predict_pool(database, SPEC, 2)
+    said = database.records.pool("t")
+    for record in said:
+        database.records.update(record.id, prediction_round=None, prediction={})
+    predict_pool(database, SPEC, 2)
+    assert asked == [1, 13]
+    assert database.records.pool("t") == said
+    assert {record.prediction_round for record in said} == {2}
+    assert [r.prediction["e_above_hull"] for r in said[:12]] != [r.prediction["e_above_hull"] for r in pool]
 
 
 def acquired(database: Database) -> list[str]:

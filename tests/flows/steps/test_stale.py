@@ -71,7 +71,7 @@ ANSWER = SecondAnswer(id="a", campaign="t", content="c", failure=FAILURE)
 WRITES: dict[str, Callable[[Database, str], object]] = {
     "generate": lambda d, _: d.records.insert([DRAWN]),
     "screen": lambda d, i: d.records.update_many({i: {"status": Status.DUPLICATE}}),
-    "predict": lambda d, i: d.records.update_until(1, "prediction_round", {i: {"prediction_round": 1}}),
+    "predict": lambda d, i: d.records.update_predictions(1, {i: {"prediction_round": 1}}),
     "acquire": lambda d, i: d.rounds.update_open("t", 1, batch=[i]),
     "acquire, its records": lambda d, i: d.records.update_screened(i, status=Status.ACQUIRED),
     "validate": lambda d, i: d.records.finish_validation(i, status=Status.FAILED, failure=FAILURE),

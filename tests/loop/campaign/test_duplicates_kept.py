@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -31,6 +33,10 @@ class _Shape(Shape):
     def same(self, other: Shape) -> bool:
         self._asked.append((other.id, self.id))
         return hashlib.sha256(f"{other.id} {self.id}".encode()).digest()[0] < 70
+
+
+def _shapes(asked: list[tuple[str, str]], records: Sequence[StructureRecord]) -> list[Shape]:
+    return [_Shape(record.id, asked) for record in records]
 
 
 def _result(rng: np.random.Generator, number: int, index: int, energies: int) -> StructureRecord:
@@ -84,7 +90,7 @@ def test_round_after_round_the_same_is_said_as_anew(seed: int, energies: int) ->
         for kept in (True, False):
             asked: list[tuple[str, str]] = []
             before = said if kept else {}
-            compared = Comparisons(lambda r, asked=asked: _Shape(r.id, asked), said=before.copy)  # type: ignore[misc]
+            compared = Comparisons(partial(_shapes, asked), said=before.copy)
             found[kept] = duplicates(in_order(records), elsewhere, compared)
             if kept:
                 said = said | compared.orders
@@ -97,7 +103,7 @@ def test_round_after_round_the_same_is_said_as_anew(seed: int, energies: int) ->
 def test_where_nothing_changed_no_pair_is_asked_for() -> None:
     rng = np.random.default_rng(0)
     records = in_order(_result(rng, 1, index, 3) for index in range(20))
-    first = Comparisons(lambda record: _Shape(record.id, []))
+    first = Comparisons(partial(_shapes, []))
     found = duplicates(records, comparisons=first)
 
     def never(record: StructureRecord) -> dict[str, bool]:
