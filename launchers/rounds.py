@@ -78,8 +78,7 @@ def _begun(database: Database, spec: CampaignSpec) -> CampaignSpec:
 
 def next_round(database: Database, spec: CampaignSpec) -> tuple[int, str]:
     """The round to work on, and why not to ("" to go on). Raises GoneError where there is none."""
-    from niobe.flows.steps.acquire import limited_seconds, spent
-    from niobe.loop.campaign.policy import why_stop
+    from niobe.loop.campaign.policy import limited_seconds, spent, why_stop
 
     rounds = database.rounds.find(spec.id)
     campaign = database.campaigns.get(spec.id)

@@ -33,8 +33,9 @@ from niobe.loop.acquisition.objectives import Objectives
 from niobe.loop.campaign.closing import is_reference
 from niobe.loop.campaign.confirming import height_corrections
 from niobe.loop.campaign.policy import (
-    force_constant_seconds,
+    limited_seconds,
     seconds_left,
+    spent,
     validations_left,
     why_not_ask,
 )
@@ -50,7 +51,6 @@ from niobe.loop.stability.prerelaxed import (
     waiting,
 )
 from niobe.loop.store.database import Database
-from niobe.loop.store.shared import oracle_seconds
 from niobe.surrogates.protocols import FloatArray, Prediction, Surrogate
 
 _RANKED = ("acquired", "control")
@@ -390,24 +390,3 @@ def _light_validated(database: Database, spec: CampaignSpec) -> list[StructureRe
     """The same without the campaign's own crystals."""
     own = database.results.validated(spec.id)
     return [*own, *known_elsewhere(database, spec)]
-
-
-def spent(database: Database, spec: CampaignSpec, *, exclude: int = 0) -> int:
-    """Validations the campaign has asked for so far, but for seeds and for those of round ``exclude``.
-
-    database: the campaign database. spec: the campaign.
-    """
-    return sum(
-        len(record.batch) for record in database.rounds.find(spec.id) if record.number not in {0, exclude}
-    )
-
-
-def limited_seconds(database: Database, spec: CampaignSpec) -> float:
-    """Oracle seconds that a campaign's budget counts: validations, failures and seeds, goals, and force
-    constants of what finds compete with; 0 where the budget names no limit, and nothing is read.
-
-    database: the campaign database. spec: the campaign.
-    """
-    if spec.budget.oracle_seconds is None:
-        return 0.0
-    return oracle_seconds(database, spec.id) + force_constant_seconds(database.rounds.find(spec.id))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import UnknownFingerprintError
 from niobe.flows.oracles.registry import make_oracle
+from niobe.loop.campaign.duplicates import Comparisons, relaxed_shapes
 from niobe.loop.campaign.seeds import excluded_structures
 from niobe.loop.crystals.similarity import SeenStructures, Shape
 from niobe.loop.documents.records import Status, StructureRecord
@@ -189,3 +190,19 @@ def _as_compared(records: Sequence[StructureRecord]) -> Iterator[tuple[str, Stru
         if record.prerelaxed is not None:
             yield record.id, candidate_structure(record)
         yield record.id, relaxed_structure(record)
+
+
+def kept_comparisons(database: Database, spec: CampaignSpec) -> Comparisons:
+    """Comparisons of a campaign's results by the shapes that are kept, with those made before.
+
+    database: the campaign database. spec: the campaign.
+    """
+    database.shapes.complete(spec.id)
+
+    def shapes_of(records: Sequence[StructureRecord]) -> list[Shape]:
+        kept = database.shapes.relaxed([r.id for r in records if r.campaign == spec.id])
+        lacking = [r if r.structure else database.records.get(r.id) for r in records if r.id not in kept]
+        made = {shape.id: shape for shape in relaxed_shapes(lacking)}
+        return [kept.get(record.id) or made[record.id] for record in records]
+
+    return Comparisons(shapes_of, database.shapes.answers, partial(database.shapes.orders, spec.id))

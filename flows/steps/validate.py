@@ -19,12 +19,11 @@ from niobe.flows.oracles.calculation import in_motion, phonons, validate_structu
 from niobe.flows.oracles.refinement import refine, tight, unrefined
 from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.claims.finds import seconds_for_challenges
-from niobe.flows.steps.known import competitors_elsewhere
+from niobe.flows.steps.known import competitors_elsewhere, kept_comparisons
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
-from niobe.loop.campaign.duplicates import Comparisons, Crystals, lowest_first, relaxed_shapes
+from niobe.loop.campaign.duplicates import Crystals, lowest_first
 from niobe.loop.campaign.seeds import COMPETING, excluded_structures
-from niobe.loop.crystals.similarity import Shape
 from niobe.loop.documents.dynamics import PhononVerdict, Stability
 from niobe.loop.documents.records import Failure, Status, StructureRecord, Validation, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundRecord, RoundState, SearchedSystem
@@ -318,22 +317,6 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
     database.hulls.store(hull)
     judged = [record.model_copy(update=changes.get(record.id, {})) for record in records]
     _store_metrics(database, spec, number, judged)
-
-
-def kept_comparisons(database: Database, spec: CampaignSpec) -> Comparisons:
-    """Comparisons of a campaign's results by the shapes that are kept, with those made before.
-
-    database: the campaign database. spec: the campaign.
-    """
-    database.shapes.complete(spec.id)
-
-    def shapes_of(records: Sequence[StructureRecord]) -> list[Shape]:
-        kept = database.shapes.relaxed([r.id for r in records if r.campaign == spec.id])
-        lacking = [r if r.structure else database.records.get(r.id) for r in records if r.id not in kept]
-        made = {shape.id: shape for shape in relaxed_shapes(lacking)}
-        return [kept.get(record.id) or made[record.id] for record in records]
-
-    return Comparisons(shapes_of, database.shapes.answers, partial(database.shapes.orders, spec.id))
 
 
 def _with_waiting(

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from niobe.config.spec import CampaignSpec
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
+from niobe.loop.store.database import Database
+from niobe.loop.store.shared import oracle_seconds
 
 
 def validations_left(spec: CampaignSpec, campaign: CampaignRecord, spent: int) -> int:
@@ -88,3 +90,24 @@ def is_last_round(spec: CampaignSpec, campaign: CampaignRecord, rounds: Sequence
     spent = sum(len(record.batch) for record in rounds if record.number > 0)
     last = spec.budget.rounds + campaign.extra_rounds
     return rounds[-1].number >= last or validations_left(spec, campaign, spent) == 0
+
+
+def spent(database: Database, spec: CampaignSpec, *, exclude: int = 0) -> int:
+    """Validations the campaign has asked for so far, but for seeds and for those of round ``exclude``.
+
+    database: the campaign database. spec: the campaign.
+    """
+    return sum(
+        len(record.batch) for record in database.rounds.find(spec.id) if record.number not in {0, exclude}
+    )
+
+
+def limited_seconds(database: Database, spec: CampaignSpec) -> float:
+    """Oracle seconds that a campaign's budget counts: validations, failures and seeds, goals, and force
+    constants of what finds compete with; 0 where the budget names no limit, and nothing is read.
+
+    database: the campaign database. spec: the campaign.
+    """
+    if spec.budget.oracle_seconds is None:
+        return 0.0
+    return oracle_seconds(database, spec.id) + force_constant_seconds(database.rounds.find(spec.id))

@@ -14,11 +14,12 @@ from niobe.config.home import checkpoint
 from niobe.config.search.budget import Budget, Policy
 from niobe.config.spec import Acquisition, CampaignSpec
 from niobe.flows.steps import acquire as acquiring
-from niobe.flows.steps.acquire import acquire, predict_pool, spent
+from niobe.flows.steps.acquire import acquire, predict_pool
 from niobe.flows.steps.checkpoints import keep_checkpoint
 from niobe.flows.steps.train import round_surrogate
 from niobe.flows.steps.validate import QuorumError, close_round
 from niobe.loop.campaign.closing import close_round as judge
+from niobe.loop.campaign.policy import spent
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.claims import Opinion
 from niobe.loop.documents.records import Lineage, Status, StructureRecord
