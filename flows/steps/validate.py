@@ -306,11 +306,11 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         comparisons,
     )
     database.shapes.remember(comparisons.new)
-    database.shapes.keep_orders(spec.id, comparisons.orders)
     hull.searched = _with_waiting(database, spec, hull, [*records, *elsewhere])
     if spec.conditions.temperature:
         verdicts = _at_temperature(database, spec, hull, verdicts)
     _require_newest(database, spec, number)
+    database.shapes.keep_orders(spec.id, comparisons.orders)
     changes = {r.id: {"verdict": verdicts[r.id]} for r in records if _is_changed(r, verdicts.get(r.id))}
     database.records.update_until(number, "verdict.hull_round", changes)
     database.results.complete(spec.id)
