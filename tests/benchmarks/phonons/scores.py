@@ -287,6 +287,8 @@ _NOTES = {
         "labels and their sources: tests/benchmarks/phonons/textbook.py; marginal crystals are not scored",
         "each potential relaxes the crystal first; a second cell only where interpolation asks for it",
         "smallest first, as far as the time of a potential went: compare rows of the same crystals",
+        "the larger of 7net-l3i5's before forces of the relaxed crystal were subtracted (decision 158); "
+        "seconds under loads of 1 to 13 on two cores: compare none of them",
     ],
     "phonondb": [
         "300 drawn of dev_phonon_labels.parquet, the smallest first as far as the time went; unstable: below "
@@ -300,7 +302,7 @@ _NOTES = {
         "added after the other was seen, with the labels' own threshold",
         "what interpolation calls soft (decision 155) was mended on some of these crystals; the table of "
         "crystals asked afterwards says what that is worth",
-        "Nequix's before forces of the relaxed crystal were subtracted (decision 158)",
+        "7net-mf-0-pbe's and Nequix's before forces of the relaxed crystal were subtracted (decision 158)",
         "Nequix-OAM-1-PFT is no part of Niobe: package nequix 0.4.5, by import path; it learned force "
         "constants (PBE) of PhononDB's crystals, which these may be among",
         "seconds under loads of 2 to 30 on two cores: compare none of them",
