@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _PIPED_WIDTH = 160
+_MOST_SHOWN = 5_000  # Letters of one text: rich takes minutes to break a megabyte into lines.
 
 
 def shown(text: object) -> str:
@@ -34,15 +35,26 @@ def in_words(error: ValidationError) -> str:
 
 
 def local_time(moment: str) -> str:
-    """A moment as it is stored (ISO 8601 with its zone) by the clock of this machine, to the minute."""
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+    """A moment as it is stored (ISO 8601 with its zone) by the clock of this machine, to the minute; what is
+    none stays as it is."""
+    try:
+        return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError):
+        return moment
+
+
+def _beginning(text: str) -> str:
+    """The text, or where it is very long how it begins and how long it is."""
+    if len(text) <= _MOST_SHOWN:
+        return text
+    return f"{text[:_MOST_SHOWN]}… ({len(text):,} letters in all)"
 
 
 def styled(text: object, style: str) -> Text:
     """A word in a style, such as bold."""
     from rich.text import Text
 
-    return Text(shown(text), style)
+    return Text(shown(_beginning(str(text))), style)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -60,6 +72,8 @@ def _literal_console() -> type[Console]:
 
     class LiteralConsole(Console):
         def render_str(self, text: str, **options: Any) -> Text:
-            return super().render_str(shown(text), **(options | {"markup": False, "emoji": False}))
+            return super().render_str(
+                shown(_beginning(text)), **(options | {"markup": False, "emoji": False})
+            )
 
     return LiteralConsole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.table import Table
 from typer.testing import CliRunner
 
 from niobe.launchers.cli import app
 from niobe.launchers.fireworks.display import _table, campaign_row
 from niobe.launchers.local.progress import CampaignProgress
-from niobe.launchers.terminal import console, shown, styled
+from niobe.launchers.terminal import console, local_time, shown, styled
 from niobe.loop.documents.records import Choice, Failure, Lineage, PredictedValue, Status
 from niobe.loop.store.database import Database
 from tests.launchers.pages.serving import fill
@@ -125,3 +127,21 @@ def test_a_console_prints_words_literally(word: str) -> None:
     lines = output.getvalue().replace("\n", "")
     assert lines == 2 * shown(word).replace("\n", "")
     assert isinstance(screen, Console)
+
+
+LONG = {"one": "a" * 2**20, "lines": "x\n" * 2**19, "escapes": "\x1b[2J" * 2**18, "wide": "漢" * 2**18}
+
+
+@pytest.mark.parametrize("word", LONG.values(), ids=LONG)
+def test_a_very_long_word_is_begun(word: str) -> None:
+    screen, began = console(), time.process_time()
+    screen.file = output = io.StringIO()
+    table = Table("key", "value")
+    table.add_row(word, styled(word, "bold"))
+    screen.print(table)
+    assert time.process_time() - began < 5
+    assert "letters in" in " ".join(output.getvalue().split())
+
+
+def test_a_moment_that_is_none_is_shown_as_it_is() -> None:
+    assert [local_time(word) for word in ("x", "", "9999999-01-01")] == ["x", "", "9999999-01-01"]
