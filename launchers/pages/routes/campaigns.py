@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 router = APIRouter()
 _LOOK_EVERY = 1.0
 _NEAREST = 25
-_MOST_POINTS = 1_000
+_MOST_POINTS = 500
 _SECONDS = 10.0
 Number = Annotated[int | None, Query(ge=0, le=10**6)]
 

@@ -10,7 +10,7 @@ from niobe.loop.store.mapping import Document, without_id
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
 
-MOST_KEPT = 5_000
+MOST_KEPT = 1_000
 """Entries of a stored hull: what lies higher has its own record, and no part in any hull."""
 
 
