@@ -28,8 +28,8 @@ _SECONDS = ("processor s a validation", "training aside")
 _SMALL = {"batch": 10, "atoms": 8}
 
 
-def rounds(home: Path, count: int) -> None:
-    """Rounds of ten validations with an oracle of 10 ms, one after another."""
+def rounds(home: Path, count: int, notes: list[str]) -> None:
+    """Rounds of ten validations with an oracle of 10 ms, one after another. notes: what else to say."""
     spec = spec_of("rounds", count, **_SMALL)
     with home_of(home) as database:
         database.campaigns.create(spec)
@@ -38,10 +38,10 @@ def rounds(home: Path, count: int) -> None:
             found["validated"] = database.records.count(spec.id, status="validated")
             with (home / "rounds.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
-    publish_rounds(home)
+    publish_rounds(home, notes)
 
 
-def publish_rounds(home: Path) -> None:
+def publish_rounds(home: Path, notes: list[str]) -> None:
     """What the rounds so far took, ten a row; the last twenty beside the first twenty."""
     done = [one for one in kept_rounds(home) if one["round"] > 0]
     parts = [done[start : start + _TEN] for start in range(0, len(done) - _TEN + 1, _TEN)]
@@ -70,6 +70,7 @@ def publish_rounds(home: Path) -> None:
             "Cu-Au up to 8 atoms, 20 random candidates and 10 validations a round by a stand-in that sleeps "
             "10 ms, no pre-relaxation; all steps one after another in one process, embedded database.",
             "Processor seconds are of that process and the server; what else the machine did does not count.",
+            *notes,
         ],
     )
 
@@ -160,10 +161,11 @@ parser.add_argument("--home", type=Path, required=True)
 parser.add_argument("--rounds", type=int, default=300)
 parser.add_argument("--validated", type=int, default=10_000)
 parser.add_argument("--candidates", type=int, default=90_000)
+parser.add_argument("--note", action="append", default=[], help="of a run in parts: what ran which")
 given = parser.parse_args()
 if given.what == "rounds":
-    rounds(given.home, given.rounds)
+    rounds(given.home, given.rounds, given.note)
 elif given.what == "publish":
-    publish_rounds(given.home)
+    publish_rounds(given.home, given.note)
 else:
     large(given.home, given.validated, given.candidates)
