@@ -30,15 +30,26 @@ _SMALL = {"batch": 10, "atoms": 8}
 
 def rounds(home: Path, count: int, notes: list[str]) -> None:
     """Rounds of ten validations with an oracle of 10 ms, one after another. notes: what else to say."""
-    spec = spec_of("rounds", count, **_SMALL)
     with home_of(home) as database:
-        database.campaigns.create(spec)
+        spec = _begun(database, count)
         for number in range(len(kept_rounds(home)), count + 1):
             found = run_round(home, spec, number)
             found["validated"] = database.records.count(spec.id, status="validated")
             with (home / "rounds.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
     publish_rounds(home, notes)
+
+
+def _begun(database: Database, count: int) -> CampaignSpec:
+    """The campaign as it was begun, its budget raised to so many rounds."""
+    begun = database.campaigns.find_one("rounds")
+    if begun is None:
+        begun = database.campaigns.create(spec_of("rounds", count, **_SMALL))
+    spec = CampaignSpec.model_validate(begun.spec)
+    more = max(0, count - spec.budget.rounds)
+    extra = {"extra_rounds": more, "extra_validations": more * _SMALL["batch"]}
+    database.campaigns.update(spec.id, **extra)
+    return spec
 
 
 def publish_rounds(home: Path, notes: list[str]) -> None:
