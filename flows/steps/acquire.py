@@ -88,6 +88,7 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
     changes = {
         record.id: {"prediction": values, "prediction_round": number}
         for record, values in zip(pool, _above_hull(database, spec, pool, said), strict=True)
+        if record.id not in known or values != record.prediction
     }
     database.records.update_predictions(number, changes)
 
