@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
-from collections.abc import Collection, Mapping
+import stat
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from niobe.config.errors import ConfigError
@@ -41,8 +44,32 @@ def megabytes(folder: Path) -> float:
 
     folder: there or not.
     """
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return sum(file.stat().st_size for file in files) / 1e6
+    return sum(state.st_size for state in states(folder) if stat.S_ISREG(state.st_mode)) / 1e6
+
+
+def states(folder: Path) -> Iterator[os.stat_result]:
+    """What the system says of a folder and all in it; links are not followed, and what goes away meanwhile,
+    as a worker that runs removes it, is passed over.
+
+    folder: there or not.
+    """
+    for place, inside, files in os.walk(folder):
+        for name in (".", *inside, *files):
+            with contextlib.suppress(FileNotFoundError):
+                yield (Path(place) / name).lstat()
+
+
+def is_work(folder: Path) -> bool:
+    """Whether a folder holds nothing but calculations of Niobe's, links aside: another's files are not ours
+    to remove where the home, or a link in it, is a folder with other things.
+
+    folder: one that is there.
+    """
+    return is_name(folder.name) and not folder.is_symlink() and all(map(_is_calculation, folder.iterdir()))
+
+
+def _is_calculation(path: Path) -> bool:
+    return re.fullmatch(r"soft_modes-\d+|[0-9a-f]{16}-[a-z][a-z0-9_-]*", path.name) is not None
 
 
 def named_by(campaign: str, values: object) -> set[Path]:

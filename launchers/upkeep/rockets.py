@@ -71,7 +71,9 @@ def check_folders(database: Database) -> Iterator[Finding]:
     campaigns = {found.id: found.state for found in database.campaigns.find()}
     for folder in _inside(home.work("x").parent):
         known = folder.name in campaigns
-        if campaigns.get(folder.name) is not CampaignState.RUNNING and (known or _is_old(folder)):
+        if campaigns.get(folder.name) is CampaignState.RUNNING or not folders.is_work(folder):
+            continue
+        if known or _is_old(folder):
             yield Finding(
                 "work folder",
                 _size(folder),
@@ -110,7 +112,7 @@ def _remove_work(database: Database, folder: Path) -> None:
 
 def _is_old(folder: Path) -> bool:
     """Whether nothing in it was written for a day."""
-    newest = max((path.lstat().st_mtime for path in (folder, *folder.rglob("*"))), default=0.0)
+    newest = max((state.st_mtime for state in folders.states(folder)), default=0.0)
     return time.time() - newest > _DAY
 
 

@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks.memory``: what workers, launcher and pages hold as they go on working.
 
-A campaign of ten rounds runs in this machine's worker processes, and its pages are asked for again and again:
+A campaign of six rounds runs in this machine's worker processes, and its pages are asked for again and again:
 what grows with the work done, and not with what is imported once, is a leak.
 """
 
@@ -23,7 +23,7 @@ from tests.benchmarks.publish import publish
 from tests.benchmarks.soaking import BUDGET, PATHS, asked, free_port, started
 from tests.end_to_end.test_campaign import NIOBE, campaign_file
 
-ROUNDS, BATCH, REQUESTS, SAMPLES, FLAT = 10, 4, 3000, 30, 1.25
+ROUNDS, BATCH, REQUESTS, SAMPLES, FLAT = 6, 4, 1500, 30, 1.25
 
 
 def main() -> None:

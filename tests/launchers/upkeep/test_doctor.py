@@ -30,6 +30,7 @@ from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.upkeep import records
 from niobe.launchers.upkeep.doctor import examine
 from niobe.launchers.upkeep.finding import Finding
+from niobe.launchers.upkeep.folders import megabytes
 from niobe.loop.store.collections.checkpoints import BUCKET
 from niobe.loop.store.database import Database
 from tests.launchers.embedded.tools import connect
@@ -96,12 +97,16 @@ def structure(**fields: Any) -> Harm:
     return lambda database: database.mongo["structures"].update_one({"round": 1}, {"$set": fields})
 
 
+CALCULATION = f"{'0' * 16}-validate-77"
+
+
 def folder(*parts: str, age: bool = True) -> Harm:
     def make(database: Database) -> None:
         place = home.home().joinpath(*parts)
-        place.mkdir(parents=True)
-        (place / "file").write_bytes(b"x" * 2_000_000)
-        for path in (place / "file", place) if age else ():
+        inside = place / CALCULATION if parts[0] == "work" and len(parts) == 2 else place
+        inside.mkdir(parents=True)
+        (inside / "file").write_bytes(b"x" * 2_000_000)
+        for path in (inside / "file", inside, place) if age else ():
             os.utime(path, (LONG_AGO, LONG_AGO))
 
     return make
@@ -210,6 +215,35 @@ def test_what_is_wrong_is_found_and_mended_where_nothing_can_be_lost(healthy: Da
     assert len(found) == 1 and re.search(said, line), line
     assert (found[0].mend is not None) == mends
     assert len(mended()) == (0 if mends else 1)
+
+
+def test_folders_of_others_are_no_work_of_ours(healthy: Database, tmp_path: Path) -> None:
+    """The home, or what a link in it leads to, may be a folder with other things."""
+    folder("work", "thesis", "chapter")(healthy)
+    folder("work", "Photos")(healthy)
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "0").mkdir(parents=True)
+    (home.home() / "work" / "linked").symlink_to(elsewhere)
+    for path in (home.home() / "work" / "thesis", elsewhere):
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    assert wrong() == []
+
+
+def test_what_a_worker_removes_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "file").write_bytes(b"x" * 1_000_000)
+    (tmp_path / "gone").write_bytes(b"x")
+    walked = os.walk
+
+    def walking(*arguments: Any) -> Iterator[Any]:
+        for place in list(walked(*arguments)):
+            (tmp_path / "gone").unlink(missing_ok=True)
+            yield place
+
+    monkeypatch.setattr(os, "walk", walking)
+    assert megabytes(tmp_path) == 1.0
 
 
 def test_what_may_be_in_use_is_left(healthy: Database) -> None:
