@@ -18,6 +18,8 @@ from tests.benchmarks.phonons.textbook import TEXTBOOK, Textbook
 
 UNSTABLE_BELOW = -0.5  # THz; milder ones of PhononDB are mostly noise (shared/data/README.md)
 SEED = 29
+DESCRIPTIONS = 5
+"""How many ``descriptions`` makes of a crystal."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def described(drawn: int, most_atoms: int = 6) -> list[Labelled]:
         if len(structure) <= most_atoms and len(structure.composition) > 1:
             ways = enumerate(descriptions(structure), start=1)
             found += [Labelled(f"{row.material_id} {number}", way, "") for number, way in ways]
-        if len(found) == 5 * drawn:
+        if len(found) == DESCRIPTIONS * drawn:
             break
     return found
 
