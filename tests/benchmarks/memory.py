@@ -74,7 +74,7 @@ def of_launch(place: Path) -> dict[str, list[float]]:
             now = asked(place, lambda database: sum(one.closed for one in database.rounds.find("soak-1")))
             if now > closed:
                 closed = now
-                workers.append(max(_sizes(psutil.Process(process.pid).children(recursive=True)), default=0.0))
+                workers += [max(sizes)] if (sizes := list(_sizes(_workers(process.pid)))) else []
                 launcher += _sizes([psutil.Process(process.pid)])
     what = f"of {ROUNDS} rounds, {ROUNDS * BATCH} validations with phonons"
     return {f"worker, {what}": workers, f"launcher, {what}": launcher}
@@ -103,6 +103,14 @@ def _answers(address: str) -> bool:
             return True
     except (urllib.error.URLError, ConnectionError):
         return False
+
+
+def _workers(launcher: int) -> list[psutil.Process]:
+    """Children of what workers are forked from; its own pages are shared, and its alone once they end."""
+    with contextlib.suppress(psutil.Error):
+        children = psutil.Process(launcher).children()
+        return [worker for child in children for worker in child.children()]
+    return []
 
 
 def _sizes(processes: list[psutil.Process]) -> Iterator[float]:
