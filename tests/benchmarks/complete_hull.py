@@ -25,7 +25,7 @@ from niobe.config.loading import campaign_of
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Answer, Oracle, correction_of
 from niobe.flows.oracles.registry import make_oracle
-from niobe.launchers.benchmarking import run_setting
+from niobe.launchers.benchmarking import kept_at, run_setting
 from niobe.loop.benchmark.ablation import Setting
 from niobe.loop.benchmark.generative import Run, energies_above, hits
 from niobe.loop.campaign.acceleration import bootstrap
@@ -49,19 +49,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("systems", nargs="*", default=list(SYSTEMS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--finished", action="store_true", help="run nothing, publish what there is")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     rows: list[dict[str, Any]] = []
     for system in asked.systems:
-        rows += compared(system, asked.seeds)
+        rows += compared(system, asked.seeds, finished=asked.finished)
     _publish(rows)
 
 
-def compared(system: str, seeds: int) -> list[dict[str, Any]]:
-    """A row for each hull that judges and each arm. system: symbols. seeds: of today's loop."""
+def compared(system: str, seeds: int, *, finished: bool) -> list[dict[str, Any]]:
+    """A row for each hull that judges and each arm.
+
+    system: symbols. seeds: of today's loop. finished: only those whose run is.
+    """
     spec, folder = _campaign(system), FOLDER / system
     setting = Setting("today", _ARMS["today"], spec)
-    today = [run_setting(setting, seed, folder, Console()) for seed in range(1, seeds + 1)]
+    asked = [n for n in range(1, seeds + 1) if not finished or kept_at(setting, n, folder).is_file()]
+    today = [run_setting(setting, seed, folder, Console()) for seed in asked]
     oracle = make_oracle(spec.oracle)
     former = [_on_this_scale(oracle, _read(file)) for file in sorted((RUNS / system).glob("*.json.gz"))]
     known = known_phases(spec, folder)
