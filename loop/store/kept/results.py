@@ -31,6 +31,8 @@ _FINISHED = (Status.VALIDATED.value, Status.FAILED.value)
 _TOUCHED = {"$in": [*_FINISHED, Status.ACQUIRED.value]}
 """What is, or was, a result: a failure may be asked again."""
 _AT_ONCE, _IN_ONE = 2_000, 500
+LARGEST = 12_000_000
+"""Bytes of text in a document, of which MongoDB takes 16 MB: what finds no place stays marked."""
 _ORDER = [("round", 1), ("index", 1)]
 
 
@@ -110,6 +112,8 @@ class Results:
         others = {one["_id"] for one in changed}
         held = {key: text for key, text in _held(before or {}).items() if key not in others}
         held |= dict(_texts(changed))
+        if sum(map(len, held.values())) > LARGEST:
+            return False
         version = before["version"] if before else 0
         pack = {"campaign": campaign, "version": version + 1, "ids": list(held), "texts": list(held.values())}
         try:

@@ -10,6 +10,7 @@ import pytest
 from niobe.loop.documents.dynamics import PhononVerdict, Stability
 from niobe.loop.documents.records import Choice, Failure, Status, StructureRecord, Verdict
 from niobe.loop.store.database import Database
+from niobe.loop.store.kept import results
 from niobe.loop.store.kept.results import Results
 from niobe.loop.store.mapping import MARKS, UNPACKED
 from tests.loop.factory import element, nbo, validated
@@ -88,6 +89,17 @@ def test_a_result_that_is_written_to_is_read_from_its_record(
     database.results.complete("t")
     assert database.results.finished("t") == as_read(database)
     assert marked(database) == 0
+
+
+def test_what_no_document_has_room_for_is_read_from_its_record(database: Database) -> None:
+    """Notes have no bound, a document of MongoDB does."""
+    database.records.insert([result(index) for index in range(3)])
+    database.results.complete("t")
+    database.records.update(result(1).id, note="n" * results.LARGEST)
+    for _ in range(2):
+        assert database.results.finished("t") == as_read(database)
+        database.results.complete("t")
+    assert marked(database) == 1
 
 
 def test_what_is_written_to_candidates_alone_marks_nothing(database: Database) -> None:
