@@ -64,7 +64,8 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
 
 def _ask_the_oracle(database: Database, spec: CampaignSpec, slot: int, slots: int) -> None:
     """Ask the campaign's own potential about every ``slots``-th crystal of an element as it was pre-relaxed:
-    cheap potentials are off by more than what molecular crystals differ by (docs/decisions/0160)."""
+    cheap potentials are off by more than what molecular crystals differ by (docs/decisions/0160). An oracle
+    that does not say that it is no DFT is not asked: it may take hours."""
     oracle = make_oracle(spec.oracle, spec.conditions.pressure)
     if getattr(oracle, "is_dft", True):
         return

@@ -79,11 +79,11 @@ def as_answer(answer: Answer) -> tuple[float, Structure]:
     return answer["energy"], Structure.from_dict(answer["structure"])
 
 
-def reference(element: str, most: int | None = None) -> tuple[str, Structure, float]:
-    """What a campaign measures against by 7net-0: label, structure and eV/atom.
+def reference(element: str, most: int) -> tuple[str, Structure, float]:
+    """The lowest by 7net-0 of the few crystals that CHGNet holds to be the lowest of an element: label,
+    structure and eV/atom.
 
-    It asks for what CHGNet holds to be the lowest and begins there; where none of these has an answer, for
-    the others. most: relax so many only.
+    Where none of these has an answer, of the others. A campaign asks about more. most: relax so many only.
     """
     asked = {label for label, _ in elemental_references([element])}
     found = {label: answer for label, answer in prerelaxed(element).items() if label in asked}
