@@ -58,7 +58,9 @@ NOTES = [
     "a setting without a row has not been run yet; the effect is then that over the row above. "
     "Minutes are of "
     "one core, the others busy with other runs",
-    "finished runs lie in tests/benchmarks/runs and are not done again: who changes the loop removes them",
+    "of the loop of 27 November 2026: its runs lie in tests/benchmarks/runs, where "
+    "tests.benchmarks.complete_hull judges them anew; this command would run all again, which "
+    "takes hours",
     "tried, in the settings with pre-relaxation: see docs/decisions/0084 to 0099",
 ]
 NOTES_OF = {
