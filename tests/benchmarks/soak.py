@@ -2,7 +2,7 @@
 
 Four FireWorks workers, their supervisor, the database server and the pages are killed (SIGKILL) at random
 instants and started again, one campaign after another, until the minutes are over and the last one has ended.
-The same campaigns run undisturbed in a home of their own, and the records are compared.
+The same campaigns run undisturbed beside it, in a home of their own, and the records are compared.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from niobe.launchers.embedded import stop_server
@@ -24,6 +26,8 @@ from tests.end_to_end.audited_worker import asked_after_stored
 SEED, PAUSE_SECONDS, FLAT = 1, 8.0, 1.25
 SHOTS = ["worker"] * 10 + ["server"] * 2 + ["pages", "launcher"]
 """What is shot at, by how often."""
+OVER = 0
+"""Instead of a campaign's number: there comes no other."""
 
 
 def main() -> None:
@@ -33,10 +37,16 @@ def main() -> None:
     options = parser.parse_args()
     started, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="soak-"))
     shot, calm = folder / "shot", folder / "calm"
+    begun: SimpleQueue[int] = SimpleQueue()
     try:
-        held, found = soaked(shot, 60 * options.minutes)
-        minutes = (time.monotonic() - started) / 60
-        undisturbed, wanted = calmly(calm, len(found))
+        with ThreadPoolExecutor(1) as beside:
+            quiet = beside.submit(calmly, calm, begun.get)
+            try:
+                held, found = soaked(shot, 60 * options.minutes, begun.put)
+            finally:
+                begun.put(OVER)
+            minutes = (time.monotonic() - started) / 60
+            undisturbed, wanted = quiet.result()
     finally:
         for place in (shot, calm):
             stop_server(place / "home" / "db")
@@ -48,10 +58,14 @@ def main() -> None:
     shutil.rmtree(folder)
 
 
-def soaked(place: Path, seconds: float) -> tuple[Held, list[Any]]:
-    """Campaigns under fire until the seconds are over; what was held up, and the outcome of each campaign."""
+def soaked(place: Path, seconds: float, begin: Callable[[int], None]) -> tuple[Held, list[Any]]:
+    """Campaigns under fire until the seconds are over; what was held up, and the outcome of each campaign.
+
+    begin: told the number of each campaign as it begins.
+    """
     chance, until = random.Random(SEED), time.monotonic() + seconds
     with Held(place) as held:
+        begin(1)
         number, due = launch(place, 1, "fireworks"), time.monotonic() + PAUSE_SECONDS
         while True:
             held.keep_up()
@@ -62,16 +76,21 @@ def soaked(place: Path, seconds: float) -> tuple[Held, list[Any]]:
                 print(f"campaign {number} ended, {held.shots}", flush=True)
                 if time.monotonic() > until:
                     return held, outcome(place, number)
+                begin(number + 1)
                 number = launch(place, number + 1, "fireworks")
             time.sleep(0.5)
 
 
-def calmly(place: Path, campaigns: int) -> tuple[Held, list[Any]]:
-    """The same campaigns by the local launcher, undisturbed; the pages are polled as well."""
+def calmly(place: Path, begun: Callable[[], int]) -> tuple[Held, list[Any]]:
+    """The same campaigns by the local launcher, undisturbed; the pages are polled as well.
+
+    begun: waits for the number of the next campaign, or for OVER.
+    """
+    last = 0
     with Held(place, rockets=False) as held:
-        for number in range(1, campaigns + 1):
-            launch(place, number, "local", meanwhile=held.keep_up)
-    return held, outcome(place, campaigns)
+        while (number := begun()) != OVER:
+            last = launch(place, number, "local", meanwhile=held.keep_up)
+    return held, outcome(place, last)
 
 
 def _rows(held: Held, found: Sequence[Any], same: int, again: int, minutes: float) -> list[dict[str, str]]:
@@ -132,7 +151,8 @@ def _publish(rows: Sequence[dict[str, str]], asked: float, seconds: float) -> No
         seeds=[SEED],
         notes=[
             "Cu-Au with EMT, 3 rounds and 12 validations with phonons a campaign, one after another; "
-            f"a kill -9 every {PAUSE_SECONDS:g} s on average. The undisturbed run is by the local launcher.",
+            f"a kill -9 every {PAUSE_SECONDS:g} s on average. "
+            "The undisturbed run, beside it, is by the local launcher.",
             "Memory is what belongs to a process alone (USS); of the workers, the largest.",
         ],
         order=40,
