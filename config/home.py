@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
+from niobe.config.errors import ConfigError
 from niobe.config.settings import Settings
+
+Kind = Literal["file", "folder", "socket"]
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
+_FOLDERS = ("db", "checkpoints", "work", "failed", "results", "sources", "rockets")
+_FILES = ("serve.token", "worker.log", "calculators.jsonl")
 
 
 def home() -> Path:
@@ -22,8 +38,46 @@ def resolved(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def unlike(path: Path, kind: Kind) -> str:
+    """What lies at a path where Niobe has something else, in words: "" where it is that, or nothing is there.
+
+    Nothing is opened: a pipe or a device would hold up who reads it.
+
+    path: to look at. kind: what belongs there.
+    """
+    try:
+        found = _KINDS.get(stat.S_IFMT(path.stat().st_mode), "something unknown")
+    except (FileNotFoundError, NotADirectoryError):
+        found = "link to nothing" if path.is_symlink() else kind
+    except OSError as error:
+        found = f"link or path that leads nowhere ({error.strerror})"
+    return "" if found == kind else f"{path}: a {found}, where a {kind} belongs"
+
+
+def misplaced() -> Iterator[str]:
+    """What in the home is no file or folder although Niobe has one there, in words."""
+    top = Settings().home.expanduser()
+    if problem := unlike(top, "folder"):
+        yield problem
+        return
+    expected: list[tuple[Path, Kind]] = [(top / name, "folder") for name in _FOLDERS]
+    expected += [(top / name, "file") for name in _FILES]
+    expected += [(lock, "file") for lock in sorted(top.glob("*.lock"))]
+    yield from (problem for path, kind in expected if (problem := unlike(path, kind)))
+
+
+def require_places() -> None:
+    """Raises ConfigError where something else lies where the home has a file or a folder."""
+    for problem in misplaced():
+        raise ConfigError(f"{problem}; move it away")
+
+
 def make_home() -> Path:
-    """Make that folder for its owner only, where it is not there; the folder."""
+    """Make that folder for its owner only, where it is not there; the folder.
+
+    Raises ConfigError where something else lies there, or in place of a file or a folder in it.
+    """
+    require_places()
     folder = home()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

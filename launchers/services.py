@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import resolved
+from niobe.config.home import require_places, resolved
 from niobe.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,8 +29,10 @@ def ensure_database() -> str:
     An embedded server that died since is started again.
 
     Sets ``NIOBE_MONGO_URI``, ``NIOBE_EMBEDDED_URI`` and ``NIOBE_HOME`` (absolute) for what this one starts.
+    Raises ConfigError where something else lies in place of a file or a folder of the home.
     """
     settings = Settings()
+    require_places()
     home = resolved(settings.home.expanduser())
     os.environ["NIOBE_HOME"] = str(home)
     if settings.mongo_uri and settings.mongo_uri != settings.embedded_uri:

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import resolved
+from niobe.config.home import Kind, resolved, unlike
 
 _LONGEST_SOCKET_PATH = 100
 _USER = "niobe"
@@ -39,15 +40,33 @@ class DatabaseFolder:
     """The paths in a database folder, and the small files of its server. All of it is its owner's alone."""
 
     def __init__(self, path: Path) -> None:
-        self.path = resolved(path.expanduser())
+        self._given = path.expanduser()
+        self.path = resolved(self._given)
         self.file = self.path / "niobe.sqlite"
         self.snapshots = self.path / "snapshots"
         self.log = self.path / "server.log"
         self.tcp_uri = self.path / "tcp.uri"
         self._lock, self._info = self.path / "server.lock", self.path / "server.json"
 
+    def misplaced(self) -> Iterator[str]:
+        """What is no file or folder although the database has one there, in words."""
+        if problem := unlike(self._given, "folder"):
+            yield problem
+            return
+        parts = (self.file, *(Path(f"{self.file}{end}") for end in ("-wal", "-shm")))
+        files = (*parts, self.path / "acknowledged", self._lock, self._info, self.log, self.tcp_uri)
+        expected: list[tuple[Path, Kind]] = [(path, "file") for path in files]
+        expected += [(self.snapshots, "folder"), (self.path / "mongo.sock", "socket")]
+        expected += [(snapshot, "file") for snapshot in sorted(self.snapshots.glob("*.sqlite"))]
+        yield from (problem for path, kind in expected if (problem := unlike(path, kind)))
+
     def make(self) -> None:
-        """Make the folder and the socket's, for their owner only. Raises ConfigError where not ours."""
+        """Make the folder and the socket's, for their owner only.
+
+        Raises ConfigError where they are not ours, or something else lies in place of one of their files.
+        """
+        for problem in self.misplaced():
+            raise ConfigError(f"{problem}; move it away")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.path, self.socket.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,15 +77,17 @@ class DatabaseFolder:
     def socket(self) -> Path:
         """Where the server listens: in the folder or, where that path is too long, in a private one.
 
-        The private one depends on the environment, so where a server wrote down its own, that one counts.
+        The private one depends on the environment, so where a server wrote down its own, that one counts; not
+        one of another folder, which this one was copied or moved from.
         """
         path = self.path / "mongo.sock"
         if len(str(path).encode()) <= _LONGEST_SOCKET_PATH:
             return path
+        name = f"{sha256(str(path).encode()).hexdigest()[:16]}.sock"
         info = self.info()
-        if info and Path(info.socket).exists():
+        if info and Path(info.socket).name == name and Path(info.socket).exists():
             return Path(info.socket)
-        return runtime_folder() / f"{sha256(str(path).encode()).hexdigest()[:16]}.sock"
+        return runtime_folder() / name
 
     @property
     def uri(self) -> str:

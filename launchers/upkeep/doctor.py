@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from niobe.config import home
 from niobe.config.errors import ConfigError
@@ -18,8 +19,12 @@ def examine() -> Iterator[Finding]:
     """
     from niobe.launchers.upkeep import places
 
+    misplaced = list(places.check_places())
+    yield from misplaced
+    if misplaced:  # what would open them is not looked at
+        return
     for check in (places.check_home, places.check_server, places.check_file):
-        yield from check()
+        yield from _said(check.__name__, check)
     if not home.database_folder().is_dir() and not Settings().real_mongo:
         return
     yield from _with_database()
@@ -33,7 +38,7 @@ def _with_database() -> Iterator[Finding]:
     try:
         with campaign_database() as database:
             for check in _checks():
-                yield from _said(check, database)
+                yield from _said(check.__name__, partial(check, database))
     except (ConfigError, PyMongoError, OSError) as error:
         advice = "see what it says; `niobe db restore` brings back a snapshot of the embedded one"
         yield Finding("database", f"cannot be opened: {' '.join(str(error).split())[:300]}", advice)
@@ -50,13 +55,15 @@ def _checks() -> tuple[Callable[[Database], Iterator[Finding]], ...]:
     )
 
 
-def _said(check: Callable[[Database], Iterator[Finding]], database: Database) -> Iterator[Finding]:
-    """A check's findings; one that a broken document or the database ends says so, and the others go on."""
+def _said(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """A check's findings; one that a broken document, the disk or the database ends says so, and the others
+    go on.
+    """
     from pymongo.errors import PyMongoError
 
     try:
-        yield from check(database)
-    except (ValueError, KeyError, TypeError, PyMongoError) as error:
-        about = check.__name__.removeprefix("check_")
+        yield from check()
+    except (ConfigError, OSError, ValueError, KeyError, TypeError, PyMongoError) as error:
+        about = name.removeprefix("check_")
         said = f"not looked at to the end: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         yield Finding(about, said, "mend what cannot be read first, or ask again")

@@ -7,11 +7,20 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from niobe.config.errors import ConfigError
-from niobe.config.home import campaign_lock, checkpoints, failures, resolved, results, source_pages, work
+from niobe.config.home import (
+    campaign_lock,
+    checkpoints,
+    failures,
+    resolved,
+    results,
+    source_pages,
+    unlike,
+    work,
+)
 from niobe.config.spec import CAMPAIGN_ID
 
 
@@ -21,13 +30,27 @@ def folders_of(campaign: str) -> dict[str, Path]:
     campaign: its id. Raises ConfigError where that is no name.
     """
     _check_name(campaign)
-    every = {
+    return {name: folder for name, folder in _every(campaign).items() if folder.is_dir()}
+
+
+def misplaced(campaigns: Iterable[str]) -> Iterator[str]:
+    """What is no folder although campaigns have one there, in words.
+
+    campaigns: their ids.
+    """
+    for campaign in filter(is_name, campaigns):
+        for folder in _every(campaign).values():
+            if problem := unlike(folder, "folder"):
+                yield problem
+
+
+def _every(campaign: str) -> dict[str, Path]:
+    return {
         "checkpoints": checkpoints(campaign),
         "work folders": work(campaign),
         "files of failures": failures(campaign),
         "results": results(campaign),
     }
-    return {name: folder for name, folder in every.items() if folder.is_dir()}
 
 
 def pages_of(source: str) -> Path:

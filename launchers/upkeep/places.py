@@ -23,6 +23,13 @@ _OTHERS = 0o077
 _LEAST_MB = 500.0
 
 
+def check_places() -> Iterator[Finding]:
+    """What is no file or folder although Niobe has one there: a pipe, a device, a loop of links."""
+    problems = [*home.misplaced()] or [*DatabaseFolder(home.database_folder()).misplaced()]
+    for problem in problems:
+        yield Finding("home", problem, "move it away; nothing else was looked at")
+
+
 def check_home() -> Iterator[Finding]:
     """The versions; whose the home is, who may read it, how much room there is; the folder for sockets."""
     yield Finding(

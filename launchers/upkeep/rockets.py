@@ -69,6 +69,8 @@ def check_folders(database: Database) -> Iterator[Finding]:
     database: the campaign database.
     """
     campaigns = {found.id: found.state for found in database.campaigns.find()}
+    for problem in folders.misplaced(campaigns):
+        yield Finding("folder", problem, "move it away: what the campaign puts there fails")
     for folder in _inside(home.work("x").parent):
         known = folder.name in campaigns
         if campaigns.get(folder.name) is CampaignState.RUNNING or not folders.is_work(folder):

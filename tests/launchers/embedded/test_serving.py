@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -48,6 +49,28 @@ def test_a_server_is_found_from_an_environment_with_another_folder_for_sockets(
     finally:
         assert stop_server(long_home)
     assert not DatabaseFolder(long_home).is_locked()
+
+
+def test_a_copy_of_a_home_has_a_database_of_its_own(
+    long_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it says, in the file that was copied, where the other's server listens."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    copied = tmp_path / ("c" * 100)
+    try:
+        with connect(ensure_server(long_home)) as client:
+            client["niobe"]["x"].insert_one({"_id": 1})
+        ignored = shutil.ignore_patterns("*.sock")
+        shutil.copytree(long_home, copied, ignore=ignored)
+        assert server_status(copied) is None and not stop_server(copied)
+        with connect(ensure_server(copied)) as client:
+            client["niobe"]["x"].insert_one({"_id": 2})
+            assert client["niobe"]["x"].count_documents({}) == 2
+        with connect(ensure_server(long_home)) as client:
+            assert client["niobe"]["x"].count_documents({}) == 1
+    finally:
+        for place in (copied, long_home):
+            stop_server(place)
 
 
 def test_a_server_whose_socket_is_gone_can_still_be_stopped(folder: Path) -> None:

@@ -286,6 +286,27 @@ def test_no_file_outside_the_oracles_folder_is_served(
         assert (answer.status_code, "secret" in steered.get(f"/structures/{record.id}").text) == (404, False)
 
 
+def test_a_record_that_cannot_be_read_is_left_out_of_a_page_that_says_so(
+    steered: httpx.Client, database: Database, records: Records
+) -> None:
+    served_before = steered.get("/optimade/v1/structures", headers=BEARER).json()["data"]
+    broken, *whole = [one["id"] for one in served_before]
+    assert whole
+    database.mongo["structures"].update_one({"_id": broken}, {"$set": {"n_atoms": "many"}})
+    for _ in range(2):  # a library would say a warning once
+        answer = steered.get("/optimade/v1/structures", headers=BEARER)
+        assert answer.status_code == 200
+        assert [one["id"] for one in answer.json()["data"]] == whole
+        (said,) = answer.json()["meta"]["warnings"]
+        assert said["type"] == "warning" and broken in said["detail"] and "n_atoms" in said["detail"]
+    page = steered.get("/optimade/v1/structures", params={"page_limit": 1}, headers=BEARER).json()
+    assert page["data"] == [] and page["links"]["next"] and page["meta"]["data_returned"] == 1 + len(whole)
+    assert steered.get(f"/optimade/v1/structures/{broken}", headers=BEARER).status_code == 409
+    assert "warnings" not in steered.get(f"/optimade/v1/structures/{whole[0]}", headers=BEARER).json()["meta"]
+    database.mongo["structures"].update_many({}, {"$set": {"n_atoms": "many"}})
+    assert steered.get("/optimade/v1/structures", headers=BEARER).json()["data"] == []
+
+
 def test_optimade_answers_by_niobes_own_fields(pages: httpx.Client, read_records: Records) -> None:
     asked = {"filter": 'elements HAS ALL "Nb","O" AND _niobe_verdict="stable" AND _niobe_e_above_hull<0.01'}
     found = pages.get("/optimade/v1/structures", params=asked).json()
