@@ -20,6 +20,7 @@ from niobe.config.oracles.claims import (
     second_oracles,
 )
 from niobe.config.oracles.conditions import Conditions, ambient
+from niobe.config.oracles.data import Options
 from niobe.config.oracles.spec import Oracle
 from niobe.config.plugins import AcquisitionName, GeneratorName, OracleName, SurrogateName
 from niobe.config.potentials import DEFAULT_PRERELAX_POTENTIALS, PrerelaxPotential, unknown_to
@@ -192,7 +193,7 @@ class SurrogateChoice(_Part):
     """
 
     model: SurrogateName = "gbt"
-    options: dict[str, int | float | str] = {}
+    options: Options = {}
     members: Annotated[int, Field(ge=2, le=50)] = 4
     epochs: Annotated[int, Field(ge=1)] = EPOCHS
     retrain: bool = True

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sized
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from niobe.config.elements import ELEMENTS
+from niobe.config.oracles.data import Arguments
 from niobe.config.plugins import IMPORT_PATH, OracleName
 from niobe.config.potentials import unknown_to
 
@@ -86,7 +87,7 @@ class Oracle(BaseModel):
     name: OracleName = "7net-0"
     corrections: Literal["mp2020", "none", "legacy"] = "mp2020"
     calculator: Annotated[str, Field(exclude_if=unsaid)] = ""
-    kwargs: Annotated[dict[str, JsonValue], Field(exclude_if=unsaid)] = {}
+    kwargs: Annotated[Arguments, Field(exclude_if=unsaid)] = {}
     elements: Annotated[tuple[str, ...], Field(exclude_if=unsaid)] = ()
     reach: Annotated[float | None, Field(gt=0, le=100, exclude_if=unsaid)] = None
     dtype: Annotated[Literal["float32", "float64"] | None, Field(exclude_if=unsaid)] = None
