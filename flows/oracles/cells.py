@@ -7,10 +7,41 @@ from typing import Any
 
 import numpy as np
 from ase.filters import FrechetCellFilter
+from ase.neighborlist import neighbor_list
+from ase.optimize import BFGS
 from numpy.typing import NDArray
 from scipy.linalg import expm, logm
 
 Array = NDArray[np.float64]
+_STIFFNESS = 10.0
+"""eV/Å², of the spring between two nearest neighbours along their bond."""
+_ACROSS = 0.1
+"""How stiff it is across the bond, as a share of that."""
+_DECAY = 3.0
+"""A spring is softer by exp(-3) where its atoms are twice as far apart as neighbours; none is longer."""
+_ANYWHERE = 1.0
+"""eV/Å², of each coordinate alone: nothing is without any spring."""
+_REACH, _FURTHER = 4.0, 1.3
+"""Å within which neighbours are looked for, and times as far until each atom has one."""
+
+
+class SpringBFGS(BFGS):
+    """ASE's BFGS whose first guess of the Hessian is a network of springs between near atoms.
+
+    One number for all coordinates, which is ASE's guess, makes a cell that deforms as a whole as stiff as a
+    bond, and a relaxation from near a minimum learns step by step what the network says at once (Lindh et
+    al., Chem. Phys. Lett. 241, 423, 1995; Packwood et al., J. Chem. Phys. 144, 164109, 2016).
+    """
+
+    def __init__(self, moved: CellFilter, maxstep: float = 0.2) -> None:
+        """moved: what relaxes. maxstep: the longest step, Å."""
+        self._moved = moved
+        super().__init__(moved, logfile=None, maxstep=maxstep)
+
+    def initialize(self) -> None:
+        """See BFGS."""
+        super().initialize()
+        self.H0 = springs(self._moved)
 
 
 class CellFilter(FrechetCellFilter):
@@ -85,3 +116,44 @@ def _along(log: Array, gradient: Array) -> Array:
     zero = np.zeros((3, 3))
     block = expm(np.block([[log.T, gradient], [zero, log.T]]))
     return np.asarray(block[:3, 3:])
+
+
+def springs(moved: CellFilter) -> Array:
+    """Second derivatives (eV/Å²) of the energy of springs between near atoms along the coordinates that
+    relax, shape (3 n + 9, 3 n + 9): those of n atoms, then the rows of the cell.
+
+    moved: as it stands, not deformed. Where its volume is constant, no spring pulls at that.
+    """
+    one, other, bonds, stiff = _bonds(moved.atoms)
+    n, scale = len(moved.atoms), moved.exp_cell_factor
+    sites, mixed = np.zeros((n, n, 3, 3)), np.zeros((n, 3, 3, 3))
+    for rows, columns, sign in ((one, one, 1), (other, other, 1), (one, other, -1), (other, one, -1)):
+        np.add.at(sites, (rows, columns), sign * stiff)
+    pulled = np.einsum("bxy,bz->bxyz", stiff, bonds) / scale
+    np.add.at(mixed, other, pulled)
+    np.add.at(mixed, one, -pulled)
+    cell = np.einsum("bxy,bz,bw->xzyw", stiff, bonds, bonds).reshape(9, 9) / scale**2
+    upper = np.hstack([sites.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n), mixed.reshape(3 * n, 9)])
+    hessian = np.vstack([upper, np.hstack([mixed.reshape(3 * n, 9).T, cell])])
+    if moved.constant_volume:
+        volume = np.concatenate([np.zeros(3 * n), np.eye(3).ravel() / np.sqrt(3)])
+        kept = np.eye(3 * n + 9) - np.outer(volume, volume)
+        hessian = kept @ hessian @ kept
+    return np.asarray(hessian + _ANYWHERE * np.eye(3 * n + 9))
+
+
+def _bonds(atoms: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
+    """Pairs of atoms within twice what nearest neighbours are apart, each from both ends: the atoms, the
+    vectors from one to the other (Å, shape (m, 3)) and half of each spring (eV/Å², shape (m, 3, 3))."""
+    reach, nearest = _REACH, np.full(len(atoms), np.inf)
+    while not np.isfinite(nearest).all():
+        one, other, lengths, vectors = neighbor_list("ijdD", atoms, reach)
+        np.minimum.at(nearest, one, lengths)
+        reach *= _FURTHER
+    apart = lengths / ((nearest[one] + nearest[other]) / 2)
+    near = apart < 2
+    one, other, vectors, apart = one[near], other[near], vectors[near], apart[near]
+    along = vectors / lengths[near, None]
+    turned = along[:, :, None] * along[:, None, :]
+    strength = _STIFFNESS * np.exp(_DECAY * (1 - apart))[:, None, None] / 2
+    return one, other, vectors, strength * (turned + _ACROSS * (np.eye(3) - turned))

@@ -25,7 +25,10 @@ from niobe.loop.stability.corrections import scheme
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.optimize import BFGS
     from pymatgen.core import Structure
+
+    from niobe.flows.oracles.cells import CellFilter
 
 
 def which(spec: OracleSpec) -> dict[str, str]:
@@ -38,7 +41,8 @@ def which(spec: OracleSpec) -> dict[str, str]:
 class ForceFieldOracle:
     """A potential of ``POTENTIALS`` by name, or an ASE calculator by path.
 
-    stepping: arguments of the BFGS that relaxes. pressure: under which it relaxes, GPa.
+    stepping: arguments of ASE's BFGS, for what starts far from a minimum; without any, springs between atoms
+    are its first guess. pressure: under which it relaxes, GPa.
     """
 
     spec: OracleSpec
@@ -91,8 +95,7 @@ class ForceFieldOracle:
         return answer
 
     def _relaxed(self, spec: OracleSpec, structure: Structure, folder: Path, **cell: bool) -> Answer:
-        """Relax by ASE's BFGS on sites and cell; of a single step, the answer as the structure stands."""
-        from ase.optimize import BFGS
+        """Relax sites and cell; of a single step, the answer as the structure stands."""
         from ase.units import GPa
 
         from niobe.flows.oracles.cells import CellFilter
@@ -101,10 +104,17 @@ class ForceFieldOracle:
             steps = 0
             if spec.max_steps > 1:
                 moved = CellFilter(atoms, scalar_pressure=self.pressure * GPa, **cell)
-                with BFGS(moved, logfile=None, **self.stepping) as search:
+                with self._search(moved) as search:
                     search.run(fmax=spec.fmax, steps=spec.max_steps)
                 steps = search.nsteps
             return _answer(atoms, steps + 1, self.pressure)
+
+    def _search(self, moved: CellFilter) -> BFGS:
+        from ase.optimize import BFGS
+
+        from niobe.flows.oracles.cells import SpringBFGS
+
+        return BFGS(moved, logfile=None, **self.stepping) if self.stepping else SpringBFGS(moved)
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
         """Energy and forces, one by one: a batch does not pay on a CPU."""

@@ -68,7 +68,7 @@ def compared(system: str, seeds: int, *, finished: bool) -> list[dict[str, Any]]
     asked = [n for n in range(1, seeds + 1) if not finished or kept_at(setting, n, folder).is_file()]
     today = [run_setting(setting, seed, folder, Console()) for seed in asked]
     oracle = make_oracle(spec.oracle)
-    former = [_on_this_scale(oracle, _read(file)) for file in sorted((RUNS / system).glob("*.json.gz"))]
+    former = [_on_this_scale(oracle, read(file)) for file in sorted((RUNS / system).glob("*.json.gz"))]
     known = known_phases(spec, folder)
     competing = [*known, *(seed for run in today for seed in run.seeds)]
     given = [run.model_copy(update={"seeds": (*run.seeds, *competing)}) for run in former]
@@ -98,7 +98,7 @@ def _campaign(system: str) -> CampaignSpec:
     return campaign_of(content, system, Path())
 
 
-def _read(file: Path) -> Run:
+def read(file: Path) -> Run:
     """A finished run, of the layout that records had by then."""
     content = json.loads(gzip.decompress(file.read_bytes()))
     content["setting"] = content.pop("arm", content.get("setting"))

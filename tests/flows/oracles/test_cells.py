@@ -12,7 +12,7 @@ from ase.calculators.emt import EMT
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
-from niobe.flows.oracles.cells import CellFilter
+from niobe.flows.oracles.cells import CellFilter, SpringBFGS, springs
 
 
 def displaced() -> Atoms:
@@ -64,3 +64,35 @@ def test_answers_follow_atoms_and_cell() -> None:
     moved = cell.get_forces()
     atoms.set_cell(atoms.cell * 1.01)
     assert not np.array_equal(cell.get_forces(), moved)
+
+
+@pytest.mark.parametrize("options", [{}, {"constant_volume": True}, {"scalar_pressure": 0.1}])
+def test_springs_between_atoms_need_fewer_steps_to_the_same_place(options: dict[str, Any]) -> None:
+    plain, ours = strained(), strained()
+    slow = BFGS(CellFilter(plain, **options), logfile=None)
+    slow.run(fmax=0.005, steps=200)
+    quick = SpringBFGS(CellFilter(ours, **options))
+    quick.run(fmax=0.005, steps=200)
+    assert quick.nsteps <= 0.6 * slow.nsteps, (quick.nsteps, slow.nsteps)
+    assert ours.get_potential_energy() == pytest.approx(plain.get_potential_energy(), abs=1e-4)
+    if "constant_volume" in options:
+        assert ours.get_volume() == pytest.approx(strained().get_volume(), rel=1e-9)
+
+
+def test_springs_do_not_hold_a_crystal_in_its_place_nor_care_how_it_is_turned() -> None:
+    atoms = strained()
+    hessian = springs(CellFilter(atoms))
+    shift = np.concatenate([np.tile([1.0, 2.0, -1.0], len(atoms)), np.zeros(9)])
+    lowest = np.linalg.eigvalsh(hessian)[0]
+    assert np.allclose(hessian, hessian.T)
+    assert np.allclose(hessian @ shift, lowest * shift)
+    turned = strained()
+    turned.rotate(40, (1, 2, 3), rotate_cell=True)
+    others = np.linalg.eigvalsh(springs(CellFilter(turned)))
+    assert np.allclose(np.linalg.eigvalsh(hessian), others, rtol=1e-9)
+
+
+def test_springs_reach_as_far_as_the_nearest_neighbour() -> None:
+    atoms = Atoms("He", cell=np.eye(3) * 9.0, pbc=True)
+    strongest = np.linalg.eigvalsh(springs(CellFilter(atoms)))[-1]
+    assert strongest > 10
