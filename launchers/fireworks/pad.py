@@ -27,7 +27,7 @@ def open_launchpad(quiet: bool = True) -> Any:
         launchpad.m_logger.setLevel("WARNING")
     else:
         launchpad = launchpad_class(**connection(uri), strm_lvl="WARNING" if quiet else "INFO")
-    _prepare(launchpad)
+    prepare(launchpad)
     _renew(launchpad)
     return launchpad
 
@@ -65,8 +65,11 @@ def _renew(launchpad: Any) -> None:
             renew(launchpad, {campaign.id: campaign.spec for campaign in database.campaigns.find()})
 
 
-def _prepare(launchpad: Any) -> None:
-    """The counter of ids and the indexes, unless there are some; never resets what is there."""
+def prepare(launchpad: Any) -> None:
+    """The counter of ids, beyond all that are in use, and the indexes; never resets what is there.
+
+    launchpad: FireWorks' LaunchPad.
+    """
     if launchpad.fw_id_assigner.find_one({}) is not None:
         return
     launchpad.tuneup(bkground=False)
@@ -75,5 +78,12 @@ def _prepare(launchpad: Any) -> None:
     launchpad.launches.create_index("state")
     for field in ("state", "locked", "metadata.campaign", "metadata.submission"):
         launchpad.workflows.create_index(field)
-    first = {"$setOnInsert": {"next_fw_id": 1, "next_launch_id": 1}}
-    launchpad.fw_id_assigner.update_one({"_id": "ids"}, first, upsert=True)
+    ids = {"fw_id": launchpad.fireworks, "launch_id": launchpad.launches}
+    first = {f"next_{name}": 1 + _highest(collection, name) for name, collection in ids.items()}
+    launchpad.fw_id_assigner.update_one({"_id": "ids"}, {"$setOnInsert": first}, upsert=True)
+
+
+def _highest(collection: Any, name: str) -> int:
+    """The highest id in use: the counter alone may be gone."""
+    found = collection.find_one({}, {name: 1}, sort=[(name, -1)])
+    return int(found[name]) if found else 0

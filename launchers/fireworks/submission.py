@@ -28,6 +28,7 @@ def submit_once(
     launchpad: FireWorks' LaunchPad. spec: the campaign. number: of the round. flows: called for the
     workflows, but for those of which nothing waits any more.
     """
+    from niobe.launchers.fireworks.pad import prepare
     from niobe.launchers.fireworks.workflows import workflow_of
 
     found = _claims(launchpad).find_one({"_id": key})
@@ -41,6 +42,7 @@ def submit_once(
     if _claims(launchpad).find_one(mine, {"_id": 1}) is None:
         return False  # it took so long that another process has claimed it
     if missing:
+        prepare(launchpad)
         launchpad.bulk_add_wfs(missing)
     done = {"state": "submitted", "workflows": len(there) + len(missing)}
     _claims(launchpad).update_one(mine, {"$set": done})
@@ -50,6 +52,18 @@ def submit_once(
 def open_claims(launchpad: Any) -> int:
     """Submissions under way, or left by a process that died."""
     return int(_claims(launchpad).count_documents({"state": "claimed"}))
+
+
+def is_submitting(launchpad: Any, campaign: str) -> bool:
+    """Whether workflows of a campaign may be half written just now, by a process that lives.
+
+    launchpad: FireWorks' LaunchPad. campaign: its id.
+    """
+    now = server_time(launchpad.db).timestamp()
+    # Keys are "CAMPAIGN rN STAGE": all texts from "CAMPAIGN " to before "CAMPAIGN!".
+    key = {"$gte": f"{campaign} ", "$lt": f"{campaign}!"}
+    named = {"_id": key, "state": "claimed", "until": {"$gt": now}}
+    return _claims(launchpad).find_one(named, {"_id": 1}) is not None
 
 
 def _claims(launchpad: Any) -> Any:

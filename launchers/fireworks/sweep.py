@@ -16,6 +16,7 @@ from niobe.launchers.fireworks.healing.held import (
     waiting_behind,
 )
 from niobe.launchers.fireworks.healing.lost import find_lost, release_locks, release_reservations
+from niobe.launchers.fireworks.healing.torn import remove_torn, remove_torn_of
 from niobe.launchers.fireworks.submission import open_claims
 from niobe.launchers.fireworks.workflows import GIVEN_UP
 
@@ -42,6 +43,7 @@ def sweep(launchpad: Any, database: Database) -> dict[str, int]:
 
 
 def _heal(launchpad: Any, database: Database, campaign: str, done: Counter[str]) -> None:
+    done["torn jobs removed"] += remove_torn(launchpad, campaign)
     done["locks released"] += release_locks(launchpad, campaign)
     done["lost runs"] += find_lost(launchpad, campaign)
     done["reservations released"] += release_reservations(launchpad, campaign)
@@ -78,7 +80,9 @@ def hand_back(launchpad: Any, folder: str) -> int:
 
     launchpad: FireWorks' LaunchPad. folder: of this host; another may have one of the same path.
     """
-    lost = list(launchpad.launches.find({**launched_in([folder]), "state": "RUNNING"}, _IDS))
+    ran = {**launched_in([folder]), "state": "RUNNING"}
+    remove_torn_of(launchpad, launchpad.launches.distinct("fw_id", ran))
+    lost = list(launchpad.launches.find(ran, _IDS))
     for launch in lost:
         _release_lock_of(launchpad, launch["fw_id"])
         launchpad.mark_fizzled(launch["launch_id"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from niobe.config import home
 from niobe.launchers.fireworks.healing.held import held
 from niobe.launchers.fireworks.healing.lost import at_work, forget_sightings, sighted_campaigns
+from niobe.launchers.fireworks.healing.torn import torn
 from niobe.launchers.upkeep import folders, workflows
 from niobe.launchers.upkeep.finding import REPAIR, Finding
 from niobe.launchers.upkeep.forgetting import idle
@@ -53,6 +54,9 @@ def check_workflows(database: Database) -> Iterator[Finding]:
 
 def _check_jobs(launchpad: Any, campaign: str) -> Iterator[Finding]:
     about = f"jobs of {campaign}"
+    if halves := len(torn(launchpad, campaign)[1]):
+        again = "`niobe tend`, or `niobe rockets`, submits anew what still waits"
+        yield Finding(about, f"{halves} of workflows of which a part is gone", again)
     for jobs in held(launchpad, campaign):
         yield Finding(about, f"{len(jobs.names)} {jobs.how}: {jobs}", jobs.way)
     running = launchpad.fireworks.count_documents({"spec.campaign": campaign, "state": "RUNNING"})

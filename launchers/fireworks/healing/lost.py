@@ -18,7 +18,8 @@ _LAUNCH = {"launch_id": 1, "state": 1, "state_history": 1}
 
 
 def find_lost(launchpad: Any, campaign: str) -> int:
-    """Launches that stopped pinging become fizzled; finished ones whose firework says otherwise are read.
+    """Launches that stopped pinging become fizzled; finished ones whose firework says otherwise are read, and
+    a firework whose launch is gone waits again.
 
     How many those were.
 
@@ -28,8 +29,8 @@ def find_lost(launchpad: Any, campaign: str) -> int:
     lost = _silent(launchpad, campaign, launches)
     for launch in sorted(lost):
         launchpad.mark_fizzled(launch)
-    over = {key for key, one in launches.items() if one["state"] not in {"RUNNING", "RESERVED"}}
-    torn = [job for job in jobs if job["state"] == "RUNNING" and over.issuperset(job["launches"])]
+    open_ones = {key for key, one in launches.items() if one["state"] in {"RUNNING", "RESERVED"}}
+    torn = [job for job in jobs if job["state"] == "RUNNING" and not open_ones.intersection(job["launches"])]
     for job in torn:
         launchpad._refresh_wf(job["fw_id"])
     return len(lost) + len(torn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,15 +11,19 @@ from fireworks.utilities.fw_utilities import get_my_host
 
 from niobe.launchers.fireworks.advance import advance
 from niobe.launchers.fireworks.healing.held import what_is_held
+from niobe.launchers.fireworks.healing.torn import torn
 from niobe.launchers.fireworks.launch import launch_campaign
+from niobe.launchers.fireworks.pad import prepare
 from niobe.launchers.fireworks.rockets import _ending
 from niobe.launchers.fireworks.sweep import hand_back, sweep, unfinished
 from niobe.loop.documents.records import Failure, Status
+from niobe.loop.store.clock import server_time
 from niobe.loop.store.database import Database
 from tests.launchers.fireworks.pad import (
     SPEC,
     checkout,
     complete,
+    fizzle,
     fw_of,
     launchpad,
     pass_by,
@@ -91,6 +96,72 @@ def test_one_workflow_that_is_gone_is_submitted_anew_while_its_candidate_waits(
     ready = [found["name"] for found in launchpad.fireworks.find({"state": "READY"})]
     assert f"cu-au r0 validate {first}" in ready
     assert f"cu-au r0 validate {second}" not in ready
+
+
+DROPS: dict[str, Callable[[Any, int], object]] = {
+    "its workflow": lambda pad, job: pad.workflows.delete_one({"nodes": job}),
+    "another job of its workflow": lambda pad, job: pad.fireworks.delete_one({"fw_id": job + 1}),
+    "its job": lambda pad, job: pad.fireworks.delete_one({"fw_id": job}),
+    "its launch": lambda pad, job: pad.launches.delete_many({}),
+    "all workflows": lambda pad, job: pad.workflows.drop(),
+    "all jobs": lambda pad, job: pad.fireworks.drop(),
+    "all workflows and jobs": lambda pad, job: [one.drop() for one in (pad.workflows, pad.fireworks)],
+    "the counter of ids": lambda pad, job: pad.fw_id_assigner.drop(),
+    "everything": lambda pad, job: [
+        one.drop() for one in (pad.workflows, pad.fireworks, pad.launches, pad.fw_id_assigner)
+    ],
+}
+
+
+@pytest.mark.parametrize("state", ["READY", "RUNNING", "FIZZLED"])
+@pytest.mark.parametrize("drop", DROPS)
+def test_a_launchpad_of_which_a_part_is_gone_is_made_whole(
+    launchpad: Any, database: Database, drop: str, state: str
+) -> None:
+    launch_campaign(launchpad, database, SPEC)
+    before, name = states(launchpad), "cu-au r0 seed"
+    _, launch = checkout(launchpad) if state != "READY" else (None, 0)
+    if state == "FIZZLED":
+        fizzle(launchpad, launch, "E: x")
+    elif drop == "its launch" and state == "READY":
+        checkout(launchpad)
+    DROPS[drop](launchpad, fw_of(launchpad, name))
+    hand_back(launchpad, "/nowhere")
+    sweep(launchpad, database)
+    prepare(launchpad)
+    job, _ = checkout(launchpad)
+    assert job.name == name
+    hand_back(launchpad, "/nowhere")
+    sweep(launchpad, database)
+    assert states(launchpad) == before
+    assert (
+        len(launchpad.fireworks.distinct("fw_id")) == launchpad.fireworks.count_documents({}) == len(before)
+    )
+    complete(launchpad, name)
+    assert states(launchpad)[name] == "COMPLETED"
+
+
+def test_what_is_being_submitted_is_not_torn(launchpad: Any, database: Database) -> None:
+    launch_campaign(launchpad, database, SPEC)
+    claim = {
+        "_id": "cu-au r0 validate",
+        "state": "claimed",
+        "until": server_time(database.mongo).timestamp() + 60,
+    }
+    launchpad.db["submissions"].insert_one(claim)
+    launchpad.fireworks.delete_one({"name": "cu-au r0 seed"})
+    assert torn(launchpad, "cu-au") == ([], [])
+    launchpad.db["submissions"].update_one({"_id": claim["_id"]}, {"$set": {"until": claim["until"] - 61}})
+    assert [len(part) for part in torn(launchpad, "cu-au")] == [1, launchpad.fireworks.count_documents({})]
+
+
+def test_a_counter_that_is_gone_hands_out_no_id_that_is_in_use(launchpad: Any, database: Database) -> None:
+    launch_campaign(launchpad, database, SPEC)
+    checkout(launchpad)
+    launchpad.fw_id_assigner.drop()
+    prepare(launchpad)
+    highest = max(launchpad.fireworks.distinct("fw_id"))
+    assert (launchpad.get_new_fw_id(), launchpad.get_new_launch_id()) == (highest + 1, 2)
 
 
 def test_a_defused_validation_has_failed_by_that_and_the_campaign_goes_on(
