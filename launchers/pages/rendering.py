@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 _SCRIPT_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+_STEERING = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+"""Control characters but tabs and line ends, and marks that turn the writing around."""
 
 
 @functools.cache
@@ -31,6 +35,7 @@ def environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_legible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -39,6 +44,17 @@ def environment() -> Environment:
     made.filters |= {"tier": tier_text, "novelty": novelty_text, "finding": finding, "properties": units}
     made.filters |= {"phase_by": phase_by}
     return made
+
+
+def _legible(value: Any) -> Any:
+    """A text with what steers its writing spelt out, as ``\\u202e``; what is no text, or ours, as it is."""
+    from markupsafe import Markup
+
+    return value if isinstance(value, Markup) or not isinstance(value, str) else _spelt_out(value)
+
+
+def _spelt_out(text: str) -> str:
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def render(template: str, **values: Any) -> str:
@@ -75,7 +91,7 @@ def spacegroup(number: int) -> Markup:
 def _subscripts(pattern: str, text: str) -> Markup:
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(pattern, r"<sub>\1</sub>", str(escape(text))))
+    return Markup(re.sub(pattern, r"<sub>\1</sub>", str(escape(_spelt_out(text)))))
 
 
 def figure_json(figure: Figure) -> Markup:
@@ -86,7 +102,7 @@ def figure_json(figure: Figure) -> Markup:
     text = to_json(figure, validate=False)
     for character, escape in _SCRIPT_ESCAPES.items():
         text = text.replace(character, escape)
-    return Markup(text)
+    return Markup(_spelt_out(text))
 
 
 def asset(name: str) -> Markup:
