@@ -143,15 +143,11 @@ def test_a_launchpad_of_which_a_part_is_gone_is_made_whole(
 
 def test_what_is_being_submitted_is_not_torn(launchpad: Any, database: Database) -> None:
     launch_campaign(launchpad, database, SPEC)
-    claim = {
-        "_id": "cu-au r0 validate",
-        "state": "claimed",
-        "until": server_time(database.mongo).timestamp() + 60,
-    }
-    launchpad.db["submissions"].insert_one(claim)
+    key, now = "cu-au r0 validate", server_time(database.mongo).timestamp()
+    launchpad.db["submissions"].insert_one({"_id": key, "state": "claimed", "until": now + 60})
     launchpad.fireworks.delete_one({"name": "cu-au r0 seed"})
     assert torn(launchpad, "cu-au") == ([], [])
-    launchpad.db["submissions"].update_one({"_id": claim["_id"]}, {"$set": {"until": claim["until"] - 61}})
+    launchpad.db["submissions"].update_one({"_id": key}, {"$set": {"until": now - 1}})
     assert [len(part) for part in torn(launchpad, "cu-au")] == [1, launchpad.fireworks.count_documents({})]
 
 
