@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -54,6 +55,8 @@ _ROOM = 300.0  # K
 _SURELY_LONGER = 2.0
 SYMMETRY_COST = 1e-3
 """eV/atom: a crystal is as symmetric as it can be made at no more."""
+_SAME_PLACE = 1e-4
+"""Å: at the forces that a relaxation may leave, less than 0.01 meV apart."""
 _BOUND = 1.15
 _MOST_DENSER = 10.0
 """Å³/atom by which a compound under pressure may be denser than its elements."""
@@ -231,12 +234,25 @@ def _relax(
 
 
 def _symmetric(oracle: Oracle, relaxed: Answer, fmax: float, folder: Path) -> Answer:
-    """Energy and forces of the symmetrised cell; the relaxed one where symmetry costs over 1 meV/atom, or
-    leaves forces or stress."""
-    (static,) = oracle.static([symmetrised(relaxed.structure)], folder)
+    """Energy and forces of the symmetrised cell, not asked for where that is the relaxed one; the relaxed one
+    where symmetry costs over 1 meV/atom, or leaves forces or stress."""
+    symmetric = symmetrised(relaxed.structure)
+    if _is_cell(symmetric, relaxed.structure):
+        return replace(relaxed, structure=symmetric)
+    (static,) = oracle.static([symmetric], folder)
     check_physics(static)
     cost = static.enthalpy_per_atom - relaxed.enthalpy_per_atom
     return static if cost < SYMMETRY_COST and not residual(static, fmax) else relaxed
+
+
+def _is_cell(one: Structure, other: Structure) -> bool:
+    """Whether two cells are the same but for ``_SAME_PLACE``, edges and each site in its turn."""
+    if one.species != other.species:
+        return False
+    apart = one.frac_coords - other.frac_coords
+    moved = (apart - np.round(apart)) @ one.lattice.matrix
+    strained = one.lattice.matrix - other.lattice.matrix
+    return float(max(np.abs(moved).max(), np.abs(strained).max())) <= _SAME_PLACE
 
 
 def check_physics(answer: Answer) -> None:

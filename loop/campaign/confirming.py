@@ -3,14 +3,16 @@ out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from niobe.loop.crystals.symmetry import work_of_dft
 from niobe.loop.documents.answers import SecondAnswer
 from niobe.loop.documents.claims import Agreement, Opinion
 from niobe.loop.documents.records import StructureRecord, Verdict
+from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.documents.tiers import by_dft
 from niobe.loop.stability.hull import build_hull, competitors
 from niobe.loop.stability.prerelaxed import ANYWHERE, nearness
@@ -31,6 +33,21 @@ def rests_on(find: StructureRecord, known: Mapping[str, StructureRecord]) -> lis
     elements = [_lowest(symbol, known, find) for symbol in find.chemsys.split("-")]
     needed = [find, *(known.get(name) for name in products), *elements]
     return list({record.id: record for record in needed if record is not None}.values())
+
+
+def least_work_first(
+    finds: Iterable[StructureRecord], known: Mapping[str, StructureRecord]
+) -> list[StructureRecord]:
+    """Finds by what a program that solves for electrons would take for them and all that they rest on, so
+    that a budget buys opinions of as many as it can.
+
+    known: as ``rests_on`` has it.
+    """
+
+    def work(find: StructureRecord) -> tuple[float, str]:
+        return sum(work_of_dft(relaxed_structure(record)) for record in rests_on(find, known)), find.id
+
+    return sorted(finds, key=work)
 
 
 def _lowest(

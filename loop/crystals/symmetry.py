@@ -93,6 +93,16 @@ def dataset(structure: Structure, symprec: float, angle: float | None = None) ->
         return None
 
 
+def work_of_dft(structure: Structure) -> float:
+    """What a program that solves for electrons in plane waves has to do for a crystal, beside others of its
+    elements: bands times plane waves, for each k-point that symmetry leaves.
+
+    structure: a primitive cell. Bands and plane waves grow with its atoms, k-points grow fewer.
+    """
+    found = dataset(structure, SYMPREC)
+    return len(structure) ** 2 / (1 if found is None else len(found.operations))
+
+
 def in_order(structure: Structure) -> Structure:
     """Sites within the cell, by element and then by coordinates."""
     import numpy as np

@@ -65,7 +65,8 @@ class GpawOracle:
     def relax(self, structure: Structure, folder: Path) -> Answer:
         """Relax cell and sites with the Pulay stress put right; of a gas of molecules the sites only.
 
-        Energy and forces are of a static run afterwards, with plane waves and mesh of the last cell.
+        Forces and stress are what the relaxation left; the energy is of a static run afterwards, with plane
+        waves and mesh of the last cell.
         Raises NotConvergedError.
         """
         gas = _is_gas(structure)

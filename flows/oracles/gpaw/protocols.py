@@ -22,23 +22,29 @@ class Protocol:
     """Plane waves, PBE, Fermi-Dirac smearing; energies are extrapolated to zero width.
 
     cutoff: eV. density: k-points per Å⁻¹, Γ-centred. width: eV of the smearing. energy: eV/electron between
-    two steps when the electrons have converged. orderings: whether an antiferromagnetic start is tried beside
-    the ferromagnetic one where two or more atoms are magnetic. iterations: of the electrons at most; a
-    failure is tried once more with careful mixing.
+    two steps when the electrons have converged. relaxing: cutoff and density of all but the energy that
+    counts. orderings: whether an antiferromagnetic start is tried beside the ferromagnetic one where two or
+    more atoms are magnetic. iterations: of the electrons at most; a failure is tried once more with careful
+    mixing.
     """
 
     cutoff: float
     density: float
     width: float
     energy: float
+    relaxing: tuple[float, float]
     orderings: bool
     iterations: int = 120
 
     def words(self) -> str:
         """As fingerprints and pages say it."""
         spin = "ferro- and antiferromagnetic starts" if self.orderings else "ferromagnetic starts"
+        cutoff, density = self.relaxing
+        coarser = self.relaxing != (self.cutoff, self.density)
+        relaxed = f", relaxed at {cutoff:g} eV, {density:g} k-points/Å⁻¹" if coarser else ""
         return (
-            f"PBE, {self.cutoff:g} eV, {self.density:g} k-points/Å⁻¹, Fermi-Dirac {self.width:g} eV, {spin}"
+            f"PBE, {self.cutoff:g} eV, {self.density:g} k-points/Å⁻¹, Fermi-Dirac {self.width:g} eV"
+            f"{relaxed}, {spin}"
         )
 
     def settings(self) -> dict[str, Any]:
@@ -47,9 +53,9 @@ class Protocol:
 
 
 PROTOCOLS = {
-    "fast": Protocol(500, 4.0, 0.1, 1e-5, orderings=False),
-    "balanced": Protocol(600, 5.0, 0.1, 1e-6, orderings=True),
-    "stringent": Protocol(700, 6.5, 0.05, 1e-7, orderings=True),
+    "fast": Protocol(500, 4.0, 0.1, 1e-5, (450, 2.5), orderings=False),
+    "balanced": Protocol(600, 5.0, 0.1, 1e-6, (600, 5.0), orderings=True),
+    "stringent": Protocol(700, 6.5, 0.05, 1e-7, (700, 6.5), orderings=True),
 }
 
 

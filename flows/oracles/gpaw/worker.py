@@ -93,24 +93,29 @@ def _relaxed(task: dict[str, Any], folder: Path) -> dict[str, Any]:
     best = _lowest(task, content, folder) if len(content["moments"]) > 1 else None
     moments = content["moments"][best["which"] if best else 0]
     atoms = _atoms(content, moments)
-    steps, stress = _relax(task, atoms, folder)
-    end = content | {"cell": atoms.cell.tolist(), "positions": atoms.positions.tolist(), "moments": [moments]}
-    return {"answers": [_lowest(task, end, folder)], "steps": steps, "stress": stress}
+    left = _relax(task, atoms, folder)
+    end = _lowest(task, content | _place(atoms) | {"moments": [moments]}, folder)
+    return {"answers": [end | {"forces": left.pop("forces")}], **left}
 
 
-def _relax(task: dict[str, Any], atoms: Any, folder: Path) -> tuple[int, list[float] | None]:
-    """Steps taken and what stress is left (eV/Å³, Voigt); the cell stays where ``cell`` of the task is false,
-    and its stress is not asked."""
+def _relax(task: dict[str, Any], atoms: Any, folder: Path) -> dict[str, Any]:
+    """Steps taken and what they left, forces and stress (eV/Å³, Voigt); the cell stays where ``cell`` of the
+    task is false, and its stress is not asked."""
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
 
-    settings, size = task["protocol"], _mesh(atoms, task["protocol"]["density"])
+    cutoff, density = task["protocol"]["relaxing"]
+    settings, size = task["protocol"] | {"cutoff": cutoff}, _mesh(atoms, density)
     pulay = _pulay(atoms, settings, size, folder) if task["cell"] else 0.0
-    atoms.calc = _WithPulay(_gpaw(settings, settings["cutoff"], size, folder), pulay)
+    atoms.calc = _WithPulay(_gpaw(settings, cutoff, size, folder), pulay)
     optimizer = BFGS(FrechetCellFilter(atoms) if task["cell"] else atoms, logfile=str(folder / "relax.log"))
     optimizer.attach(lambda: _write(folder / "step.json", _place(atoms)))
     optimizer.run(fmax=task["fmax"], steps=task["steps"])
-    return int(optimizer.nsteps), atoms.get_stress().tolist() if task["cell"] else None
+    return {
+        "steps": int(optimizer.nsteps),
+        "forces": atoms.get_forces().tolist(),
+        "stress": atoms.get_stress().tolist() if task["cell"] else None,
+    }
 
 
 def _lowest(task: dict[str, Any], content: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from niobe.flows.oracles.calculation import validate_structure
 from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.claims.finds import discoveries, found_so_far, spent_on_all_else
 from niobe.flows.steps.validate import work_folder
-from niobe.loop.campaign.confirming import SecondOracle, opinions, rests_on
+from niobe.loop.campaign.confirming import SecondOracle, least_work_first, opinions, rests_on
 from niobe.loop.crystals.similarity import content_hash
 from niobe.loop.documents.answers import SecondAnswer, answer_id
 from niobe.loop.documents.claims import Opinion
@@ -27,14 +27,16 @@ def confirm_slot(database: Database, spec: CampaignSpec, number: int, slot: int,
     """Ask the other oracles about every ``slots``-th, from ``slot`` on, of the structures that finds rest on:
     of those finds of the campaign that were not found to be known before.
 
-    Nearest the hull first, ``confirm.most`` of them, until the time is used up; of a share of the campaign's,
-    what was begun for a find is finished. What is stored is not asked again, and what failed for no reason of
-    the crystal once in a round.
+    ``confirm.most`` of them, the nearest to the hull, until the time is used up: the nearest first, by DFT
+    those of the least work. Of a share of the campaign's time, what was begun for a find is finished. What is
+    stored is not asked again, and what failed for no reason of the crystal once in a round.
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
     finds, known = found_so_far(database, spec, number)
     chosen, turns, tried = discoveries(finds)[: spec.confirm.most], count(), set[str]()
+    if spec.confirm.by_dft:
+        chosen = least_work_first(chosen, known)
     for find, name in product(chosen, spec.confirm.oracles):
         needed = {_answer_id(spec, name, record): record for record in rests_on(find, known)}
         due = [needed[identifier] for identifier in needed if identifier not in tried]

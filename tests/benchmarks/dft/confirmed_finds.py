@@ -18,6 +18,7 @@ from rich.console import Console
 
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.registry import check_machine
 from niobe.flows.steps.claims.finds import spent_on_all_else
 from niobe.launchers.benchmarking import own_home
 from niobe.launchers.local.launcher import run_campaign
@@ -40,6 +41,7 @@ def main() -> None:
     name: str = parser.parse_args().name
     warnings.simplefilter("ignore")
     spec, started = load_campaign(CAMPAIGNS / f"{name}.yaml"), time.monotonic()
+    check_machine(spec)
     with own_home(FOLDER / name), campaign_database() as database:
         database.campaigns.create(spec)
         with CampaignProgress(database, spec, Console()) as progress:

@@ -26,18 +26,17 @@ from tests.benchmarks.relaxations import KEPT, is_kept, kept
 NAME = "tests.benchmarks.dft.equations_of_state"
 PROTOCOL, FMAX = "balanced", 0.002
 KEPT_AS = f"gpaw-{PROTOCOL}-volumes"
-UNARIES = {
-    "FCC": ("Al", "Cu", "Ag", "Au", "Ca", "Pd", "Pt", "Rh", "Ir", "Sr", "Pb"),
-    "BCC": ("Li", "Na", "K", "Nb", "Mo", "V", "Ta", "W", "Ba"),
-    "Diamond": ("Si", "Ge", "C", "Sn"),
-}
-OXIDES = {
-    "XO": (
-        *("Mg", "Ca", "Li", "Zn", "Cd", "Ti", "Sr", "Ba", "Sc", "Nb"),
-        *("V", "Al", "Si", "Ge", "Be", "Zr", "Sn", "Y", "Ta", "Pb"),
-    ),
-    "XO2": ("Zr", "Hf", "Ti", "Si"),
-}
+UNARIES = (
+    *("Li BCC", "Al FCC", "Na BCC", "Si Diamond", "K BCC", "Ba BCC", "Ca FCC", "Sr FCC", "C Diamond"),
+    *("Ge Diamond", "Cu FCC", "Au FCC", "Nb BCC", "Ta BCC", "V BCC", "Mo BCC", "W BCC", "Pb FCC", "Ir FCC"),
+    *("Rh FCC", "Pd FCC", "Pt FCC", "Ag FCC", "Sn Diamond"),
+)
+OXIDES = (
+    *("Li XO", "Mg XO", "Be XO", "Al XO", "Si XO", "Ge XO", "Ba XO", "Ca XO", "Sr XO", "Si XO2", "Sc XO"),
+    *("Y XO", "Zr XO", "Ti XO", "Cd XO", "Zn XO", "Nb XO", "Ta XO", "V XO", "Pb XO", "Sn XO", "Hf XO2"),
+    *("Ti XO2", "Zr XO2"),
+)
+"""Few valence electrons first: what is cheap is answered before what is not."""
 OTHERS = {"VASP": "vasp", "Quantum ESPRESSO": "quantum_espresso-SSSP-1.3-PBE-precision"}
 Row = dict[str, Any]
 _FCC = ((0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0))
@@ -52,7 +51,7 @@ _PLACES = {
 
 
 def main() -> None:
-    """Relax what is missing, smallest first, compare and publish."""
+    """Relax what is missing, compare and publish."""
     started = time.monotonic()
     warnings.simplefilter("ignore")
     known = {
@@ -84,10 +83,10 @@ def main() -> None:
 
 def crystals() -> Iterator[tuple[str, str]]:
     """Element and configuration, elements and oxides in turn, so that any part of them has both."""
-    unaries = [(element, config) for config, elements in UNARIES.items() for element in elements]
-    oxides = [(element, config) for config, elements in OXIDES.items() for element in elements]
-    for pair in zip(unaries, oxides, strict=True):
-        yield from pair
+    for pair in zip(UNARIES, OXIDES, strict=True):
+        for crystal in pair:
+            element, config = crystal.split()
+            yield element, config
 
 
 def cell(element: str, config: str, volume: float) -> Structure:
@@ -122,8 +121,8 @@ def report(rows: list[Row], seconds: float) -> None:
     said = [row for row in rows if row["GPAW, %"] is not None]
     failed = [row["crystal"] for row in rows if row["GPAW, %"] is None]
     parts = {
-        "elements": [row for row in said if row["crystal"].split()[1] in UNARIES],
-        "oxides": [row for row in said if row["crystal"].split()[1] in OXIDES],
+        "elements": [row for row in said if row["crystal"] in UNARIES],
+        "oxides": [row for row in said if row["crystal"] in OXIDES],
     }
     summary = [
         {

@@ -3,6 +3,7 @@ energy."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec
+from niobe.flows.oracles.base import Answer
 from niobe.flows.oracles.calculation import check_bound, validate_structure
 from niobe.flows.oracles.potentials import UnphysicalAnswerError
 from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.validate import validate_slot
 from niobe.loop.campaign.seeds import new_record
-from niobe.loop.documents.records import Choice, Failure, Lineage, Status
+from niobe.loop.documents.records import Choice, Failure, Lineage, Status, Validation
+from niobe.loop.documents.structures import symmetrised
 from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
 from niobe.loop.store.database import Database
 from tests.loop.factory import element, validated
@@ -54,6 +57,33 @@ def test_what_lies_deeper_than_any_solid_fails(
     if found.failure:
         assert (found.failure.step, found.failure.cause, found.failure.attempts) == ("relax", "unphysical", 1)
         assert "no solid is known below -5" in found.failure.message
+
+
+@pytest.mark.filterwarnings("ignore")  # of atomate2, about its own arguments
+@pytest.mark.parametrize(("askew", "statics"), [(0.0, 0), (2e-3, 1)])
+def test_what_relaxed_to_its_own_symmetric_cell_is_not_asked_about_again(
+    askew: float, statics: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One static run of five of a DFT code; the energy is that of the symmetric cell either way."""
+    oracle, asked = make_oracle(SPEC.oracle), list[int]()
+    relaxed = oracle.relax(symmetrised(ALLOY), tmp_path)
+    moved = relaxed.structure.copy().translate_sites([0], [0, 0, askew], frac_coords=False)
+    end = replace(relaxed, structure=moved)
+    static = oracle.static
+
+    def counted(structures: Sequence[Structure], folder: Path) -> list[Answer]:
+        asked.extend(map(len, structures))
+        return static(structures, folder)
+
+    monkeypatch.setattr(oracle, "relax", lambda structure, folder: end)
+    monkeypatch.setattr(oracle, "static", counted)
+    found = validate_structure(SPEC, oracle, ALLOY, tmp_path)
+    assert isinstance(found, Validation), found
+    assert len(asked) == statics
+    ends = Structure.from_dict(found.structure)
+    (alone,) = static([ends], tmp_path)
+    assert found.energy_per_atom == pytest.approx(alone.energy_per_atom, abs=1e-5)
+    assert ends.distance_matrix[0, 1] == pytest.approx(relaxed.structure.distance_matrix[0, 1], abs=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore")  # of atomate2, about its own arguments

@@ -75,6 +75,15 @@ def test_every_protocol_is_a_scale_of_its_own() -> None:
     assert cutoffs == sorted(cutoffs)
 
 
+def test_a_protocol_that_relaxes_more_coarsely_says_so() -> None:
+    """Where it does not, fingerprints stay what they were."""
+    assert "relaxed at 450 eV, 2.5 k-points/Å⁻¹" in PROTOCOLS["fast"].words()
+    for name in ("balanced", "stringent"):
+        protocol = PROTOCOLS[name]
+        assert protocol.relaxing == (protocol.cutoff, protocol.density)
+        assert "relaxed at" not in protocol.words()
+
+
 @pytest.mark.parametrize(
     ("structure", "says"),
     [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pymatgen.core import Structure
+from pymatgen.core import Lattice, Structure
 
 from niobe.loop.campaign.closing import close_round
 from niobe.loop.campaign.confirming import (
@@ -13,6 +14,7 @@ from niobe.loop.campaign.confirming import (
     agreements,
     height_corrections,
     kendall_tau,
+    least_work_first,
     opinions,
     rests_on,
     spread,
@@ -47,6 +49,20 @@ def known() -> dict[str, StructureRecord]:
 
 def test_a_find_rests_on_what_it_falls_into_and_on_its_elements() -> None:
     assert {record.id for record in rests_on(judged(), known())} == {r.id for r in ALL}
+
+
+def test_dft_is_asked_first_about_small_and_symmetric_crystals() -> None:
+    """Six atoms of rutile are less work than three without symmetry, as NbO's are: its k-points are few."""
+    askew = Structure(
+        Lattice.from_parameters(3.0, 3.3, 3.9, 81, 95, 103), ["Nb", "O", "O"], np.eye(3) * [0.1, 0.45, 0.83]
+    )
+    finds = [
+        validated(structure, -9.0, index=index, round_number=1)
+        for index, structure in enumerate([askew, rutile(), nbo(), fcc("Nb")])
+    ]
+    found = least_work_first(finds, {record.id: record for record in [*finds, NB, OX]})
+    assert [record.formula for record in found] == ["Nb", "NbO", "NbO2", "NbO2"]
+    assert found[-1].id == finds[0].id
 
 
 def test_the_lowest_crystal_of_an_element_rests_on_the_next_one_that_is_another() -> None:
