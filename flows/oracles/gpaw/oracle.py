@@ -23,6 +23,7 @@ from niobe.flows.oracles.base import (
     fmax_with_stress,
     require_converged,
 )
+from niobe.flows.oracles.gpaw.curvature import curvature
 from niobe.flows.oracles.gpaw.process import ask, installed, python
 from niobe.flows.oracles.gpaw.protocols import GASES, PROTOCOLS, Protocol, starting_moments
 from niobe.flows.oracles.potentials import MAX_VOLUME_PER_ATOM, MIN_VOLUME_PER_ATOM, UnphysicalAnswerError
@@ -65,13 +66,15 @@ class GpawOracle:
     def relax(self, structure: Structure, folder: Path) -> Answer:
         """Relax cell and sites with the Pulay stress put right; of a gas of molecules the sites only.
 
+        The search begins with the curvature of a potential, which moves its path and not its end.
         Forces and stress are what the relaxation left; the energy is of a static run afterwards, with plane
         waves and mesh of the last cell.
         Raises NotConvergedError.
         """
         gas = _is_gas(structure)
         fmax = self.spec.fmax if gas else fmax_with_stress(structure, self.spec.fmax)
-        more = {"cell": not gas, "fmax": fmax, "steps": self.spec.max_steps}
+        bends = None if gas else curvature(structure).tolist()
+        more = {"cell": not gas, "fmax": fmax, "steps": self.spec.max_steps, "curvature": bends}
         content = self._asked([structure], folder, relax=True, **more)
         (found,) = content["answers"]
         answer = _answer(structure, found, content["steps"], content["stress"])

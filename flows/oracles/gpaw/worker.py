@@ -101,6 +101,7 @@ def _relaxed(task: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _relax(task: dict[str, Any], atoms: Any, folder: Path) -> dict[str, Any]:
     """Steps taken and what they left, forces and stress (eV/Å³, Voigt); the cell stays where ``cell`` of the
     task is false, and its stress is not asked."""
+    import numpy as np
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
 
@@ -109,6 +110,8 @@ def _relax(task: dict[str, Any], atoms: Any, folder: Path) -> dict[str, Any]:
     pulay = _pulay(atoms, settings, size, folder) if task["cell"] else 0.0
     atoms.calc = _WithPulay(_gpaw(settings, cutoff, size, folder), pulay)
     optimizer = BFGS(FrechetCellFilter(atoms) if task["cell"] else atoms, logfile=str(folder / "relax.log"))
+    if task["curvature"]:
+        optimizer.H0 = np.array(task["curvature"])
     optimizer.attach(lambda: _write(folder / "step.json", _place(atoms)))
     optimizer.run(fmax=task["fmax"], steps=task["steps"])
     return {
