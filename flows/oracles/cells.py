@@ -21,12 +21,15 @@ _DECAY = 3.0
 """A spring is softer by exp(-3) where its atoms are twice as far apart as neighbours; none is longer."""
 _ANYWHERE = 1.0
 """eV/Å², of each coordinate alone: nothing is without any spring."""
+_SOFTEST, _STIFFEST = 0.2, 5.0
+"""Times as stiff as guessed that springs are at the least and at the most."""
 _REACH, _FURTHER = 4.0, 1.3
 """Å within which neighbours are looked for, and times as far until each atom has one."""
 
 
 class SpringBFGS(BFGS):
-    """ASE's BFGS whose first guess of the Hessian is a network of springs between near atoms.
+    """ASE's BFGS whose first guess of the Hessian is a network of springs between near atoms, made softer or
+    stiffer after one step.
 
     One number for all coordinates, which is ASE's guess, makes a cell that deforms as a whole as stiff as a
     bond, and a relaxation from near a minimum learns step by step what the network says at once (Lindh et
@@ -42,6 +45,19 @@ class SpringBFGS(BFGS):
         """See BFGS."""
         super().initialize()
         self.H0 = springs(self._moved)
+
+    def update(self, place: Array, forces: Array, place_before: Array, forces_before: Array) -> None:
+        """See BFGS. What the first step met says how stiff the springs are in all: an oxide's more than a
+        metal's.
+
+        place, place_before: coordinates, now and before the step. forces, forces_before: along them.
+        """
+        if self.nsteps == 1:
+            moved = place - place_before
+            share = moved @ (forces_before - forces) / (moved @ self.H0 @ moved)
+            if share > 0:
+                self.state.hessian = self.H0 * np.clip(share, _SOFTEST, _STIFFEST)
+        super().update(place, forces, place_before, forces_before)
 
 
 class CellFilter(FrechetCellFilter):

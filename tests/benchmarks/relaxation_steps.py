@@ -68,7 +68,7 @@ def main() -> None:
         notes=[
             "candidates: calls of the runs in tests/benchmarks/runs, from where CHGNet left them; compounds "
             f"of {', '.join(_METALS)}: Materials Project's ground states",
-            "ASE: BFGS from 70 eV/Å² for sites and cell alike; springs: from a network of springs",
+            "ASE: BFGS from 70 eV/Å² for sites and cell alike; springs: from a network of them",
             "number: of relaxations that converge from both",
             "lower, higher: crystals that end over 1 meV/atom lower or higher from springs than from ASE's",
         ],

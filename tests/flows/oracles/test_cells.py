@@ -66,6 +66,17 @@ def test_answers_follow_atoms_and_cell() -> None:
     assert not np.array_equal(cell.get_forces(), moved)
 
 
+class Scaled(EMT):
+    """EMT of crystals that are some times as stiff."""
+
+    times = 1.0
+    results: dict[str, Any]
+
+    def calculate(self, *asked: Any, **options: Any) -> None:
+        super().calculate(*asked, **options)
+        self.results = {name: self.times * value for name, value in self.results.items()}
+
+
 @pytest.mark.parametrize("options", [{}, {"constant_volume": True}, {"scalar_pressure": 0.1}])
 def test_springs_between_atoms_need_fewer_steps_to_the_same_place(options: dict[str, Any]) -> None:
     plain, ours = strained(), strained()
@@ -77,6 +88,16 @@ def test_springs_between_atoms_need_fewer_steps_to_the_same_place(options: dict[
     assert ours.get_potential_energy() == pytest.approx(plain.get_potential_energy(), abs=1e-4)
     if "constant_volume" in options:
         assert ours.get_volume() == pytest.approx(strained().get_volume(), rel=1e-9)
+
+
+@pytest.mark.parametrize("times", [0.2, 1.0, 4.0])
+def test_the_first_step_says_how_stiff_a_crystal_is(times: float) -> None:
+    atoms = strained()
+    atoms.calc = Scaled()
+    atoms.calc.times = times
+    quick = SpringBFGS(CellFilter(atoms))
+    quick.run(fmax=0.01 * times, steps=100)
+    assert quick.nsteps <= 18
 
 
 def test_springs_do_not_hold_a_crystal_in_its_place_nor_care_how_it_is_turned() -> None:
