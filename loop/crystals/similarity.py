@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from niobe.loop.crystals.cells import ANGLE_TOL, LTOL, STOL, Cell, could_fit
 from niobe.loop.crystals.symmetry import SYMPREC, dataset
+from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
-    from pymatgen.core import Lattice, Structure
+    from pymatgen.core import Structure
 
-LTOL, STOL, ANGLE_TOL = 0.2, 0.3, 5.0
 _VOLUME_RATIO, _EDGE_RATIO = 1.6, 1.3
-_ROUNDING = 1e-6
 _GROUPS, _MONOCLINIC = 230, range(3, 16)
 
 
@@ -66,36 +68,42 @@ def spacegroup_name(number: int) -> str:
 
 
 class Reduced:
-    """The Niggli-reduced primitive ``cell``, as ``matcher`` makes it of whatever it compares."""
+    """The Niggli-reduced primitive cell, as ``matcher`` makes it of whatever it compares."""
+
+    _given: FloatArray
 
     def __init__(self, structure: Structure) -> None:
-        self.cell: Structure = matcher()._get_reduced_structure(structure, primitive_cell=True, niggli=True)
+        self.cell = matcher()._get_reduced_structure(structure, primitive_cell=True, niggli=True)
 
     @classmethod
-    def kept(cls, cell: Structure) -> Reduced:
-        """Of a cell that is reduced already."""
+    def kept(cls, lattice: FloatArray, points: FloatArray, kinds: Sequence[str]) -> Reduced:
+        """Of a cell that is reduced already.
+
+        lattice: (3, 3), rows are vectors, Å. points: fractional, (n, 3). kinds: symbols, n.
+        """
         found = cls.__new__(cls)
-        found.cell = cell
+        found.numbers, found._given = Cell(lattice, points, kinds), lattice
         return found
 
     @cached_property
-    def lattice(self) -> Lattice:
-        """The cell's lattice, scaled to one volume for all."""
-        from pymatgen.core import Lattice
+    def cell(self) -> Structure:
+        """The cell itself."""
+        from pymatgen.core import Structure
 
-        return Lattice(self.cell.lattice.matrix / self.cell.volume ** (1 / 3))
+        return Structure(self._given, self.numbers.kinds.tolist(), self.numbers.points)
+
+    @cached_property
+    def numbers(self) -> Cell:
+        """What ``could_fit`` looks at."""
+        symbols = ["-".join(sorted(e.symbol for e in site.species)) for site in self.cell]
+        return Cell(self.cell.lattice.matrix, self.cell.frac_coords, symbols)
 
 
 def alike(one: Reduced, other: Reduced) -> bool:
-    """Whether ``matcher`` calls two crystals with as many sites in the reduced cell the same.
-
-    It looks for a mapping between their lattices after much else; looking for one first spares that for the
-    many pairs that have none.
-    """
-    mapping = one.lattice.find_mapping(
-        other.lattice, ltol=LTOL + _ROUNDING, atol=ANGLE_TOL + _ROUNDING, skip_rotation_matrix=True
+    """Whether ``matcher`` calls two crystals with as many sites in the reduced cell the same."""
+    return could_fit(one.numbers, other.numbers) and bool(
+        matcher().fit(one.cell, other.cell, skip_structure_reduction=True)
     )
-    return mapping is not None and bool(matcher().fit(one.cell, other.cell, skip_structure_reduction=True))
 
 
 class SeenStructures:
@@ -156,12 +164,12 @@ class Shape:
     @cached_property
     def sites(self) -> int:
         """Atoms of the reduced cell."""
-        return len(self.reduced.cell)
+        return len(self.reduced.numbers.points)
 
     @cached_property
     def edges(self) -> list[float]:
         """Of the reduced cell, scaled to one volume for all, the shortest first."""
-        return sorted(self.reduced.lattice.abc)
+        return sorted(self.reduced.numbers.lengths.tolist())
 
     def same(self, other: Shape) -> bool:
         """Whether the two are one crystal."""
@@ -188,10 +196,8 @@ class KeptShape(Shape):
     @cached_property
     def reduced(self) -> Reduced:
         """The reduced cell."""
-        from pymatgen.core import Structure
-
         kept = self._kept
-        return Reduced.kept(Structure(kept["lattice"], kept["species"], kept["points"]))
+        return Reduced.kept(np.array(kept["lattice"]), np.array(kept["points"]), kept["species"])
 
 
 def packed(shape: Shape) -> dict[str, Any]:

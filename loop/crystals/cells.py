@@ -1,0 +1,144 @@
+"""Whether two reduced cells can be one crystal at all: what the structure matcher looks for, in arrays.
+
+It maps one lattice onto the other in every way that its tolerances allow, lays one site on another, and asks
+whether all sites then have a partner. Here as much is asked for as what it accepts must fulfil, so that most
+pairs need not be shown to it: a few numpy calls in place of some milliseconds of objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from niobe.surrogates.protocols import FloatArray
+
+LTOL, STOL, ANGLE_TOL = 0.2, 0.3, 5.0
+"""The structure matcher's: relative, of edges; of sites, in units of the cube root of the volume an atom;
+degrees."""
+_ROUNDING = 1e-6
+_AT_ONCE = 500_000  # vectors between sites held at a time
+_IMAGES = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
+_IN_IMAGES = 1.5  # of an edge: what lies nearer in each coordinate is among the images
+
+
+class Cell:
+    """Numbers of a reduced cell, scaled to volume 1.
+
+    lattice: (3, 3), rows are vectors. points: fractional, (n, 3). kinds: what sits on each site, n words.
+    """
+
+    def __init__(self, lattice: FloatArray, points: FloatArray, kinds: Sequence[str]) -> None:
+        self.lattice = lattice / abs(np.linalg.det(lattice)) ** (1 / 3)
+        self.points, self.kinds = points, np.array(kinds)
+        self.lengths = np.sqrt((self.lattice**2).sum(axis=1))
+        self._within = 0.0
+
+    @cached_property
+    def angles(self) -> FloatArray:
+        """alpha, beta and gamma in degrees, (3,)."""
+        return _angles(self.lattice[None])[0]
+
+    @cached_property
+    def rarest(self) -> str:
+        """The kind on the fewest sites."""
+        kinds, counts = np.unique(self.kinds, return_counts=True)
+        return str(kinds[counts.argmin()])
+
+    def vectors(self, radius: float) -> tuple[NDArray[np.int64], FloatArray]:
+        """Lattice vectors up to a length: multiples of the edges and lengths, (v, 3) and (v,)."""
+        if radius > self._within:
+            most = np.floor(radius * np.sqrt((np.linalg.inv(self.lattice) ** 2).sum(axis=0)) + _ROUNDING)
+            whole = np.array(list(product(*(range(-int(m), int(m) + 1) for m in most))), dtype=np.int64)
+            long = np.sqrt(((whole @ self.lattice) ** 2).sum(axis=1))
+            self._whole, self._long, self._within = whole[long <= radius], long[long <= radius], radius
+        return self._whole, self._long
+
+
+def could_fit(one: Cell, other: Cell) -> bool:
+    """False where the structure matcher says for certain that two cells with as many sites differ.
+
+    one, other: the cells, in the order in which the matcher is asked.
+    """
+    aligned = _alignments(one, other)
+    sites = len(one.points)
+    first = np.flatnonzero(one.kinds == other.rarest)
+    step = max(1, _AT_ONCE // (sites * sites * max(1, len(first))))
+    return any(
+        _has_partners(one, other, aligned[start : start + step], first)
+        for start in range(0, len(aligned), step)
+    )
+
+
+def _alignments(one: Cell, other: Cell) -> FloatArray:
+    """Lattices (m, 3, 3) of the first whose edges and angles are the second's within the tolerances."""
+    ratio = 1 + LTOL + _ROUNDING
+    whole, long = one.vectors(float(other.lengths.max()) * ratio)
+    near = [np.flatnonzero((long < edge * ratio) & (long * ratio > edge)) for edge in other.lengths]
+    if not all(len(found) for found in near):
+        return np.empty((0, 3, 3))
+    units = [whole[found] @ one.lattice / long[found, None] for found in near]
+    fits = [
+        np.abs(np.degrees(np.arccos(np.clip(units[i] @ units[j].T, -1, 1))) - other.angles[k])
+        <= ANGLE_TOL + _ROUNDING
+        for i, j, k in ((1, 2, 0), (0, 2, 1), (0, 1, 2))
+    ]
+    rows = np.nonzero(fits[2][:, :, None] & fits[1][:, None, :] & fits[0][None, :, :])
+    multiples = np.stack([whole[found[row]] for found, row in zip(near, rows, strict=True)], axis=1)
+    primitive = np.abs(np.abs(np.linalg.det(multiples)) - 1) < 0.5
+    return np.asarray(multiples[primitive] @ one.lattice)
+
+
+def _has_partners(one: Cell, other: Cell, aligned: FloatArray, first: NDArray[np.int64]) -> bool:
+    """Whether in any of the lattices (m, 3, 3), with any of the sites ``first`` laid on the second's first of
+    its rarest kind, each site lies near one of its kind.
+
+    A site may lie STOL from where all are laid best, and so may the one that was laid on: twice that apart.
+    """
+    metric = _mean_metric(aligned, other)
+    volume = np.sqrt(np.maximum(np.linalg.det(metric), 0.0))
+    if not (volume > _ROUNDING).all():
+        return True
+    near = 2 * STOL * (1 + _ROUNDING) * (volume / len(one.points)) ** (1 / 3)
+    box = near[:, None] * np.sqrt(np.linalg.inv(metric)[:, range(3), range(3)])
+    mine = one.points @ one.lattice @ np.linalg.inv(aligned)
+    its = other.points - other.points[np.flatnonzero(other.kinds == other.rarest)[0]]
+    apart = (mine[:, None, :, :] - mine[:, first, None, :])[:, :, :, None, :] - its
+    apart -= np.round(apart)
+    pairs = (np.abs(apart) <= box[:, None, None, None, :]).all(axis=-1)
+    pairs &= one.kinds[:, None] == other.kinds[None, :]
+    open_ = np.nonzero(_all_have_one(pairs))
+    if not len(open_[0]) or (box > _IN_IMAGES).any():
+        return bool(len(open_[0]))
+    pairs, apart, lattice = pairs[open_], apart[open_], open_[0]
+    row = np.nonzero(pairs)
+    images = apart[row][:, None, :] + _IMAGES
+    squares = np.einsum("pik,pkl,pil->pi", images, metric[lattice[row[0]]], images).min(axis=1)
+    pairs[row] = squares <= near[lattice[row[0]]] ** 2
+    return bool(_all_have_one(pairs).any())
+
+
+def _all_have_one(pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether each row and each column of the last two axes holds a pair."""
+    return np.asarray(pairs.any(axis=-1).all(axis=-1) & pairs.any(axis=-2).all(axis=-1))
+
+
+def _mean_metric(aligned: FloatArray, other: Cell) -> FloatArray:
+    """Scalar products (m, 3, 3) of the edges of lattices whose lengths and angles are the means of both."""
+    lengths = (np.sqrt((aligned**2).sum(axis=2)) + other.lengths) / 2
+    cosines = np.cos(np.radians((_angles(aligned) + other.angles) / 2))
+    metric = lengths[:, :, None] * lengths[:, None, :]
+    for angle, (i, j) in enumerate(((1, 2), (0, 2), (0, 1))):
+        metric[:, i, j] *= cosines[:, angle]
+        metric[:, j, i] *= cosines[:, angle]
+    return np.asarray(metric)
+
+
+def _angles(lattices: FloatArray) -> FloatArray:
+    """alpha, beta and gamma of lattices (m, 3, 3), in degrees, (m, 3)."""
+    units = lattices / np.sqrt((lattices**2).sum(axis=2))[:, :, None]
+    cosines = np.stack([(units[:, i] * units[:, j]).sum(axis=1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=1)
+    return np.degrees(np.arccos(np.clip(cosines, -1, 1)))
