@@ -196,21 +196,21 @@ class KeptShape(Shape):
     @cached_property
     def reduced(self) -> Reduced:
         """The reduced cell."""
-        kept = self._kept
-        return Reduced.kept(np.array(kept["lattice"]), np.array(kept["points"]), kept["species"])
+        rows = np.frombuffer(self._kept["cell"]).reshape(-1, 3)
+        return Reduced.kept(rows[:3], rows[3:], self._kept["species"])
 
 
 def packed(shape: Shape) -> dict[str, Any]:
-    """A shape as numbers and words: lengths in Å, coordinates fractional, the lattice's vectors as rows."""
+    """A shape as words and numbers; ``cell``: the lattice's vectors in Å, then fractional coordinates, as
+    rows of doubles."""
     cell = shape.reduced.cell
     return {
         "formula": shape.formula,
         "sites": shape.sites,
         "volume": shape.volume_per_atom,
         "edges": [float(edge) for edge in shape.edges],
-        "lattice": cell.lattice.matrix.tolist(),
         "species": [site.specie.symbol for site in cell],
-        "points": cell.frac_coords.tolist(),
+        "cell": np.vstack([cell.lattice.matrix, cell.frac_coords]).astype("<f8").tobytes(),
     }
 
 

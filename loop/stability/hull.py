@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -115,16 +116,20 @@ def _references(elements: Sequence[str], validated: Sequence[StructureRecord]) -
 
 def atomic_fractions(record: StructureRecord) -> dict[str, float]:
     """By symbol."""
+    return dict(_fractions(record.formula))
+
+
+@lru_cache(maxsize=100_000)
+def _fractions(formula: str) -> dict[str, float]:
+    """Read once a formula: a campaign has as many results as it likes, of few compositions."""
     from pymatgen.core import Composition
 
-    return dict(Composition(record.formula).fractional_composition.get_el_amt_dict())
+    return dict(Composition(formula).fractional_composition.get_el_amt_dict())
 
 
 def formation_hull(hull: HullRecord, formulas: Sequence[str]) -> list[float]:
     """Formation energy of the hull (eV/atom) at each formula's composition."""
-    from pymatgen.core import Composition
-
-    asked = [dict(Composition(f).fractional_composition.get_el_amt_dict()) for f in formulas]
+    asked = [_fractions(formula) for formula in formulas]
     compositions = [*(entry.composition for entry in hull.entries), *asked]
     elements = sorted({symbol for composition in compositions for symbol in composition})
     energies = np.full(len(compositions), np.inf)

@@ -27,9 +27,9 @@ from niobe.loop.store.mapping import (
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
 
-MOST_DRAWN = 4_000
-"""Candidates drawn since, from which on one that was not chosen ages out: it is still a duplicate's
-original, and counted, but not predicted again."""
+MOST_DRAWN, MOST_ROUNDS = 4_000, 40
+"""Candidates drawn since, and rounds that passed it over, from which on one that was not chosen ages out: it
+is still a duplicate's original, and counted, but not predicted again."""
 
 
 class Stored(Collection[StructureRecord]):
@@ -125,28 +125,18 @@ class Records:
         return self._collection.find_one(query, {"_id": 1}) is not None
 
     def pool(self, campaign: str) -> list[StructureRecord]:
-        """Screened candidates that may still be acquired: of the newest rounds that drew ``MOST_DRAWN``
-        together, and whatever was pinned; of competing phases those pinned."""
+        """Screened candidates that may still be acquired: of the newest ``MOST_ROUNDS`` rounds, of fewer that
+        drew ``MOST_DRAWN`` together, and whatever was pinned; of competing phases those pinned."""
         drawn = {"round": {"$gte": self.oldest_round(campaign)}, "lineage.origin.subsystem": None}
         query = {"status": Status.SCREENED.value, "$or": [{"pinned": True}, drawn]}
         found = self._collection.find({"campaign": campaign} | query, sort=[("round", 1), ("index", 1)])
         return load(StructureRecord, found)
 
     def oldest_round(self, campaign: str) -> int:
-        """The oldest round whose candidates may still be acquired: with those after it, it drew
-        ``MOST_DRAWN``, or it is the first."""
-        newest = self._collection.find_one(
-            {"campaign": campaign, "round": {"$gte": 0}},
-            {"round": 1},
-            sort=[("round", -1)],
-            hint=[("campaign", 1), ("round", 1)],
-        )
-        drawn = 0
-        for number in range(newest["round"] if newest else 1, 1, -1):
-            drawn += self.count(campaign, round=number)
-            if drawn >= MOST_DRAWN:
-                return number
-        return 1
+        """The oldest round whose candidates may still be acquired: the newest rounds from it on are
+        ``MOST_ROUNDS``, or fewer that drew ``MOST_DRAWN``, or all of them."""
+        newest, enough = (_newest_round(self._collection, campaign, skip) for skip in (0, MOST_DRAWN - 1))
+        return max(newest - MOST_ROUNDS + 1, enough, 1)
 
     def update(self, record: str, **fields: Any) -> None:
         """Set fields of one record in one atomic write. Models are stored as plain documents."""
@@ -212,6 +202,18 @@ class Records:
         query = {"_id": record} | _equal(equal)
         done = self._collection.update_one(query, {"$set": _changes(fields)})
         return done.matched_count == 1
+
+
+def _newest_round(collection: MongoCollection[Document], campaign: str, skip: int) -> int:
+    """The round of the newest record but so many; 0 where there are no more."""
+    found = collection.find_one(
+        {"campaign": campaign, "round": {"$gte": 0}},
+        {"round": 1},
+        sort=[("round", -1)],
+        skip=skip,
+        hint=[("campaign", 1), ("round", 1)],
+    )
+    return int(found["round"]) if found else 0
 
 
 def _changes(fields: Mapping[str, Any]) -> Document:

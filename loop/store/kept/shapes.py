@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FORMS = ("generated", "prerelaxed", "relaxed")
 _AT_ONCE = 500
+_WRITTEN_AS = 2
+"""Raised where shapes are written otherwise than before: those of a campaign are then made anew."""
+_COMPARED_BY = dict.fromkeys(("record", "turn", "formula", "sites", "volume", "edges", "species", "cell"), 1)
 Pair = tuple[str, str]
 Order = list[tuple[str, str | None]]
 
@@ -37,12 +40,13 @@ class Shapes:
     def complete(self, campaign: str) -> None:
         """Make the shapes that records of a campaign lack, all where it never had any."""
         mark = {"_id": f"all of {campaign}"}
-        known = self._shapes.find_one(mark) is not None
+        known = self._shapes.find_one(mark | {"written_as": _WRITTEN_AS}) is not None
         found = self._structures.find({"campaign": campaign} | ({UNSHAPED: True} if known else {}))
         while batch := load(StructureRecord, islice(found, _AT_ONCE)):
             self._complete(batch, self._names(batch) if known else {})
         if not known:
-            self._shapes.update_one(mark, {"$set": {"campaign": campaign}}, upsert=True)
+            said = {"campaign": campaign, "written_as": _WRITTEN_AS}
+            self._shapes.update_one(mark, {"$set": said}, upsert=True)
 
     def _complete(self, records: Sequence[StructureRecord], there: Mapping[str, str]) -> None:
         """Make what records lack. Shapes first: cut short, their records are still marked."""
@@ -65,13 +69,14 @@ class Shapes:
 
         campaign: its id. Their ids are those of the records.
         """
-        found = sorted(self._shapes.find({"key": _key(campaign, shape)}), key=lambda one: one["turn"])
+        found = self._shapes.find({"key": _key(campaign, shape)}, _COMPARED_BY)
+        found = sorted(found, key=lambda one: one["turn"])
         return [KeptShape(document["record"], document) for document in found]
 
     def relaxed(self, records: Sequence[str]) -> dict[str, Shape]:
         """The shapes of what records relaxed into, by their ids, as far as they are kept."""
         ids = [f"{record} relaxed" for record in records]
-        found = self._shapes.find({"_id": {"$in": ids}}, {"answers": 0}) if ids else ()
+        found = self._shapes.find({"_id": {"$in": ids}}, _COMPARED_BY) if ids else ()
         return {one["record"]: KeptShape(one["record"], one) for one in found}
 
     def answers(self, record: StructureRecord) -> dict[str, bool]:
@@ -164,7 +169,7 @@ def _document(record: StructureRecord, form: str, of: str, shape: Shape) -> Docu
 
 
 def _key(campaign: str, shape: Shape) -> str:
-    return f"{campaign} {shape.formula} {shape.sites}"
+    return f"{campaign} {shape.formula} {shape.sites} {_WRITTEN_AS}"
 
 
 def _as_it_is(record: StructureRecord) -> Document:

@@ -22,6 +22,8 @@ from tests.benchmarks.scale.campaign import (
     run_stage,
     spec_of,
 )
+from tests.benchmarks.scale.flat import flat
+from tests.benchmarks.scale.restarting import restart
 
 _TEN, _TWENTY = 10, 20
 _SECONDS = ("processor s a validation", "training aside")
@@ -167,16 +169,24 @@ def _stage(name: str, home: Path, started: float, before: float, bar: str | None
 
 
 parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scale", description=__doc__)
-parser.add_argument("what", choices=("rounds", "large", "publish"))
+parser.add_argument("what", choices=("rounds", "large", "flat", "restart", "publish"))
 parser.add_argument("--home", type=Path, required=True)
 parser.add_argument("--rounds", type=int, default=300)
 parser.add_argument("--validated", type=int, default=10_000)
 parser.add_argument("--candidates", type=int, default=90_000)
+parser.add_argument("--batch", type=int, default=BATCH, help="flat: validations of a round")
+parser.add_argument(
+    "--sizes", type=int, nargs="+", default=[200, 2_000, 10_000], help="flat: validated before"
+)
 parser.add_argument("--note", action="append", default=[], help="of a run in parts: what ran which")
 given = parser.parse_args()
 if given.what == "rounds":
     rounds(given.home, given.rounds, given.note)
 elif given.what == "publish":
     publish_rounds(given.home, given.note)
+elif given.what == "flat":
+    flat(given.home, given.batch, given.sizes)
+elif given.what == "restart":
+    restart(given.home, given.validated)
 else:
     large(given.home, given.validated, given.candidates)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from niobe.config.spec import CampaignSpec
+from niobe.launchers.pages.hull_plots import MOST_FRAMES
+from niobe.loop.stability.hull import build_hull
 from niobe.loop.store.database import Database
-from tests.benchmarks.scale.campaign import BATCH
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -23,9 +24,12 @@ _FATES = ("screened",) * 6 + ("duplicate",) * 2 + ("invalid",) * 2
 def fill(database: Database, spec: CampaignSpec, validated: int, candidates: int) -> int:
     """Store the records and closed rounds of a campaign whose seeds are validated; the last round's number.
 
+    The newest rounds have hulls, as many as pages draw, that hold as much as a hull keeps.
+
     database: the campaign database. spec: the campaign. validated, candidates: how many of each.
     """
-    rounds = validated // BATCH
+    size = spec.acquisition.batch
+    rounds = validated // size
     batch: list[dict[str, Any]] = []
     for document in documents(spec, validated, candidates, rounds):
         batch.append(document)
@@ -37,8 +41,11 @@ def fill(database: Database, spec: CampaignSpec, validated: int, candidates: int
     done = dict.fromkeys(("generate", "screen", "predict", "acquire", "close"), 1.0)
     for number in range(1, rounds + 1):
         database.rounds.open(spec.id, number)
-        ids = [f"{number:08x}{index:08x}" for index in range(BATCH)]
+        ids = [f"{number:08x}{index:08x}" for index in range(size)]
         database.rounds.update(spec.id, number, state="closed", batch=ids, steps=done)
+    newest = build_hull(spec.id, rounds, spec.elements, database.records.light(spec.id, status="validated"))
+    for number in range(max(1, rounds - MOST_FRAMES), rounds + 1):
+        database.hulls.store(newest.model_copy(update={"round": number}))
     return rounds
 
 
@@ -56,7 +63,7 @@ def documents(spec: CampaignSpec, validated: int, candidates: int, rounds: int) 
             stored = body(record) | derived(record) | {"round": number, "index": index}
             stored |= {"_id": f"{number:08x}{index:08x}", "structure": content}
             stored["fingerprint"] = f"{number:032x}{index:032x}"
-            if index < BATCH:
+            if index < spec.acquisition.batch:
                 stored |= _validated(stored, content, float(rng.random()))
             else:
                 stored["status"] = _FATES[int(rng.integers(len(_FATES)))]

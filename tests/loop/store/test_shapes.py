@@ -131,3 +131,17 @@ def test_a_pair_is_compared_once(database: Database) -> None:
     again = Comparisons(never, database.shapes.answers)
     assert duplicates(results, comparisons=again) == said
     assert again.new == {}
+
+
+def test_shapes_written_as_before_are_made_anew(database: Database) -> None:
+    database.records.insert(records())
+    database.shapes.complete("t")
+    made = contents(database)
+    of_old = {"key": "t NbO 6", "form": "generated", "of": "", "turn": [1, 0, 0], "campaign": "t"}
+    database.mongo["shapes"].update_many(
+        {"cell": {"$exists": True}}, {"$set": of_old, "$unset": {"cell": ""}}
+    )
+    database.mongo["shapes"].update_one({"_id": "all of t"}, {"$unset": {"written_as": ""}})
+    assert database.shapes.like("t", Shape("", nbo())) == []
+    database.shapes.complete("t")
+    assert contents(database) == made
