@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from niobe.config.errors import ConfigError
 from niobe.launchers.pages.rendering import STATIC, render
 from niobe.launchers.pages.routes import campaigns, structures, table, workers
+from niobe.launchers.pages.routes.kept import KeptPages
 from niobe.launchers.pages.routes.shared import Form
 from niobe.launchers.pages.server.access import COOKIE, Access, Gate
 from niobe.launchers.terminal import in_words
@@ -35,7 +36,7 @@ def create_app(database: Database, access: Access, uri: str) -> FastAPI:
     access: who may read and steer.
     """
     app = FastAPI(title="Niobe", docs_url=None, redoc_url=None)
-    app.state.database, app.state.access = database, access
+    app.state.database, app.state.access, app.state.kept = database, access, KeptPages()
     app.add_middleware(Gate, access=access)
     for module in (campaigns, structures, table, workers):
         app.include_router(module.router)

@@ -19,7 +19,9 @@ from niobe.launchers.output.tables import hull_sources, hull_systems, status_row
 from niobe.launchers.pages import hull_plots, plots, views
 from niobe.launchers.pages.hull_points import kind_of
 from niobe.launchers.pages.rendering import render
+from niobe.launchers.pages.routes.kept import Kept
 from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
+from niobe.launchers.pages.server.access import Access
 from niobe.loop.campaign.controls import acceleration
 from niobe.loop.documents.records import Status
 from niobe.loop.documents.rounds import CampaignRecord, CampaignState, RoundRecord
@@ -138,14 +140,33 @@ def stop(database: Db, campaign: Campaign, fields: Form) -> RedirectResponse:
 
 @router.get("/campaigns/{campaign}/rounds", response_class=HTMLResponse)
 def rounds(
-    database: Db, access: Allowed, campaign: Campaign, before: Number = None, after: Number = None
+    database: Db,
+    access: Allowed,
+    kept: Kept,
+    campaign: Campaign,
+    before: Number = None,
+    after: Number = None,
 ) -> HTMLResponse:
-    """Each round's counts, rates and errors, and the difference of two of them.
+    """Each round's counts, rates and errors, and the difference of two of them; drawn again when a round has
+    changed.
 
-    database: the campaign database. access: who may read and steer. campaign: its id. before: rounds below
-    this number. after: rounds above this number.
+    database: the campaign database. access: who may read and steer. kept: pages drawn before. campaign: its
+    id. before: rounds below this number. after: rounds above this number.
     """
     found = database.rounds.find(campaign.id)
+    state = campaign.model_dump_json(), *(record.model_dump_json() for record in found)
+    asked = "rounds", campaign.id, before, after
+    return kept.page(asked, state, lambda: _rounds(database, access, campaign, found, before, after))
+
+
+def _rounds(
+    database: Database,
+    access: Access,
+    campaign: CampaignRecord,
+    found: list[RoundRecord],
+    before: int | None,
+    after: int | None,
+) -> HTMLResponse:
     judged = database.search.newest(campaign.id, limit=_MOST_POINTS, seconds=_SECONDS)
     return page(
         "rounds.html",
@@ -184,11 +205,19 @@ def _compared(
 
 
 @router.get("/campaigns/{campaign}/hull", response_class=HTMLResponse)
-def hull(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
-    """The convex hull of each round, and what lies on it or nearest to it.
+def hull(database: Db, access: Allowed, kept: Kept, campaign: Campaign) -> HTMLResponse:
+    """The convex hull of each round, and what lies on it or nearest to it; drawn again when a round has
+    closed.
 
-    database: the campaign database. access: who may read and steer. campaign: its id.
+    database: the campaign database. access: who may read and steer. kept: pages drawn before. campaign: its
+    id.
     """
+    last = database.rounds.last_closed(campaign.id)
+    state = campaign.model_dump_json(), last.model_dump_json() if last else ""
+    return kept.page(("hull", campaign.id), state, lambda: _hull(database, access, campaign))
+
+
+def _hull(database: Database, access: Access, campaign: CampaignRecord) -> HTMLResponse:
     spec, hulls = spec_of(campaign), database.hulls.some(campaign.id, hull_plots.MOST_FRAMES)
     known = [
         *database.records.light(campaign.id, round=0, status=Status.VALIDATED.value),

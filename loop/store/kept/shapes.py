@@ -70,8 +70,8 @@ class Shapes:
         campaign: its id. Their ids are those of the records.
         """
         found = self._shapes.find({"key": _key(campaign, shape)}, _COMPARED_BY)
-        found = sorted(found, key=lambda one: one["turn"])
-        return [KeptShape(document["record"], document) for document in found]
+        in_turn = sorted(found, key=lambda one: one["turn"])
+        return [KeptShape(document["record"], document) for document in in_turn]
 
     def relaxed(self, records: Sequence[str]) -> dict[str, Shape]:
         """The shapes of what records relaxed into, by their ids, as far as they are kept."""

@@ -35,21 +35,23 @@ _COMMANDS = (
 
 
 def pages(database: Database, uri: str, campaign: str) -> Iterator[dict[str, Any]]:
-    """A row a page, asked for twice: the second wait for the first byte, and its size.
+    """A row a page, asked for twice: the waits for the first byte, that of the second last, and its size.
 
     database: the campaign database. uri: of its server. campaign: its id.
     """
     with served(database, uri) as address, httpx.Client(base_url=address, timeout=300) as client:
         for path in ("/", *(f"/campaigns/{campaign}{page}" for page in _PAGES)):
+            waits = []
             for _ in range(_TWICE):
                 started = time.perf_counter()
                 with client.stream("GET", path) as answer:
-                    first = time.perf_counter() - started
+                    waits.append(time.perf_counter() - started)
                     size = len(answer.read())
             yield {
                 "what": f"page {path}",
                 "bar": "first byte ≤ 300 ms, ≤ 2 MB",
-                "seconds": round(first, 3),
+                "seconds": round(waits[-1], 3),
+                "when first drawn": round(waits[0], 3),
                 "MB": round(size / 1e6, 2),
             }
 
