@@ -10,10 +10,10 @@ import numpy as np
 from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import predicted, set_aside_out_of_range
 from niobe.flows.goals.ranking import aims_of, chance_in_range
-from niobe.flows.steps.checkpoints import newest_number
+from niobe.flows.steps.checkpoints import kept_features, newest_number
 from niobe.flows.steps.competing import competitors_of_claims
 from niobe.flows.steps.generate import mark_duplicates
-from niobe.flows.steps.known import finished_and_known, known_elsewhere
+from niobe.flows.steps.known import finished_and_known, known_elsewhere, with_crystals
 from niobe.flows.steps.train import round_surrogate
 from niobe.loop.acquisition import (
     NOVELTY_AWARE,
@@ -72,12 +72,12 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
-    pool = database.records.pool(spec.id)
+    pool = database.records.pool(spec.id, light=not _hangs_on_results(spec))
     if not pool:
         return
     model = round_surrogate(database, spec, number)
     known = _as_before(database, spec, number, pool)
-    rest = [record for record in pool if record.id not in known]
+    rest = with_crystals(database, spec, [record for record in pool if record.id not in known])
     predictions = _predict(database, spec, model, rest) if rest else {}
     if spec.goals:
         predictions |= predicted(spec, rest, _validated(database, spec), model.features, number)
@@ -96,15 +96,18 @@ def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
 def _as_before(
     database: Database, spec: CampaignSpec, number: int, pool: Sequence[StructureRecord]
 ) -> dict[str, dict[str, PredictedValue]]:
-    """What the very checkpoint said of candidates in an earlier round, by id.
-
-    Nothing where predictions hang on the results by now too: on those of goals, or with pre-relaxation.
-    """
-    if spec.goals or spec.prerelax is not None:
+    """What the very checkpoint said of candidates in an earlier round, by id; nothing where that hangs on the
+    results by now too."""
+    if _hangs_on_results(spec):
         return {}
     since = newest_number(database, spec.id, number, "surrogate")
     asked = [r for r in pool if r.prediction and r.prediction_round is not None]
     return {r.id: dict(r.prediction) for r in asked if since <= (r.prediction_round or 0) < number}
+
+
+def _hangs_on_results(spec: CampaignSpec) -> bool:
+    """Whether predictions hang on results that came since: on those of goals, or with pre-relaxation."""
+    return bool(spec.goals) or spec.prerelax is not None
 
 
 def _predict(
@@ -203,7 +206,7 @@ def _choose(
     """Choices by id in the order of the batch, notes, and what those that were ranked may bring."""
     campaign = database.campaigns.find_one(spec.id)
     before = [r for r in _chosen_before(database, spec, number) if r.pinned or not r.competing]
-    pool = [*database.records.pool(spec.id), *before]
+    pool = [*database.records.pool(spec.id, light=not spec.goals), *before]
     pool.sort(key=lambda record: (record.round, record.index))
     if campaign is None or not pool:
         return {}, ["no candidate was left after screening"], None
@@ -260,7 +263,7 @@ def _choose_from(
     objectives: Objectives | None,
 ) -> tuple[Batch, Outlook | None]:
     model = round_surrogate(database, spec, number)
-    features = model.features([candidate_structure(record) for record in rest])
+    features = kept_features(database, spec, number, model, rest)
     known = None
     if function in NOVELTY_AWARE or spec.acquisition.posterior == "gp":
         known = model.features([candidate_structure(record) for record in _validated(database, spec)])

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from niobe.config.home import checkpoint
+from niobe.config.spec import CampaignSpec
 from niobe.config.version import origin
+from niobe.flows.steps.known import with_crystals
+from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.store.collections.checkpoints import digests_of
 from niobe.loop.store.database import Database
+from niobe.loop.store.kept.shapes import crystal_name
+from niobe.surrogates.protocols import FloatArray, Surrogate
 
 _MANY, _WORTH_TRAINING = 500, 0.1
 Save = Callable[[Path], object]
@@ -70,6 +79,29 @@ def newest_number(database: Database, campaign: str, number: int, model: str) ->
     """
     trained = [at for at, kind in database.checkpoints.names(campaign) if kind == model and at <= number]
     return max(trained, default=number)
+
+
+def kept_features(
+    database: Database, spec: CampaignSpec, number: int, model: Surrogate, records: Sequence[StructureRecord]
+) -> FloatArray:
+    """What a surrogate measures distance in, of candidates: shape (n, d). Computed once a candidate and
+    checkpoint, but each time where only the home has that; crystals are read of what has to be.
+
+    database: the campaign database. spec: the campaign. number: of the round. model: its surrogate. records:
+    with or without their crystals.
+    """
+    taught = newest_number(database, spec.id, number, "surrogate")
+    files = database.checkpoints.digests(spec.id, taught, "surrogate") or {}
+    told = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    names = {record.id: f"{crystal_name(record)} {told}" for record in records} if files else {}
+    rows = database.features.find(names)
+    lacking = with_crystals(database, spec, [record for record in records if record.id not in rows])
+    computed = model.features([candidate_structure(record) for record in lacking]) if lacking else ()
+    new = {record.id: row for record, row in zip(lacking, computed, strict=True)}
+    if files:
+        database.features.keep(spec.id, names, new)
+    rows |= new
+    return np.array([rows[record.id] for record in records])
 
 
 def has_learned_most(database: Database, campaign: str, number: int, model: str) -> bool:

@@ -10,7 +10,7 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import why_out_by_composition
 from niobe.flows.steps.checkpoints import fetched_checkpoint
 from niobe.flows.steps.generators import RoundContext, make_generator
-from niobe.flows.steps.known import Relatives, SeenBefore, known_elsewhere, records_and_known
+from niobe.flows.steps.known import Relatives, SeenBefore, known_elsewhere, records_and_known, with_crystals
 from niobe.flows.steps.requests import drawn_in_subsystems, request_for, sample_request
 from niobe.loop.campaign.seeds import excluded_structures, new_record
 from niobe.loop.crystals.similarity import SeenStructures
@@ -263,7 +263,8 @@ def mark_duplicates(database: Database, spec: CampaignSpec, number: int) -> None
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
-    pool = [record for record in database.records.pool(spec.id) if not record.competing]
+    light = spec.prerelax is None
+    pool = [record for record in database.records.pool(spec.id, light=light) if not record.competing]
     open_ = [record for record in pool if not record.pinned]
     fresh = _relaxed_now(database, spec, number, pool)
     relatives = Relatives(database, spec)
@@ -275,9 +276,9 @@ def mark_duplicates(database: Database, spec: CampaignSpec, number: int) -> None
             if record.id in fresh and not _merged(database, record, relatives, seen, reason):
                 seen.add(record.id, candidate_structure(record))
     news = _results(database, spec, since=0 if spec.asynchronous else number - 1)
-    for record in open_:
-        if record.id not in fresh and record.round < number:
-            _merged(database, record, relatives, news, "duplicate of a result")
+    late = [r for r in open_ if r.id not in fresh and r.round < number and news.holds(r.formula)]
+    for record in with_crystals(database, spec, late):
+        _merged(database, record, relatives, news, "duplicate of a result")
 
 
 def _merged(

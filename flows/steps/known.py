@@ -111,6 +111,18 @@ def asked_before(database: Database, spec: CampaignSpec) -> dict[str, str]:
     return failed_elsewhere(database, spec) | {record.fingerprint: record.id for record in validated}
 
 
+def with_crystals(
+    database: Database, spec: CampaignSpec, records: Sequence[StructureRecord]
+) -> list[StructureRecord]:
+    """Records of the campaign as they are, those that were read without their crystals read anew.
+
+    database: the campaign database. spec: the campaign. records: structure records.
+    """
+    lacking = [record.id for record in records if not record.structure]
+    found = {r.id: r for r in database.records.find(spec.id, _id={"$in": lacking})} if lacking else {}
+    return [found.get(record.id, record) for record in records]
+
+
 def finished_and_known(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
     """What the oracle answered for or failed on in the campaign, and what others validated."""
     own = database.records.finished(spec.id)

@@ -118,6 +118,10 @@ class SeenStructures:
         for identifier, structure in known:
             self.add(identifier, structure)
 
+    def holds(self, formula: str) -> bool:
+        """Whether any has this reduced formula: others match none. formula: pymatgen's."""
+        return bool(self._by_formula.get(formula))
+
     def add(self, identifier: str, structure: Structure) -> None:
         """Remember a structure under its id."""
         self.add_shape(Shape(identifier, structure))

@@ -25,6 +25,7 @@ from niobe.loop.store.collections.phonons import Phonons
 from niobe.loop.store.collections.records import Records
 from niobe.loop.store.collections.rounds import Rounds
 from niobe.loop.store.collections.search import HAS_FACETS, RecordSearch
+from niobe.loop.store.kept.features import Features
 from niobe.loop.store.kept.results import Results
 from niobe.loop.store.kept.shapes import Shapes
 from niobe.loop.store.mapping import UNPACKED, UNSHAPED, Document
@@ -62,6 +63,7 @@ class Database:
         self.records = Records(collection("structures"))
         self.results = Results(collection("results"), collection("structures"))
         self.shapes = Shapes(collection("shapes"), collection("structures"))
+        self.features = Features(collection("features"))
         self.search = RecordSearch(collection("structures"))
         self.entries = Entries(collection("entries"))
         self.fingerprints = Fingerprints(collection("fingerprints"))
@@ -150,6 +152,7 @@ class Database:
             ("fingerprints", [("amounts",)], False),
             ("shapes", [("key",), ("campaign", "form")], False),
             ("results", [("campaign",)], False),
+            ("features", [("campaign",)], False),
             ("rounds", [("campaign", "number")], True),
             ("hulls", [("campaign", "round")], True),
             ("checkpoints", [("campaign", "number", "model")], True),

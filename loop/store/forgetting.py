@@ -15,7 +15,7 @@ from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.store.database import Database
 from niobe.loop.store.mapping import Document, load
 
-HANGING = ("structures", "phonons", "shapes", "results", "hulls", "rounds", "answers")
+HANGING = ("structures", "phonons", "shapes", "results", "features", "hulls", "rounds", "answers")
 _JOURNAL = "forgetting"
 _BATCH = 500
 _NAMING = (

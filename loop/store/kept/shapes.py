@@ -137,6 +137,12 @@ def token(record: StructureRecord) -> str:
     return f"{record.id} {told.energy_per_atom!r} {told.volume_per_atom!r}" if told else record.id
 
 
+def crystal_name(record: StructureRecord) -> str:
+    """What names the crystal that the surrogate ranks: another one once it is pre-relaxed further."""
+    told = record.prerelaxed
+    return f"{record.id} {told.energy_per_atom!r} {told.steps}" if told else record.id
+
+
 def _lacking(record: StructureRecord, there: Mapping[str, str]) -> Iterator[Document]:
     """The shapes of a record but for those that are there, by id, and named as they would be now."""
     for form, (of, structure) in _forms(record).items():
@@ -148,8 +154,7 @@ def _forms(record: StructureRecord) -> dict[str, tuple[str, Structure]]:
     """By form what names it, and the crystal."""
     found = {"generated": (record.id, generated_structure(record))}
     if record.prerelaxed is not None:
-        of = f"{record.id} {record.prerelaxed.energy_per_atom!r} {record.prerelaxed.steps}"
-        found["prerelaxed"] = (of, candidate_structure(record))
+        found["prerelaxed"] = (crystal_name(record), candidate_structure(record))
     if record.validation is not None:
         found["relaxed"] = (token(record), relaxed_structure(record))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from functools import partial
 from shutil import copytree
@@ -15,7 +16,7 @@ from niobe.config.search.budget import Budget, Policy
 from niobe.config.spec import Acquisition, CampaignSpec
 from niobe.flows.steps import acquire as acquiring
 from niobe.flows.steps.acquire import acquire, predict_pool
-from niobe.flows.steps.checkpoints import keep_checkpoint
+from niobe.flows.steps.checkpoints import keep_checkpoint, kept_features
 from niobe.flows.steps.train import round_surrogate
 from niobe.flows.steps.validate import QuorumError, close_round
 from niobe.loop.campaign.closing import close_round as judge
@@ -23,6 +24,7 @@ from niobe.loop.campaign.policy import spent
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.claims import Opinion
 from niobe.loop.documents.records import Lineage, Status, StructureRecord
+from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.loop.store.database import Database
 from niobe.surrogates.models import make_surrogate
@@ -98,6 +100,47 @@ def test_the_same_surrogate_predicts_no_candidate_twice(
     changed = [record for record in said if record.prediction != before.get(record.id)]
     assert {record.prediction_round for record in changed} == {2}
     assert [r.prediction["e_above_hull"] for r in said[:12]] != [r.prediction["e_above_hull"] for r in pool]
+
+
+def _taught_anew(database: Database, members: int) -> None:
+    """The round's checkpoint in the database too, told from others by how many members it names."""
+    folder = checkpoint("t", 1, "surrogate")
+    (folder / "origin.json").write_text(json.dumps({"members": members}), encoding="utf-8")
+    keep_checkpoint(database, "t", 1, "surrogate", partial(copytree, folder, dirs_exist_ok=True))
+
+
+def test_features_are_computed_once_a_candidate_and_checkpoint(
+    database: Database, pool: list[StructureRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _taught_anew(database, 1)
+    model, asked = round_surrogate(database, SPEC, 1), list[int]()
+    features = model.features
+    whole = features([candidate_structure(record) for record in pool])
+    monkeypatch.setattr(model, "features", lambda some: (asked.append(len(some)), features(some))[1])
+    light = database.records.pool("t", light=True)
+    assert [r.id for r in light] == [r.id for r in pool] and not any(r.structure for r in light)
+    for _ in range(2):
+        assert np.array_equal(kept_features(database, SPEC, 1, model, light), whole)
+    late = new_record(SPEC, 2, 0, nbo(4.5), Lineage(generator="random"))
+    assert np.array_equal(kept_features(database, SPEC, 2, model, [*light[1:], late])[:-1], whole[1:])
+    assert asked == [12, 1]
+    kept = {one["_id"] for one in database.mongo["features"].find({})}
+    assert kept == {late.id, *(record.id for record in light[1:])}
+    _taught_anew(database, 2)
+    assert np.array_equal(kept_features(database, SPEC, 2, model, light), whole)
+    database.mongo["features"].drop()
+    assert np.array_equal(kept_features(database, SPEC, 2, model, light), whole)
+    assert asked == [12, 1, 12, 12]
+
+
+def test_the_same_is_chosen_by_features_that_are_kept(
+    database: Database, pool: list[StructureRecord]
+) -> None:
+    plain = acquiring._choose(database, SPEC, 1)
+    assert database.mongo["features"].count_documents({}) == 0
+    _taught_anew(database, 1)
+    assert [acquiring._choose(database, SPEC, 1) for _ in range(2)] == [plain, plain]
+    assert database.mongo["features"].count_documents({}) == len(pool)
 
 
 def acquired(database: Database) -> list[str]:
