@@ -22,6 +22,7 @@ from tests.benchmarks.scale.campaign import (
     run_stage,
     spec_of,
 )
+from tests.benchmarks.scale.comparing import pairs
 from tests.benchmarks.scale.flat import flat
 from tests.benchmarks.scale.restarting import restart
 
@@ -140,6 +141,31 @@ def large(home: Path, validated: int, candidates: int) -> None:
     )
 
 
+def read(home: Path) -> None:
+    """Pages and commands over a campaign that ``flat`` or ``restart`` filled."""
+    from niobe.config.settings import Settings
+    from tests.benchmarks.scale.reading import commands, pages
+
+    begun = time.monotonic()
+    with home_of(home) as database:
+        held = f"{database.records.count('flat', status='validated'):,} validated of "
+        held += f"{database.records.count('flat'):,} records in {len(database.rounds.find('flat'))} rounds"
+        rows = [*pages(database, Settings().mongo_uri or "", "flat"), *commands(home, "flat")]
+    columns = dict.fromkeys(key for row in rows for key in row)
+    publish(
+        "scale-read",
+        page="scale",
+        title="Pages and commands over a long campaign",
+        command="python -m tests.benchmarks.scale read --home FOLDER",
+        rows=[dict.fromkeys(columns) | row for row in rows],
+        seconds=time.monotonic() - begun,
+        order=25,
+        headline=f"{held}: longest wait for a page drawn before "
+        f"{max(float(r['seconds']) for r in rows if r['what'].startswith('page'))} s (bar: ≤ 0.3 s)",
+        notes=[f"{held}; the newest hulls hold 1,000 entries each."],
+    )
+
+
 def _seconds_of(rows: list[dict[str, Any]], what: str) -> float:
     return next(float(row["processor s"]) for row in rows if row["what"] == what)
 
@@ -169,8 +195,8 @@ def _stage(name: str, home: Path, started: float, before: float, bar: str | None
 
 
 parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scale", description=__doc__)
-parser.add_argument("what", choices=("rounds", "large", "flat", "restart", "publish"))
-parser.add_argument("--home", type=Path, required=True)
+parser.add_argument("what", choices=("rounds", "large", "flat", "restart", "read", "pairs", "publish"))
+parser.add_argument("--home", type=Path, help="a folder; all but pairs need one")
 parser.add_argument("--rounds", type=int, default=300)
 parser.add_argument("--validated", type=int, default=10_000)
 parser.add_argument("--candidates", type=int, default=90_000)
@@ -178,14 +204,21 @@ parser.add_argument("--batch", type=int, default=BATCH, help="flat: validations 
 parser.add_argument(
     "--sizes", type=int, nargs="+", default=[200, 2_000, 10_000], help="flat: validated before"
 )
+parser.add_argument("--drawn", type=int, default=150, help="pairs: crystals")
 parser.add_argument("--note", action="append", default=[], help="of a run in parts: what ran which")
 given = parser.parse_args()
-if given.what == "rounds":
+if given.what == "pairs":
+    pairs(given.drawn)
+elif given.home is None:
+    parser.error("--home is needed")
+elif given.what == "rounds":
     rounds(given.home, given.rounds, given.note)
 elif given.what == "publish":
     publish_rounds(given.home, given.note)
 elif given.what == "flat":
     flat(given.home, given.batch, given.sizes)
+elif given.what == "read":
+    read(given.home)
 elif given.what == "restart":
     restart(given.home, given.validated)
 else:

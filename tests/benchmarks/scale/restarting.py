@@ -10,7 +10,7 @@ from pathlib import Path
 from niobe.config.spec import CampaignSpec
 from niobe.loop.store.database import Database
 from tests.benchmarks.publish import publish
-from tests.benchmarks.scale.campaign import home_of, run_round, spec_of
+from tests.benchmarks.scale.campaign import home_of, processor_seconds, run_round, spec_of
 from tests.benchmarks.scale.filling import fill
 
 _NAME, _ROUNDS, _STARTS = "flat", 10_000, 3
@@ -35,8 +35,11 @@ def restart(home: Path, validated: int) -> None:
         held = f"{database.records.count(spec.id, status='validated'):,}"
         records = database.records.count(spec.id)
     found = [_seconds(home) for _ in range(_STARTS)]
-    rows = [{"start": n, "bar": "≤ 20 s", "seconds to the next job": one} for n, one in enumerate(found, 1)]
-    longest = max(found)
+    rows = [
+        {"start": n, "bar": "≤ 20 s", "seconds to the next job": waited, "processor s": busy}
+        for n, (waited, busy) in enumerate(found, 1)
+    ]
+    longest, most = max(waited for waited, _ in found), max(busy for _, busy in found)
     publish(
         "scale-restart",
         page="scale",
@@ -45,11 +48,11 @@ def restart(home: Path, validated: int) -> None:
         rows=rows,
         seconds=time.monotonic() - begun,
         order=30,
-        headline=f"restart at {held} results: {longest} s (bar: ≤ 20 s)",
+        headline=f"restart at {held} results: {longest} s, {most} s of processor (bar: ≤ 20 s)",
         notes=[
             f"{held} validated of {records:,} records. From the start of the process, with the embedded "
             "server down, until a worker has taken the first job of the next round; by the clock, seen twice "
-            "a second.",
+            "a second, and of the launcher's processor and the server's.",
         ],
     )
 
@@ -58,11 +61,12 @@ def _spec() -> CampaignSpec:
     return spec_of(_NAME, _ROUNDS)
 
 
-def _seconds(home: Path) -> float:
-    """One start in a process of its own, ended as soon as a job has begun."""
+def _seconds(home: Path) -> tuple[float, float]:
+    """One start in a process of its own, ended once a job has begun: by the clock, and of processors."""
     command = [sys.executable, "-m", "tests.benchmarks.scale.restarting", str(home), repr(time.time())]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return round(float(said.split()[-1]), 1)
+    waited, busy = map(float, said.split()[-2:])
+    return round(waited, 1), round(busy, 1)
 
 
 def _start(home: Path, began: float) -> None:
@@ -76,7 +80,7 @@ def _start(home: Path, began: float) -> None:
         try:
             run_campaign(database, spec, lambda: _check(database, before))
         except _BegunError:
-            print(time.time() - began)
+            print(time.time() - began, processor_seconds(home))
 
 
 def _claims(database: Database) -> dict[str, str]:

@@ -28,7 +28,7 @@ from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.loop.store.database import Database
 from niobe.surrogates.models import make_surrogate
-from niobe.surrogates.protocols import Prediction
+from niobe.surrogates.protocols import FloatArray, Prediction
 from tests.loop.factory import element, nbo, rutile, validated
 
 SPEC = CampaignSpec(
@@ -116,7 +116,12 @@ def test_features_are_computed_once_a_candidate_and_checkpoint(
     model, asked = round_surrogate(database, SPEC, 1), list[int]()
     features = model.features
     whole = features([candidate_structure(record) for record in pool])
-    monkeypatch.setattr(model, "features", lambda some: (asked.append(len(some)), features(some))[1])
+
+    def counted(some: list[Structure]) -> FloatArray:
+        asked.append(len(some))
+        return features(some)
+
+    monkeypatch.setattr(model, "features", counted)
     light = database.records.pool("t", light=True)
     assert [r.id for r in light] == [r.id for r in pool] and not any(r.structure for r in light)
     for _ in range(2):
