@@ -15,14 +15,11 @@ import nbformat
 import pytest
 import schemathesis
 from ase.io import read
-from fastapi.responses import HTMLResponse
 from hypothesis import HealthCheck, given, settings
 from pymatgen.core import Structure
 from schemathesis.core.result import Ok
 
 from niobe.launchers.pages.app import create_app
-from niobe.launchers.pages.routes import campaigns
-from niobe.launchers.pages.routes.shared import page
 from niobe.launchers.pages.server.access import Access
 from niobe.launchers.pages.views import lineage_nodes
 from niobe.loop.campaign.seeds import new_record
@@ -388,27 +385,3 @@ def _fuzz(operation: Any, known: dict[str, str]) -> None:
         assert case.call(headers=BEARER).status_code < 500
 
     check()
-
-
-def test_rounds_and_hull_are_drawn_again_when_what_they_show_changed(
-    database: Database, mongo_uri: str, records: Records, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[str] = []
-
-    def counted(template: str, access: Access, **values: Any) -> HTMLResponse:
-        drawn.append(template)
-        return page(template, access, **values)
-
-    monkeypatch.setattr(campaigns, "page", counted)
-    with served(database, mongo_uri) as address, httpx.Client(base_url=f"{address}/campaigns/t") as client:
-        before = {name: [client.get(name).text for _ in range(2)] for name in ("/rounds", "/hull")}
-        assert sorted(drawn) == ["hull.html", "rounds.html"]
-        assert all(first == second for first, second in before.values())
-        database.rounds.add_notes("t", 2, ["noted since"])
-        assert "noted since" in client.get("/rounds").text
-        assert client.get("/rounds", params={"before": 0, "after": 1}).text != client.get("/rounds").text
-        hull = database.hulls.last("t")
-        assert hull is not None and hull.round == 1
-        database.hulls.store(hull.model_copy(update={"round": 2}))
-        database.rounds.update("t", 2, state="closed", closed_at="now")
-        assert client.get("/hull").text != before["/hull"][0]
