@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ _AVOIDING = ("gan", "substitution")
 """They are told what is known, and draw something else."""
 _FROM_LIBRARY = ("prototype", "substitution")
 _BANDIT_DRAWS = 2000
+_AT_ONCE = 5_000
+"""Samples of a generator that are drawn before they are stored: some 100 MB."""
 
 
 def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -52,19 +54,44 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     wanted = counts(mix, total - len(modes.samples))
     database.rounds.update_open(spec.id, number, wanted=wanted)
     drawn_now = [name for name in wanted if name != "offspring" or not spec.draws_offspring]
-    batches = {name: _sample(database, spec, number, name, wanted[name]) for name in drawn_now}
-    batches["soft_mode"] = modes
+    asked = {name: wanted[name] for name in drawn_now}
+    batches = _first_part(database, spec, number, asked) | {"soft_mode": modes}
     batches |= drawn_in_subsystems(spec, number)
     if wanted.get("gan"):
-        found = _diversity(database, spec, number, batches["gan"], wanted["gan"])
+        found = _diversity(database, spec, number, batches["gan"], min(wanted["gan"], _AT_ONCE))
         database.rounds.update(spec.id, number, metrics__diversity=found)
         reason = why_collapsed(found)
         if reason:
             instead = counts(without(mix, "gan", _UNTRAINED), wanted["gan"])
             note = f"the GAN collapsed ({reason}); {', '.join(sorted(instead))} drew its {wanted['gan']}"
             database.rounds.add_notes(spec.id, number, [note])
-            batches = _fall_back(database, spec, number, batches, instead)
+            fallback = {f"{name}/fallback": n for name, n in instead.items()}
+            asked = {name: n for name, n in asked.items() if name != "gan"} | fallback
+            batches = _fall_back(batches, _first_part(database, spec, number, fallback))
     _store(database, spec, number, batches)
+    drawn = sum(len(batch.samples) for batch in batches.values())
+    _draw_the_rest(database, spec, number, asked, start=drawn)
+
+
+def _first_part(
+    database: Database, spec: CampaignSpec, number: int, asked: Mapping[str, int]
+) -> dict[str, SampleBatch]:
+    """Up to ``_AT_ONCE`` samples of each generator. asked: by generator, and by what for."""
+    return {key: _sample(database, spec, number, key, min(n, _AT_ONCE)) for key, n in asked.items()}
+
+
+def _draw_the_rest(
+    database: Database, spec: CampaignSpec, number: int, asked: Mapping[str, int], start: int
+) -> None:
+    """Draw what was asked beyond the first ``_AT_ONCE`` of a generator, and store each part before the next.
+
+    asked: by generator, and by what for. start: the number of the first sample.
+    """
+    for key, count in asked.items():
+        for part, drawn in enumerate(range(_AT_ONCE, count, _AT_ONCE), 2):
+            batch = _sample(database, spec, number, f"{key}/{part}", min(count - drawn, _AT_ONCE))
+            _store(database, spec, number, {f"{key}/{part}": batch}, start)
+            start += len(batch.samples)
 
 
 def _without_untrained(
@@ -160,17 +187,11 @@ def _diversity(
 
 
 def _fall_back(
-    database: Database,
-    spec: CampaignSpec,
-    number: int,
-    batches: dict[str, SampleBatch],
-    instead: dict[str, int],
+    batches: Mapping[str, SampleBatch], drawn: Mapping[str, SampleBatch]
 ) -> dict[str, SampleBatch]:
-    """The batches with the GAN's samples counted as rejected, and what is drawn for them."""
-    keys = {f"{name}/fallback": n for name, n in instead.items()}
-    drawn = {key: _sample(database, spec, number, key, n) for key, n in keys.items()}
+    """The batches with the GAN's samples counted as rejected, and what was drawn for them."""
     rejected = dict(batches["gan"].rejected) | {"collapsed": len(batches["gan"].samples)}
-    return batches | {"gan": SampleBatch((), rejected)} | drawn
+    return {**batches, "gan": SampleBatch((), rejected), **drawn}
 
 
 def _sample(database: Database, spec: CampaignSpec, number: int, key: str, count: int) -> SampleBatch:
@@ -210,13 +231,14 @@ def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) ->
 
 def _screen(database: Database, spec: CampaignSpec, number: int, seen: SeenStructures | SeenBefore) -> None:
     excluded = SeenStructures(excluded_structures(spec))
-    drawn = database.records.find(spec.id, round=number, status=Status.GENERATED.value)
     why_out = why_out_by_composition(spec) if spec.goals else _nothing_wanted
     relatives = Relatives(database, spec)
-    screened = {
-        r.id: _screen_one(spec, r, seen, excluded, why_out, exclude=relatives.higher(r)) for r in drawn
-    }
-    database.records.update_many(screened, status=Status.GENERATED)
+    waiting = {"round": number, "status": Status.GENERATED.value}
+    while drawn := database.records.find(spec.id, limit=_AT_ONCE, **waiting):
+        screened = {
+            r.id: _screen_one(spec, r, seen, excluded, why_out, exclude=relatives.higher(r)) for r in drawn
+        }
+        database.records.update_many(screened, status=Status.GENERATED)
 
 
 def _at_rest_or_waiting(records: Sequence[StructureRecord]) -> SeenStructures:

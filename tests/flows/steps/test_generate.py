@@ -11,7 +11,7 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec, Generation, GeneratorShare, Oracle
-from niobe.flows.steps.generate import generate, mark_duplicates
+from niobe.flows.steps.generate import generate, mark_duplicates, screen
 from niobe.flows.steps.train import train_gan
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.crystals.similarity import SeenStructures
@@ -180,3 +180,27 @@ def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: D
         "screened",
     ]
     assert database.records.get(left[0].id).duplicate_of == result.id
+
+
+def test_a_large_round_is_drawn_and_screened_in_parts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = CampaignSpec(
+        id="g",
+        elements=("Nb", "O"),
+        generation=Generation(
+            candidates=22,
+            mix=(GeneratorShare(name="random", share=0.6), GeneratorShare(name="prototype", share=0.4)),
+        ),
+    )
+    monkeypatch.setattr("niobe.flows.steps.generate._AT_ONCE", 4)
+    database.campaigns.create(spec)
+    database.rounds.open(spec.id, 1)
+    for _ in range(2):  # a step that died and is run again draws the same
+        generate(database, spec, database.rounds.get("g", 1))
+        drawn = database.records.find("g", round=1)
+        assert [record.index for record in drawn] == list(range(len(drawn)))
+        assert sum(record.lineage.generator == "random" for record in drawn) == 13
+    assert len({record.fingerprint for record in drawn if record.lineage.generator == "random"}) == 13
+    screen(database, spec, database.rounds.get("g", 1))
+    assert database.records.count("g", round=1, status=Status.GENERATED.value) == 0
