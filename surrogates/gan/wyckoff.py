@@ -15,17 +15,17 @@ import numpy as np
 from niobe.surrogates.gan.representation import BoolArray, Crystal
 from niobe.surrogates.protocols import FloatArray
 from niobe.surrogates.representations.elements import atomic_volume
-from niobe.surrogates.representations.symmetry import NoSymmetryError, standard_cell
+from niobe.surrogates.representations.symmetry import LETTERS, NoSymmetryError, standard_cell
 
 if TYPE_CHECKING:
-    from pymatgen.core import Structure
+    from pymatgen.core import Structure, SymmOp
 
 MAX_ORBITS = 8
 _ON_SITE = 0.03
 _SYMPREC = 0.02
 # Of the six lattice numbers of a SymmetricCrystal, what is written and read back.
 _MIDDLE, _HALF_WIDTH = np.array([0.2, 0, 0, 0, 0, 0]), np.array([1.0, 2, 2, 0.7, 0.7, 0.7])
-_GENERIC = np.array([0.1234, 0.2718, 0.3617])
+_GENERIC, _SAME = np.array([0.1234, 0.2718, 0.3617]), 1e-4
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,21 @@ class SymmetricCrystal:
 
 @functools.cache
 def positions(space_group: int) -> dict[str, Position]:
-    """Wyckoff positions of a space group by letter."""
-    from pyxtal.symmetry import Group
+    """Wyckoff positions of a space group by letter, the general one first."""
+    from pyxtal.symmetry import get_wyckoffs
 
-    found = {}
-    for entry in Group(space_group).Wyckoff_positions:
-        rotations = np.array([op.rotation_matrix for op in entry.ops], dtype=float)
-        translations = np.array([op.translation_vector for op in entry.ops], dtype=float)
-        position = Position(rotations, translations, bool(not rotations.any()))
-        found[entry.letter] = _one_cell(position, space_group)
-    return found
+    found = get_wyckoffs(space_group)
+    letters = LETTERS[: len(found)][::-1]
+    return {
+        letter: _position(operations, space_group) for letter, operations in zip(letters, found, strict=True)
+    }
+
+
+def _position(operations: Sequence[SymmOp], space_group: int) -> Position:
+    """operations: of the orbit in the conventional cell, what they make of free coordinates."""
+    rotations = np.array([operation.rotation_matrix for operation in operations], dtype=float)
+    translations = np.array([operation.translation_vector for operation in operations], dtype=float)
+    return _one_cell(Position(rotations, translations, bool(not rotations.any())), space_group)
 
 
 @functools.cache
@@ -234,9 +239,6 @@ def _one_cell(position: Position, space_group: int) -> Position:
     """Without the sites that a centring translation makes of others."""
     _, inverse = _primitive_basis(space_group)
     (generic,) = position.sites(_GENERIC[None]) @ inverse
-    kept: list[int] = []
-    for index, site in enumerate(generic):
-        apart = [np.abs((site - generic[k] + 0.5) % 1 - 0.5).max() for k in kept]
-        if not apart or min(apart) > 1e-4:
-            kept.append(index)
+    apart = np.abs((generic[:, None] - generic + 0.5) % 1 - 0.5).max(axis=2)
+    kept = ~np.tril(apart < _SAME, -1).any(axis=1)
     return Position(position.rotations[kept], position.translations[kept], position.is_fixed)
