@@ -221,7 +221,7 @@ class Trained:
 
     @classmethod
     def of(cls, domain: Domain, structures: Sequence[Structure], rows: FloatArray) -> Trained:
-        """From training structures and their features (n, d). domain: of them and the others."""
+        """From training structures and their features. rows: (n, d). domain: of them and the others."""
         inside = domain.holds(structures, rows, trained=True)
         return cls(domain.strain(structures, trained=True), chemistries_of(structures), inside)
 

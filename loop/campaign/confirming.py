@@ -85,7 +85,7 @@ def opinions(
 
     Answers of one program with other settings, and so of another fingerprint, are on no hull of each other.
 
-    known: validated records by id. answers: the oracle's, by the id of the record.
+    finds: of the round. known: validated records by id. answers: the oracle's, by the id of the record.
     """
     asked = [find for find in finds if all(r.id in answers for r in rests_on(find, known))]
     needed = {record.id: record for find in asked for record in rests_on(find, known)}

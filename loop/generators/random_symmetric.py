@@ -41,7 +41,7 @@ class RandomSymmetric:
         """At most n structures; what fits no Wyckoff sites, is crowded in all geometries that were drawn for
         its sites, or has a primitive cell smaller than asked for, is counted.
 
-        seed: of everything drawn at random.
+        request: what every sample lies inside. seed: of everything drawn at random.
         """
         samples: list[Sample] = []
         rejected: Counter[str] = Counter()

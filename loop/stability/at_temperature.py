@@ -53,7 +53,7 @@ def melts(entry: HullEntry, temperature: float) -> str:
 def vibration(phonons: PhononRecord | None, temperature: float, why: str = "") -> Vibration:
     """The harmonic free energy at a temperature (K) of stored force constants, if there are any.
 
-    why: there are none, where that is known.
+    phonons: of the crystal; None where none were computed. why: there are none, where that is known.
     """
     if phonons is None or not phonons.phonopy:
         return Vibration(None, reason=": ".join(filter(None, [_NO_FORCES, why])))
@@ -116,7 +116,8 @@ def thermal(
 ) -> Thermal:
     """What a find is at a temperature (K), among the phases of its elements.
 
-    phases: that count, without duplicates of the find. known: what vibrations add to them, by record id.
+    own: of the find. phases: that count, without duplicates of it. known: what vibrations add to them,
+    by record id.
     """
     mine = known[own.record_id]
     inside = [p for p in phases if set(p.composition) <= set(own.composition)]
