@@ -56,7 +56,7 @@ def _check_jobs(launchpad: Any, campaign: str) -> Iterator[Finding]:
     about = f"jobs of {campaign}"
     if halves := sum(map(len, torn(launchpad, campaign))):
         again = "`niobe tend`, or `niobe rockets`, submits anew what still waits"
-        yield Finding(about, f"{halves} documents of workflows of which a part is gone", again)
+        yield Finding(about, f"of workflows a part is gone; left without it: {halves}", again)
     for jobs in held(launchpad, campaign):
         yield Finding(about, f"{len(jobs.names)} {jobs.how}: {jobs}", jobs.way)
     running = launchpad.fireworks.count_documents({"spec.campaign": campaign, "state": "RUNNING"})
