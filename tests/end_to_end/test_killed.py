@@ -59,6 +59,7 @@ def assert_resume_is_exact(tmp_path: Path, kills: int) -> None:
     stop_server(killed / "home" / "db")
 
 
+@pytest.mark.timeout(900)
 def test_killed_and_resumed_is_as_if_never_killed(tmp_path: Path) -> None:
     assert_resume_is_exact(tmp_path, 3)
 
