@@ -28,6 +28,7 @@ from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.goals.properties import Property
 from niobe.loop.readers.rows import one_line
 from niobe.loop.store.database import Database
+from niobe.loop.store.mapping import Document
 from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def compute_goals(database: Database, spec: CampaignSpec, round_record: RoundRec
     properties, number = properties_of(spec), round_record.number
     validated = database.records.find(spec.id, status=Status.VALIDATED.value)
     settled = [record for record in validated if not record.phonons_pending]
-    found = {r.id: _computed(spec, properties, r) for r in settled}
-    database.records.update_many({identifier: _fields(values) for identifier, values in found.items()})
+    before = _values_stored(database, spec, [record.id for record in settled])
+    found = {r.id: _fields(_computed(spec, properties, r)) for r in settled}
+    database.fields.replace(before, found)
     if all(asked.needs != "oracle" for asked in properties.values()) or not settled:
         return
     waiting = [r.id for r in _nearest(database, spec, number, settled) if _lacking(spec, properties, r)]
@@ -73,6 +75,7 @@ def ask_goals(database: Database, spec: CampaignSpec, number: int, slot: int, sl
     oracle = make_oracle(spec.oracle, spec.conditions.pressure)
     for identifier in named:
         for goal, asked, source in _lacking(spec, properties, database.records.get(identifier)):
+            before = _values_stored(database, spec, [identifier])
             record = database.records.get(identifier)
             spent = record.validation.seconds.get(_STEP, 0.0) if record.validation else 0.0
             started = time.monotonic()
@@ -80,7 +83,12 @@ def ask_goals(database: Database, spec: CampaignSpec, number: int, slot: int, sl
                 compute = _by_oracle(spec, oracle, asked, record, folder)
                 value = _valued(goal, asked, source, compute, record)
             seconds = {f"validation.seconds.{_STEP}": round(spent + time.monotonic() - started, 3)}
-            database.records.update(identifier, **_fields({goal.name: value}), **seconds)
+            database.fields.replace(before, {identifier: _fields({goal.name: value}) | seconds})
+
+
+def _values_stored(database: Database, spec: CampaignSpec, records: Sequence[str]) -> dict[str, Document]:
+    """What is stored of the goals' properties, by record and field."""
+    return database.fields.read(records, [f"properties.{goal.name}" for goal in spec.goals])
 
 
 def _nearest(

@@ -30,6 +30,7 @@ from niobe.loop.store.kept.results import Results
 from niobe.loop.store.kept.shapes import Shapes
 from niobe.loop.store.mapping import UNPACKED, UNSHAPED, Document
 from niobe.loop.store.queries import INDEXED_FIELDS
+from niobe.loop.store.unchanged import Fields
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
@@ -61,6 +62,7 @@ class Database:
         self.mongo = mongo
         self.campaigns = Campaigns(collection("campaigns"))
         self.records = Records(collection("structures"))
+        self.fields = Fields(collection("structures"))
         self.results = Results(collection("results"), collection("structures"))
         self.shapes = Shapes(collection("shapes"), collection("structures"))
         self.features = Features(collection("features"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -83,6 +83,14 @@ def unpacked(fields: Document) -> Document:
 def modified_now() -> Document:
     """When a document was last written, to the second."""
     return {"modified": datetime.now(UTC).replace(microsecond=0)}
+
+
+def changed(fields: Mapping[str, Any]) -> Document:
+    """Fields of a record as they are stored, with the marks of a crystal that changed, whose shape has to be
+    made, and of a result that did."""
+    relaxed = {UNSHAPED: True} if fields.keys() & {"validation", "prerelaxed"} else {}
+    stored = plain(dict(fields))
+    return stored | modified_now() | relaxed | unshaped(fields.get("status")) | unpacked(stored)
 
 
 def plain(fields: dict[str, Any]) -> Document:

@@ -56,6 +56,7 @@ def weigh_opinions(database: Database, spec: CampaignSpec, round_record: RoundRe
     database: the campaign database. spec: the campaign. round_record: the round.
     """
     finds, known = found_so_far(database, spec, round_record.number)
+    before = database.fields.read([find.id for find in finds], ["opinions"])
     said: dict[str, list[Opinion]] = {find.id: [] for find in finds}
     for name in spec.confirm.oracles if finds else ():
         asked = {r.id: _answer_id(spec, name, r) for find in finds for r in rests_on(find, known)}
@@ -66,7 +67,7 @@ def weigh_opinions(database: Database, spec: CampaignSpec, round_record: RoundRe
     for made in said.values():
         missing = set(spec.confirm.oracles) - {opinion.oracle for opinion in made} if made else ()
         made += [Opinion(oracle=name, fingerprint="", reason=_NOT_ASKED) for name in sorted(missing)]
-    database.records.update_many({find: {"opinions": made} for find, made in said.items()})
+    database.fields.replace(before, {find: {"opinions": made} for find, made in said.items()})
     seconds = round(_spent(database, spec), 3)
     database.rounds.update(spec.id, round_record.number, metrics__confirm_seconds=seconds)
 

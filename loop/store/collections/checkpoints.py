@@ -14,6 +14,7 @@ from niobe.config.home import resolved
 from niobe.config.version import file_digest
 from niobe.loop.store.claims import SupersededError
 from niobe.loop.store.mapping import Document
+from niobe.loop.store.unchanged import put
 
 if TYPE_CHECKING:
     from gridfs import GridFSBucket
@@ -34,7 +35,7 @@ class Checkpoints:
         """Store the files of a folder as a round's checkpoint, over what is there.
 
         campaign: its id. number: of the round. model: ``surrogate`` or ``gan``. folder: the checkpoint.
-        Raises SupersededError where a claim is held no more.
+        Raises SupersededError where a claim is held no more, or another was stored meanwhile.
         """
         digests = digests_of(folder)
         if digests == self.digests(campaign, number, model):
@@ -45,11 +46,15 @@ class Checkpoints:
         ]
         key = {"campaign": campaign, "number": number, "model": model}
         try:
-            before = self._collection.find_one_and_replace(key, key | {"files": files}, upsert=True)
+            before = put(self._collection, key, key | {"files": files})
+            if before is None:
+                raise SupersededError(
+                    f"{campaign} r{number} {model}: another checkpoint was stored meanwhile"
+                )
         except SupersededError:
             self.remove_contents(one["file"] for one in files)
             raise
-        if before is not None:
+        if before:
             self._drop(before)
 
     def digests(self, campaign: str, number: int, model: str) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from niobe.loop.documents.rounds import HullRecord
 from niobe.loop.store.mapping import Document, without_id
+from niobe.loop.store.unchanged import put
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
@@ -23,7 +24,7 @@ class Hulls:
     def store(self, hull: HullRecord) -> None:
         """Store the hull of a round; the same round again replaces it. Of many phases the lowest are kept."""
         key = {"campaign": hull.campaign, "round": hull.round}
-        self._collection.replace_one(key, hull.lowest(MOST_KEPT).model_dump(mode="json"), upsert=True)
+        put(self._collection, key, hull.lowest(MOST_KEPT).model_dump(mode="json"))
 
     def find(self, campaign: str) -> list[HullRecord]:
         """The hulls of all closed rounds in order."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.store.mapping import Document, without_id
+from niobe.loop.store.unchanged import put
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
@@ -19,8 +20,8 @@ class Phonons:
 
     def store(self, phonons: PhononRecord) -> None:
         """Store bands and soft modes of one structure record."""
-        document = phonons.model_dump(mode="json")
-        self._collection.replace_one({"_id": phonons.record_id}, document, upsert=True)
+        key = {"_id": phonons.record_id}
+        put(self._collection, key, key | phonons.model_dump(mode="json"))
 
     def add(self, phonons: PhononRecord) -> None:
         """Store the phonons of a record that has no force constants; those that it has by now stay."""

@@ -11,16 +11,13 @@ from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.store.mapping import (
     NO_CRYSTAL,
-    UNSHAPED,
     Document,
     body,
+    changed,
     derived,
     from_mongo,
     load,
-    modified_now,
     plain,
-    unpacked,
-    unshaped,
     without_crystals,
 )
 
@@ -144,7 +141,7 @@ class Records:
 
     def update(self, record: str, **fields: Any) -> None:
         """Set fields of one record in one atomic write. Models are stored as plain documents."""
-        self._collection.update_one({"_id": record}, {"$set": _changes(fields)})
+        self._collection.update_one({"_id": record}, {"$set": changed(fields)})
 
     def update_many(self, changes: Mapping[str, Mapping[str, Any]], **equal: Any) -> None:
         """Set fields of many records, by id, each record atomically, in the order given.
@@ -172,7 +169,7 @@ class Records:
         from pymongo import UpdateOne
 
         writes = [
-            UpdateOne(where | {"_id": record}, {"$set": _changes(fields)})
+            UpdateOne(where | {"_id": record}, {"$set": changed(fields)})
             for record, fields in changes.items()
         ]
         if writes:
@@ -204,7 +201,7 @@ class Records:
         record: its id. equal: fields, a key with ``__`` reaches into a subdocument; None: also one not there.
         """
         query = {"_id": record} | _equal(equal)
-        done = self._collection.update_one(query, {"$set": _changes(fields)})
+        done = self._collection.update_one(query, {"$set": changed(fields)})
         return done.matched_count == 1
 
 
@@ -218,14 +215,6 @@ def _newest_round(collection: MongoCollection[Document], campaign: str, skip: in
         hint=[("campaign", 1), ("round", 1)],
     )
     return int(found["round"]) if found else 0
-
-
-def _changes(fields: Mapping[str, Any]) -> Document:
-    """As they are stored, with the marks of a crystal that changed, whose shape has to be made, and of a
-    result that did."""
-    relaxed = {UNSHAPED: True} if fields.keys() & {"validation", "prerelaxed"} else {}
-    stored = plain(dict(fields))
-    return stored | modified_now() | relaxed | unshaped(fields.get("status")) | unpacked(stored)
 
 
 def _equal(fields: Mapping[str, Any]) -> Document:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from niobe.loop.store.mapping import Document
+from niobe.loop.store.unchanged import puts
 from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
@@ -38,16 +39,15 @@ class Features:
 
         campaign: its id. names: by record, of all that wait. rows: by record, of those that were computed.
         """
-        from pymongo import DeleteMany, ReplaceOne
+        from pymongo import DeleteMany
 
-        writes: list[ReplaceOne[Document] | DeleteMany] = [
-            ReplaceOne(
-                {"_id": record},
-                {"campaign": campaign, "of": names[record], "row": row.astype("<f8").tobytes()},
-                upsert=True,
-            )
+        if not rows:
+            return
+        there = {one["_id"]: one["of"] for one in self._features.find({"campaign": campaign}, {"of": 1})}
+        new: list[Document] = [
+            {"_id": record, "campaign": campaign, "of": names[record], "row": row.astype("<f8").tobytes()}
             for record, row in rows.items()
         ]
-        if writes:
-            writes.append(DeleteMany({"campaign": campaign, "_id": {"$nin": list(names)}}))
-            self._features.bulk_write(writes)
+        writes = puts(new, {record: {"of": of} for record, of in there.items()})
+        gone = DeleteMany({"_id": {"$in": [record for record in there if record not in names]}})
+        self._features.bulk_write([*writes, gone])

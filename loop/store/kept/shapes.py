@@ -16,6 +16,7 @@ from niobe.loop.crystals.similarity import KeptShape, Shape, packed
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.store.mapping import COMPARED, UNSHAPED, Document, load
+from niobe.loop.store.unchanged import puts
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -43,20 +44,20 @@ class Shapes:
         known = self._shapes.find_one(mark | {"written_as": _WRITTEN_AS}) is not None
         found = self._structures.find({"campaign": campaign} | ({UNSHAPED: True} if known else {}))
         while batch := load(StructureRecord, islice(found, _AT_ONCE)):
-            self._complete(batch, self._names(batch) if known else {})
+            self._complete(batch, self._names(batch), anew=not known)
         if not known:
             said = {"campaign": campaign, "written_as": _WRITTEN_AS}
             self._shapes.update_one(mark, {"$set": said}, upsert=True)
 
-    def _complete(self, records: Sequence[StructureRecord], there: Mapping[str, str]) -> None:
-        """Make what records lack. Shapes first: cut short, their records are still marked."""
+    def _complete(self, records: Sequence[StructureRecord], there: Mapping[str, str], *, anew: bool) -> None:
+        """Make what records lack, all of it ``anew``. Shapes first: cut short, their records are still
+        marked."""
         from pymongo import UpdateOne
 
-        lacking = [one for r in records if r.status in COMPARED for one in _lacking(r, there)]
+        compared = [record for record in records if record.status in COMPARED]
+        lacking = [one for record in compared for one in _lacking(record, {} if anew else there)]
         if lacking:
-            self._shapes.bulk_write(
-                [UpdateOne({"_id": one["_id"]}, {"$set": one}, upsert=True) for one in lacking]
-            )
+            self._shapes.bulk_write(puts(lacking, {name: {"of": of} for name, of in there.items()}))
         self._structures.bulk_write([UpdateOne(_as_it_is(r), {"$unset": {UNSHAPED: ""}}) for r in records])
 
     def _names(self, records: Sequence[StructureRecord]) -> dict[str, str]:
@@ -94,7 +95,7 @@ class Shapes:
             by_record[one].append([other, same])
         writes = [
             UpdateOne(
-                {"_id": f"{of.split()[0]} relaxed", "of": of}, {"$push": {"answers": {"$each": answers}}}
+                {"_id": f"{of.split()[0]} relaxed", "of": of}, {"$addToSet": {"answers": {"$each": answers}}}
             )
             for of, answers in by_record.items()
         ]
@@ -114,21 +115,22 @@ class Shapes:
 
     def keep_orders(self, campaign: str, orders: Mapping[str, Order]) -> None:
         """Keep orders by composition, in place of those before. campaign: its id."""
-        from pymongo import ReplaceOne
-
-        writes = []
+        new: list[Document] = []
         for formula, order in orders.items():
             places = {name: place for place, (name, _) in enumerate(order)}
             kept = {
+                "_id": f"{campaign} {formula} order",
                 "campaign": campaign,
                 "form": "order",
                 "formula": formula,
                 "names": list(places),
                 "first": [None if first is None else places[first] for _, first in order],
             }
-            writes.append(ReplaceOne({"_id": f"{campaign} {formula} order"}, kept, upsert=True))
-        if writes:
-            self._shapes.bulk_write(writes)
+            new.append(kept)
+        if new:
+            asked = {"_id": {"$in": [kept["_id"] for kept in new]}}
+            there = self._shapes.find(asked, {"names": 1, "first": 1})
+            self._shapes.bulk_write(puts(new, {one.pop("_id"): one for one in there}))
 
 
 def token(record: StructureRecord) -> str:
