@@ -33,6 +33,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in [name for name in os.environ if name.startswith("NIOBE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NIOBE_HOME", str(tmp_path))
+    monkeypatch.setenv(
+        "PYTHONPATH", str(Path(__file__).parents[2])
+    )  # workers import nothing from where they run
     monkeypatch.setattr(Rockets, "module", "tests.benchmarks.stand_in")
     yield tmp_path
     monkeypatch.delenv("NIOBE_MONGO_URI", raising=False)
