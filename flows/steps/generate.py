@@ -13,7 +13,7 @@ from niobe.flows.steps.generators import RoundContext, make_generator
 from niobe.flows.steps.known import Relatives, SeenBefore, known_elsewhere, records_and_known, with_crystals
 from niobe.flows.steps.requests import drawn_in_subsystems, request_for, sample_request
 from niobe.loop.campaign.seeds import excluded_structures, new_record
-from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.crystals.similarity import SeenStructures, Shape
 from niobe.loop.crystals.validity import why_invalid
 from niobe.loop.documents.records import Lineage, Status, StructureRecord
 from niobe.loop.documents.rounds import Diversity, RoundRecord
@@ -235,10 +235,14 @@ def _screen(database: Database, spec: CampaignSpec, number: int, seen: SeenStruc
     relatives = Relatives(database, spec)
     waiting = {"round": number, "status": Status.GENERATED.value}
     while drawn := database.records.find(spec.id, limit=_AT_ONCE, **waiting):
+        shapes = {record.id: Shape(record.id, generated_structure(record)) for record in drawn}
         screened = {
-            r.id: _screen_one(spec, r, seen, excluded, why_out, exclude=relatives.higher(r)) for r in drawn
+            r.id: _screen_one(spec, r, shapes[r.id], seen, excluded, why_out, exclude=relatives.higher(r))
+            for r in drawn
         }
         database.records.update_many(screened, status=Status.GENERATED)
+        passed = [record.model_copy(update=screened[record.id]) for record in drawn]
+        database.shapes.keep(passed, shapes)
 
 
 def _at_rest_or_waiting(records: Sequence[StructureRecord]) -> SeenStructures:
@@ -257,22 +261,22 @@ def _nothing_wanted(record: StructureRecord) -> str:
 def _screen_one(
     spec: CampaignSpec,
     record: StructureRecord,
+    shape: Shape,
     seen: SeenStructures | SeenBefore,
     excluded: SeenStructures,
     why_out: Callable[[StructureRecord], str],
     *,
     exclude: Collection[str],
 ) -> dict[str, object]:
-    structure = generated_structure(record)
-    reason = why_invalid(structure, request_for(spec, record)) or why_out(record)
-    if not reason and record.lineage.generator in _FROM_LIBRARY and excluded.find(structure):
+    reason = why_invalid(shape.structure, request_for(spec, record)) or why_out(record)
+    if not reason and record.lineage.generator in _FROM_LIBRARY and excluded.find_shape(shape):
         reason = "excluded"
     if reason:
         return {"status": Status.INVALID, "reason": reason}
-    duplicate = seen.find(structure, exclude=exclude)
-    if duplicate is not None:
-        return {"status": Status.DUPLICATE, "reason": "duplicate", "duplicate_of": duplicate}
-    seen.add(record.id, structure)
+    original = seen.find_shape(shape, exclude=exclude)
+    if original is not None:
+        return {"status": Status.DUPLICATE, "reason": "duplicate", "duplicate_of": original.id}
+    seen.add_shape(shape)
     return {"status": Status.SCREENED}
 
 
@@ -295,28 +299,32 @@ def mark_duplicates(database: Database, spec: CampaignSpec, number: int) -> None
         seen = SeenBefore(database, spec, exclude=fresh | unsure)
         for record in open_:
             reason = "duplicate after the pre-relaxation potential"
-            if record.id in fresh and not _merged(database, record, relatives, seen, reason):
-                seen.add(record.id, candidate_structure(record))
+            if record.id in fresh:
+                shape = Shape(record.id, candidate_structure(record))
+                if not _merged(database, record, shape, relatives, seen, reason):
+                    seen.add_shape(shape)
     news = _results(database, spec, since=0 if spec.asynchronous else number - 1)
     late = [r for r in open_ if r.id not in fresh and r.round < number and news.holds(r.formula)]
     for record in with_crystals(database, spec, late):
-        _merged(database, record, relatives, news, "duplicate of a result")
+        shape = Shape(record.id, candidate_structure(record))
+        _merged(database, record, shape, relatives, news, "duplicate of a result")
 
 
 def _merged(
     database: Database,
     record: StructureRecord,
+    shape: Shape,
     relatives: Relatives,
     seen: SeenStructures | SeenBefore,
     reason: str,
 ) -> bool:
     """Whether the candidate is a duplicate of something seen; it is then marked, unless it was settled
     since."""
-    duplicate = seen.find(candidate_structure(record), exclude=relatives.higher(record))
-    if duplicate is not None:
-        fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": duplicate}
+    original = seen.find_shape(shape, exclude=relatives.higher(record))
+    if original is not None:
+        fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": original.id}
         database.records.update_screened(record.id, **fields)
-    return duplicate is not None
+    return original is not None
 
 
 def _relaxed_now(

@@ -12,7 +12,7 @@ from niobe.flows.oracles.base import UnknownFingerprintError
 from niobe.flows.oracles.registry import make_oracle
 from niobe.loop.campaign.duplicates import Comparisons, relaxed_shapes
 from niobe.loop.campaign.seeds import excluded_structures
-from niobe.loop.crystals.similarity import SeenStructures, Shape
+from niobe.loop.crystals.similarity import Bucket, SeenStructures, Shape
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.generators.soft_mode_families import higher_relatives
@@ -162,28 +162,26 @@ class SeenBefore:
         """database: the campaign database. spec: the campaign. exclude: ids of records left out."""
         database.shapes.complete(spec.id)
         self._database, self._campaign, self._left_out = database, spec.id, exclude
-        self._kept: dict[tuple[str, int], list[Shape]] = {}
+        self._kept: dict[tuple[str, int], Bucket] = {}
         self._counts: dict[str, bool] = {}
         self._later = SeenStructures(_as_compared(known_elsewhere(database, spec)))
 
-    def add(self, identifier: str, structure: Structure) -> None:
-        """Remember a structure under its id, after all others."""
-        self._later.add(identifier, structure)
+    def add_shape(self, shape: Shape) -> None:
+        """Remember a crystal, after all others."""
+        self._later.add_shape(shape)
 
-    def find(self, structure: Structure, *, exclude: Collection[str] = ()) -> str | None:
-        """The id of the first that matches and is not in ``exclude``, or None."""
-        asked = Shape("", structure)
-        for seen in self._like(asked):
-            if seen.id not in exclude and seen.same(asked) and self._is_seen(seen.id):
-                return seen.id
-        found = self._later.find_shape(asked, exclude=exclude)
-        return None if found is None else found.id
+    def find_shape(self, asked: Shape, *, exclude: Collection[str] = ()) -> Shape | None:
+        """The first that matches and whose id is not in ``exclude``, or None."""
+        for seen in self._like(asked).same(asked):
+            if seen.id not in exclude and self._is_seen(seen.id):
+                return seen
+        return self._later.find_shape(asked, exclude=exclude)
 
-    def _like(self, asked: Shape) -> list[Shape]:
+    def _like(self, asked: Shape) -> Bucket:
         key = (asked.formula, asked.sites)
         if key not in self._kept:
             found = self._database.shapes.like(self._campaign, asked)
-            self._kept[key] = [shape for shape in found if shape.id not in self._left_out]
+            self._kept[key] = Bucket(shape for shape in found if shape.id not in self._left_out)
         return self._kept[key]
 
     def _is_seen(self, identifier: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ LTOL, STOL, ANGLE_TOL = 0.2, 0.3, 5.0
 """The structure matcher's: relative, of edges; of sites, in units of the cube root of the volume an atom;
 degrees."""
 _ROUNDING = 1e-6
+_EDGE_RATIO = 1 + LTOL + _ROUNDING
 _AT_ONCE = 500_000  # vectors between sites held at a time
+_PAIRS_AT_ONCE = 1_000_000  # of lattice vectors, for each of the cells asked about
 _IMAGES = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
 _IN_IMAGES = 1.5  # of an edge: what lies nearer in each coordinate is among the images
 
@@ -43,10 +46,15 @@ class Cell:
         return _angles(self.lattice[None])[0]
 
     @cached_property
+    def rarest_first(self) -> list[str]:
+        """The kinds, by how many sites they are on."""
+        kinds, counts = np.unique(self.kinds, return_counts=True)
+        return [str(kind) for kind in kinds[counts.argsort(kind="stable")]]
+
+    @property
     def rarest(self) -> str:
         """The kind on the fewest sites."""
-        kinds, counts = np.unique(self.kinds, return_counts=True)
-        return str(kinds[counts.argmin()])
+        return self.rarest_first[0]
 
     def vectors(self, radius: float) -> tuple[NDArray[np.int64], FloatArray]:
         """Lattice vectors up to a length: multiples of the edges and lengths, (v, 3) and (v,)."""
@@ -73,11 +81,50 @@ def could_fit(one: Cell, other: Cell) -> bool:
     )
 
 
+def could_align(one: Cell, lengths: FloatArray, angles: FloatArray) -> NDArray[np.bool_]:
+    """False where no lattice of a cell has the edges and angles of another within the matcher's tolerances,
+    so that ``could_fit`` would say no; asked of k others at a time, shape (k,).
+
+    one: the cell. lengths: edges of the others, scaled to volume 1, (k, 3). angles: theirs, degrees, (k, 3).
+    """
+    answers = np.zeros(len(lengths), dtype=bool)
+    by_length = np.argsort(lengths.max(axis=1))  # few vectors are as short as short edges
+    while len(by_length):
+        held = max(1, _PAIRS_AT_ONCE // len(_directions(one, lengths[by_length[:1]])[0]) ** 2)
+        now, by_length = by_length[:held], by_length[held:]
+        answers[now] = _aligns(_directions(one, lengths[now]), lengths[now], angles[now])
+    return answers
+
+
+def _directions(one: Cell, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Lengths (v,) of lattice vectors that may stand for edges (k, 3), and angles between them, (v, v)."""
+    whole, long = one.vectors(float(lengths.max()) * _EDGE_RATIO)
+    whole, long = whole[long > 0], long[long > 0]
+    units = whole @ one.lattice / long[:, None]
+    return long, np.degrees(np.arccos(np.clip(units @ units.T, -1, 1)))
+
+
+def _aligns(directions: tuple[FloatArray, FloatArray], lengths: FloatArray, angles: FloatArray) -> Any:
+    """Whether three vectors have the edges and angles of each of k cells, (k,)."""
+    long, between = directions
+    edges = lengths[:, :, None]
+    near = (long < edges * _EDGE_RATIO) & (long * _EDGE_RATIO > edges)
+    alpha, beta, gamma = (
+        near[:, i, :, None]
+        & near[:, j, None, :]
+        & (np.abs(between - angles[:, k, None, None]) <= ANGLE_TOL + _ROUNDING)
+        for i, j, k in ((1, 2, 0), (0, 2, 1), (0, 1, 2))
+    )
+    third = beta.astype(np.float32) @ alpha.astype(np.float32).transpose(0, 2, 1) > 0
+    return (third & gamma).any(axis=(1, 2))
+
+
 def _alignments(one: Cell, other: Cell) -> FloatArray:
     """Lattices (m, 3, 3) of the first whose edges and angles are the second's within the tolerances."""
-    ratio = 1 + LTOL + _ROUNDING
-    whole, long = one.vectors(float(other.lengths.max()) * ratio)
-    near = [np.flatnonzero((long < edge * ratio) & (long * ratio > edge)) for edge in other.lengths]
+    whole, long = one.vectors(float(other.lengths.max()) * _EDGE_RATIO)
+    near = [
+        np.flatnonzero((long < edge * _EDGE_RATIO) & (long * _EDGE_RATIO > edge)) for edge in other.lengths
+    ]
     if not all(len(found) for found in near):
         return np.empty((0, 3, 3))
     units = [whole[found] @ one.lattice / long[found, None] for found in near]
@@ -106,19 +153,22 @@ def _has_partners(one: Cell, other: Cell, aligned: FloatArray, first: NDArray[np
     box = near[:, None] * np.sqrt(np.linalg.inv(metric)[:, range(3), range(3)])
     mine = one.points @ one.lattice @ np.linalg.inv(aligned)
     its = other.points - other.points[np.flatnonzero(other.kinds == other.rarest)[0]]
-    apart = (mine[:, None, :, :] - mine[:, first, None, :])[:, :, :, None, :] - its
-    apart -= np.round(apart)
-    pairs = (np.abs(apart) <= box[:, None, None, None, :]).all(axis=-1)
-    pairs &= one.kinds[:, None] == other.kinds[None, :]
-    open_ = np.nonzero(_all_have_one(pairs))
-    if not len(open_[0]) or (box > _IN_IMAGES).any():
-        return bool(len(open_[0]))
-    pairs, apart, lattice = pairs[open_], apart[open_], open_[0]
-    row = np.nonzero(pairs)
-    images = apart[row][:, None, :] + _IMAGES
-    squares = np.einsum("pik,pkl,pil->pi", images, metric[lattice[row[0]]], images).min(axis=1)
-    pairs[row] = squares <= near[lattice[row[0]]] ** 2
-    return bool(_all_have_one(pairs).any())
+    lattice, laid = np.divmod(np.arange(len(aligned) * len(first)), max(1, len(first)))
+    for kind in other.rarest_first:
+        from_laid = mine[:, one.kinds == kind][lattice] - mine[lattice, first[laid]][:, None]
+        apart = from_laid[:, :, None, :] - its[other.kinds == kind]
+        apart -= np.round(apart)
+        pairs = (np.abs(apart) <= box[lattice][:, None, None, :]).all(axis=-1)
+        open_ = _all_have_one(pairs)
+        lattice, laid, pairs, apart = lattice[open_], laid[open_], pairs[open_], apart[open_]
+        if len(lattice) and not (box > _IN_IMAGES).any():
+            row = np.nonzero(pairs)
+            images = apart[row][:, None, :] + _IMAGES
+            squares = ((images @ metric[lattice[row[0]]]) * images).sum(axis=2).min(axis=1)
+            pairs[row] = squares <= near[lattice[row[0]]] ** 2
+            open_ = _all_have_one(pairs)
+            lattice, laid = lattice[open_], laid[open_]
+    return len(lattice) > 0
 
 
 def _all_have_one(pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from niobe.loop.crystals.cells import ANGLE_TOL, LTOL, STOL, Cell, could_fit
+from niobe.loop.crystals.cells import ANGLE_TOL, LTOL, STOL, Cell, could_align, could_fit
 from niobe.loop.crystals.symmetry import SYMPREC, dataset
 from niobe.surrogates.protocols import FloatArray
 
@@ -68,12 +69,13 @@ def spacegroup_name(number: int) -> str:
 
 
 class Reduced:
-    """The Niggli-reduced primitive cell, as ``matcher`` makes it of whatever it compares."""
+    """The Niggli-reduced primitive cell, as ``matcher`` makes it of whatever it compares; without the memory
+    of it, which looks at all cells of a composition before it makes another."""
 
     _given: FloatArray
 
     def __init__(self, structure: Structure) -> None:
-        self.cell = matcher()._get_reduced_structure(structure, primitive_cell=True, niggli=True)
+        self.cell = structure.get_reduced_structure(reduction_algo="niggli").get_primitive_structure()
 
     @classmethod
     def kept(cls, lattice: FloatArray, points: FloatArray, kinds: Sequence[str]) -> Reduced:
@@ -114,13 +116,13 @@ class SeenStructures:
     """
 
     def __init__(self, known: Iterable[tuple[str, Structure]] = ()) -> None:
-        self._by_formula: dict[str, list[Shape]] = defaultdict(list)
+        self._by_formula: dict[str, Bucket] = defaultdict(Bucket)
         for identifier, structure in known:
             self.add(identifier, structure)
 
     def holds(self, formula: str) -> bool:
         """Whether any has this reduced formula: others match none. formula: pymatgen's."""
-        return bool(self._by_formula.get(formula))
+        return formula in self._by_formula
 
     def add(self, identifier: str, structure: Structure) -> None:
         """Remember a structure under its id."""
@@ -128,7 +130,7 @@ class SeenStructures:
 
     def add_shape(self, shape: Shape) -> None:
         """The same for what is reduced already."""
-        self._by_formula[shape.formula].append(shape)
+        self._by_formula[shape.formula].add(shape)
 
     def find(self, structure: Structure, *, exclude: Collection[str] = ()) -> str | None:
         """The id of the first remembered structure that matches and is not in ``exclude``, or None."""
@@ -137,8 +139,10 @@ class SeenStructures:
 
     def find_shape(self, asked: Shape, *, exclude: Collection[str] = ()) -> Shape | None:
         """The first remembered shape that matches and whose id is not in ``exclude``, or None."""
-        others = self._by_formula[asked.formula]
-        return next((seen for seen in others if seen.id not in exclude and seen.same(asked)), None)
+        if not self.holds(asked.formula):
+            return None
+        same = self._by_formula[asked.formula].same(asked)
+        return next((seen for seen in same if seen.id not in exclude), None)
 
 
 class Shape:
@@ -148,22 +152,22 @@ class Shape:
     """
 
     def __init__(self, identifier: str, structure: Structure) -> None:
-        self.id, self._structure = identifier, structure
+        self.id, self.structure = identifier, structure
 
     @cached_property
     def formula(self) -> str:
         """pymatgen's reduced formula."""
-        return str(self._structure.composition.reduced_formula)
+        return str(self.structure.composition.reduced_formula)
 
     @cached_property
     def reduced(self) -> Reduced:
         """The reduced cell."""
-        return Reduced(self._structure)
+        return Reduced(self.structure)
 
     @cached_property
     def volume_per_atom(self) -> float:
         """Å³ an atom."""
-        return float(self._structure.volume / len(self._structure))
+        return float(self.structure.volume / len(self.structure))
 
     @cached_property
     def sites(self) -> int:
@@ -186,6 +190,52 @@ class Shape:
         return self.sites == other.sites and all(
             _within(own, its, _EDGE_RATIO) for own, its in zip(self.edges, other.edges, strict=True)
         )
+
+
+class Bucket:
+    """Shapes of one composition. Which of them another could match is asked of all at once, in arrays."""
+
+    def __init__(self, shapes: Iterable[Shape] = ()) -> None:
+        """shapes: the first, in the order in which they are compared."""
+        self._shapes: list[Shape] = []
+        self._rows = np.empty((0, _COLUMNS))
+        for shape in shapes:
+            self.add(shape)
+
+    def add(self, shape: Shape) -> None:
+        """Compare what is asked with this one too, after all others."""
+        count = len(self._shapes)
+        if count == len(self._rows):
+            self._rows = np.vstack([self._rows, np.full((max(8, count), _COLUMNS), np.nan)])
+        self._rows[count, 0] = shape.volume_per_atom
+        self._shapes.append(shape)
+
+    def same(self, asked: Shape) -> Iterator[Shape]:
+        """Those that are the same crystal, in order."""
+        for row in self._like(asked):
+            if alike(asked.reduced, self._shapes[row].reduced):
+                yield self._shapes[row]
+
+    def _like(self, asked: Shape) -> NDArray[np.intp]:
+        """Rows whose volumes, numbers of sites, edges and angles allow it; what volumes allow is reduced."""
+        rows = self._rows[: len(self._shapes)]
+        like = np.flatnonzero(_all_within(rows[:, :1], asked.volume_per_atom, _VOLUME_RATIO))
+        for row in like[np.isnan(rows[like, 1])]:
+            rows[row, 1:] = _measures(self._shapes[row])
+        like = like[rows[like, 1] == asked.sites]
+        like = like[_all_within(rows[like, 2:5], np.array(asked.edges), _EDGE_RATIO)]
+        return (
+            like[could_align(asked.reduced.numbers, rows[like, 5:8], rows[like, 8:])] if len(like) else like
+        )
+
+
+_COLUMNS = 11
+
+
+def _measures(shape: Shape) -> list[float]:
+    """Sites, edges in order, then edges and angles as the cell has them."""
+    cell = shape.reduced.numbers
+    return [shape.sites, *shape.edges, *cell.lengths, *cell.angles]
 
 
 class KeptShape(Shape):
@@ -220,3 +270,8 @@ def packed(shape: Shape) -> dict[str, Any]:
 
 def _within(one: float, other: float, ratio: float) -> bool:
     return one < ratio * other and other < ratio * one
+
+
+def _all_within(ones: FloatArray, other: FloatArray | float, ratio: float) -> NDArray[np.bool_]:
+    """The same of rows, of which all columns have to be."""
+    return np.asarray(((ones < ratio * other) & (other < ratio * ones)).all(axis=1))

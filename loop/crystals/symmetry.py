@@ -8,7 +8,7 @@ from math import radians
 from typing import TYPE_CHECKING, Any
 
 from niobe.surrogates.protocols import FloatArray
-from niobe.surrogates.representations.symmetry import without_supercell_warnings
+from niobe.surrogates.representations.symmetry import hush_supercell_warnings
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -86,9 +86,9 @@ def dataset(structure: Structure, symprec: float, angle: float | None = None) ->
     from moyopy.interface import MoyoAdapter
 
     turn = None if angle is None else radians(angle)
+    hush_supercell_warnings()
     try:
-        with without_supercell_warnings():
-            return MoyoDataset(MoyoAdapter.from_structure(structure), symprec=symprec, angle_tolerance=turn)
+        return MoyoDataset(MoyoAdapter.from_structure(structure), symprec=symprec, angle_tolerance=turn)
     except (RuntimeError, ValueError):
         return None
 

@@ -8,9 +8,9 @@ taken, as proposed by Goodall et al., Sci. Adv. 8, eabn4117 (2022).
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,11 +57,11 @@ def standard_cell(
     from moyopy import MoyoDataset, Setting
     from moyopy.interface import MoyoAdapter
 
+    hush_supercell_warnings()
     try:
-        with without_supercell_warnings():
-            cell = MoyoAdapter.from_structure(structure)
-            data = MoyoDataset(cell, symprec=symprec, setting=Setting.standard())
-            settings = data.normalizer_wyckoff_positions().coset_representatives
+        cell = MoyoAdapter.from_structure(structure)
+        data = MoyoDataset(cell, symprec=symprec, setting=Setting.standard())
+        settings = data.normalizer_wyckoff_positions().coset_representatives
     except (RuntimeError, ValueError) as error:
         raise NoSymmetryError(f"{structure.formula}: no symmetry found ({error})") from None
     numbers = tuple(data.std_cell.numbers)
@@ -78,13 +78,8 @@ def standard_cell(
     )
 
 
-@contextmanager
-def without_supercell_warnings() -> Iterator[None]:
-    """A supercell is no fault where only the standard cell is used: moyo warns of each."""
-    logger = logging.getLogger("moyo")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+@functools.cache
+def hush_supercell_warnings() -> None:
+    """A supercell is no fault where only the standard cell is used: moyo warns of each. Once a process, as a
+    level that changes clears what all loggers keep."""
+    logging.getLogger("moyo").setLevel(logging.ERROR)

@@ -49,16 +49,33 @@ class Shapes:
             said = {"campaign": campaign, "written_as": _WRITTEN_AS}
             self._shapes.update_one(mark, {"$set": said}, upsert=True)
 
-    def _complete(self, records: Sequence[StructureRecord], there: Mapping[str, str], *, anew: bool) -> None:
-        """Make what records lack, all of it ``anew``. Shapes first: cut short, their records are still
-        marked."""
-        from pymongo import UpdateOne
+    def keep(self, records: Sequence[StructureRecord], drawn: Mapping[str, Shape]) -> None:
+        """Keep the shapes of records as they were drawn.
 
+        records: just screened. drawn: their shapes, by their ids.
+        """
+        compared = [record for record in records if record.status in COMPARED]
+        shapes = [_document(record, "generated", record.id, drawn[record.id]) for record in compared]
+        self._write(shapes, compared, {})
+
+    def _complete(self, records: Sequence[StructureRecord], there: Mapping[str, str], *, anew: bool) -> None:
+        """Make what records lack, all of it ``anew``."""
         compared = [record for record in records if record.status in COMPARED]
         lacking = [one for record in compared for one in _lacking(record, {} if anew else there)]
-        if lacking:
-            self._shapes.bulk_write(puts(lacking, {name: {"of": of} for name, of in there.items()}))
-        self._structures.bulk_write([UpdateOne(_as_it_is(r), {"$unset": {UNSHAPED: ""}}) for r in records])
+        self._write(lacking, records, there)
+
+    def _write(
+        self, shapes: Sequence[Document], records: Sequence[StructureRecord], there: Mapping[str, str]
+    ) -> None:
+        """Write shapes, then that records lack none: cut short, these are still marked."""
+        from pymongo import UpdateOne
+
+        if shapes:
+            self._shapes.bulk_write(puts(shapes, {name: {"of": of} for name, of in there.items()}))
+        if records:
+            self._structures.bulk_write(
+                [UpdateOne(_as_it_is(r), {"$unset": {UNSHAPED: ""}}) for r in records]
+            )
 
     def _names(self, records: Sequence[StructureRecord]) -> dict[str, str]:
         """What names the crystals whose shapes are kept of records, by id of the shape."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from niobe.loop.crystals.cells import Cell, could_fit
+from niobe.loop.crystals.cells import Cell, could_align, could_fit
 from niobe.loop.crystals.similarity import Reduced, matcher
 from tests.loop.factory import nbo, rocksalt, rutile
 
@@ -55,6 +55,31 @@ def test_most_of_what_differs_is_sorted_out() -> None:
     drawn = [Reduced(_drawn(rng, (2, 4))) for _ in range(12)]
     said = [_numbers(a, b) for a, b in combinations(drawn, 2)]
     assert sum(passed and not accepted for passed, accepted in said) <= 0.1 * len(said)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_fits_could_be_aligned(seed: int) -> None:
+    """Many cells asked about at once; long ones among them, which have more vectors."""
+    rng = np.random.default_rng(seed)
+    drawn = [_drawn(rng, (2, 2)) for _ in range(12)] + [rocksalt()]
+    long, ends = Lattice.orthorhombic(3, 4, 40), np.array([[[0, 0, 0], [0.5, 0.5, z]] for z in (0.1, 0.5)])
+    thin = [Structure(long, ["Cu", "Au"], end) for end in ends]
+    cells = [Reduced(_shaken(rng, one)).numbers for one in (*drawn, *drawn, *thin)]
+    for one in cells:
+        others = [other for other in cells if len(other.points) == len(one.points)]
+        lengths, angles = (np.array([getattr(o, of) for o in others]) for of in ("lengths", "angles"))
+        answers = could_align(one, lengths, angles)
+        assert answers[next(i for i, other in enumerate(others) if other is one)]
+        assert all(may or not could_fit(one, other) for may, other in zip(answers, others, strict=True))
+
+
+def test_lattices_far_apart_cannot_be_aligned() -> None:
+    cube, rod = np.eye(3) * 4.0, np.diag([2.0, 2.0, 16.0])
+    point = np.zeros((1, 3))
+    one, other = Cell(cube, point, ["Cu"]), Cell(rod, point, ["Cu"])
+    both = np.array([one.lengths, other.lengths]), np.array([one.angles, other.angles])
+    assert could_align(one, *both).tolist() == [True, False]
+    assert could_align(other, *both).tolist() == [False, True]
 
 
 def test_sites_of_other_kinds_are_no_partners() -> None:

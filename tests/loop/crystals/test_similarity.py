@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 
 from niobe.loop.crystals.similarity import (
     SeenStructures,
+    Shape,
     content_hash,
     spacegroup_number,
     spacegroup_symbol,
 )
+from niobe.loop.generators.random_symmetric import RandomSymmetric
 from niobe.loop.readers.cif.symmetry import named
+from niobe.surrogates.protocols import SampleRequest
 from tests.loop.factory import nbo, rocksalt, rutile
 
 
@@ -39,6 +42,23 @@ def test_some_can_be_left_out_of_a_search() -> None:
     seen = SeenStructures([("a", nbo()), ("b", nbo(4.25))])
     assert seen.find(nbo(4.22), exclude={"a"}) == "b"
     assert seen.find(nbo(4.22), exclude={"a", "b"}) is None
+
+
+def test_many_are_compared_as_each_pair_is() -> None:
+    """A new one with all that is there at once, in the order in which they came."""
+    drawn = RandomSymmetric().sample(SampleRequest(elements=("Cu", "Au"), max_atoms=4), 120, seed=3).samples
+    shapes = [Shape(str(number), sample.structure) for number, sample in enumerate(drawn)]
+    seen, before = SeenStructures(), list[Shape]()
+    said = []
+    for shape in shapes:
+        found = seen.find_shape(shape)
+        said.append(found)
+        assert found is next(
+            (one for one in before if one.formula == shape.formula and one.same(shape)), None
+        )
+        seen.add_shape(shape)
+        before.append(shape)
+    assert len(set(said)) > 10
 
 
 def test_content_hash_sees_geometry_and_species_only() -> None:
