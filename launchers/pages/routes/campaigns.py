@@ -19,7 +19,7 @@ from niobe.launchers.output.tables import hull_sources, hull_systems, status_row
 from niobe.launchers.pages import hull_plots, plots, views
 from niobe.launchers.pages.hull_points import kind_of
 from niobe.launchers.pages.rendering import render
-from niobe.launchers.pages.routes.kept import Kept
+from niobe.launchers.pages.routes.kept import Kept, state_of
 from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
 from niobe.launchers.pages.server.access import Access
 from niobe.loop.campaign.controls import acceleration
@@ -147,14 +147,14 @@ def rounds(
     before: Number = None,
     after: Number = None,
 ) -> HTMLResponse:
-    """Each round's counts, rates and errors, and the difference of two of them; drawn again when a round has
-    changed.
+    """Each round's counts, rates and errors, and the difference of two of them; drawn again when a round or
+    a record has changed.
 
     database: the campaign database. access: who may read and steer. kept: pages drawn before. campaign: its
     id. before: rounds below this number. after: rounds above this number.
     """
     found = database.rounds.find(campaign.id)
-    state = campaign.model_dump_json(), *(record.model_dump_json() for record in found)
+    state = state_of(database, campaign, found)
     asked = "rounds", campaign.id, before, after
     return kept.page(asked, state, lambda: _rounds(database, access, campaign, found, before, after))
 
@@ -206,14 +206,14 @@ def _compared(
 
 @router.get("/campaigns/{campaign}/hull", response_class=HTMLResponse)
 def hull(database: Db, access: Allowed, kept: Kept, campaign: Campaign) -> HTMLResponse:
-    """The convex hull of each round, and what lies on it or nearest to it; drawn again when a round has
-    closed.
+    """The convex hull of each round, and what lies on it or nearest to it; drawn again when a
+    round has closed or a record has changed.
 
     database: the campaign database. access: who may read and steer. kept: pages drawn before. campaign: its
     id.
     """
     last = database.rounds.last_closed(campaign.id)
-    state = campaign.model_dump_json(), last.model_dump_json() if last else ""
+    state = state_of(database, campaign, [last] if last else [])
     return kept.page(("hull", campaign.id), state, lambda: _hull(database, access, campaign))
 
 

@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
+from niobe.loop.documents.rounds import CampaignRecord, RoundRecord
+from niobe.loop.store.database import Database
+
 _MOST = 12
 """Pages of at most 2 MB that are held."""
+
+
+_JUST_NOW = timedelta(seconds=3)
+"""Records hold the second in which they were written, by their machine's clock: more may come in the newest."""
+
+
+def state_of(
+    database: Database, campaign: CampaignRecord, rounds: Sequence[RoundRecord]
+) -> tuple[Hashable, ...] | None:
+    """Changes with the campaign, its rounds and any of its records; None while some were just written.
+
+    database: the campaign database. campaign: the record. rounds: those that are shown.
+    """
+    count, newest = database.search.changed(campaign.id)
+    if newest is not None and datetime.now(UTC) - newest < _JUST_NOW:
+        return None
+    told = (record.model_dump_json() for record in rounds)
+    return campaign.model_dump_json(), count, newest, *told
 
 
 class KeptPages:
@@ -21,12 +43,14 @@ class KeptPages:
         self._pages: OrderedDict[Hashable, tuple[Hashable, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def page(self, name: Hashable, state: Hashable, draw: Callable[[], HTMLResponse]) -> HTMLResponse:
+    def page(self, name: Hashable, state: Hashable | None, draw: Callable[[], HTMLResponse]) -> HTMLResponse:
         """The page as it was drawn of this state, or drawn anew.
 
-        name: which page, with all that was asked of it. state: changes with whatever it is drawn from.
-        draw: called where that page was not drawn of that state.
+        name: which page, with all that was asked of it. state: changes with whatever it is drawn from; None
+        where that is not known. draw: called where that page was not drawn of that state.
         """
+        if state is None:
+            return draw()
         with self._lock:
             known, body = self._pages.get(name, (None, b""))
         if not body or known != state:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
@@ -67,6 +68,15 @@ class RecordSearch:
         )
         with _answered_in_time(seconds):
             return load(StructureRecord, map(without_crystals, found))
+
+    def changed(self, campaign: str) -> tuple[int, datetime | None]:
+        """How many records a campaign has, and the second in which one was last written.
+
+        campaign: its id.
+        """
+        newest = self._collection.find_one({"campaign": campaign}, {"modified": 1}, sort=[("modified", -1)])
+        when = newest.get("modified") if newest else None
+        return self._collection.count_documents({"campaign": campaign}), when and when.replace(tzinfo=UTC)
 
     def count(self, campaign: str, query: Mapping[str, Any], *, indexed: str, seconds: float) -> int:
         """How many records of a campaign match a query. Raises ConfigError where it takes longer.
