@@ -19,7 +19,7 @@ _MOST = 12
 
 
 _JUST_NOW = timedelta(seconds=3)
-"""Records hold the second in which they were written, by some machine's clock: more may come in the newest."""
+"""Records hold the second in which they were written, by some clock: more may come in the newest."""
 
 
 def state_of(
