@@ -54,7 +54,7 @@ def take_snapshot(folder: DatabaseFolder) -> Path:
 def forget_old_snapshots(folder: DatabaseFolder) -> None:
     """Remove all but the last few."""
     for old in snapshots_of(folder)[:-_KEPT]:
-        old.unlink()
+        old.unlink(missing_ok=True)
 
 
 def _copy(file: Path, to: Path) -> None:
@@ -154,7 +154,10 @@ class SnapshotKeeper:
 
 
 def _has_changed(folder: DatabaseFolder) -> bool:
+    """Raises StorageError where the file is gone, with its folder or without."""
     taken = snapshots_of(folder)
     files = [folder.file, Path(f"{folder.file}-wal")]
-    changed = max(file.stat().st_mtime for file in files if file.exists())
+    changed = max((file.stat().st_mtime for file in files if file.exists()), default=None)
+    if changed is None:
+        raise StorageError(f"{folder.file} is gone")
     return not taken or taken[-1].stat().st_mtime < changed

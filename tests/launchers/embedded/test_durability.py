@@ -26,6 +26,7 @@ from niobe.launchers.embedded.commands.errors import DamagedError, StorageError
 from niobe.launchers.embedded.folder import DatabaseFolder, ServerInfo
 from niobe.launchers.embedded.storage.file import DatabaseFile
 from niobe.launchers.embedded.storage.snapshots import (
+    SnapshotKeeper,
     forget_old_snapshots,
     restore_snapshot,
     snapshots_of,
@@ -282,3 +283,16 @@ def test_a_server_on_its_way_up_is_waited_for(folder: Path, monkeypatch: pytest.
         threading.Timer(1.0, starting.close).start()
         with connect(ensure_server(folder)) as client:
             assert client["x"]["y"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize("gone", ["file", "folder"])
+def test_the_last_snapshot_of_what_is_gone_is_a_line(
+    stopped: DatabaseFolder, gone: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeper = SnapshotKeeper(stopped, 60)
+    if gone == "file":
+        stopped.file.unlink()
+    else:
+        stopped.path.rename(stopped.path.with_name("moved"))
+    keeper.stop()
+    assert capsys.readouterr().err == f"no snapshot taken: {stopped.file} is gone\n"
