@@ -22,6 +22,7 @@ from optimade.server.entry_collections.mongo import MongoCollection
 from optimade.server.exception_handlers import general_exception
 from optimade.server.mappers import StructureMapper
 from optimade.server.middleware import AddWarnings
+from optimade.warnings import LocalOptimadeWarning, OptimadeWarning
 from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
@@ -131,7 +132,7 @@ def _readable(mapper: RecordMapper, document: dict[str, Any]) -> dict[str, Any] 
 
 class _WarningsInJson(AddWarnings):
     """The library's, kept from answers that are no JSON, which it fails to read; those of one answer are not
-    said in another that is made at the same time.
+    said in another that is made at the same time, nor on the terminal of who serves: a stranger wrote them.
     """
 
     @property
@@ -147,6 +148,13 @@ class _WarningsInJson(AddWarnings):
         if not _JSON_PATH.search(request.url.path):
             return await call_next(request)
         return await super().dispatch(request, call_next)
+
+    def showwarning(self, message: Any, category: type[Warning], *where: Any, **named: Any) -> None:
+        """See ``warnings.showwarning``."""
+        if not issubclass(category, OptimadeWarning) or issubclass(category, LocalOptimadeWarning):
+            super().showwarning(message, category, *where, **named)
+            return
+        self._warnings.append({"type": "warning", "title": message.title, "detail": str(message)})
 
 
 def _refused(request: Request, error: Exception) -> Response:

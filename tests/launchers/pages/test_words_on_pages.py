@@ -40,3 +40,30 @@ def test_no_word_turns_the_writing_of_a_page_around(
         assert not set(word) & set(text) - set("]0;x31mgnp"), path
         spelt += f"\\u{ord(word[0]):04x}" in text
     assert spelt >= 5
+
+
+def test_a_megabyte_of_tags_and_controls_is_a_page_in_seconds(
+    pages_of_words: httpx.Client, database: Database, records: Records
+) -> None:
+    word = "[/x]\u202e\x01<b>" * 2**17
+    for record in records.values():
+        database.records.update(record.id, note=word, reason=word, lineage=Lineage(generator=word[:10_000]))
+    database.campaigns.update("t", reason=word)
+    database.mongo["rounds"].update_many({}, {"$set": {"notes": [word], "doing": word}})
+    paths = ["/", "/campaigns/t", "/campaigns/t/rounds", "/campaigns/t/table", "/campaigns/t/hull"]
+    for path in (*paths, *(f"/structures/{record.id}" for record in records.values())):
+        answer = pages_of_words.get(path)
+        assert answer.status_code == 200 and answer.elapsed.total_seconds() < 30, path
+        assert not {"\u202e", "\x01"} & set(answer.text), path
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the 'model_fields' attribute")  # optimade on pydantic 2.11+
+def test_what_optimade_warns_of_is_told_to_the_client_alone(
+    pages_of_words: httpx.Client, recwarn: pytest.WarningsRecorder
+) -> None:
+    hint = "\x1b]0;owned\x07"
+    for _ in range(2):
+        answer = pages_of_words.get("/optimade/v1/structures", params={"api_hint": hint}).json()
+        (said,) = answer["meta"]["warnings"]
+        assert said["type"] == "warning" and "api_hint" in said["detail"]
+    assert "owned" not in "".join(str(shown.message) for shown in recwarn)
