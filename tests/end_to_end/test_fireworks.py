@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from niobe.config.home import owner_of_rocket_folder
 from niobe.launchers.embedded import ensure_server, server_status, stop_server
 from niobe.loop.store.database import Database
 from tests.end_to_end.audited_worker import asked_after_stored
@@ -116,15 +117,24 @@ def assert_as_local(place: Path, wanted: list[Any]) -> None:
         database.close()
 
 
-def test_four_workers_find_what_the_local_launcher_finds(place: Path, local: Local) -> None:
+def test_four_workers_of_two_rockets_find_what_the_local_launcher_finds(place: Path, local: Local) -> None:
     """With every kind of job there is: a pre-relaxation potential that looks twice, before and after
-    offspring are drawn."""
+    offspring are drawn. `niobe rockets` is started twice in one home."""
     niobe(place, "launch", campaign_file(place, **WITH_ALL_JOBS), "--launcher", "fireworks")
-    process = rockets(place, 4)
-    said, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, said
-    assert "every campaign has ended" in said
+    for process in [rockets(place, 2), rockets(place, 2)]:
+        said, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, said
+        assert "every campaign has ended" in said
     assert_as_local(place, local.contents(WITH_ALL_JOBS))
+    database = mongo(place)
+    try:
+        launches = list(database.mongo["launches"].find({}, {"fw_id": 1, "state": 1, "launch_dir": 1}))
+    finally:
+        database.close()
+    assert {launch["state"] for launch in launches} == {"COMPLETED"}
+    assert max(Counter(launch["fw_id"] for launch in launches).values()) == 1
+    supervisors = {owner_of_rocket_folder(Path(launch["launch_dir"])) for launch in launches}
+    assert len(supervisors) == 2
 
 
 def shoot(place: Path, process: subprocess.Popen[str], shots: list[str], pause: float, seed: int) -> int:

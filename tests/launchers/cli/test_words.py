@@ -143,5 +143,32 @@ def test_a_very_long_word_is_begun(word: str) -> None:
     assert "letters in" in " ".join(output.getvalue().split())
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["[/x][bold]" * 2**17, "\u202e\x01" * 2**18],
+    ids=["tags", "controls"],
+)
+def test_a_megabyte_of_tags_or_control_characters_ends_no_command(
+    filled: tuple[Database, list[str]], word: str
+) -> None:
+    """In notes, reasons, failures and names: each command takes seconds, and obeys nothing of it."""
+    database, ids = filled
+    failure = Failure(step="relax", cause=word[:2000], exception="x", message=word)
+    for identifier in ids:
+        lineage = Lineage(generator=word[:100_000])
+        database.records.update(identifier, note=word, reason=word, lineage=lineage)
+    database.records.update(ids[3], failure=failure, status=Status.FAILED)
+    database.campaigns.update("t", reason=word)
+    database.mongo["rounds"].update_many({}, {"$set": {"notes": [word], "doing": word}})
+    for command in (*COMMANDS, ["show", ids[0]], ["show", ids[3]]):
+        began = time.process_time()
+        answer = CliRunner().invoke(app, [*command])
+        assert answer.exit_code == 0, (command, answer.exception)
+        assert not OBEYED.search(answer.output), command
+        assert time.process_time() - began < 10, command
+    watched(database)
+    put(database, ids, "")
+
+
 def test_a_moment_that_is_none_is_shown_as_it_is() -> None:
     assert [local_time(word) for word in ("x", "", "9999999-01-01")] == ["x", "", "9999999-01-01"]
