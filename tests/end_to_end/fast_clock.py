@@ -1,22 +1,23 @@
-"""Rockets of a host whose clock is five minutes ahead; sweeps and workers see it so.
+"""Rockets of a host whose clock is ahead, or behind; sweeps and workers see it so.
 
-``python -m tests.end_to_end.fast_clock rockets N`` is `niobe rockets N` there.
+``python -m tests.end_to_end.fast_clock rockets N`` is `niobe rockets N` there, SECONDS_AHEAD or five minutes.
 """
 
 from __future__ import annotations
 
 import datetime as clock
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.end_to_end.changed_rockets import main
 
-AHEAD = 300.0
+AHEAD = float(os.environ.get("SECONDS_AHEAD", "300"))
 
 
 def put_ahead() -> None:
-    """From here on this process reads a clock that is ahead; what elapses is as it was.
+    """From here on this process reads a clock that is off; what elapses is as it was.
 
     Libraries in C are imported before: they look at what a datetime is.
     """

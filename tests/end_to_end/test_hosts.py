@@ -41,7 +41,10 @@ def outcome(uri: str) -> list[Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_two_hosts_find_what_one_does(tmp_path: Path, hosts: tuple[dict[str, str], dict[str, str]]) -> None:
+@pytest.mark.parametrize("ahead", [300, -300])
+def test_two_hosts_find_what_one_does(
+    tmp_path: Path, hosts: tuple[dict[str, str], dict[str, str]], ahead: int
+) -> None:
     alone = tmp_path / "alone"
     alone.mkdir()
     niobe(alone, "launch", campaign_file(alone, **LONGER), timeout=600)
@@ -51,9 +54,10 @@ def test_two_hosts_find_what_one_does(tmp_path: Path, hosts: tuple[dict[str, str
     file = campaign_file(tmp_path / "one", **LONGER)
     launch = [*NIOBE, "launch", file, "--launcher", "fireworks"]
     subprocess.run(launch, cwd=tmp_path / "one", env=one, check=True, timeout=120)
-    ahead = [sys.executable, "-m", "tests.end_to_end.fast_clock", "rockets", "1"]
+    off = [sys.executable, "-m", "tests.end_to_end.fast_clock", "rockets", "1"]
+    clock = two | {"SECONDS_AHEAD": str(ahead)}
     flying = [
-        subprocess.Popen(ahead, cwd=tmp_path / "two", env=two),
+        subprocess.Popen(off, cwd=tmp_path / "two", env=clock),
         subprocess.Popen([*NIOBE, "rockets", "1"], cwd=tmp_path / "one", env=one),
     ]
     assert [process.wait(timeout=600) for process in flying] == [0, 0]

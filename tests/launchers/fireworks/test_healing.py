@@ -225,20 +225,23 @@ def test_no_clock_of_a_host_says_who_is_lost(launchpad: Any, database: Database,
 
 
 @pytest.mark.usefixtures("a_minute")
-def test_a_sweeper_whose_clock_is_fast_leaves_healthy_jobs(
-    launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("off", [-OFF, OFF], ids=["slow", "fast"])
+def test_a_sweeper_whose_clock_is_off_leaves_healthy_jobs_and_finds_lost_ones(
+    launchpad: Any, database: Database, monkeypatch: pytest.MonkeyPatch, off: timedelta
 ) -> None:
     seeded(launchpad, database)
     checkout(launchpad)
 
-    class Fast(datetime):
+    class Off(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
-            return datetime.now(tz) + OFF
+            return datetime.now(tz) + off
 
-    monkeypatch.setattr("fireworks.core.launchpad.datetime.datetime", Fast)
+    monkeypatch.setattr("fireworks.core.launchpad.datetime.datetime", Off)
     for _ in range(3):
         assert sweep(launchpad, database) == {}
+    pass_by(launchpad, 70)
+    assert sweep(launchpad, database) == {"lost runs": 1, "jobs run again": 1}
 
 
 def test_a_folder_of_the_same_path_on_another_host_is_its_own(launchpad: Any, database: Database) -> None:

@@ -66,6 +66,8 @@ def fill(database: Database, campaign: str, records: list[StructureRecord], **sp
     database.hulls.store(hull.model_copy(update={"campaign": campaign}))
     for record in known:
         database.phonons.store(phonons(record))
+    for name in KEPT:
+        database.mongo[name].insert_one({"_id": f"all of {campaign}", "campaign": campaign})
     for folder in (home.work(campaign), home.failures(campaign) / failed.id):
         folder.mkdir(parents=True)
         (folder / "file").write_bytes(b"x" * 1000)
@@ -87,6 +89,7 @@ def answer(campaign: str, record: StructureRecord) -> SecondAnswer:
     )
 
 
+KEPT = ("shapes", "results", "features")
 ELEMENTS = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -4.9, index=1)]
 OTHERS = [of("new", validated(nbo(), -9.5, index=2))]
 
@@ -142,6 +145,7 @@ def test_a_campaign_goes_and_what_another_uses_stays(two: Database) -> None:
     assert of_campaign(two, "old") == {"structures": 2, "phonons": 2, "answers": 1}
     assert {r.formula for r in two.records.find("old")} == {"Nb", "O2"}
     assert contents(two, "new") == before and unfinished(two) == []
+    assert [one["_id"] for name in KEPT for one in two.mongo[name].find({})] == ["all of new"] * len(KEPT)
     assert planned.goes["checkpoints"] == 1 and content_of_checkpoints(two) == 1
     shutil.rmtree(home.checkpoints("new"))
     assert (fetched_checkpoint(two, "new", 1, "gan") / "gan.json").stat().st_size == 1000
@@ -259,7 +263,7 @@ def test_a_kill_before_any_of_its_writes_is_made_good_by_the_same_again(
 
 COLLECTIONS = (
     *("structures", "phonons", "hulls", "rounds", "answers", "campaigns"),
-    *("entries", "fingerprints", "forgetting"),
+    *("entries", "fingerprints", "forgetting", *KEPT),
     *("checkpoints", "checkpoint_files.files", "checkpoint_files.chunks"),
 )
 
