@@ -25,7 +25,8 @@ class Protocol:
     two steps when the electrons have converged. relaxing: cutoff and density of all but the energy that
     counts. orderings: whether an antiferromagnetic start is tried beside the ferromagnetic one where two or
     more atoms are magnetic. iterations: of the electrons at most; a failure is tried once more with careful
-    mixing.
+    mixing. empty: bands without electrons, of a cell and beyond that of each atom; GPAW's own number leaves
+    Ca, Sr and Ba none, which makes insulators of them.
     """
 
     cutoff: float
@@ -35,6 +36,7 @@ class Protocol:
     relaxing: tuple[float, float]
     orderings: bool
     iterations: int = 120
+    empty: tuple[int, int] = (4, 1)
 
     def words(self) -> str:
         """As fingerprints and pages say it."""
@@ -43,7 +45,8 @@ class Protocol:
         coarser = self.relaxing != (self.cutoff, self.density)
         relaxed = f", relaxed at {cutoff:g} eV, {density:g} k-points/Å⁻¹" if coarser else ""
         return (
-            f"PBE, {self.cutoff:g} eV, {self.density:g} k-points/Å⁻¹, Fermi-Dirac {self.width:g} eV"
+            f"PBE, {self.cutoff:g} eV, {self.density:g} k-points/Å⁻¹, Fermi-Dirac {self.width:g} eV, "
+            f"{self.empty[0]} empty bands and {self.empty[1]} an atom"
             f"{relaxed}, {spin}"
         )
 
