@@ -148,8 +148,8 @@ def report(rows: list[Row], seconds: float) -> None:
         "Quantum ESPRESSO (SSSP 1.3 precision) as published there",
         "XO is rocksalt, XO2 fluorite, whatever the element's own oxide is",
         f"what {FMAX} eV/Å leaves is at most 0.15 % of a volume, that of caesium",
-        "of Cu, CaO, LiO and BeO it is the datasets that are off, the last two with 1s in the core: pressures "
-        "at the all-electron volume do not change up to 1000 or 1400 eV, docs/decisions/0170",
+        "of Cu, CaO, LiO and BeO it is the datasets that are off, the last two with 1s in the core: "
+        "pressures at the all-electron volume do not change up to 1000 or 1400 eV, docs/decisions/0170",
         *([f"not converged: {', '.join(failed)}"] if failed else []),
         "the seconds above are of the last call; what was answered in calls before was kept",
     ]
