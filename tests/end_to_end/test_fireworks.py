@@ -117,12 +117,13 @@ def assert_as_local(place: Path, wanted: list[Any]) -> None:
         database.close()
 
 
+@pytest.mark.timeout(900)
 def test_four_workers_of_two_rockets_find_what_the_local_launcher_finds(place: Path, local: Local) -> None:
     """With every kind of job there is: a pre-relaxation potential that looks twice, before and after
     offspring are drawn. `niobe rockets` is started twice in one home."""
     niobe(place, "launch", campaign_file(place, **WITH_ALL_JOBS), "--launcher", "fireworks")
     for process in [rockets(place, 2), rockets(place, 2)]:
-        said, _ = process.communicate(timeout=240)
+        said, _ = process.communicate(timeout=800)
         assert process.returncode == 0, said
         assert "every campaign has ended" in said
     assert_as_local(place, local.contents(WITH_ALL_JOBS))
@@ -170,6 +171,7 @@ def assert_survives(
     assert done == len(shots)
 
 
+@pytest.mark.timeout(900)
 def test_workers_and_the_server_are_killed(place: Path, local: Local) -> None:
     assert_survives(place, local.contents(SMALL), SMALL, ["worker"] * 3 + ["server"], pause=4.0)
 
