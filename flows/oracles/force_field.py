@@ -139,6 +139,7 @@ class ForceFieldOracle:
 
         atoms = AseAtomsAdaptor.get_atoms(structure, msonable=False)
         atoms.calc = potential(**which(self.spec))
+        atoms.calc.reset()  # or it answers for a crystal within 1e-15 Å of the last one what it said of that
         folder.mkdir(parents=True, exist_ok=True)
         with chdir(folder), revert_default_dtype():
             yield atoms
