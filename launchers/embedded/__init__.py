@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -39,13 +40,14 @@ def ensure_server(folder: Path, *, port: int | None = None, idle_minutes: float 
     place.make()
     options = [] if port is None else ["--port", str(port)]
     options += ["--idle-minutes", str(idle_minutes)] if idle_minutes else []
-    started = time.monotonic()
-    deadline = started + _START_SECONDS
-    killed = 0
+    deadline = time.monotonic() + _START_SECONDS
+    killed, unanswered = 0, math.inf
     while not is_listening(place.socket):
         code, said = _run_server(place, options)
         killed += code in _KILLED
-        if code == _LOST_THE_RACE and time.monotonic() - started > _ANSWER_SECONDS and _is_there(place):
+        there = code == _LOST_THE_RACE and _is_there(place)
+        unanswered = min(unanswered, time.monotonic()) if there else math.inf
+        if time.monotonic() - unanswered > _ANSWER_SECONDS:
             raise ConfigError(f"embedded database: {said}, which does not answer; `niobe db stop` ends it")
         again = code in {0, _LOST_THE_RACE} or (code in _KILLED and killed < _STARTS)
         if not again or time.monotonic() > deadline:

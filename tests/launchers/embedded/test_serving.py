@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from niobe.launchers import embedded
 from niobe.launchers.embedded import connections, ensure_server, server_status, stop_server
 from niobe.launchers.embedded.folder import DatabaseFolder
 from niobe.launchers.embedded.version import server_version
@@ -117,3 +118,22 @@ def test_stop_and_restore_say_that_a_campaign_runs(tmp_path: Path) -> None:
         assert "no server runs" in niobe(home, "db", "stop").stdout
     finally:
         stop_server(home / "db")
+
+
+def test_a_server_that_came_up_while_another_was_started_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine so busy that starting one takes longer than a server is given to answer."""
+    folder, run = tmp_path / "db", embedded._run_server
+
+    def late(place: DatabaseFolder, options: list[str]) -> tuple[int, str]:
+        run(place, options)
+        time.sleep(0.2)
+        return run(place, options)
+
+    monkeypatch.setattr(embedded, "_run_server", late)
+    monkeypatch.setattr(embedded, "_ANSWER_SECONDS", 0.1)
+    try:
+        assert ensure_server(folder) == DatabaseFolder(folder).uri
+    finally:
+        stop_server(folder)
