@@ -34,6 +34,8 @@ generation: {candidates: 6, mix: [{name: random}]}
 acquisition: {batch: 2}
 phonons: {enabled: false}
 """
+NAMED_OTHERWISE = {"torch_sim": "torch-sim-atomistic"}
+"""Packages of extras that may not be installed here, by what is imported of them."""
 HOSTILE = "raise RuntimeError('a file of the user was imported')\n"
 
 
@@ -63,7 +65,8 @@ def test_whatever_is_imported_is_declared(folder: str) -> None:
     distributions = packages_distributions()
     allowed = REQUIRED | (set().union(*OPTIONAL.values()) if folder == "tests" else set())
     for name, file in imported(ROOT / folder).items():
-        brings = {canonicalize_name(each) for each in distributions.get(name, [name])}
+        known = distributions.get(name, [NAMED_OTHERWISE.get(name, name)])
+        brings = {canonicalize_name(each) for each in known}
         if folder != "tests" and name in EXTRAS:
             assert brings & OPTIONAL[EXTRAS[name]], f"{file}: {name} is in no extra {EXTRAS[name]}"
         else:
