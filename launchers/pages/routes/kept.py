@@ -25,12 +25,13 @@ _JUST_NOW = timedelta(seconds=3)
 def state_of(
     database: Database, campaign: CampaignRecord, rounds: Sequence[RoundRecord]
 ) -> tuple[Hashable, ...] | None:
-    """Changes with the campaign, its rounds and any of its records; None while some were just written.
+    """Changes with the campaign, its rounds and any of its records; None where some were just written, or
+    none says when.
 
     database: the campaign database. campaign: the record. rounds: those that are shown.
     """
     count, newest = database.search.changed(campaign.id)
-    if newest is not None and datetime.now(UTC) - newest < _JUST_NOW:
+    if count and (newest is None or datetime.now(UTC) - newest < _JUST_NOW):
         return None
     told = (record.model_dump_json() for record in rounds)
     return campaign.model_dump_json(), count, newest, *told

@@ -70,13 +70,14 @@ class RecordSearch:
             return load(StructureRecord, map(without_crystals, found))
 
     def changed(self, campaign: str) -> tuple[int, datetime | None]:
-        """How many records a campaign has, and the second in which one was last written.
+        """How many records a campaign has, and when one was last written, None where none says.
 
         campaign: its id.
         """
         newest = self._collection.find_one({"campaign": campaign}, {"modified": 1}, sort=[("modified", -1)])
         when = newest.get("modified") if newest else None
-        return self._collection.count_documents({"campaign": campaign}), when and when.replace(tzinfo=UTC)
+        second = when.replace(tzinfo=UTC) if isinstance(when, datetime) else None
+        return self._collection.count_documents({"campaign": campaign}), second
 
     def count(self, campaign: str, query: Mapping[str, Any], *, indexed: str, seconds: float) -> int:
         """How many records of a campaign match a query. Raises ConfigError where it takes longer.
