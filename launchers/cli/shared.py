@@ -143,7 +143,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.3f}" if value == 0 or not abs(value) < _SMALL else f"{value:.2g}"
+        return f"{value:z.3f}" if value == 0 or not abs(value) < _SMALL else f"{value:.2g}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {count}" for key, count in value.items())
     if isinstance(value, list):

@@ -63,10 +63,10 @@ def render(template: str, **values: Any) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A figure with a true minus sign; a dash where there is none."""
+    """A figure with a true minus sign, which a zero has not; a dash where there is none."""
     if value is None:
         return "–"
-    shown = f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}"
+    shown = f"{value:z.{digits}f}" if isinstance(value, float) else f"{value:,}"
     return shown.replace("-", "−")
 
 

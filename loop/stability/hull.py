@@ -14,6 +14,8 @@ from niobe.loop.stability.convex_hull import Hull
 LOWEST_FORMATION_ENERGY = -5.0
 """eV/atom. No solid is known so low: of 14,590 of Materials Project the lowest, YbF2, has −4.47."""
 
+_ROUNDING = 1e-9
+"""eV/atom, of the hull's arithmetic: what lies less above it lies on it."""
 WAY_ON = "add one to seeds.files and launch the file again, or ask once more: `niobe retry`"
 
 
@@ -53,7 +55,7 @@ def build_hull(
                 composition=compositions[row],
                 energy_per_atom=float(energies[row]),
                 formation_energy_per_atom=float(formation[row]),
-                e_above_hull=max(0.0, float(above[row])),
+                e_above_hull=float(above[row]) if above[row] > _ROUNDING else 0.0,
             )
             for row, record in enumerate(validated)
         ],

@@ -15,6 +15,7 @@ from pymatgen.core import Composition, Lattice, Structure
 from niobe.config.loading import load_campaign, with_changes
 from niobe.launchers.pages import hull_plots, plots, views
 from niobe.launchers.pages.acceleration import picture
+from niobe.launchers.pages.rendering import number
 from niobe.loop.benchmark.ablation import SIZES, ablation_series
 from niobe.loop.campaign.closing import close_round, round_metrics
 from niobe.loop.campaign.controls import acceleration
@@ -184,3 +185,7 @@ def _edges(trace: Any) -> int:
 
 def _places(trace: Any) -> list[tuple[float, float, float]]:
     return list(zip(trace.a, trace.b, trace.c, strict=True))
+
+
+def test_a_zero_has_no_sign() -> None:
+    assert [number(value) for value in (-1e-5, 0.0, -0.25, None)] == ["0.000", "0.000", "−0.250", "–"]

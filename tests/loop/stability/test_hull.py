@@ -1,5 +1,6 @@
 """Hull values against hand-computed ones."""
 
+import numpy as np
 import pytest
 
 from niobe.loop.stability.hull import build_hull, competitors, elemental_energies, formation_hull
@@ -16,6 +17,19 @@ def test_formation_energy_and_e_above_hull_by_hand() -> None:
     assert stable.e_above_hull == 0.0
     assert above.e_above_hull == pytest.approx(0.3)
     assert formation_hull(hull, ["NbO", "Nb", "NbO3"]) == pytest.approx([-2.0, 0.0, -1.0])
+
+
+def test_what_lies_on_the_hull_lies_nothing_above_it() -> None:
+    """Whatever the rounding of its arithmetic."""
+    chance = np.random.default_rng(0)
+    found = set[float]()
+    for lowest, other in chance.normal(-9.0, 0.3, (200, 2)):
+        phases = [validated(nbo(), float(lowest), index=2), validated(rutile(), float(other), index=3)]
+        found |= {
+            entry.e_above_hull for entry in build_hull("t", 0, ("Nb", "O"), [*REFERENCES, *phases]).entries
+        }
+    assert 0.0 in found
+    assert min(found - {0.0}) > 1e-6
 
 
 def test_what_a_phase_competes_with() -> None:
