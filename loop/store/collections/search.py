@@ -70,11 +70,17 @@ class RecordSearch:
             return load(StructureRecord, map(without_crystals, found))
 
     def changed(self, campaign: str) -> tuple[int, datetime | None]:
-        """How many records a campaign has, and when one was last written, None where none says.
+        """How many records a campaign has, and when one was last written, None where none says; by indexes,
+        however many there are.
 
         campaign: its id.
         """
-        newest = self._collection.find_one({"campaign": campaign}, {"modified": 1}, sort=[("modified", -1)])
+        newest = self._collection.find_one(
+            {"campaign": campaign, "modified": {"$gte": datetime.min}},
+            {"modified": 1},
+            sort=[("modified", -1)],
+            hint=[("campaign", 1), ("modified", 1)],
+        )
         when = newest.get("modified") if newest else None
         second = when.replace(tzinfo=UTC) if isinstance(when, datetime) else None
         return self._collection.count_documents({"campaign": campaign}), second
