@@ -13,6 +13,8 @@ SEED_SLOTS = 8
 PRERELAX_SLOTS = 8
 CHALLENGE_SLOTS = 4
 CONFIRM_SLOTS = 4
+DFT_SLOTS = 16
+"""Each answer takes minutes: one worker is not left alone with several while others have come to an end."""
 GOAL_SLOTS = 4
 THERMAL_SLOTS = 4
 OFFSPRING_BATCHES = 4
@@ -153,6 +155,11 @@ def _judgement(after: str, slots: int, label: str) -> Iterator[Stage]:
     yield Stage("phonons", "phonons", ("choose_phonons",), "oracle", label, slots)
 
 
+def _who_confirms(spec: CampaignSpec) -> tuple[Kind, int]:
+    """What machine confirmation wants, and how many jobs share it."""
+    return ("dft", DFT_SLOTS) if spec.confirm.by_dft else ("oracle", CONFIRM_SLOTS)
+
+
 def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]:
     """Challenge the finds, ask other oracles about those that survive, measure goals, compute force constants
     of what finds compete with at a temperature, close. Round 0 has no finds."""
@@ -163,8 +170,8 @@ def _conclusion(spec: CampaignSpec, number: int, before: str) -> Iterator[Stage]
         before = "challenge"
     if number and spec.confirm.enabled and spec.confirm.oracles:
         label = "asking other oracles about finds"
-        kind: Kind = "dft" if spec.confirm.by_dft else "oracle"
-        yield Stage("confirm", "confirm", (before,), kind, label, CONFIRM_SLOTS, lenient=True)
+        kind, slots = _who_confirms(spec)
+        yield Stage("confirm", "confirm", (before,), kind, label, slots, lenient=True)
         before = "weigh_opinions"
         yield Stage(before, "weigh_opinions", ("confirm",), label=label, lenient=True)
     if spec.goals:

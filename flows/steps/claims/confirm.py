@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count, product
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import Oracle, UnknownFingerprintError
 from niobe.flows.oracles.calculation import validate_structure
 from niobe.flows.oracles.registry import make_oracle
-from niobe.flows.steps.claims.finds import discoveries, found_so_far, spent_on_all_else
+from niobe.flows.steps.claims.finds import Known, discoveries, found_so_far, spent_on_all_else
 from niobe.flows.steps.validate import work_folder
 from niobe.loop.campaign.confirming import SecondOracle, least_work_first, opinions, rests_on
 from niobe.loop.crystals.similarity import content_hash
@@ -24,8 +25,8 @@ _NOT_ASKED = "not asked: the share of the time was used up"
 
 
 def confirm_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Ask the other oracles about every ``slots``-th, from ``slot`` on, of the structures that finds rest on:
-    of those finds of the campaign that were not found to be known before.
+    """Ask the other oracles about one of ``slots`` parts of the structures that finds rest on: of those finds
+    of the campaign that were not found to be known before.
 
     ``confirm.most`` of them, the nearest to the hull, until the time is used up: the nearest first, by DFT
     those of the least work. Of a share of the campaign's time, what was begun for a find is finished. What is
@@ -34,18 +35,39 @@ def confirm_slot(database: Database, spec: CampaignSpec, number: int, slot: int,
     database: the campaign database. spec: the campaign. number: of the round.
     """
     finds, known = found_so_far(database, spec, number)
-    chosen, turns, tried = discoveries(finds)[: spec.confirm.most], count(), set[str]()
+    chosen = discoveries(finds)[: spec.confirm.most]
     if spec.confirm.by_dft:
         chosen = least_work_first(chosen, known)
-    for find, name in product(chosen, spec.confirm.oracles):
-        needed = {_answer_id(spec, name, record): record for record in rests_on(find, known)}
-        due = [needed[identifier] for identifier in needed if identifier not in tried]
-        tried |= needed.keys()
-        own = [record for record in due if next(turns) % slots == slot]
+    due = _due(spec, chosen, known)
+    turns, every = count(), sum(len(records) for _, records in due)
+    for name, records in due:
+        own = [record for record in records if _slot(spec, next(turns), every, slots) == slot]
         if own and _seconds_left(database, spec) <= 0:
             return
         for record in own:
             _ask(database, spec, name, record)
+
+
+def _slot(spec: CampaignSpec, turn: int, every: int, slots: int) -> int:
+    """Whose is what has turn ``turn`` of ``every`` one.
+
+    What takes a potential as long as any other is dealt out. By DFT each slot has what follows the slot
+    before: one worker that goes through several ends the least work before it begins more, and of many the
+    one with the least ends first.
+    """
+    return turn * slots // every if spec.confirm.by_dft else turn % slots
+
+
+def _due(
+    spec: CampaignSpec, finds: Sequence[StructureRecord], known: Known
+) -> list[tuple[str, list[StructureRecord]]]:
+    """For each find and oracle the structures to ask about that none before rests on."""
+    found, seen = [], set[str]()
+    for find, name in product(finds, spec.confirm.oracles):
+        needed = {_answer_id(spec, name, record): record for record in rests_on(find, known)}
+        found.append((name, [needed[identifier] for identifier in needed if identifier not in seen]))
+        seen |= needed.keys()
+    return found
 
 
 def weigh_opinions(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:

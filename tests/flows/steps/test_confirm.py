@@ -12,7 +12,7 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.calculation import validate_structure
-from niobe.flows.stages import plan
+from niobe.flows.stages import CONFIRM_SLOTS, DFT_SLOTS, plan
 from niobe.flows.steps.claims import confirm as confirming
 from niobe.flows.steps.claims.confirm import confirm_slot, weigh_opinions
 from niobe.flows.steps.validate import close_round
@@ -203,6 +203,30 @@ def test_slots_share_the_structures_and_none_is_asked_by_two(campaign: Database)
     assert asked == [1, 2, 3, 3]
 
 
+@pytest.mark.parametrize("slots", [2, 3, 16])
+def test_one_worker_of_several_slots_asks_dft_first_for_the_least_work(
+    campaign: Database, monkeypatch: pytest.MonkeyPatch, slots: int
+) -> None:
+    """Were structures dealt out, the end of the first slot would come before the beginning of the second, and
+    no find be whole when the time is used up."""
+    asked: list[str] = []
+
+    def answer(spec: CampaignSpec, oracle: Any, structure: Structure, folder: Path) -> Failure:
+        asked.append(structure.composition.reduced_formula)
+        return Failure(step="relax", cause="oracle_error", exception="E", message="")
+
+    monkeypatch.setattr(confirming, "validate_structure", answer)
+    confirm = SPEC.confirm.model_copy(update={"oracles": ("vasp",), "seconds": 600.0})
+    spec = SPEC.model_copy(update={"confirm": confirm})
+    confirm_slot(campaign, spec, 1, 0, 1)
+    in_order = list(asked)
+    asked.clear()
+    for slot in range(slots):
+        confirm_slot(campaign, spec, 1, slot, slots)
+    assert asked == in_order
+    assert len(in_order) == 3
+
+
 def test_a_budget_in_seconds_is_not_exceeded(campaign: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each answer takes 2 s of 5: the third may take 1, the fourth is not asked for."""
     allowed: list[float] = []
@@ -245,6 +269,7 @@ def test_dft_that_confirms_goes_to_machines_of_its_own(oracles: list[str], kind:
     spec = CampaignSpec.model_validate(SPEC.model_dump() | {"confirm": {"oracles": oracles}})
     (stage,) = (stage for stage in plan(spec, 1) if stage.name == "confirm")
     assert stage.kind == kind
+    assert stage.slots == (DFT_SLOTS if kind == "dft" else CONFIRM_SLOTS)
 
 
 def test_a_find_that_nobody_was_asked_about_closes_without_opinions(campaign: Database) -> None:
