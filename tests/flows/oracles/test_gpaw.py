@@ -239,8 +239,8 @@ def kill_first(folder: Path) -> None:
     os.kill(processes(folder)[0], signal.SIGKILL)
 
 
-def wait_for(what: Any, seconds: float = 60.0) -> None:
+def wait_for(what: Any, seconds: float = 60.0, every: float = 0.1) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
+        time.sleep(every)
