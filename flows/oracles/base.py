@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -65,7 +65,7 @@ class Answer:
 
     parameters: of the DFT run, as pymatgen's entries have them; None for a potential's answer.
     stress: GPa, shape (3, 3), positive where the cell is compressed, as VASP has it; None where the oracle
-    gives none. pressure: under which it was asked, GPa.
+    gives none. pressure: under which it was asked, GPa. potcars: name and hash of each element's POTCAR.
     """
 
     structure: Structure
@@ -75,6 +75,7 @@ class Answer:
     parameters: Mapping[str, Any] | None = None
     stress: NDArray[np.float64] | None = None
     pressure: float = 0.0
+    potcars: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def energy_per_atom(self) -> float:

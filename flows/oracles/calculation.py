@@ -230,6 +230,7 @@ def _relax(
         steps=relaxed.steps,
         seconds={"relax": round(time.monotonic() - started, 3)},
         phonon=PhononVerdict(outcome=Stability.PENDING, tolerance=spec.phonons.tolerance),
+        potcars=dict(answer.potcars),
     )
 
 

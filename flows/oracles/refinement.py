@@ -85,6 +85,7 @@ def _refined(spec: CampaignSpec, oracle: Oracle, validation: Validation, folder:
             "steps": validation.steps + relaxed.steps,
             "seconds": validation.seconds | {"refine": round(time.monotonic() - started, 3)},
             "refined": refinement,
+            "potcars": dict(found.potcars),
         }
     )
 

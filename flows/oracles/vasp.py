@@ -6,12 +6,13 @@ What runs is the user's own choice, made where atomate2 and pymatgen look: ``ATO
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,9 @@ from niobe.loop.stability.corrections import scheme
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+    from pymatgen.io.vasp.inputs import PotcarSingle
 
+_DIGITS_OF_HASH = 12
 _CONVERGED = "reached required accuracy"
 _MOCK = "mock"
 _POLL_SECONDS = 0.1
@@ -108,6 +111,13 @@ class VaspOracle:
             return True
         raw = mock_labels(self._version) == "GGA/GGA+U"
         return raw and self.spec.corrections == "mp2020"
+
+    def potcars(self, elements: Iterable[str]) -> dict[str, str]:
+        """Name and hash of each element's POTCAR, by symbol; without those that are not on this machine.
+
+        elements: symbols.
+        """
+        return potcars_here(elements, self.spec.functional)
 
     def relax(self, structure: Structure, folder: Path) -> Answer:
         """Relax cell and sites twice, as plane waves are chosen for the first cell; all that once more where
@@ -180,6 +190,7 @@ class VaspOracle:
             steps=len(document.calcs_reversed[0].output.ionic_steps),
             parameters=run_parameters(document),
             stress=_stress(document),
+            potcars=self.potcars({site.specie.symbol for site in ended}),
         )
 
 
@@ -305,12 +316,8 @@ def _check_commands() -> None:
 
 def _check_potcars(spec: CampaignSpec) -> None:
     from pymatgen.core import SETTINGS
-    from pymatgen.io.vasp.inputs import PotcarSingle, UnknownPotcarWarning
-    from pymatgen.io.vasp.sets import MPRelaxSet, MPScanRelaxSet
 
-    inputs, release = (
-        (MPScanRelaxSet, "PBE_54") if spec.oracle.functional == "r2SCAN" else (MPRelaxSet, "PBE")
-    )
+    inputs, release = _input_set(spec.oracle.functional)
     folder = SETTINGS.get("PMG_VASP_PSP_DIR")
     if not folder or not Path(folder).expanduser().is_dir():
         raise ConfigError(f"oracle vasp: PMG_VASP_PSP_DIR={folder or ''!r}: no such folder; see docs/vasp.md")
@@ -319,13 +326,46 @@ def _check_potcars(spec: CampaignSpec) -> None:
         if element not in names:
             raise ConfigError(f"oracle vasp: {inputs.__name__} names no POTCAR for {element}")
         try:
-            with warnings.catch_warnings(action="ignore", category=UnknownPotcarWarning):
-                PotcarSingle.from_symbol_and_functional(names[element], release)
+            _potcar(names[element], release)
         except OSError:
             wanted = f"POTCAR of {names[element]} ({release})"
             raise ConfigError(
                 f"oracle vasp: no {wanted} in PMG_VASP_PSP_DIR={folder}; see docs/vasp.md"
             ) from None
+
+
+def potcars_here(elements: Iterable[str], functional: Functional) -> dict[str, str]:
+    """Name and hash of each element's POTCAR, such as ``Nb_pv 0123456789ab``, by symbol; without those that
+    this machine does not have.
+
+    elements: symbols. functional: whose input sets name them.
+    """
+    from pymatgen.io.vasp.inputs import PmgVaspPspDirError
+
+    inputs, release = _input_set(functional)
+    found = {}
+    for element in sorted(set(elements) & inputs.CONFIG["POTCAR"].keys()):
+        name = inputs.CONFIG["POTCAR"][element]
+        try:
+            content = _potcar(name, release).data
+        except (OSError, PmgVaspPspDirError):
+            continue
+        found[element] = f"{name} {hashlib.sha256(content.encode()).hexdigest()[:_DIGITS_OF_HASH]}"
+    return found
+
+
+def _input_set(functional: Functional) -> tuple[Any, str]:
+    """The input set of a functional and the release of POTCARs that it wants."""
+    from pymatgen.io.vasp.sets import MPRelaxSet, MPScanRelaxSet
+
+    return (MPScanRelaxSet, "PBE_54") if functional == "r2SCAN" else (MPRelaxSet, "PBE")
+
+
+def _potcar(name: str, release: str) -> PotcarSingle:
+    from pymatgen.io.vasp.inputs import PotcarSingle, UnknownPotcarWarning
+
+    with warnings.catch_warnings(action="ignore", category=UnknownPotcarWarning):
+        return PotcarSingle.from_symbol_and_functional(name, release)
 
 
 def _written_order(structure: Structure) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from niobe.loop.documents.structures import candidate_structure, generated_struc
 from niobe.loop.generators.soft_mode_families import higher_relatives
 from niobe.loop.stability.hull import build_hull, judged
 from niobe.loop.store.database import Database
-from niobe.loop.store.shared import failed_elsewhere, validated_elsewhere
+from niobe.loop.store.shared import failed_elsewhere, potcars_of, validated_elsewhere
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -39,13 +39,14 @@ def oracle_of(database: Database, spec: CampaignSpec) -> str | None:
 def check_same_oracle(database: Database, spec: CampaignSpec) -> None:
     """Raises ConfigError where the campaign's energies are of another oracle than the one that would go on.
 
-    Weights behind a path, and packages, may change between two launches; a hull holds one oracle.
+    Weights behind a path, packages and POTCARs may change between two launches; a hull holds one oracle.
 
     database: the campaign database. spec: the campaign.
     """
-    before = oracle_of(database, spec)
+    before, oracle = oracle_of(database, spec), make_oracle(spec.oracle, spec.conditions.pressure)
+    _check_same_potcars(database, spec, getattr(oracle, "potcars", _no_potcars))
     try:
-        now = make_oracle(spec.oracle, spec.conditions.pressure).fingerprint
+        now = oracle.fingerprint
     except UnknownFingerprintError:
         return
     if before != now:
@@ -53,6 +54,21 @@ def check_same_oracle(database: Database, spec: CampaignSpec) -> None:
             f"oracle: campaign {spec.id!r} was begun with {before}; here it would go on with {now}; "
             "bring that back, or begin under another id"
         )
+
+
+def _check_same_potcars(database: Database, spec: CampaignSpec, here: Callable[..., dict[str, str]]) -> None:
+    now = here(spec.elements)
+    before = potcars_of(database, spec) if now else {}
+    for symbol in sorted(before.keys() & now.keys()):
+        if before[symbol] != now[symbol]:
+            raise ConfigError(
+                f"oracle: campaign {spec.id!r} was begun with POTCAR {before[symbol]}; here it would go on "
+                f"with {now[symbol]}; bring that back, or begin under another id"
+            )
+
+
+def _no_potcars(elements: Sequence[str]) -> dict[str, str]:
+    return {}
 
 
 def competitors_elsewhere(

@@ -83,7 +83,8 @@ def opinions(
 ) -> dict[str, Opinion]:
     """What one oracle thinks of each find that it was asked about, by the find's id.
 
-    Answers of one program with other settings, and so of another fingerprint, are on no hull of each other.
+    Answers of one program with other settings, and so of another fingerprint, or with another POTCAR of an
+    element, are on no hull of each other.
 
     finds: of the round. known: validated records by id. answers: the oracle's, by the id of the record.
     """
@@ -98,7 +99,12 @@ def opinions(
     for find in asked:
         own = answers[find.id]
         fingerprint = own.validation.oracle if own.validation else oracle.fingerprint
-        same = {r.id: r for r in answered if r.validation and r.validation.oracle == fingerprint}
+        potcars = own.validation.potcars if own.validation else {}
+        same = {
+            r.id: r
+            for r in answered
+            if r.validation and r.validation.oracle == fingerprint and r.validation.meets(potcars)
+        }
         said = Opinion(oracle=oracle.name, fingerprint=fingerprint, is_dft=oracle.is_dft, seconds=own.seconds)
         missing = [f"{r.formula}: {_cause(answers[r.id])}" for r in rests_on(find, known) if r.id not in same]
         update = {"reason": "; ".join(missing)} if missing else _heights(find, same, oracle.agree)

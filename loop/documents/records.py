@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -118,7 +119,8 @@ class Validation(_Part):
 
     energy_per_atom: on the campaign's scale, ``correction`` included; under a pressure (GPa) the enthalpy,
     E + pV. max_stress: largest component beyond the pressure, GPa, None where the oracle gives none. refined:
-    of a candidate find, else None.
+    of a candidate find, else None. potcars: name and hash of the POTCAR of each element, by symbol; empty
+    where an oracle has none, and of an older Niobe.
     """
 
     oracle: str
@@ -135,6 +137,12 @@ class Validation(_Part):
     refined: Refinement | None = None
     phonon: PhononVerdict
     files: str | None = None
+    potcars: Annotated[dict[str, str], Field(exclude_if=unsaid)] = {}
+
+    def meets(self, other: Mapping[str, str]) -> bool:
+        """Whether no element has another POTCAR here than in ``other`` (name and hash by symbol), so that the
+        energies of both are on one scale; what only one of them names is no other."""
+        return all(other.get(symbol, named) == named for symbol, named in self.potcars.items())
 
 
 class Product(_Part):

@@ -26,7 +26,8 @@ def build_hull(
     under pressure, in eV/atom.
 
     campaign: its id. round_number: of the round. elements: symbols.
-    Raises ValueError where two oracles meet, or where an element has no validated reference.
+    Raises ValueError where two oracles or two POTCARs of an element meet, or where an element has no
+    validated reference.
     """
     validated = [record for record in records if record.validation is not None]
     references = _references(elements, validated)
@@ -105,7 +106,18 @@ def _only_oracle(validated: Sequence[StructureRecord]) -> str:
     oracles = {record.validation.oracle for record in validated if record.validation is not None}
     if len(oracles) != 1:
         raise ValueError(f"a hull needs energies of exactly one oracle, got {sorted(oracles)}")
+    _require_one_potcar_each(validated)
     return oracles.pop()
+
+
+def _require_one_potcar_each(validated: Sequence[StructureRecord]) -> None:
+    named: dict[str, str] = {}
+    for record in validated:
+        for symbol, potcar in record.validation.potcars.items() if record.validation else ():
+            if named.setdefault(symbol, potcar) != potcar:
+                raise ValueError(
+                    f"a hull needs energies by one POTCAR of {symbol}, got {sorted({named[symbol], potcar})}"
+                )
 
 
 def _references(elements: Sequence[str], validated: Sequence[StructureRecord]) -> dict[str, float]:

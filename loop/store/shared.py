@@ -20,7 +20,7 @@ def validated_elsewhere(
 ) -> list[StructureRecord]:
     """What other campaigns validated of the system and its subsystems with this oracle, by campaign.
 
-    One record for what began as the same structure.
+    One record for what began as the same structure; none by another POTCAR of an element than the campaign's.
 
     database: the campaign database. spec: the campaign. systems: those asked about; all if None.
     """
@@ -36,9 +36,35 @@ def validated_elsewhere(
     cursor = structures.find(query | {"campaign": {"$ne": spec.id}}, sort=order)
     found = load(StructureRecord, cursor)
     first: dict[str, StructureRecord] = {}
-    for record in found:
+    for record in _of_one_potcar_each(database, spec, found):
         first.setdefault(record.fingerprint, record)
     return list(first.values())
+
+
+def _of_one_potcar_each(
+    database: Database, spec: CampaignSpec, found: Sequence[StructureRecord]
+) -> list[StructureRecord]:
+    """Those by the campaign's POTCARs; of an element for which it has none that is known, by the first's."""
+    if not any(record.validation and record.validation.potcars for record in found):
+        return list(found)
+    named, same = potcars_of(database, spec), []
+    for record in found:
+        if record.validation and record.validation.meets(named):
+            named |= record.validation.potcars
+            same.append(record)
+    return same
+
+
+def potcars_of(database: Database, spec: CampaignSpec) -> dict[str, str]:
+    """Name and hash of each element's POTCAR in a campaign, by symbol, as far as its results say.
+
+    database: the campaign database. spec: the campaign.
+    """
+    query = {"campaign": spec.id, "validation.potcars": {"$exists": True}}
+    named: dict[str, str] = {}
+    for one in database.mongo["structures"].find(query, {"validation.potcars": 1}):
+        named |= one["validation"]["potcars"]
+    return named
 
 
 def low_of_other_elements(database: Database, spec: CampaignSpec) -> list[StructureRecord]:

@@ -12,6 +12,7 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.calculation import validate_structure
+from niobe.flows.oracles.vasp import potcars_here
 from niobe.flows.stages import CONFIRM_SLOTS, DFT_SLOTS, plan
 from niobe.flows.steps.claims import confirm as confirming
 from niobe.flows.steps.claims.confirm import confirm_slot, weigh_opinions
@@ -136,6 +137,13 @@ def test_vasp_confirms_as_any_other_dft_does(campaign: Database, use_mock: UseMo
     find = close(campaign, SPEC.model_copy(update={"confirm": confirm}))
     said = by_dft(find)
     assert said is not None and said.fingerprint.startswith("mock-vasp")
+    here = potcars_here(["Au", "Cu"], "PBE")
+    asked = [answer.validation.potcars for answer in answers(campaign) if answer.validation]
+    assert sorted(asked, key=len)[-1] == here and [len(found) for found in sorted(asked, key=len)] == [
+        1,
+        1,
+        2,
+    ]
     assert phase_by(said) == "stable"
     assert said.above_products is not None and -0.1 < said.above_products < 0
     assert tier_text(find).endswith("(1 of 1; DFT: stable)")

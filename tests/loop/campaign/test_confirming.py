@@ -118,6 +118,22 @@ def test_answers_of_other_settings_are_on_another_hull() -> None:
     assert opinion.reason == "NbO2: answered by other settings"
 
 
+@pytest.mark.parametrize(("potcar", "agrees"), [("O 1", True), ("O 2", False)])
+def test_answers_by_another_potcar_are_on_another_hull(potcar: str, agrees: bool) -> None:
+    def by(found: SecondAnswer, **potcars: str) -> SecondAnswer:
+        assert found.validation is not None
+        return found.model_copy(
+            update={"validation": found.validation.model_copy(update={"potcars": potcars})}
+        )
+
+    answers = {record.id: answer(record, -9.0 - (record is FIND)) for record in ALL}
+    answers[FIND.id] = by(answers[FIND.id], Nb="Nb_pv 1", O="O 1")
+    answers[OX.id] = by(answers[OX.id], O=potcar)
+    opinion = opinions(OTHER, [judged()], known(), answers)[FIND.id]
+    assert opinion.agrees is agrees
+    assert opinion.reason == ("" if agrees else f"{OX.formula}: answered by other settings")
+
+
 def test_who_was_not_asked_about_all_of_it_has_no_opinion_yet() -> None:
     assert opinions(OTHER, [judged()], known(), {FIND.id: answer(FIND, -1.0)}) == {}
 

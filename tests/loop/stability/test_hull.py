@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from niobe.loop.documents.records import StructureRecord
 from niobe.loop.stability.hull import build_hull, competitors, elemental_energies, formation_hull
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
@@ -17,6 +18,22 @@ def test_formation_energy_and_e_above_hull_by_hand() -> None:
     assert stable.e_above_hull == 0.0
     assert above.e_above_hull == pytest.approx(0.3)
     assert formation_hull(hull, ["NbO", "Nb", "NbO3"]) == pytest.approx([-2.0, 0.0, -1.0])
+
+
+def test_energies_by_two_potcars_of_an_element_are_on_no_hull() -> None:
+    """Not known is no other one."""
+    niobium, oxygen = REFERENCES
+
+    def by(record: StructureRecord, **potcars: str) -> StructureRecord:
+        assert record.validation is not None
+        return record.model_copy(
+            update={"validation": record.validation.model_copy(update={"potcars": potcars})}
+        )
+
+    oxide = by(validated(nbo(), -9.5, index=2), Nb="Nb_pv 1", O="O 1")
+    assert len(build_hull("t", 0, ("Nb", "O"), [niobium, by(oxygen, O="O 1"), oxide]).entries) == 3
+    with pytest.raises(ValueError, match=r"by one POTCAR of O, got \['O 1', 'O 2'\]"):
+        build_hull("t", 0, ("Nb", "O"), [niobium, by(oxygen, O="O 2"), oxide])
 
 
 def test_what_lies_on_the_hull_lies_nothing_above_it() -> None:
