@@ -21,12 +21,12 @@ GASES = ("H", "N", "O", "F", "Cl")
 class Protocol:
     """Plane waves, PBE, Fermi-Dirac smearing; energies are extrapolated to zero width.
 
-    cutoff: eV. density: k-points per Å⁻¹, Γ-centred. width: eV of the smearing. energy: eV/electron between
-    two steps when the electrons have converged. relaxing: cutoff and density of all but the energy that
-    counts. orderings: whether an antiferromagnetic start is tried beside the ferromagnetic one where two or
-    more atoms are magnetic. iterations: of the electrons at most; a failure is tried once more with careful
-    mixing. empty: bands without electrons, of a cell and beyond that of each atom; GPAW's own number leaves
-    Ca, Sr and Ba none, which makes insulators of them.
+    cutoff: eV. density: k-points per Å⁻¹ of the reduced cell, Γ-centred. width: eV of the smearing. energy:
+    eV/electron between two steps when the electrons have converged. relaxing: cutoff and density of all but
+    the energy that counts. orderings: whether an antiferromagnetic start is tried beside the ferromagnetic
+    one where two or more atoms are magnetic. iterations: of the electrons at most; a failure is tried once
+    more with careful mixing. empty: bands without electrons, of a cell and beyond that of each atom; GPAW's
+    own number leaves Ca, Sr and Ba none, which makes insulators of them.
     """
 
     cutoff: float
@@ -45,7 +45,8 @@ class Protocol:
         coarser = self.relaxing != (self.cutoff, self.density)
         relaxed = f", relaxed at {cutoff:g} eV, {density:g} k-points/Å⁻¹" if coarser else ""
         return (
-            f"PBE, {self.cutoff:g} eV, {self.density:g} k-points/Å⁻¹, Fermi-Dirac {self.width:g} eV, "
+            f"PBE, {self.cutoff:g} eV, {self.density:g} k-points/Å⁻¹ of the reduced cell, "
+            f"Fermi-Dirac {self.width:g} eV, "
             f"{self.empty[0]} empty bands and {self.empty[1]} an atom"
             f"{relaxed}, {spin}"
         )

@@ -216,16 +216,26 @@ def _mesh(atoms: Any, density: float) -> tuple[int, ...]:
 
 
 def _atoms(content: dict[str, Any], moments: list[float] | None) -> Any:
+    """With the shortest lattice vectors: those of a centred cell may lie askew, where a mesh of the same
+    density has twice as many k-points. ``basis`` leads to them from those given."""
+    import numpy as np
     from ase import Atoms
+    from ase.geometry import minkowski_reduce
 
-    atoms = Atoms(content["symbols"], positions=content["positions"], cell=content["cell"], pbc=True)
+    cell, basis = minkowski_reduce(np.array(content["cell"]))
+    info = {"basis": basis}
+    atoms = Atoms(content["symbols"], positions=content["positions"], cell=cell, pbc=True, info=info)
     if moments is not None:
         atoms.set_initial_magnetic_moments(moments)
     return atoms
 
 
 def _place(atoms: Any) -> dict[str, Any]:
-    return {"cell": atoms.cell.tolist(), "positions": atoms.positions.tolist()}
+    """Sites and cell along the lattice vectors that were given."""
+    import numpy as np
+
+    cell = np.linalg.solve(atoms.info["basis"], atoms.cell[:])
+    return {"cell": cell.tolist(), "positions": atoms.positions.tolist()}
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

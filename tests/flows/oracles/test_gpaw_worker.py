@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase import Atoms
 from pymatgen.core import Structure
 
 from niobe.flows.oracles.gpaw import worker
@@ -53,6 +54,31 @@ def test_the_energy_of_a_last_step_that_was_a_static_run_is_asked_once(
     assert answer["energy"] == (-2.0 if again else -1.0)
     assert answer["forces"] == [[0.0] * 3]
     assert np.allclose(answer["cell"], np.array(content["cell"]) * grown)
+
+
+def test_a_centred_cell_is_asked_along_its_shortest_vectors_and_comes_back_as_it_was() -> None:
+    """Immm's primitive cell with three equal edges has twice the k-points of the same density."""
+    a, b, c = 2.65, 4.3, 9.5
+    cell = np.array([[-a, b, c], [a, -b, c], [a, b, -c]]) / 2
+    content = {"symbols": ["Li"], "positions": [[0.1, 0.2, 0.3]], "cell": cell.tolist()}
+    atoms = worker._atoms(content, None)
+    assert atoms.get_volume() == pytest.approx(abs(np.linalg.det(cell)))
+    askew, straight = (int(np.prod(worker._mesh(one, 4.0))) for one in (Atoms("Li", cell=cell), atoms))
+    assert straight < 0.6 * askew
+    atoms.set_cell(atoms.cell * 1.01, scale_atoms=True)
+    place = worker._place(atoms)
+    assert np.allclose(place["cell"], 1.01 * cell)
+    assert np.allclose(place["positions"], [[0.101, 0.202, 0.303]])
+
+
+@needs_gpaw
+def test_a_crystal_has_one_energy_whatever_its_vectors(tmp_path: Path) -> None:
+    """To what a mesh leaves: a cubic lattice has several sets of shortest ones."""
+    askew = np.array([[1, 0, 0], [2, 1, 0], [1, -1, 1]]) @ aluminium().lattice.matrix
+    structures = [aluminium(), Structure(askew, ["Al"], np.zeros((1, 3)))]
+    one, other = GpawOracle(SPEC.oracle).static(structures, tmp_path)
+    assert other.energy == pytest.approx(one.energy, abs=5e-3)
+    assert np.allclose(other.structure.lattice.matrix, askew)
 
 
 class Answers:
