@@ -84,7 +84,8 @@ def ask(task: Mapping[str, Any], folder: Path, deadline: float) -> dict[str, Any
 
 def _command() -> list[str]:
     ranks = Settings().gpaw_ranks
-    return ["mpiexec", "-n", str(ranks), python(), "-m", "gpaw"] if ranks > 1 else [python()]
+    several = ["mpiexec", "-n", str(ranks), python(), "-m", "gpaw", "python"]
+    return several if ranks > 1 else [python()]
 
 
 def _environment() -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -159,6 +161,19 @@ def test_forces_and_a_batch(oracle: GpawOracle, tmp_path: Path) -> None:
     (alone,) = oracle.static([moved[1]], tmp_path)
     assert alone.energy == pytest.approx(middle.energy, abs=1e-5)
     assert correction_of(oracle, alone) == 0.0
+
+
+@needs_gpaw
+@pytest.mark.skipif(shutil.which("mpiexec") is None, reason="several ranks need mpiexec")
+def test_two_ranks_answer_as_one_does(
+    oracle: GpawOracle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (one,) = oracle.static([aluminium()], tmp_path)
+    monkeypatch.setenv("NIOBE_GPAW_RANKS", "2")
+    (two,) = oracle.static([aluminium()], tmp_path)
+    assert two.energy == pytest.approx(one.energy, abs=1e-5)
+    said = (tmp_path / "static" / "gpaw.txt").read_bytes().decode(errors="replace")
+    assert re.search(r"^cores: +2$", said, re.MULTILINE)
 
 
 @needs_gpaw
