@@ -18,7 +18,9 @@ import yaml
 from niobe.launchers.embedded import ensure_server, server_status, stop_server
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.store.database import Database
+from tests.end_to_end.here import answer_here, niobe_here
 
+pytestmark = pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
 NIOBE = [sys.executable, "-c", "from niobe.launchers.cli import main; main()"]
 CAMPAIGN: dict[str, Any] = {
     "id": "cu-au",
@@ -122,23 +124,23 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
     mix = [{"name": "random"}, {"name": "gan"}, *others]
     generation = {"candidates": 16, "gan_epochs": 1, "mix": mix}
     file = campaign_file(place, **LARGER, generation=generation, prerelax=PRIOR)
-    said = niobe(place, "launch", file).stdout
+    said = niobe_here(place, "launch", file)
     assert "campaign cu-au ended" in said
     assert "report:" in said
     assert [f"hull of round {number} by emt: formation energy" in said for number in range(3)] == [True] * 3
     report = next((place / "home" / "results").rglob("report.html")).read_text(encoding="utf-8")
     assert "Plotly" in report
     assert "https://cdn" not in report.split("<script>")[0]
-    rounds = json.loads(niobe(place, "rounds", "--json").stdout)
+    rounds = json.loads(niobe_here(place, "rounds", "--json"))
     assert [row["state"] for row in rounds] == ["closed"] * 3
     assert all(row["closed at"].endswith("+00:00") for row in rounds)
     assert sum(row["validated"] + row["failed"] for row in rounds[1:]) == 8
-    table = [line.split() for line in niobe(place, "rounds").stdout.splitlines()]
+    table = [line.split() for line in niobe_here(place, "rounds").splitlines()]
     assert ["validated", *(str(row["validated"]) for row in rounds)] in table
-    best = json.loads(niobe(place, "best", "--json").stdout)
+    best = json.loads(niobe_here(place, "best", "--json"))
     order = [(TIERS.index(row["tier"]), row["e_above_hull"]) for row in best]
     assert order == sorted(order)
-    shown = niobe(place, "show", best[0]["id"]).stdout
+    shown = niobe_here(place, "show", best[0]["id"])
     assert "verdict" in shown
     for kind, to in (
         ("csv", "a.csv"),
@@ -147,7 +149,7 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
         ("asedb", "a.db"),
         ("poscar", "p"),
     ):
-        niobe(place, "export", kind, to, "--all")
+        niobe_here(place, "export", kind, to, "--all")
         assert (place / to).exists()
     everything = records(place)
     assert {r.choice.selection for r in everything if r.choice} == {
@@ -169,14 +171,14 @@ def test_a_campaign_runs_to_its_end_and_everything_can_be_read(place: Path) -> N
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where the campaign has run to its end, for tests that compare with it or only read."""
     folder = tmp_path_factory.mktemp("finished")
-    niobe(folder, "launch", campaign_file(folder))
+    niobe_here(folder, "launch", campaign_file(folder))
     yield folder
     stop_server(folder / "home" / "db")
 
 
 def batches(place: Path) -> list[str]:
     """The digest of what each round chose."""
-    return [row["batch"] for row in json.loads(niobe(place, "rounds", "--json").stdout)]
+    return [row["batch"] for row in json.loads(niobe_here(place, "rounds", "--json"))]
 
 
 def test_without_phonons_and_by_one_worker_the_same_candidates_are_chosen(
@@ -184,7 +186,7 @@ def test_without_phonons_and_by_one_worker_the_same_candidates_are_chosen(
 ) -> None:
     """Phonons judge what was found, and by default do not choose."""
     file = campaign_file(place, phonons=CAMPAIGN["phonons"] | {"enabled": False})
-    niobe(place, "launch", file, workers=1)
+    niobe_here(place, "launch", file, workers=1)
     assert batches(place) == batches(finished)
     assert all(batches(place)[1:])
 
@@ -199,10 +201,10 @@ def test_without_phonons_and_by_one_worker_the_same_candidates_are_chosen(
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(finished: Path, arguments: list[str], says: str) -> None:
-    answer = niobe(finished, *arguments, check=False)
-    assert answer.returncode == 2
-    assert says in answer.stderr
-    assert "Traceback" not in answer.stderr
+    code, _, said = answer_here(finished, *arguments)
+    assert code == 2
+    assert says in said
+    assert "Traceback" not in said
 
 
 def test_a_lost_database_is_one_line_and_the_same_command_chooses_the_same(
@@ -221,7 +223,7 @@ def test_a_lost_database_is_one_line_and_the_same_command_chooses_the_same(
     assert launch.returncode == 1
     assert "Traceback" not in said
     assert any(line.startswith("niobe: lost the database (") for line in said.splitlines())
-    niobe(place, "launch", file)
+    niobe_here(place, "launch", file)
     assert batches(place) == batches(finished)
 
 

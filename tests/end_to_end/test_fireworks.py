@@ -19,6 +19,7 @@ from niobe.config.home import owner_of_rocket_folder
 from niobe.launchers.embedded import ensure_server, server_status, stop_server
 from niobe.loop.store.database import Database
 from tests.end_to_end.audited_worker import asked_after_stored
+from tests.end_to_end.here import niobe_here
 from tests.end_to_end.test_campaign import (
     BREEDING,
     NIOBE,
@@ -29,6 +30,7 @@ from tests.end_to_end.test_campaign import (
     records,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
 SMALL: dict[str, Any] = {
     "budget": {"rounds": 1, "validations": 3},
     "seeds": {"max_prototypes": 1},
@@ -36,7 +38,8 @@ SMALL: dict[str, Any] = {
     "acquisition": {"batch": 3, "control_share": 0.34},
     "limits": {"max_atoms": 4},
 }
-WITH_ALL_JOBS: dict[str, Any] = SMALL | BREEDING
+WITH_ALL_JOBS: dict[str, Any] = SMALL | BREEDING | {"seeds": {"max_prototypes": 0}}
+"""Without the 288 prototypes of Cu-Au, which the pre-relaxation potential would be asked about."""
 LONGER: dict[str, Any] = {
     "limits": {"max_atoms": 6},
     "budget": {"rounds": 3, "validations": 18},
@@ -58,7 +61,7 @@ class Local:
         if key not in self._found:
             place = self._folder / str(len(self._found))
             place.mkdir()
-            niobe(place, "launch", campaign_file(place, **changes), timeout=1500, workers=1)
+            niobe_here(place, "launch", campaign_file(place, **changes), workers=1)
             self._found[key] = [content(record) for record in records(place)]
             stop_server(place / "home" / "db")
         return self._found[key]

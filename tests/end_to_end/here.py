@@ -1,0 +1,41 @@
+"""The command in this process, in a folder of its own: what it imports, and what it forks workers from, is
+there already. A process of its own takes ten seconds of one processor for that."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from niobe.launchers.cli import main
+
+
+def answer_here(place: Path, *arguments: str, workers: int = 2) -> tuple[int | str | None, str, str]:
+    """Exit code, and what the command said on stdout and stderr.
+
+    place: the folder it is run in, whose ``home`` is its NIOBE_HOME. workers: of a launch.
+    """
+    own = {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": str(workers), "NIOBE_OFFLINE": "1"}
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        # Workers are forked where all but Niobe's own variables are as before, and this one names the test.
+        for name in [name for name in os.environ if name.startswith(("NIOBE_", "PYTEST_CURRENT_TEST"))]:
+            patch.delenv(name)
+        for name, value in own.items():
+            patch.setenv(name, value)
+        patch.chdir(place)
+        patch.setattr(sys, "argv", ["niobe", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return ended.value.code, out.getvalue(), err.getvalue()
+
+
+def niobe_here(place: Path, *arguments: str, workers: int = 2) -> str:
+    """What a command that ends well prints; as ``answer_here``."""
+    code, out, err = answer_here(place, *arguments, workers=workers)
+    assert code == 0, err
+    return out
