@@ -85,7 +85,8 @@ def report(
             f"without phonons; GPAW by protocol `{spec.confirm.protocol}` relaxed {len(answers)} structures "
             f"in {asked:.0f} s, one core each; all else took {all_else:.0f} s, pre-relaxation not counted",
             "heights are above what each find falls into, on the hull of that oracle's own answers, below 0 "
-            "where it is stable; GPAW's hull has the finds asked about, what they fall into, and Nb and O",
+            "where it is stable; GPAW's hull has the finds asked about, what they fall into, and "
+            f"{' and '.join(spec.elements)}",
             f"Kendall's τ between the two orders {'–' if tau is None else f'{tau:.2f}'}; GPAW less 7net-0 "
             f"{float(np.median(theirs - own)) if len(judged) else float('nan'):+.3f} eV/atom in the median",
             *([f"failed: {', '.join(failed)}"] if failed else []),
