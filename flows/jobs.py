@@ -15,7 +15,7 @@ from jobflow import job
 
 from niobe.config.home import make_home
 from niobe.config.spec import CampaignSpec
-from niobe.loop.documents.rounds import RoundRecord
+from niobe.loop.documents.rounds import RoundRecord, step_and_batch
 from niobe.loop.store.claims import Claim
 from niobe.loop.store.database import Database, open_database
 
@@ -27,6 +27,8 @@ SlotStep = Callable[[Database, CampaignSpec, int, int, int], None]
 
 _LATE = frozenset({"validate", "phonons", "train_gan"})
 """What may end after its round: slots of an asynchronous campaign, and what the GAN learns beside round 0."""
+_CHOOSE = frozenset({"seed", "compete", "compete_further", "choose_promising", "predict", "acquire"})
+"""What chooses candidates or sets them aside, one after the other."""
 
 
 class _Watch:
@@ -54,7 +56,8 @@ def _run_once(name: str, campaign: Document, number: int, step: Step) -> Documen
     make_home()
     with open_database() as database:
         database.open_round(spec.id, number)
-        claimed = database.claimed(Claim(spec.id, number, name, may_be_late=name in _LATE))
+        chooses = step_and_batch(name)[0] in _CHOOSE
+        claimed = database.claimed(Claim(spec.id, number, name, may_be_late=name in _LATE, chooses=chooses))
         if claimed is not None:
             started = time.monotonic()
             step(claimed, spec, database.rounds.get(spec.id, number))

@@ -10,6 +10,7 @@ import numpy as np
 from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import predicted, set_aside_out_of_range
 from niobe.flows.goals.ranking import aims_of, chance_in_range
+from niobe.flows.steps.batches import chosen_before, make_batch
 from niobe.flows.steps.checkpoints import kept_features, newest_number
 from niobe.flows.steps.competing import competitors_of_claims
 from niobe.flows.steps.generate import mark_duplicates
@@ -182,22 +183,9 @@ def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -
     reason = why_not_ask(spec, round_record.model_copy(update=said))
     if reason:
         choices = {name: choice for name, choice in choices.items() if choice.selection not in _RANKED}
-    batch = list(choices)
-    digest = batch_digest(batch)
-    database.rounds.update_open(spec.id, number, batch=batch, batch_digest=digest, **said)
+    digest = batch_digest(list(choices))
+    make_batch(database, spec, number, choices, (), batch_digest=digest, **said)
     database.rounds.add_notes(spec.id, number, [*notes, *([reason] if reason else [])])
-    for record in _chosen_before(database, spec, number):
-        if record.id not in choices:
-            database.records.put_back(record.id, number)
-    for identifier in batch:
-        database.records.update_screened(
-            identifier, status=Status.ACQUIRED, acquired_round=number, choice=choices[identifier]
-        )
-
-
-def _chosen_before(database: Database, spec: CampaignSpec, number: int) -> list[StructureRecord]:
-    """What the same step chose for this round before it was killed."""
-    return database.records.find(spec.id, status=Status.ACQUIRED.value, acquired_round=number)
 
 
 def _choose(
@@ -205,7 +193,7 @@ def _choose(
 ) -> tuple[dict[str, Choice], list[str], Outlook | None]:
     """Choices by id in the order of the batch, notes, and what those that were ranked may bring."""
     campaign = database.campaigns.find_one(spec.id)
-    before = [r for r in _chosen_before(database, spec, number) if r.pinned or not r.competing]
+    before = [r for r in chosen_before(database, spec, number) if r.pinned or not r.competing]
     pool = [*database.records.pool(spec.id, light=not spec.goals), *before]
     pool.sort(key=lambda record: (record.round, record.index))
     if campaign is None or not pool:

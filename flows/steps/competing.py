@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.batches import make_batch
 from niobe.flows.steps.known import asked_before, competitors_elsewhere, known_elsewhere
 from niobe.flows.steps.requests import COMPETING_SHARE
 from niobe.flows.steps.seed import as_asked
@@ -117,14 +118,8 @@ def _ask_for(
     """Make a batch of what is in it already and what of the chosen was asked nowhere else; others wait
     again."""
     asking = [record for record in chosen if record.status is Status.SCREENED or record.acquired_round == 0]
-    batch = [*before, *(record.id for record in asking)]
-    database.rounds.update_open(spec.id, 0, batch=batch)
-    for record in database.records.find(spec.id, round=0, status=Status.ACQUIRED.value):
-        if record.id not in batch:
-            database.records.put_back(record.id, 0)
-    for rank, record in enumerate(asking, len(before)):
-        choice = _choice(record, rank)
-        database.records.update_screened(record.id, status=Status.ACQUIRED, acquired_round=0, choice=choice)
+    choices = {record.id: _choice(record, rank) for rank, record in enumerate(asking, len(before))}
+    make_batch(database, spec, 0, choices, before)
 
 
 def _choice(record: StructureRecord, rank: int) -> Choice:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from niobe.config.spec import CampaignSpec
+from niobe.flows.steps.batches import make_batch
 from niobe.flows.steps.known import asked_before
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.loop.campaign.seeding import source_entries, substituted_entries
@@ -30,13 +31,18 @@ def seed_campaign(database: Database, spec: CampaignSpec, round_record: RoundRec
     answers = _prerelaxed_before(database, spec, records)
     unanswered = unanswered_before(database, spec) if spec.prerelax else {}
     records = [_as_known(record, asked, answers, unanswered) for record in records]
-    database.records.insert(records)
-    batch = [record.id for record in records if record.status is Status.ACQUIRED]
+    choices = {r.id: r.choice for r in records if r.choice and r.status is Status.ACQUIRED}
+    database.records.insert(_waiting(record) if record.id in choices else record for record in records)
     known = sum(record.fingerprint in asked for record in records)
     notes = [f"{len(entries)} structures of the sources are recomputed"] if entries else []
     notes += [f"{known} seeds and competing phases were asked by other campaigns"] if known else []
     database.rounds.add_notes(spec.id, round_record.number, [*broken, *notes])
-    database.rounds.update_open(spec.id, round_record.number, batch=batch)
+    make_batch(database, spec, round_record.number, choices)
+
+
+def _waiting(record: StructureRecord) -> StructureRecord:
+    """A seed before it is in the batch; one that a worker stores late never is."""
+    return record.model_copy(update={"status": Status.SCREENED, "acquired_round": None, "choice": None})
 
 
 def _prerelaxed_before(

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from niobe.config.oracles.spec import unsaid
-from niobe.loop.documents.claims import Agreement
+from niobe.loop.documents.claims import Agreement, Attack
 from niobe.loop.documents.dynamics import SoftMode
 from niobe.loop.documents.properties import Level
-from niobe.loop.documents.records import ON_HULL
+from niobe.loop.documents.records import ON_HULL, Choice, StructureRecord
 
 _MOST_MODES = 100
 _Vector = Annotated[list[int], Field(min_length=3, max_length=3)]
@@ -96,6 +96,22 @@ class AskedForForces(_Part):
     reason: str = ""
 
 
+class AskedRival(_Part):
+    """What a challenge set out to ask the oracle about, written before it is asked: whoever goes on with the
+    challenge asks the same.
+
+    target: id of what it challenges. below: eV/atom, by the pre-relaxation potential. record: id of its
+    record. choice: by which it is asked. made: that record, where it is no candidate of the pool.
+    """
+
+    attack: Attack
+    target: str
+    below: float
+    record: str
+    choice: Choice
+    made: StructureRecord | None = None
+
+
 class RoundState(StrEnum):
     """A round is open until its verdicts stand; open -> closed."""
 
@@ -124,8 +140,10 @@ class RoundRecord(_Part):
     expected_finds: of its batch, by the surrogate; nothing_left: P(no candidate drawn so far lies on the
     hull); None where there was nothing to rank by.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
-    again. claims: what each unfinished step, or slot of one, was last claimed by, by its name. doing: how far
-    the running step has come, in words. closed_at: ISO 8601 in UTC; "" until then, and of an older Niobe.
+    again. claims: what each unfinished step, or slot of one, was last claimed by, by its name. taken: how
+    often a step that chooses candidates was taken from another worker. rivals: what unfinished challenges set
+    out to ask the oracle about, by find. doing: how far the running step has come, in words. closed_at: ISO
+    8601 in UTC; "" until then, and of an older Niobe.
     """
 
     campaign: str
@@ -145,6 +163,8 @@ class RoundRecord(_Part):
     force_constants: Annotated[dict[str, AskedForForces], Field(exclude_if=unsaid)] = {}
     steps: dict[str, float] = {}
     claims: dict[str, str] = {}
+    taken: Annotated[int, Field(exclude_if=lambda count: count == 0)] = 0
+    rivals: Annotated[dict[str, list[AskedRival]], Field(exclude_if=unsaid)] = {}
     doing: str = ""
     metrics: RoundMetrics = RoundMetrics()
     notes: list[str] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from niobe.loop.documents.rounds import RoundState
@@ -17,6 +17,9 @@ from niobe.loop.store.mapping import Document
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
 
+_TAKEN, _BITS = "taken", 20
+"""The field of a round that counts how often a step that chooses was taken from another worker, and the bits
+that are left to it in a turn."""
 _WRITES = frozenset(
     {"insert_one", "insert_many", "update_one", "update_many", "replace_one", "bulk_write"}
     | {"delete_one", "delete_many", "find_one_and_update", "find_one_and_replace"}
@@ -32,23 +35,36 @@ class Claim:
     """The right to write for a step, or for a part of one.
 
     campaign: its id. number: of the round. part: the step, with the slot where it has some. may_be_late: it
-    may end once its round has closed, as validations of an asynchronous campaign do.
+    may end once its round has closed, as validations of an asynchronous campaign do. chooses: it is of a step
+    that chooses candidates or sets them aside, of which one runs at a time. turn: of such a step, once it is
+    taken; it rises with every one that is taken from another worker. from_another: whether it was.
     """
 
     campaign: str
     number: int
     part: str
     may_be_late: bool = False
+    chooses: bool = False
+    turn: int | None = None
+    from_another: bool = False
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def taken(self, rounds: MongoCollection[Document]) -> bool:
-        """Take it from whoever had it; False where the step is done, or its round has closed.
+    def taken(self, rounds: MongoCollection[Document]) -> Claim | None:
+        """This claim, taken from whoever had it; None where the step is done, or its round has closed.
 
         rounds: the collection.
         """
-        waiting = self._round | {f"steps.{self.part}": {"$exists": False}}
-        change = {"$set": {f"claims.{self.part}": self.token}}
-        return rounds.update_one(waiting, change).matched_count == 1
+        mine, change = f"claims.{self.part}", {"$set": {f"claims.{self.part}": self.token}}
+        free = self._round | {f"steps.{self.part}": {"$exists": False}}
+        if found := rounds.find_one_and_update(free | {mine: {"$exists": False}}, change):
+            return self._in_turn(found.get(_TAKEN, 0), from_another=False)
+        again = change | ({"$inc": {_TAKEN: 1}} if self.chooses else {})
+        found = rounds.find_one_and_update(free | {mine: {"$exists": True}}, again)
+        return self._in_turn(found.get(_TAKEN, 0) + 1, from_another=True) if found else None
+
+    def _in_turn(self, taken: int, *, from_another: bool) -> Claim:
+        turn = (self.number << _BITS) + taken if self.chooses else None
+        return replace(self, turn=turn, from_another=from_another)
 
     @property
     def held(self) -> Document:

@@ -61,7 +61,7 @@ class Database:
 
         self.mongo = mongo
         self.campaigns = Campaigns(collection("campaigns"))
-        self.records = Records(collection("structures"))
+        self.records = Records(collection("structures"), claim.turn if claim else None)
         self.fields = Fields(collection("structures"))
         self.results = Results(collection("results"), collection("structures"))
         self.shapes = Shapes(collection("shapes"), collection("structures"))
@@ -81,7 +81,8 @@ class Database:
     def connect(cls, uri: str, name: str) -> Database:
         """Connect, make the indexes.
 
-        Raises ConfigError for what is no URI or no name, and where no server answers at ``uri``.
+        Raises ConfigError for what is no URI or no name, where no server answers at ``uri``, and where a
+        newer Niobe has written.
         """
         from pymongo import MongoClient
         from pymongo.errors import InvalidName, PyMongoError
@@ -100,10 +101,14 @@ class Database:
             raise ConfigError(f"NIOBE_DATABASE: {name!r}: {error}") from None
         try:
             client.admin.command("ping")
+            database.campaigns.refuse_newer()
             database._make_indexes(uri)
         except PyMongoError as error:
             client.close()
             raise ConfigError(f"mongo_uri: no database answers ({type(error).__name__})") from error
+        except ConfigError:
+            client.close()
+            raise
         return database
 
     def open_round(self, campaign: str, number: int) -> RoundRecord:
@@ -128,10 +133,16 @@ class Database:
     def claimed(self, claim: Claim) -> Database | None:
         """This database, writing only while a claim is held; None where its step is over.
 
-        ``rounds.finish`` gives it back.
-        claim: taken from whoever had it.
+        ``rounds.finish`` gives it back. Of whoever had it nothing reaches a candidate any more.
+        claim: to take.
         """
-        return Database(self.mongo, claim) if claim.taken(self.mongo["rounds"]) else None
+        taken = claim.taken(self.mongo["rounds"])
+        if taken is None:
+            return None
+        claimed = Database(self.mongo, taken)
+        if taken.turn is not None and taken.from_another:
+            claimed.records.begin_choice(taken.campaign, taken.turn)
+        return claimed
 
     def close(self) -> None:
         """Close the connection."""

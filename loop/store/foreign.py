@@ -273,6 +273,7 @@ def _check_round(known: ForeignCampaign, record: RoundRecord) -> int:
     record.steps = renamed_steps(record.steps)
     known.named.update(record.batch, record.promising, record.phonons, record.finds, record.asked_for_goals)
     known.named.update(record.force_constants)
+    record.rivals = {}  # the challenge begins anew
     return record.number
 
 

@@ -20,7 +20,9 @@ UNSHAPED = "unshaped"
 UNPACKED, STAMP = "unpacked", "stamp"
 """True of a result that was written to since it was put with others, and which write that was; not there
 otherwise."""
-MARKS = (UNSHAPED, UNPACKED, STAMP)
+TURN = "turn"
+"""Of a candidate: the turn (``Claim``) from which on it may be chosen or set aside; not there if any may."""
+MARKS = (UNSHAPED, UNPACKED, STAMP, TURN)
 BESIDE = {"facets", "modified", *MARKS}
 """Stored with a record for searches and comparisons, no part of it."""
 COMPARED = frozenset(Status) - {Status.GENERATED, Status.INVALID, Status.DUPLICATE}

@@ -25,6 +25,7 @@ from niobe.flows.round import flow_of
 from niobe.flows.stages import plan
 from niobe.launchers.local.forking import worker_context
 from niobe.loop.store.database import Database
+from niobe.loop.store.mapping import TURN
 from tests.end_to_end.stopped_step import Moment, Named, Watcher, work
 from tests.end_to_end.test_campaign import CAMPAIGN
 
@@ -91,10 +92,11 @@ def run(job: Named) -> None:
 
 
 def stored(database: Database) -> Stored:
-    """Every document by collection and id; of rounds all but who has claimed what, of contents of
-    checkpoints those that one names."""
+    """Every document by collection and id, but for who has claimed what; of contents of checkpoints those
+    that one names."""
+    claimed = {"claims": 0, TURN: 0}
     found = {
-        name: {str(one["_id"]): one for one in database.mongo[name].find({}, {"claims": 0})}
+        name: {str(one["_id"]): one for one in database.mongo[name].find({}, claimed)}
         for name in database.mongo.list_collection_names()
     }
     named = {file["file"] for one in found.get("checkpoints", {}).values() for file in one["files"]}

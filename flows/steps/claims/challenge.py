@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
@@ -33,6 +34,7 @@ from niobe.loop.crystals.displaced import displaced
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.claims import Attack, Challenge
 from niobe.loop.documents.records import Choice, Lineage, Prerelaxed, Status, StructureRecord
+from niobe.loop.documents.rounds import AskedRival
 from niobe.loop.documents.structures import (
     candidate_structure,
     phonon_structure,
@@ -54,8 +56,8 @@ _ATTACKS: tuple[Attack, ...] = ("saddle", "larger_cell", "polymorphs", "products
 def challenge_slot(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
     """Challenge every ``slots``-th find from ``slot`` on that the round chose, unless that is stored.
 
-    What ``challenge.share`` leaves is divided among the round's finds that still wait; once its part is used
-    up a search goes no further.
+    What a challenge that was cut short set out to ask about is asked first. What ``challenge.share`` leaves
+    is divided among the round's finds that still wait; once its part is used up a search goes no further.
 
     database: the campaign database. spec: the campaign. number: of the round.
     """
@@ -63,14 +65,16 @@ def challenge_slot(database: Database, spec: CampaignSpec, number: int, slot: in
     for identifier in chosen[slot::slots]:
         if database.records.get(identifier).challenge is not None:
             continue
+        before = _asked_before(database, spec, number, identifier)
         part = _seconds_for_one(database, spec, chosen)
         if part <= 0:
             return
         find, known = _find_without_its_rivals(database, spec, number, identifier)
         if find is None:
             continue  # what was found meanwhile takes its place, as closing will say
-        challenge = _Search(database, spec, number, find, known, part).challenge()
+        challenge = _Search(database, spec, number, find, known, part, before).challenge()
         if challenge is not None:
+            database.rounds.update(spec.id, number, **{_rivals_of(identifier): []})
             database.records.update_if(identifier, {"challenge": None}, challenge=challenge)
 
 
@@ -87,6 +91,32 @@ def _find_without_its_rivals(
     return next((find for find in finds if find.id == identifier), None), known
 
 
+def _asked_before(
+    database: Database, spec: CampaignSpec, number: int, find: str
+) -> list[tuple[Rival, StructureRecord]]:
+    """What a challenge that was cut short set out to ask about, with the records that hold the answers."""
+    asked: list[tuple[Rival, StructureRecord]] = []
+    for one in database.rounds.get(spec.id, number).rivals.get(find, ()):
+        _ask(database, spec, number, one)
+        record = database.records.get(one.record)
+        structure = candidate_structure(record)
+        asked.append((Rival(one.attack, one.target, structure, one.below, record=record.id), record))
+    return asked
+
+
+def _ask(database: Database, spec: CampaignSpec, number: int, one: AskedRival) -> None:
+    """Have the oracle answer for a rival; what is done of it is not done again."""
+    if one.made is None:
+        database.records.choose(number, {one.record: one.choice})
+    else:
+        database.records.insert([one.made])
+    validate_records(database, spec, [one.record])
+
+
+def _rivals_of(find: str) -> str:
+    return f"rivals__{find}"
+
+
 def _name_of(find: str) -> str:
     """By which a challenge finds again, after a kill, what it chose from the pool."""
     return f"challenge of {find}"
@@ -101,8 +131,8 @@ def _seconds_for_one(database: Database, spec: CampaignSpec, chosen: Sequence[st
 
 @dataclass
 class _Search:
-    """One find's challenge. limit: s. seconds, tried: by attack. own: what the potential makes of its
-    targets. gaps: what the search did not do, and why."""
+    """One find's challenge. limit: s. before: what it asked before it was cut short. seconds, tried: by
+    attack. own: what the potential makes of its targets. gaps: what the search did not do, and why."""
 
     database: Database
     spec: CampaignSpec
@@ -110,6 +140,7 @@ class _Search:
     find: StructureRecord
     known: Known
     limit: float
+    before: list[tuple[Rival, StructureRecord]]
     seconds: dict[Attack, float] = field(default_factory=dict)
     tried: dict[Attack, int] = field(default_factory=dict)
     own: dict[str, Prerelaxed | None] = field(default_factory=dict)
@@ -127,10 +158,10 @@ class _Search:
             rivals += self._lower(potential, attack, records)
             self.seconds[attack] = time.monotonic() - started
         rivals.sort(key=lambda rival: -rival.below)
-        asked: list[tuple[Rival, StructureRecord]] = []
-        for rank, rival in enumerate(rivals[: self.spec.challenge.asks]):
-            if not asked or not self._is_over():
-                asked.append(self._ask(rival, rank))
+        asked = list(self.before)
+        for rival in rivals:
+            if len(asked) < self.spec.challenge.asks and (not asked or not self._is_over()):
+                asked += self._asked(rival, len(asked))
         if silent := sum(record.validation is None for _, record in asked) if asked else len(rivals):
             self._lacks(f"{silent} lower by the potential, without an answer of the oracle")
         return self._judged(asked) if asked or any(self.tried.values()) else None
@@ -199,30 +230,36 @@ class _Search:
             return [doubled_along_the_softest(primitive, phonons.phonopy, 2 * asked.displacement)]
         return drawn_at(structure, asked.draws, most_atoms=self.spec.limits.max_atoms, seed=seed)
 
-    def _ask(self, rival: Rival, rank: int) -> tuple[Rival, StructureRecord]:
-        """The record that holds the oracle's answer for a rival; a known one where it is alike."""
+    def _asked(self, rival: Rival, rank: int) -> list[tuple[Rival, StructureRecord]]:
+        """A rival with the record that holds the oracle's answer for it, a known one where it is alike; none
+        where it was asked before the challenge was cut short."""
         started = time.monotonic()
-        record = self._record(rival, rank)
-        validate_records(self.database, self.spec, [record.id])
+        one = self._to_ask(rival, rank)
+        if any(one.record == record.id for _, record in self.before):
+            return []
+        if one.record not in self.known:
+            set_out = self.database.rounds.get(self.spec.id, self.number).rivals.get(self.find.id, [])
+            named = {_rivals_of(self.find.id): [*set_out, one]}
+            self.database.rounds.update(self.spec.id, self.number, **named)
+            _ask(self.database, self.spec, self.number, one)
         self.seconds[rival.attack] += time.monotonic() - started
-        return rival, self.database.records.get(record.id)
+        return [(rival, self.database.records.get(one.record))]
 
-    def _record(self, rival: Rival, rank: int) -> StructureRecord:
+    def _to_ask(self, rival: Rival, rank: int) -> AskedRival:
         last = len(self.database.rounds.get(self.spec.id, self.number).batch)  # one crystal is the find's
         choice = Choice(
             function=_name_of(self.find.id), selection="challenge", rank=last + rank, score=-rival.below
         )
-        chosen = {"status": Status.ACQUIRED, "acquired_round": self.number, "choice": choice}
+        asked = partial(
+            AskedRival, attack=rival.attack, target=rival.target, below=rival.below, choice=choice
+        )
         if rival.record:
-            self.database.records.update_screened(rival.record, **chosen)
-            return self.database.records.get(rival.record)
+            return asked(record=rival.record)
+        chosen = {"status": Status.ACQUIRED, "acquired_round": self.number, "choice": choice}
         made = self._made(rival, rank).model_copy(update=chosen | {"prerelaxed": rival.prerelaxed})
         seen = SeenStructures((r.id, relaxed_structure(r)) for r in self.known.values() if r.id != made.id)
         same = seen.find(candidate_structure(made)) if rival.prerelaxed else None
-        if same is not None:
-            return self.known[same]
-        self.database.records.insert([made])
-        return self.database.records.get(made.id)
+        return asked(record=made.id, made=made) if same is None else asked(record=same)
 
     def _made(self, rival: Rival, rank: int) -> StructureRecord:
         index = self.database.records.count(self.spec.id, round=self.number) + rank

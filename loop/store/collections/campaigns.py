@@ -20,15 +20,22 @@ class Campaigns:
     def __init__(self, collection: MongoCollection[Document]) -> None:
         self._collection = collection
 
+    def refuse_newer(self, **equal: Any) -> None:
+        """Raise ConfigError where a newer Niobe wrote a campaign: it may keep what this one does not know of.
+
+        equal: fields of the campaigns that are asked about.
+        """
+        newer = self._collection.find_one(equal | {"schema_version": {"$gt": SCHEMA_VERSION}})
+        if newer is not None:
+            raise ConfigError(
+                f"campaign {str(newer['_id'])[:60]!r}: schema version {newer['schema_version']} is newer "
+                f"than this Niobe's {SCHEMA_VERSION}; update Niobe"
+            )
+
     def find_one(self, campaign: str) -> CampaignRecord | None:
         """The campaign, or None. Raises ConfigError where a newer Niobe wrote it."""
+        self.refuse_newer(_id=campaign)
         document = self._collection.find_one({"_id": campaign})
-        version = None if document is None else document.get("schema_version")
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise ConfigError(
-                f"campaign {campaign!r}: schema version {version} is newer than this "
-                f"Niobe's {SCHEMA_VERSION}; update Niobe"
-            )
         return None if document is None else CampaignRecord.model_validate(from_mongo(document))
 
     def get(self, campaign: str) -> CampaignRecord:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.errors import ConfigError
 from niobe.loop.documents.dynamics import Stability
-from niobe.loop.documents.records import Status, StructureRecord
+from niobe.loop.documents.records import Choice, Status, StructureRecord
 from niobe.loop.store.mapping import (
     NO_CRYSTAL,
+    TURN,
     Document,
     body,
     changed,
@@ -24,6 +25,7 @@ from niobe.loop.store.mapping import (
 if TYPE_CHECKING:
     from pymongo.collection import Collection as MongoCollection
 
+_OPEN = [Status.GENERATED.value, Status.SCREENED.value, Status.ACQUIRED.value]
 MOST_DRAWN, MOST_ROUNDS = 4_000, 40
 """Candidates drawn since, and rounds that passed it over, from which on one that was not chosen ages out: it
 is still a duplicate's original, and counted, but not predicted again."""
@@ -50,8 +52,9 @@ class Stored(Collection[StructureRecord]):
 class Records:
     """Structure records of all campaigns: the collection ``structures``."""
 
-    def __init__(self, collection: MongoCollection[Document]) -> None:
-        self._collection = collection
+    def __init__(self, collection: MongoCollection[Document], turn: int | None = None) -> None:
+        """turn: what is left to a later one is neither chosen nor set aside."""
+        self._collection, self._turn = collection, turn
 
     def insert(self, records: Iterable[StructureRecord]) -> None:
         """Add records that are not there yet; records that are stay as they are."""
@@ -185,15 +188,38 @@ class Records:
 
     def update_screened(self, record: str, **fields: Any) -> bool:
         """Set fields of a record unless it is no screened candidate any more; True where this call did."""
-        return self.update_if(record, {"status": Status.SCREENED}, **fields)
+        return self.update_if(record, {"status": Status.SCREENED} | self._mine, **fields)
 
     def put_back(self, record: str, number: int) -> bool:
         """Make a screened candidate of what waits to be validated; True where this call did.
 
         record: its id. number: of the round that had chosen it.
         """
-        waiting = {"status": Status.ACQUIRED, "acquired_round": number}
+        waiting = {"status": Status.ACQUIRED, "acquired_round": number} | self._mine
         return self.update_if(record, waiting, status=Status.SCREENED, acquired_round=None, choice=None)
+
+    def begin_choice(self, campaign: str, turn: int) -> None:
+        """Leave candidates of a campaign to a turn and those after it: whoever had an earlier one, and wakes
+        as it is to choose some or set them aside, writes nothing.
+
+        campaign: its id. turn: as ``Claim`` has it.
+        """
+        open_ = {"status": {"$in": _OPEN}, TURN: {"$not": {"$gte": turn}}}
+        self._collection.update_many({"campaign": campaign} | open_, {"$set": {TURN: turn}})
+
+    def choose(self, number: int, choices: Mapping[str, Choice]) -> None:
+        """Have screened candidates validated.
+
+        number: of the round. choices: by id.
+        """
+        asked = {"status": Status.ACQUIRED, "acquired_round": number}
+        changes = {record: asked | {"choice": choice} for record, choice in choices.items()}
+        self._update_many(changes, {"status": Status.SCREENED.value} | self._mine)
+
+    @property
+    def _mine(self) -> Document:
+        """The query that finds what is left to this turn."""
+        return {} if self._turn is None else {TURN: {"$not": {"$gt": self._turn}}}
 
     def update_if(self, record: str, equal: Mapping[str, Any], **fields: Any) -> bool:
         """Set fields of a record while others equal what is given; True where this call did.

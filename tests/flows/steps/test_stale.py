@@ -19,7 +19,8 @@ from niobe.loop.documents.answers import SecondAnswer
 from niobe.loop.documents.dynamics import PhononVerdict, Stability
 from niobe.loop.documents.records import Choice, Failure, Lineage, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, PhononRecord, RoundRecord
-from niobe.loop.store.claims import SupersededError
+from niobe.loop.store.claims import Claim, SupersededError
+from niobe.loop.store.collections.records import Records
 from niobe.loop.store.database import Database
 from tests.flows.steps.test_acquire import SPEC, pool
 from tests.loop.factory import element, nbo, rutile, validated
@@ -65,6 +66,7 @@ BANDS: dict[str, Any] = {
     "supercell_matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
 }
 FAILURE = Failure(step="relax", cause="lost", exception="E", message="m")
+CHOICE = Choice(function="ei", selection="acquired", rank=0)
 DRAWN = new_record(SPEC, 1, 5, nbo(), Lineage(generator="random"))
 ANSWER = SecondAnswer(id="a", campaign="t", content="c", failure=FAILURE)
 
@@ -73,7 +75,7 @@ WRITES: dict[str, Callable[[Database, str], object]] = {
     "screen": lambda d, i: d.records.update_many({i: {"status": Status.DUPLICATE}}),
     "predict": lambda d, i: d.records.update_predictions(1, {i: {"prediction_round": 1}}),
     "acquire": lambda d, i: d.rounds.update_open("t", 1, batch=[i]),
-    "acquire, its records": lambda d, i: d.records.update_screened(i, status=Status.ACQUIRED),
+    "acquire, its records": lambda d, i: d.records.choose(1, {i: CHOICE}),
     "validate": lambda d, i: d.records.finish_validation(i, status=Status.FAILED, failure=FAILURE),
     "phonons": lambda d, i: d.records.finish_phonons(i, failure=FAILURE),
     "phonons, their bands": lambda d, i: d.phonons.store(PhononRecord(record_id=i, campaign="t", **BANDS)),
@@ -320,11 +322,46 @@ def test_a_phonon_verdict_is_given_once(database: Database, monkeypatch: pytest.
 
 def test_what_is_chosen_no_more_is_not_validated(database: Database) -> None:
     """A validation that comes back once its candidate waits in the pool again has nothing to answer."""
-    choice = Choice(function="ei", selection="acquired", rank=0)
-    chosen = {"status": Status.ACQUIRED, "acquired_round": 1, "choice": choice}
+    chosen = {"status": Status.ACQUIRED, "acquired_round": 1, "choice": CHOICE}
     database.records.insert([DRAWN.model_copy(update=chosen)])
     assert not database.records.put_back(DRAWN.id, 2)
     assert database.records.put_back(DRAWN.id, 1)
     assert not database.records.finish_validation(DRAWN.id, status=Status.FAILED, failure=FAILURE)
     found = database.records.get(DRAWN.id)
     assert (found.status, found.choice, found.failure) == (Status.SCREENED, None, None)
+
+
+CANDIDATE_WRITES: dict[str, Callable[[Records, str, str], object]] = {
+    "choose": lambda records, waits, _: records.choose(1, {waits: CHOICE}),
+    "put back": lambda records, _, chosen: records.put_back(chosen, 1),
+    "set aside": lambda records, waits, _: records.update_screened(waits, status=Status.DUPLICATE),
+}
+
+
+@pytest.mark.parametrize("write", CANDIDATE_WRITES)
+def test_a_candidate_is_left_to_who_took_the_step_from_another(
+    database: Database, candidate: str, write: str
+) -> None:
+    """Whatever the one before was about to write, its question answered; what it has not read can be new."""
+    chosen = {"status": Status.ACQUIRED, "acquired_round": 1, "choice": CHOICE}
+    other = new_record(SPEC, 1, 6, rutile(), Lineage(generator="random")).model_copy(update=chosen)
+    database.records.insert([other])
+    turns = [database.claimed(Claim("t", 1, "acquire", chooses=True)) for _ in range(2)]
+    assert all(turns) and database.rounds.get("t", 1).taken == 1
+    structures = database.mongo["structures"]
+    before = stored(database)["structures"]
+    number = 1 << 20
+    CANDIDATE_WRITES[write](Records(structures, number), candidate, other.id)
+    Records(structures).begin_choice("t", number)
+    assert stored(database)["structures"] == before
+    CANDIDATE_WRITES[write](Records(structures, number + 1), candidate, other.id)
+    assert stored(database)["structures"] != before
+
+
+def test_who_takes_a_step_from_nobody_writes_to_no_candidate(database: Database, candidate: str) -> None:
+    before = stored(database)["structures"]
+    for part in ("predict", "acquire"):
+        assert database.claimed(Claim("t", 1, part, chooses=True)) is not None
+    slot = Claim("t", 1, "prerelax 0 of 2")
+    assert database.claimed(slot) is not None and database.claimed(slot) is not None
+    assert stored(database)["structures"] == before
