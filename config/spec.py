@@ -30,7 +30,7 @@ from niobe.config.settings import OPTIMADE_SERVERS
 
 CAMPAIGN_ID = r"[a-z0-9][a-z0-9._-]{0,63}"
 """What an id looks like. It becomes part of paths, and may lead nowhere else."""
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _MAX_ELEMENTS = 5
 _COMMON = {"corrections", "device", "max_steps", "retries"}
 """What an oracle for phonons has of the campaign's, where it is another one."""

@@ -18,7 +18,8 @@ def open_launchpad(quiet: bool = True) -> Any:
     What it needs to hand out ids and to find jobs fast is made if missing.
     """
     os.environ.setdefault("TQDM_DISABLE", "1")
-    uri = ensure_database()
+    with campaign_database():  # what a newer Niobe wrote is refused before anything is written
+        uri = ensure_database()
     from fireworks.fw_config import LAUNCHPAD_LOC
 
     launchpad_class = _patient_class()

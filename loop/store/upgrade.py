@@ -31,7 +31,7 @@ def upgrade(database: Database) -> Upgraded:
     """
     done = Upgraded()
     for collection in _STEPS:
-        for document in database.documents.older(collection, SCHEMA_VERSION):
+        for document in database.documents.older(collection, max(_STEPS[collection]) + 1):
             try:
                 record = upgraded(collection, document)
             except ValueError as error:
@@ -40,6 +40,7 @@ def upgrade(database: Database) -> Upgraded:
                 database.documents.rewrite(collection, record)
                 if isinstance(record, CampaignRecord):
                     _rename_steps(database, record.id)
+                    database.documents.drop_kept([record.id])
                 done.written[collection] = done.written.get(collection, 0) + 1
     return done
 
@@ -48,7 +49,8 @@ def upgraded(collection: str, document: Document) -> CampaignRecord | StructureR
     """A campaign or structure record of an older version as one of the present. Raises ValueError."""
     try:
         for version in range(document.get("schema_version", 1), SCHEMA_VERSION):
-            document = _STEPS[collection][version](document) | {"schema_version": version + 1}
+            step = _STEPS[collection].get(version, _as_it_was)
+            document = step(document) | {"schema_version": version + 1}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no document of an older version: {type(error).__name__} {error}") from None
     model = CampaignRecord if collection == "campaigns" else StructureRecord
@@ -126,5 +128,11 @@ def _structure_from_3(document: Document) -> Document:
 
 _STEPS: dict[str, dict[int, Step]] = {  # campaigns last: by them one sees that all is done
     "structures": {1: _structure_from_1, 2: _as_it_was, 3: _structure_from_3, 4: _as_it_was},
-    "campaigns": {1: _as_it_was, 2: _campaign_from_2, 3: _campaign_from_3, 4: _campaign_from_4},
+    "campaigns": {
+        1: _as_it_was,
+        2: _campaign_from_2,
+        3: _campaign_from_3,
+        4: _campaign_from_4,
+        5: _as_it_was,  # no Niobe that leaves results unmarked takes a campaign of version 6
+    },
 }

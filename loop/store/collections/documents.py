@@ -76,9 +76,13 @@ class Documents:
         if writes:
             self._mongo[collection].bulk_write(writes, ordered=False)
         if writes and collection == "structures":
-            whole = [f"all of {campaign}" for campaign in {one["campaign"] for one in documents}]
-            for kept in ("shapes", "results"):
-                self._mongo[kept].delete_many({"_id": {"$in": whole}})
+            self.drop_kept({one["campaign"] for one in documents})
+
+    def drop_kept(self, campaigns: Iterable[str]) -> None:
+        """Have what is kept of the structures of campaigns made anew. campaigns: their ids."""
+        whole = [f"all of {campaign}" for campaign in campaigns]
+        for kept in ("shapes", "results"):
+            self._mongo[kept].delete_many({"_id": {"$in": whole}})
 
 
 def _unmarked(document: Document) -> Document:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ _TOUCHED = {"$in": [*_FINISHED, Status.ACQUIRED.value]}
 _AT_ONCE, _IN_ONE = 2_000, 500
 LARGEST = 12_000_000
 """Bytes of text in a document, of which MongoDB takes 16 MB: what finds no place stays marked."""
+_NEVER = datetime.min.replace(year=1970)
 _ORDER = [("round", 1), ("index", 1)]
 
 
@@ -60,7 +62,7 @@ class Results:
         marked = {"campaign": campaign, UNPACKED: True, "status": _TOUCHED}
         changed = {one["_id"]: one for one in self._structures.find(marked, NO_CRYSTAL)}
         texts: dict[str, str] = {}
-        for pack in self._results.find({"campaign": campaign}):
+        for pack in self._packs(campaign):
             texts |= _held(pack)
         found = [StructureRecord.model_validate_json(t) for name, t in texts.items() if name not in changed]
         found += load(StructureRecord, (without_crystals(one) for one in changed.values() if _is_result(one)))
@@ -78,13 +80,25 @@ class Results:
 
     def complete(self, campaign: str) -> None:
         """Put what changed with the others, all where nothing is kept of the campaign."""
-        known = self._is_kept(campaign)
+        known = self._is_kept(campaign) and not self._is_changed_unmarked(campaign)
         asked: Document = {"campaign": campaign, "status": _TOUCHED} | ({UNPACKED: True} if known else {})
         found = self._structures.find(asked, {"round": 1, "index": 1})
         while batch := list(islice(found, _AT_ONCE)):
             self._pack(campaign, batch)
         if not known:
             self._results.update_one(_mark(campaign), {"$set": {"campaign": campaign}}, upsert=True)
+
+    def _is_changed_unmarked(self, campaign: str) -> bool:
+        """Whether a result was written to without a mark, as an older Niobe does, since the newest that is
+        kept."""
+        newest = max(
+            (one.get("newest", _NEVER) for one in self._packs(campaign, {"newest": 1})), default=_NEVER
+        )
+        later: Document = {"modified": {"$gt": newest}, UNPACKED: None, "status": {"$in": list(_FINISHED)}}
+        return self._structures.find_one({"campaign": campaign} | later, {"_id": 1}) is not None
+
+    def _packs(self, campaign: str, fields: Document | None = None) -> Iterable[Document]:
+        return self._results.find({"campaign": campaign, "ids": {"$exists": True}}, fields)
 
     def _is_kept(self, campaign: str) -> bool:
         return self._results.find_one(_mark(campaign), {"_id": 1}) is not None
@@ -115,7 +129,9 @@ class Results:
         if sum(map(len, held.values())) > LARGEST:
             return False
         version = before["version"] if before else 0
-        pack = {"campaign": campaign, "version": version + 1, "ids": list(held), "texts": list(held.values())}
+        newest = max([before.get("newest", _NEVER) if before else _NEVER, *map(_modified, changed)])
+        pack = {"campaign": campaign, "version": version + 1, "newest": newest}
+        pack |= {"ids": list(held), "texts": list(held.values())}
         try:
             done = self._results.replace_one({"_id": name, "version": version}, pack, upsert=before is None)
         except DuplicateKeyError:
@@ -139,6 +155,11 @@ def _mark(campaign: str) -> Document:
 def _held(pack: Document) -> dict[str, str]:
     """What a document of the collection holds, by id of the record; the mark holds nothing."""
     return dict(zip(pack.get("ids", ()), pack.get("texts", ()), strict=True))
+
+
+def _modified(document: Document) -> datetime:
+    when = document.get("modified")
+    return when if isinstance(when, datetime) else _NEVER
 
 
 def _is_result(document: Document) -> bool:

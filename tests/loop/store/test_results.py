@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,23 @@ def test_records_that_others_wrote_without_marks_are_read_all(database: Database
     database.records.insert([result(1)])
     database.mongo["structures"].update_many({}, {"$unset": dict.fromkeys(MARKS, "")})
     assert len(database.results.finished("t")) == 2
+
+
+def test_a_result_that_another_wrote_to_without_a_mark_is_found_when_a_round_closes(
+    database: Database,
+) -> None:
+    """As a worker of an older Niobe does that has begun before its database was brought up to date."""
+    database.records.insert([result(0), result(700)])
+    database.results.complete("t")
+    later = datetime.now(UTC) + timedelta(seconds=5)
+    change = {"note": "older", "modified": later}
+    database.mongo["structures"].update_one({"_id": result(0).id}, {"$set": change})
+    assert database.results.finished("t") != as_read(database)
+    database.results.complete("t")
+    assert database.results.finished("t") == as_read(database)
+    before = list(database.mongo["results"].find({}))
+    database.results.complete("t")
+    assert list(database.mongo["results"].find({})) == before
 
 
 def test_what_is_restored_is_read(database: Database) -> None:
