@@ -42,7 +42,7 @@ def _take_more_seeds(database: Database, spec: CampaignSpec) -> None:
     """A reference that failed keeps round 0 open: files named since, or put into a folder, are asked."""
     from niobe.config.loading import as_begun
     from niobe.flows.oracles.checks import check_inputs
-    from niobe.flows.steps.again import take_added_seeds
+    from niobe.flows.steps.batches import take_added_seeds
 
     rounds = database.rounds.find(spec.id)
     if not rounds or rounds[0].closed or "seed" not in rounds[0].steps:

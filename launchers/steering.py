@@ -18,6 +18,6 @@ def steer(database: Database, record: str, action: Action, note: str) -> None:
     Raises ConfigError where it is not in the database or no screened candidate any more.
     """
     wanted = {"pinned": True} if action == "pin" else {"status": Status.VETOED}
-    if not database.records.update_screened(record, note=note, **wanted):
+    if not database.candidates.update_screened(record, note=note, **wanted):
         found = database.records.get(record)
         raise ConfigError(f"structure {record!r} is {found.status.value}; allowed: screened candidates")

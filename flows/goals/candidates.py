@@ -66,7 +66,7 @@ def set_aside_out_of_range(database: Database, spec: CampaignSpec) -> None:
         for goal in wanted if not record.pinned else ():
             asked, change = properties[goal.name], changes[goal.name]
             if reason := _why_out(goal, asked, _computed(asked, structure), change):
-                database.records.update_screened(record.id, status=Status.INVALID, reason=reason)
+                database.candidates.update_screened(record.id, status=Status.INVALID, reason=reason)
                 break
 
 

@@ -151,7 +151,7 @@ def competitors_of_claims(
             chosen.append(record)
         else:
             fields = {"status": Status.DUPLICATE, "reason": "duplicate", "duplicate_of": duplicate}
-            database.records.update_screened(record.id, **fields)
+            database.candidates.update_screened(record.id, **fields)
         if len(chosen) == wanted:
             break
     return chosen

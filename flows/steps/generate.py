@@ -323,7 +323,7 @@ def _merged(
     original = seen.find_shape(shape, exclude=relatives.higher(record))
     if original is not None:
         fields = {"status": Status.DUPLICATE, "reason": reason, "duplicate_of": original.id}
-        database.records.update_screened(record.id, **fields)
+        database.candidates.update_screened(record.id, **fields)
     return original is not None
 
 

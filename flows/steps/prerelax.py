@@ -122,7 +122,7 @@ def choose_promising(database: Database, spec: CampaignSpec, round_record: Round
             chosen.append(record.id)
         elif not record.pinned:
             reason = "duplicate after the short pre-relaxation"
-            database.records.update_screened(
+            database.candidates.update_screened(
                 record.id, status=Status.DUPLICATE, reason=reason, duplicate_of=duplicate
             )
     database.rounds.update_open(spec.id, number, promising=[*earlier, *chosen])

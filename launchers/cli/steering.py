@@ -71,7 +71,7 @@ def retry(
 ) -> None:
     """Ask the oracle once more for what failed in the round that is open; launch again to do it."""
     from niobe.config.spec import CampaignSpec
-    from niobe.flows.steps.again import ask_again
+    from niobe.flows.steps.batches import ask_again
     from niobe.launchers.local.holding import only_one
     from niobe.launchers.services import campaign_database
 

@@ -22,7 +22,7 @@ from niobe.loop.store.collections.fingerprints import Fingerprints
 from niobe.loop.store.collections.holders import Holders
 from niobe.loop.store.collections.hulls import Hulls
 from niobe.loop.store.collections.phonons import Phonons
-from niobe.loop.store.collections.records import Records
+from niobe.loop.store.collections.records import Candidates, Records
 from niobe.loop.store.collections.rounds import Rounds
 from niobe.loop.store.collections.search import HAS_FACETS, RecordSearch
 from niobe.loop.store.kept.features import Features
@@ -61,7 +61,8 @@ class Database:
 
         self.mongo = mongo
         self.campaigns = Campaigns(collection("campaigns"))
-        self.records = Records(collection("structures"), claim.turn if claim else None)
+        self.records = Records(collection("structures"))
+        self.candidates = Candidates(collection("structures"), claim.turn if claim else None)
         self.fields = Fields(collection("structures"))
         self.results = Results(collection("results"), collection("structures"))
         self.shapes = Shapes(collection("shapes"), collection("structures"))
@@ -141,7 +142,7 @@ class Database:
             return None
         claimed = Database(self.mongo, taken)
         if taken.turn is not None and taken.from_another:
-            claimed.records.begin_choice(taken.campaign, taken.turn)
+            claimed.candidates.begin_choice(taken.campaign, taken.turn)
         return claimed
 
     def close(self) -> None:

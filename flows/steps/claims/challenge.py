@@ -107,7 +107,7 @@ def _asked_before(
 def _ask(database: Database, spec: CampaignSpec, number: int, one: AskedRival) -> None:
     """Have the oracle answer for a rival; what is done of it is not done again."""
     if one.made is None:
-        database.records.choose(number, {one.record: one.choice})
+        database.candidates.choose(number, {one.record: one.choice})
     else:
         database.records.insert([one.made])
     validate_records(database, spec, [one.record])

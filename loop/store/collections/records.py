@@ -52,9 +52,8 @@ class Stored(Collection[StructureRecord]):
 class Records:
     """Structure records of all campaigns: the collection ``structures``."""
 
-    def __init__(self, collection: MongoCollection[Document], turn: int | None = None) -> None:
-        """turn: what is left to a later one is neither chosen nor set aside."""
-        self._collection, self._turn = collection, turn
+    def __init__(self, collection: MongoCollection[Document]) -> None:
+        self._collection = collection
 
     def insert(self, records: Iterable[StructureRecord]) -> None:
         """Add records that are not there yet; records that are stay as they are."""
@@ -186,9 +185,26 @@ class Records:
         """Set fields of a record whose phonons are waited for; True where this call did."""
         return self.update_if(record, {"validation__phonon__outcome": Stability.PENDING}, **fields)
 
+    def update_if(self, record: str, equal: Mapping[str, Any], **fields: Any) -> bool:
+        """Set fields of a record while others equal what is given; True where this call did.
+
+        record: its id. equal: fields, a key with ``__`` reaches into a subdocument; None: also one not there.
+        """
+        query = {"_id": record} | _equal(equal)
+        done = self._collection.update_one(query, {"$set": changed(fields)})
+        return done.matched_count == 1
+
+
+class Candidates:
+    """Records that wait: chosen, put back and set aside, each as long as that is left to whoever does it."""
+
+    def __init__(self, collection: MongoCollection[Document], turn: int | None = None) -> None:
+        """collection: of the records. turn: what is left to a later one stays as it is."""
+        self._collection, self._turn, self._records = collection, turn, Records(collection)
+
     def update_screened(self, record: str, **fields: Any) -> bool:
         """Set fields of a record unless it is no screened candidate any more; True where this call did."""
-        return self.update_if(record, {"status": Status.SCREENED} | self._mine, **fields)
+        return self._records.update_if(record, {"status": Status.SCREENED} | self._mine, **fields)
 
     def put_back(self, record: str, number: int) -> bool:
         """Make a screened candidate of what waits to be validated; True where this call did.
@@ -196,7 +212,9 @@ class Records:
         record: its id. number: of the round that had chosen it.
         """
         waiting = {"status": Status.ACQUIRED, "acquired_round": number} | self._mine
-        return self.update_if(record, waiting, status=Status.SCREENED, acquired_round=None, choice=None)
+        return self._records.update_if(
+            record, waiting, status=Status.SCREENED, acquired_round=None, choice=None
+        )
 
     def begin_choice(self, campaign: str, turn: int) -> None:
         """Leave candidates of a campaign to a turn and those after it: whoever had an earlier one, and wakes
@@ -214,21 +232,12 @@ class Records:
         """
         asked = {"status": Status.ACQUIRED, "acquired_round": number}
         changes = {record: asked | {"choice": choice} for record, choice in choices.items()}
-        self._update_many(changes, {"status": Status.SCREENED.value} | self._mine)
+        self._records.update_many(changes, status=Status.SCREENED, **self._mine)
 
     @property
     def _mine(self) -> Document:
         """The query that finds what is left to this turn."""
         return {} if self._turn is None else {TURN: {"$not": {"$gt": self._turn}}}
-
-    def update_if(self, record: str, equal: Mapping[str, Any], **fields: Any) -> bool:
-        """Set fields of a record while others equal what is given; True where this call did.
-
-        record: its id. equal: fields, a key with ``__`` reaches into a subdocument; None: also one not there.
-        """
-        query = {"_id": record} | _equal(equal)
-        done = self._collection.update_one(query, {"$set": changed(fields)})
-        return done.matched_count == 1
 
 
 def _newest_round(collection: MongoCollection[Document], campaign: str, skip: int) -> int:

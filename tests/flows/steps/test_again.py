@@ -13,7 +13,7 @@ from ase.io import write
 from niobe.config.errors import ConfigError
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec
-from niobe.flows.steps.again import ask_again
+from niobe.flows.steps.batches import ask_again
 from niobe.flows.steps.competing import compete, compete_further
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import choose_phonons, close_round, validate_slot

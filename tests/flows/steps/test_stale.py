@@ -20,7 +20,7 @@ from niobe.loop.documents.dynamics import PhononVerdict, Stability
 from niobe.loop.documents.records import Choice, Failure, Lineage, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, PhononRecord, RoundRecord
 from niobe.loop.store.claims import Claim, SupersededError
-from niobe.loop.store.collections.records import Records
+from niobe.loop.store.collections.records import Candidates
 from niobe.loop.store.database import Database
 from tests.flows.steps.test_acquire import SPEC, pool
 from tests.loop.factory import element, nbo, rutile, validated
@@ -75,7 +75,7 @@ WRITES: dict[str, Callable[[Database, str], object]] = {
     "screen": lambda d, i: d.records.update_many({i: {"status": Status.DUPLICATE}}),
     "predict": lambda d, i: d.records.update_predictions(1, {i: {"prediction_round": 1}}),
     "acquire": lambda d, i: d.rounds.update_open("t", 1, batch=[i]),
-    "acquire, its records": lambda d, i: d.records.choose(1, {i: CHOICE}),
+    "acquire, its records": lambda d, i: d.candidates.choose(1, {i: CHOICE}),
     "validate": lambda d, i: d.records.finish_validation(i, status=Status.FAILED, failure=FAILURE),
     "phonons": lambda d, i: d.records.finish_phonons(i, failure=FAILURE),
     "phonons, their bands": lambda d, i: d.phonons.store(PhononRecord(record_id=i, campaign="t", **BANDS)),
@@ -324,17 +324,17 @@ def test_what_is_chosen_no_more_is_not_validated(database: Database) -> None:
     """A validation that comes back once its candidate waits in the pool again has nothing to answer."""
     chosen = {"status": Status.ACQUIRED, "acquired_round": 1, "choice": CHOICE}
     database.records.insert([DRAWN.model_copy(update=chosen)])
-    assert not database.records.put_back(DRAWN.id, 2)
-    assert database.records.put_back(DRAWN.id, 1)
+    assert not database.candidates.put_back(DRAWN.id, 2)
+    assert database.candidates.put_back(DRAWN.id, 1)
     assert not database.records.finish_validation(DRAWN.id, status=Status.FAILED, failure=FAILURE)
     found = database.records.get(DRAWN.id)
     assert (found.status, found.choice, found.failure) == (Status.SCREENED, None, None)
 
 
-CANDIDATE_WRITES: dict[str, Callable[[Records, str, str], object]] = {
-    "choose": lambda records, waits, _: records.choose(1, {waits: CHOICE}),
-    "put back": lambda records, _, chosen: records.put_back(chosen, 1),
-    "set aside": lambda records, waits, _: records.update_screened(waits, status=Status.DUPLICATE),
+CANDIDATE_WRITES: dict[str, Callable[[Candidates, str, str], object]] = {
+    "choose": lambda candidates, waits, _: candidates.choose(1, {waits: CHOICE}),
+    "put back": lambda candidates, _, chosen: candidates.put_back(chosen, 1),
+    "set aside": lambda candidates, waits, _: candidates.update_screened(waits, status=Status.DUPLICATE),
 }
 
 
@@ -351,10 +351,10 @@ def test_a_candidate_is_left_to_who_took_the_step_from_another(
     structures = database.mongo["structures"]
     before = stored(database)["structures"]
     number = 1 << 20
-    CANDIDATE_WRITES[write](Records(structures, number), candidate, other.id)
-    Records(structures).begin_choice("t", number)
+    CANDIDATE_WRITES[write](Candidates(structures, number), candidate, other.id)
+    Candidates(structures).begin_choice("t", number)
     assert stored(database)["structures"] == before
-    CANDIDATE_WRITES[write](Records(structures, number + 1), candidate, other.id)
+    CANDIDATE_WRITES[write](Candidates(structures, number + 1), candidate, other.id)
     assert stored(database)["structures"] != before
 
 

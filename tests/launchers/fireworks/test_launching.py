@@ -14,7 +14,7 @@ from niobe.config.errors import ConfigError, GoneError
 from niobe.config.loading import load_campaign
 from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.flows.steps import validate as validating
-from niobe.flows.steps.again import ask_again
+from niobe.flows.steps.batches import ask_again
 from niobe.flows.steps.seed import seed_campaign
 from niobe.flows.steps.validate import close_round
 from niobe.launchers.fireworks import sweep as sweeping
