@@ -5,7 +5,6 @@ A job's arguments are the campaign spec and numbers only; no address or secret i
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +14,7 @@ from jobflow import job
 
 from niobe.config.home import make_home
 from niobe.config.spec import CampaignSpec
+from niobe.flows.watch import Watch
 from niobe.loop.documents.rounds import RoundRecord, step_and_batch
 from niobe.loop.store.claims import Claim
 from niobe.loop.store.database import Database, open_database
@@ -31,28 +31,12 @@ _CHOOSE = frozenset({"seed", "compete", "compete_further", "choose_promising", "
 """What chooses candidates or sets them aside, one after the other."""
 
 
-class _Watch:
-    """When a job began, in which process, and what it took: the output of each job holds it."""
-
-    def __init__(self) -> None:
-        self._began, self._started, self._busy = time.time(), time.monotonic(), time.process_time()
-
-    def read(self) -> Document:
-        """``began``: s since the epoch; ``seconds``: of the clock; ``processor``: of all its threads."""
-        return {
-            "process": os.getpid(),
-            "began": round(self._began, 3),
-            "seconds": round(time.monotonic() - self._started, 3),
-            "processor": round(time.process_time() - self._busy, 3),
-        }
-
-
 def _run_once(name: str, campaign: Document, number: int, step: Step) -> Document:
     """Run a step unless the round says it is done, or has closed; store its seconds when it is.
 
     Raises SupersededError where another worker was given the step meanwhile.
     """
-    spec, watch = CampaignSpec.model_validate(campaign), _Watch()
+    spec, watch = CampaignSpec.model_validate(campaign), Watch()
     make_home()
     with open_database() as database:
         database.open_round(spec.id, number)
@@ -74,7 +58,7 @@ def _run_slot(name: str, campaign: Document, number: int, slot: int, slots: int,
     def own(database: Database, spec: CampaignSpec, number: int) -> None:
         step(database, spec, number, slot, slots)
 
-    watch = _Watch()
+    watch = Watch()
     _run_part(f"{name} {slot} of {slots}", campaign, number, own, late=name in _LATE)
     return {"campaign": campaign["id"], "round": number, "slot": slot, "took": watch.read()}
 
@@ -84,7 +68,7 @@ def _run_record(name: str, campaign: Document, number: int, record: str, step: P
 
     Raises SupersededError where another worker was given the record meanwhile.
     """
-    watch = _Watch()
+    watch = Watch()
     _run_part(f"{name} {record}", campaign, number, step, late=name in _LATE)
     return {"campaign": campaign["id"], "round": number, "record": record, "took": watch.read()}
 
@@ -156,14 +140,16 @@ def train_gan(campaign: Document, number: int, after: Any = None) -> Document:
 
 
 @job
-def generate(campaign: Document, number: int, after: Any = None) -> Document:
-    """Draw candidates from the campaign's generators.
+def generate(campaign: Document, number: int, part: int = 1, after: Any = None) -> Document:
+    """Draw candidates from the campaign's generators, those of a large round in parts.
 
-    number: of the round. after: outputs to wait for.
+    campaign: its spec, as JSON. number: of the round. part: from 1. after: outputs to wait for.
     """
-    from niobe.flows.steps.generate import generate as step
+    from niobe.flows.steps import generate as steps
 
-    return _run_once("generate", campaign, number, step)
+    if part == 1:
+        return _run_once("generate", campaign, number, steps.generate)
+    return _run_once(f"generate_{part}", campaign, number, partial(steps.generate_part, part=part))
 
 
 @job
@@ -175,6 +161,19 @@ def screen(campaign: Document, number: int, after: Any = None) -> Document:
     from niobe.flows.steps.generate import screen as step
 
     return _run_once("screen", campaign, number, step)
+
+
+@job
+def screen_compositions(
+    campaign: Document, number: int, slot: int, slots: int, after: Any = None
+) -> Document:
+    """Set aside invalid and duplicate candidates of the round's compositions ``slot``, ``slot + slots``, …
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.steps.generate import screen_compositions as step
+
+    return _run_slot("screen", campaign, number, slot, slots, step)
 
 
 @job

@@ -17,6 +17,9 @@ DFT_SLOTS = 16
 """Each answer takes minutes: one worker is not left alone with several while others have come to an end."""
 GOAL_SLOTS = 4
 THERMAL_SLOTS = 4
+SCREEN_SLOTS = 8
+DRAWN_AT_ONCE = 5_000
+"""Samples of a generator that are held before they are stored: some 100 MB."""
 OFFSPRING_BATCHES = 4
 """A child that comes out low can have children itself in the next batch: docs/experiments/0092."""
 
@@ -103,7 +106,7 @@ def _discovery(spec: CampaignSpec) -> Iterator[Stage]:
     yield Stage("train_gan", "train_gan", label="train gan")
     learned = ("train_gan", "train_surrogate") if spec.generation.phonon_critic else ("train_gan",)
     yield Stage("generate", "generate", learned, label="generate")
-    yield Stage("screen", "screen", ("generate",), label="screen")
+    yield from _in_parts(-(-spec.generation.candidates // DRAWN_AT_ONCE))
     before = [*_prerelaxation(spec, "screen", 0)]
     for batch in range(1, OFFSPRING_BATCHES + 1) if spec.draws_offspring else ():
         drawn = Stage(
@@ -119,6 +122,20 @@ def _discovery(spec: CampaignSpec) -> Iterator[Stage]:
     asked = ("train_surrogate", "screen", *(stage.name for stage in before))
     yield Stage("predict", "predict", asked, label="predict", lenient=True)
     yield Stage("acquire", "acquire", ("predict",), label="acquire")
+
+
+def _in_parts(parts: int) -> Iterator[Stage]:
+    """Screening, in a round that is drawn in several parts shared as the drawing is: by composition."""
+    if parts == 1:
+        yield Stage("screen", "screen", ("generate",), label="screen")
+        return
+    further = [
+        Stage(f"generate_{part}", "generate", ("generate",), label="generate", arguments=(part,))
+        for part in range(2, parts + 1)
+    ]
+    yield from further
+    drawn = ("generate", *(stage.name for stage in further))
+    yield Stage("screen", "screen_compositions", drawn, label="screen", slots=SCREEN_SLOTS)
 
 
 def _prerelaxation(spec: CampaignSpec, after: str, batch: int) -> Iterator[Stage]:

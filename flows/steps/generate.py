@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import why_out_by_composition
+from niobe.flows.stages import DRAWN_AT_ONCE
 from niobe.flows.steps.checkpoints import fetched_checkpoint
 from niobe.flows.steps.generators import RoundContext, make_generator
 from niobe.flows.steps.known import Relatives, SeenBefore, known_elsewhere, records_and_known, with_crystals
@@ -33,8 +34,6 @@ _AVOIDING = ("gan", "substitution")
 """They are told what is known, and draw something else."""
 _FROM_LIBRARY = ("prototype", "substitution")
 _BANDIT_DRAWS = 2000
-_AT_ONCE = 5_000
-"""Samples of a generator that are drawn before they are stored: some 100 MB."""
 
 
 def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -58,7 +57,7 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     batches = _first_part(database, spec, number, asked) | {"soft_mode": modes}
     batches |= drawn_in_subsystems(spec, number)
     if wanted.get("gan"):
-        found = _diversity(database, spec, number, batches["gan"], min(wanted["gan"], _AT_ONCE))
+        found = _diversity(database, spec, number, batches["gan"], min(wanted["gan"], DRAWN_AT_ONCE))
         database.rounds.update(spec.id, number, metrics__diversity=found)
         reason = why_collapsed(found)
         if reason:
@@ -68,30 +67,46 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
             fallback = {f"{name}/fallback": n for name, n in instead.items()}
             asked = {name: n for name, n in asked.items() if name != "gan"} | fallback
             batches = _fall_back(batches, _first_part(database, spec, number, fallback))
-    _store(database, spec, number, batches)
     drawn = sum(len(batch.samples) for batch in batches.values())
-    _draw_the_rest(database, spec, number, asked, start=drawn)
+    database.rounds.update_open(spec.id, number, further=_further_parts(asked, start=drawn))
+    rejected = _store(database, spec, number, batches)
+    before = database.rounds.get(spec.id, number).metrics.rejected_by_generator
+    database.rounds.update(spec.id, number, metrics__rejected_by_generator=before | rejected)
 
 
 def _first_part(
     database: Database, spec: CampaignSpec, number: int, asked: Mapping[str, int]
 ) -> dict[str, SampleBatch]:
-    """Up to ``_AT_ONCE`` samples of each generator. asked: by generator, and by what for."""
-    return {key: _sample(database, spec, number, key, min(n, _AT_ONCE)) for key, n in asked.items()}
+    """Up to ``DRAWN_AT_ONCE`` samples of each generator. asked: by generator, and by what for."""
+    return {key: _sample(database, spec, number, key, min(n, DRAWN_AT_ONCE)) for key, n in asked.items()}
 
 
-def _draw_the_rest(
-    database: Database, spec: CampaignSpec, number: int, asked: Mapping[str, int], start: int
-) -> None:
-    """Draw what was asked beyond the first ``_AT_ONCE`` of a generator, and store each part before the next.
+def _further_parts(asked: Mapping[str, int], start: int) -> dict[str, dict[str, Any]]:
+    """What each part after the first has to draw, by its number. A part that draws less than it was asked for
+    leaves indexes unused.
 
-    asked: by generator, and by what for. start: the number of the first sample.
+    asked: by generator, and by what for. start: the index of the first sample.
     """
-    for key, count in asked.items():
-        for part, drawn in enumerate(range(_AT_ONCE, count, _AT_ONCE), 2):
-            batch = _sample(database, spec, number, f"{key}/{part}", min(count - drawn, _AT_ONCE))
-            _store(database, spec, number, {f"{key}/{part}": batch}, start)
-            start += len(batch.samples)
+    parts = dict[str, dict[str, Any]]()
+    for part in range(2, 1 + max((-(-count // DRAWN_AT_ONCE) for count in asked.values()), default=1)):
+        left = {f"{key}/{part}": count - (part - 1) * DRAWN_AT_ONCE for key, count in asked.items()}
+        samples = {key: min(count, DRAWN_AT_ONCE) for key, count in left.items() if count > 0}
+        parts[str(part)] = {"start": start, "samples": samples}
+        start += sum(samples.values())
+    return parts
+
+
+def generate_part(database: Database, spec: CampaignSpec, round_record: RoundRecord, *, part: int) -> None:
+    """Draw one part of a large round beside the others, and store it; nothing where all was drawn before.
+
+    database: the campaign database. spec: the campaign. round_record: the round. part: from 2.
+    """
+    number, further = round_record.number, round_record.further.get(str(part))
+    if further is None:
+        return
+    batches = {key: _sample(database, spec, number, key, count) for key, count in further.samples.items()}
+    rejected = _store(database, spec, number, batches, further.start)
+    database.rounds.update(spec.id, number, **{f"further__{part}__rejected": rejected})
 
 
 def _without_untrained(
@@ -125,8 +140,11 @@ def draw_offspring(
     first, end = (count * part // offspring_batches for part in (offspring_batch - 1, offspring_batch))
     batch = _sample(database, spec, number, f"offspring/{offspring_batch}", end - first)
     drawn = database.records.find(spec.id, round=number)
-    others = sum(record.lineage.generator != "offspring" for record in drawn)
-    _store(database, spec, number, {f"offspring/{offspring_batch}": batch}, start=others + first)
+    others = [record.index for record in drawn if record.lineage.generator != "offspring"]
+    start = max(others, default=-1) + 1 + first
+    rejected = _store(database, spec, number, {f"offspring/{offspring_batch}": batch}, start)
+    before = database.rounds.get(spec.id, number).metrics.rejected_by_generator
+    database.rounds.update(spec.id, number, metrics__rejected_by_generator=before | rejected)
     records = _records(database, spec)
     _screen(database, spec, number, _at_rest_or_waiting(records))
 
@@ -138,20 +156,18 @@ def _wanted_before(database: Database, spec: CampaignSpec, number: int) -> dict[
 
 def _store(
     database: Database, spec: CampaignSpec, number: int, batches: dict[str, SampleBatch], start: int = 0
-) -> None:
-    """Samples become records, numbered from ``start``; ``batches`` are keyed by generator, and by what for
-    where it draws more than once (``generator/fallback``)."""
+) -> dict[str, int]:
+    """Samples become records, numbered from ``start``; those that were rejected, by generator and reason.
+
+    batches: by generator, and by what for where it draws more than once (``generator/fallback``).
+    """
     drawn = [(key.split("/")[0], sample) for key, batch in batches.items() for sample in batch.samples]
     records = [
         new_record(spec, number, index, sample.structure, _lineage(spec, number, name, sample))
         for index, (name, sample) in enumerate(drawn, start)
     ]
     database.records.insert(records)
-    rejected = {
-        f"{key}: {why}": lost for key, batch in batches.items() for why, lost in batch.rejected.items()
-    }
-    before = database.rounds.get(spec.id, number).metrics.rejected_by_generator
-    database.rounds.update(spec.id, number, metrics__rejected_by_generator=before | rejected)
+    return {f"{key}: {why}": lost for key, batch in batches.items() for why, lost in batch.rejected.items()}
 
 
 def _lineage(spec: CampaignSpec, number: int, name: str, sample: Sample) -> Lineage:
@@ -229,12 +245,28 @@ def screen(database: Database, spec: CampaignSpec, round_record: RoundRecord) ->
     _screen(database, spec, round_record.number, SeenBefore(database, spec))
 
 
-def _screen(database: Database, spec: CampaignSpec, number: int, seen: SeenStructures | SeenBefore) -> None:
+def screen_compositions(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
+    """The same for every ``slots``-th composition of the round: crystals of two are never alike.
+
+    database: the campaign database. spec: the campaign. number: of the round. slot: from 0. slots: how many
+    share the round.
+    """
+    own = database.search.formulas(spec.id, number)[slot::slots]
+    _screen(database, spec, number, SeenBefore(database, spec), {"formula_reduced": {"$in": own}})
+
+
+def _screen(
+    database: Database,
+    spec: CampaignSpec,
+    number: int,
+    seen: SeenStructures | SeenBefore,
+    which: Mapping[str, Any] | None = None,
+) -> None:
     excluded = SeenStructures(excluded_structures(spec))
     why_out = why_out_by_composition(spec) if spec.goals else _nothing_wanted
     relatives = Relatives(database, spec)
-    waiting = {"round": number, "status": Status.GENERATED.value}
-    while drawn := database.records.find(spec.id, limit=_AT_ONCE, **waiting):
+    waiting = {"round": number, "status": Status.GENERATED.value} | dict(which or {})
+    while drawn := database.records.find(spec.id, limit=DRAWN_AT_ONCE, **waiting):
         shapes = {record.id: Shape(record.id, generated_structure(record)) for record in drawn}
         screened = {
             r.id: _screen_one(spec, r, shapes[r.id], seen, excluded, why_out, exclude=relatives.higher(r))

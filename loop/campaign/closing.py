@@ -261,7 +261,7 @@ def round_metrics(
         control_hit_rate=_hit_rate(batch, "control"),
         **_of_predictions(validated),
         failures_by_cause=dict(failures),
-        rejected_by_generator=round_record.metrics.rejected_by_generator,
+        rejected_by_generator=round_record.rejected,
         diversity=round_record.metrics.diversity,
         seconds=round_record.steps,
         best_e_above_hull=min(above, default=None),

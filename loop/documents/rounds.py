@@ -41,6 +41,15 @@ class Diversity(_Part):
     critic_gap: float | None = None
 
 
+class FurtherDraw(_Part):
+    """What one more part of a large round draws: its first record's index, samples by generator, and by what
+    for; those that were rejected, by generator and reason, once it has."""
+
+    start: int
+    samples: dict[str, int]
+    rejected: dict[str, int] = {}
+
+
 class RoundMetrics(_Part):
     """Counts of one round, errors in eV/atom, rates and coverage between 0 and 1, seconds by step.
 
@@ -153,6 +162,7 @@ class RoundRecord(_Part):
     batch_digest: str = ""
     asked_again: list[str] = []
     wanted: dict[str, int] = {}
+    further: Annotated[dict[str, FurtherDraw], Field(exclude_if=unsaid)] = {}
     promising: list[str] = []
     expected_finds: Annotated[float | None, Field(exclude_if=unsaid)] = None
     nothing_left: Annotated[float | None, Field(exclude_if=unsaid)] = None
@@ -169,6 +179,14 @@ class RoundRecord(_Part):
     metrics: RoundMetrics = RoundMetrics()
     notes: list[str] = []
     closed_at: str = ""
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Samples that no record holds, of all parts of its drawing, by generator and reason."""
+        parts = (part.rejected for part in self.further.values())
+        return self.metrics.rejected_by_generator | {
+            key: lost for part in parts for key, lost in part.items()
+        }
 
     @property
     def closed(self) -> bool:

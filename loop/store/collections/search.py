@@ -69,6 +69,11 @@ class RecordSearch:
         with _answered_in_time(seconds):
             return load(StructureRecord, map(without_crystals, found))
 
+    def formulas(self, campaign: str, number: int) -> list[str]:
+        """Reduced formulas of a round's records, sorted. campaign: its id. number: of the round."""
+        found = self._collection.distinct("formula_reduced", {"campaign": campaign, "round": number})
+        return sorted(map(str, found))
+
     def changed(self, campaign: str) -> tuple[int, datetime | None]:
         """How many records a campaign has, and when one was last written, None where none says; by indexes,
         however many there are.

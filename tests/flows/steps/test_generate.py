@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,18 +12,28 @@ from pymatgen.core import Lattice, Structure
 
 from niobe.config.home import checkpoint
 from niobe.config.spec import CampaignSpec, Generation, GeneratorShare, Oracle
-from niobe.flows.steps.generate import generate, mark_duplicates, screen
+from niobe.flows.stages import plan
+from niobe.flows.steps.generate import (
+    _further_parts,
+    generate,
+    generate_part,
+    mark_duplicates,
+    screen,
+    screen_compositions,
+)
 from niobe.flows.steps.train import train_gan
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.dynamics import SoftMode, Stability
-from niobe.loop.documents.records import Lineage, Status
+from niobe.loop.documents.records import Lineage, Status, StructureRecord
 from niobe.loop.documents.rounds import PhononRecord
 from niobe.loop.documents.structures import generated_structure
+from niobe.loop.generators import RandomSymmetric
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.loop.store.database import Database
 from niobe.surrogates.gan import CrystalGAN
 from niobe.surrogates.models import make_surrogate
+from niobe.surrogates.protocols import SampleBatch, SampleRequest
 from tests.loop.factory import SPEC, nbo, rutile, validated
 
 MIX = (GeneratorShare(name="gan", share=0.75), GeneratorShare(name="random", share=0.25))
@@ -182,25 +193,96 @@ def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: D
     assert database.records.get(left[0].id).duplicate_of == result.id
 
 
-def test_a_large_round_is_drawn_and_screened_in_parts(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = CampaignSpec(
-        id="g",
-        elements=("Nb", "O"),
-        generation=Generation(
-            candidates=22,
-            mix=(GeneratorShare(name="random", share=0.6), GeneratorShare(name="prototype", share=0.4)),
-        ),
-    )
-    monkeypatch.setattr("niobe.flows.steps.generate._AT_ONCE", 4)
-    database.campaigns.create(spec)
-    database.rounds.open(spec.id, 1)
-    for _ in range(2):  # a step that died and is run again draws the same
-        generate(database, spec, database.rounds.get("g", 1))
-        drawn = database.records.find("g", round=1)
-        assert [record.index for record in drawn] == list(range(len(drawn)))
-        assert sum(record.lineage.generator == "random" for record in drawn) == 13
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> CampaignSpec:
+    """A campaign whose rounds are drawn in several parts."""
+    for module in ("generate.DRAWN_AT_ONCE", "stages.DRAWN_AT_ONCE"):
+        monkeypatch.setattr(f"niobe.flows.{'steps.' if module[0] == 'g' else ''}{module}", 4)
+    mix = (GeneratorShare(name="random", share=0.6), GeneratorShare(name="prototype", share=0.4))
+    return CampaignSpec(id="g", elements=("Nb", "O"), generation=Generation(candidates=22, mix=mix))
+
+
+def _drawn(database: Database, spec: CampaignSpec, parts: Sequence[int]) -> list[StructureRecord]:
+    generate(database, spec, database.rounds.get(spec.id, 1))
+    for part in parts:
+        generate_part(database, spec, database.rounds.get(spec.id, 1), part=part)
+    return database.records.find(spec.id, round=1)
+
+
+def test_parts_of_a_large_round_are_drawn_in_any_order(database: Database, in_parts: CampaignSpec) -> None:
+    database.campaigns.create(in_parts)
+    database.rounds.open("g", 1)
+    assert _parts_planned(in_parts) == [2, 3, 4, 5, 6]
+    drawn = _drawn(database, in_parts, _parts_planned(in_parts)[::-1])
+    assert sum(record.lineage.generator == "random" for record in drawn) == 13
     assert len({record.fingerprint for record in drawn if record.lineage.generator == "random"}) == 13
-    screen(database, spec, database.rounds.get("g", 1))
-    assert database.records.count("g", round=1, status=Status.GENERATED.value) == 0
+    assert len({record.index for record in drawn}) == len(drawn)
+    again = _drawn(database, in_parts, [3, 2, 3])  # steps that died and are run again draw the same
+    assert [(r.id, r.fingerprint) for r in again] == [(r.id, r.fingerprint) for r in drawn]
+
+
+def test_rejections_of_all_parts_are_counted(
+    database: Database, in_parts: CampaignSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(_: object, request: SampleRequest, count: int, *, seed: int) -> SampleBatch:
+        made = RandomSymmetric().sample(request, count, seed=seed)
+        return SampleBatch(made.samples[1:], {"too dense, 0.5 Å": 1})
+
+    monkeypatch.setattr("niobe.loop.generators.PrototypeSubstitution.sample", half)
+    database.campaigns.create(in_parts)
+    database.rounds.open("g", 1)
+    drawn = _drawn(database, in_parts, [2, 3, 4])
+    rejected = database.rounds.get("g", 1).rejected
+    assert {name: lost for name, lost in rejected.items() if name.startswith("prototype")} == {
+        "prototype: too dense, 0.5 Å": 1,
+        "prototype/2: too dense, 0.5 Å": 1,
+        "prototype/3: too dense, 0.5 Å": 1,
+    }
+    assert len(drawn) + 3 == 22
+    assert len({record.index for record in drawn}) == len(drawn)
+
+
+def test_compositions_screened_beside_each_other_come_out_as_when_screened_at_once(
+    database: Database, in_parts: CampaignSpec
+) -> None:
+    database.campaigns.create(in_parts)
+    database.rounds.open("g", 1)
+    drawn = _drawn(database, in_parts, [2, 3, 4])
+    shared, alone = (_drawn_twice(database, in_parts, drawn, name) for name in ("shared", "alone"))
+    for slot in (2, 0, 1):
+        screen_compositions(database, shared, 1, slot, 3)
+    screen(database, alone, database.rounds.get("alone", 1))
+    found = [_screened(database, spec) for spec in (shared, alone)]
+    assert found[0] == found[1]
+    assert {status for _, status, _, _ in found[0]} == {Status.SCREENED, Status.DUPLICATE}
+
+
+def _drawn_twice(
+    database: Database, spec: CampaignSpec, drawn: Sequence[StructureRecord], name: str
+) -> CampaignSpec:
+    """A campaign of these candidates, each twice."""
+    spec = spec.model_copy(update={"id": name})
+    database.campaigns.create(spec)
+    database.rounds.open(name, 1)
+    for record in drawn:
+        for index in (record.index, record.index + 100):
+            own = {"id": f"{name}-{index}", "campaign": name, "index": index}
+            database.records.insert([record.model_copy(update=own)])
+    return spec
+
+
+def _screened(database: Database, spec: CampaignSpec) -> list[tuple[int, Status, str, str]]:
+    records = database.records.find(spec.id, round=1)
+    return [(r.index, r.status, r.reason, (r.duplicate_of or "").removeprefix(spec.id)) for r in records]
+
+
+def test_each_part_has_indexes_of_its_own() -> None:
+    parts = _further_parts({"gan": 9_000, "random": 14_000}, start=10_000)
+    assert parts == {
+        "2": {"start": 10_000, "samples": {"gan/2": 4_000, "random/2": 5_000}},
+        "3": {"start": 19_000, "samples": {"random/3": 4_000}},
+    }
+
+
+def _parts_planned(spec: CampaignSpec) -> list[int]:
+    return [stage.arguments[0] for stage in plan(spec, 1) if stage.name.startswith("generate_")]
