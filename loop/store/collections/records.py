@@ -153,11 +153,12 @@ class Records:
         self._update_many(changes, _equal(equal))
 
     def update_until(self, number: int, field: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Set fields of many records, by id, but of none that a later round has written to.
+        """Set fields of many records, by id, but of none that a later round has written to; what says
+        already what it is to say is not written again.
 
         number: of the round. field: that holds the round which wrote last. changes: fields to set, by id.
         """
-        self._update_many(changes, {field: {"$not": {"$gt": number}}})
+        self._update_many(changes, {field: {"$not": {"$gt": number}}}, once=True)
 
     def update_predictions(self, number: int, changes: Mapping[str, Mapping[str, Any]]) -> None:
         """Set what is predicted of candidates, by id, that still wait and that no later round has predicted.
@@ -167,13 +168,16 @@ class Records:
         waiting = {"status": Status.SCREENED.value, "prediction_round": {"$not": {"$gt": number}}}
         self._update_many(changes, waiting)
 
-    def _update_many(self, changes: Mapping[str, Mapping[str, Any]], where: Document) -> None:
+    def _update_many(
+        self, changes: Mapping[str, Mapping[str, Any]], where: Document, *, once: bool = False
+    ) -> None:
         from pymongo import UpdateOne
 
-        writes = [
-            UpdateOne(where | {"_id": record}, {"$set": changed(fields)})
-            for record, fields in changes.items()
-        ]
+        writes = []
+        for record, fields in changes.items():
+            other = [{name: {"$ne": value}} for name, value in plain(dict(fields)).items()]
+            wanted = where | {"_id": record} | ({"$or": other} if once else {})
+            writes.append(UpdateOne(wanted, {"$set": changed(fields)}))
         if writes:
             self._collection.bulk_write(writes)
 
