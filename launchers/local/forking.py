@@ -9,7 +9,7 @@ from multiprocessing.context import BaseContext
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _PRELOAD = ["niobe.launchers.local.preload", "niobe.launchers.local.logged"]
-_READ_WHEN_USED = "NIOBE_"
+_READ_WHEN_USED, _SET_BY_TORCH = "NIOBE_", ("KMP_", "TORCHINDUCTOR_")
 
 
 class _Server:
@@ -41,8 +41,8 @@ def worker_context(environment: dict[str, str]) -> BaseContext:
     """The start method of workers. environment: the variables that workers are to see.
 
     Libraries read variables as they are imported, so workers of another environment than the first are
-    spawned, and import for themselves. So they do off Linux, where system libraries do not outlive a fork.
-    Niobe's own variables are read when they are used.
+    spawned, and import for themselves; what torch sets as it is imported makes no other. So they do off
+    Linux, where system libraries do not outlive a fork. Niobe's own variables are read when they are used.
     """
     if sys.platform != "linux":
         return get_context("spawn")
@@ -53,4 +53,5 @@ def worker_context(environment: dict[str, str]) -> BaseContext:
 
 
 def _seen_by_libraries(environment: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith(_READ_WHEN_USED)}
+    left_out = (_READ_WHEN_USED, *_SET_BY_TORCH)
+    return {name: value for name, value in environment.items() if not name.startswith(left_out)}

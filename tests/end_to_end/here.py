@@ -7,11 +7,21 @@ import io
 import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import pytest
 
 from niobe.launchers.cli import main
+from niobe.launchers.local.forking import worker_context
+
+
+def forking_context() -> BaseContext:
+    """Of workers that are forked whatever the environment has become: spawned ones import for themselves, and
+    some hundred of them would take all memory."""
+    worker_context(dict(os.environ))
+    return get_context("forkserver")
 
 
 def answer_here(place: Path, *arguments: str, workers: int = 2) -> tuple[int | str | None, str, str]:

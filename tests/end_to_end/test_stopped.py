@@ -23,9 +23,9 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows import jobs
 from niobe.flows.round import flow_of
 from niobe.flows.stages import plan
-from niobe.launchers.local.forking import worker_context
 from niobe.loop.store.database import Database
 from niobe.loop.store.mapping import TURN
+from tests.end_to_end.here import forking_context
 from tests.end_to_end.stopped_step import Moment, Named, Watcher, work
 from tests.end_to_end.test_campaign import CAMPAIGN
 
@@ -56,9 +56,6 @@ Stored = dict[str, dict[str, Any]]
 ROUNDS = (0, 1)
 FIRST = 3
 """A step's own first write: before it the round is opened and the claim taken."""
-AT_FIRST = dict(os.environ)
-"""Workers are forked, which costs no memory, where the environment is as it was for the first of them; tests
-and what they import change it."""
 
 
 def cell(edge: float, metals: list[str]) -> Structure:
@@ -145,7 +142,7 @@ class Sleepers:
     def __init__(self, database: Database) -> None:
         """database: the campaign's."""
         make_home()
-        self._database, self._context = database, worker_context(AT_FIRST)
+        self._database, self._context = database, forking_context()
         self._processes: list[BaseProcess] = []
         self.asleep: list[Asleep] = []
         self.ends: list[str] = []

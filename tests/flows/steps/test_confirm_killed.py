@@ -20,9 +20,9 @@ from niobe.flows import jobs
 from niobe.flows.oracles.gpaw import curvature
 from niobe.flows.oracles.gpaw.process import python
 from niobe.flows.steps.claims.confirm import weigh_opinions
-from niobe.launchers.local.forking import worker_context
 from niobe.loop.documents.claims import Opinion
 from niobe.loop.store.database import Database
+from tests.end_to_end.here import forking_context
 from tests.flows.oracles.test_gpaw import needs_gpaw, processes, wait_for
 from tests.flows.steps import stand_in_gpaw
 from tests.loop.factory import validated
@@ -90,7 +90,7 @@ class Worker:
         own = {name: value for name, value in os.environ.items() if name.startswith("NIOBE_")}
         arguments = (own, self._spec.model_dump(mode="json"), campaign.potential)
         make_home()
-        context = worker_context(dict(os.environ))
+        context = forking_context()
         self._process = context.Process(target=confirm, args=arguments, daemon=True)  # type: ignore[attr-defined]
 
     def killed_as(self, moment: str) -> None:
