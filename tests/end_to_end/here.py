@@ -6,10 +6,11 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from multiprocessing import get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -31,16 +32,18 @@ def answer_here(place: Path, *arguments: str, workers: int = 2) -> tuple[int | s
     """
     own = {"NIOBE_HOME": str(place / "home"), "NIOBE_WORKERS": str(workers), "NIOBE_OFFLINE": "1"}
     out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        # Workers are forked where all but Niobe's own variables are as before, and this one names the test.
-        for name in [name for name in os.environ if name.startswith(("NIOBE_", "PYTEST_CURRENT_TEST"))]:
-            patch.delenv(name)
-        for name, value in own.items():
-            patch.setenv(name, value)
-        patch.chdir(place)
-        patch.setattr(sys, "argv", ["niobe", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
+    # Workers are forked where all but Niobe's own variables are as before, and this one names the test.
+    left_out = ("NIOBE_", "PYTEST_CURRENT_TEST")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    with (
+        mock.patch.dict(os.environ, kept | own, clear=True),  # what a launch sets for its workers goes, too
+        mock.patch.object(sys, "argv", ["niobe", *arguments]),
+        chdir(place),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
     return ended.value.code, out.getvalue(), err.getvalue()
 
 
