@@ -125,7 +125,7 @@ def _discovery(spec: CampaignSpec) -> Iterator[Stage]:
 
 
 def _in_parts(parts: int) -> Iterator[Stage]:
-    """Screening, in a round that is drawn in several parts shared as the drawing is: by composition."""
+    """Further parts of the drawing, if any, and screening, which is then shared by composition."""
     if parts == 1:
         yield Stage("screen", "screen", ("generate",), label="screen")
         return

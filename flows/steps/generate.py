@@ -70,8 +70,7 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     drawn = sum(len(batch.samples) for batch in batches.values())
     database.rounds.update_open(spec.id, number, further=_further_parts(asked, start=drawn))
     rejected = _store(database, spec, number, batches)
-    before = database.rounds.get(spec.id, number).metrics.rejected_by_generator
-    database.rounds.update(spec.id, number, metrics__rejected_by_generator=before | rejected)
+    _add_rejected(database, spec, number, rejected)
 
 
 def _first_part(
@@ -143,8 +142,7 @@ def draw_offspring(
     others = [record.index for record in drawn if record.lineage.generator != "offspring"]
     start = max(others, default=-1) + 1 + first
     rejected = _store(database, spec, number, {f"offspring/{offspring_batch}": batch}, start)
-    before = database.rounds.get(spec.id, number).metrics.rejected_by_generator
-    database.rounds.update(spec.id, number, metrics__rejected_by_generator=before | rejected)
+    _add_rejected(database, spec, number, rejected)
     records = _records(database, spec)
     _screen(database, spec, number, _at_rest_or_waiting(records))
 
@@ -168,6 +166,11 @@ def _store(
     ]
     database.records.insert(records)
     return {f"{key}: {why}": lost for key, batch in batches.items() for why, lost in batch.rejected.items()}
+
+
+def _add_rejected(database: Database, spec: CampaignSpec, number: int, rejected: Mapping[str, int]) -> None:
+    before = database.rounds.get(spec.id, number).metrics.rejected_by_generator
+    database.rounds.update(spec.id, number, metrics__rejected_by_generator=before | rejected)
 
 
 def _lineage(spec: CampaignSpec, number: int, name: str, sample: Sample) -> Lineage:

@@ -149,10 +149,11 @@ class RoundRecord(_Part):
     expected_finds: of its batch, by the surrogate; nothing_left: P(no candidate drawn so far lies on the
     hull); None where there was nothing to rank by.
     steps: seconds of each finished step, named as ``step_and_batch`` reads it; a step named here is not run
-    again. claims: what each unfinished step, or slot of one, was last claimed by, by its name. taken: how
-    often a step that chooses candidates was taken from another worker. rivals: what unfinished challenges set
-    out to ask the oracle about, by find. doing: how far the running step has come, in words. closed_at: ISO
-    8601 in UTC; "" until then, and of an older Niobe.
+    again. further: what the parts of a large round after the first draw, by number. claims: what each
+    unfinished step, or slot of one, was last claimed by, by its name. taken: how often a step that chooses
+    candidates was taken from another worker. rivals: what unfinished challenges set out to ask the oracle
+    about, by find. doing: how far the running step has come, in words. closed_at: ISO 8601 in UTC; "" until
+    then, and of an older Niobe.
     """
 
     campaign: str

@@ -25,7 +25,7 @@ _PULAY_DENSITY = 3.5
 """k-points per Å⁻¹ at most for that slope, which hardly feels the mesh: 0.05 GPa of CaO's 3.4 at 600 eV."""
 _SYMMETRIES: tuple[dict[str, Any], ...] = ({}, {"tolerance": 1e-3}, {"point_group": False})
 """What GPAW is told of symmetry, tolerances in Å, one after the other where what it finds is no group: steps
-of a relaxation leave sites off their symmetry by as much as its own tolerance of 1e-5 Å."""
+of a relaxation leave a cell some 1e-6 Å off its symmetry."""
 _BOX = 150.0
 """Å³/atom, above which only molecules of a gas are let pass."""
 _GIB = 2**30
