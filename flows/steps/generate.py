@@ -170,7 +170,7 @@ def _store(
 
 def _add_rejected(database: Database, spec: CampaignSpec, number: int, rejected: Mapping[str, int]) -> None:
     before = database.rounds.get(spec.id, number).metrics.rejected_by_generator
-    database.rounds.update(spec.id, number, metrics__rejected_by_generator=before | rejected)
+    database.rounds.update(spec.id, number, metrics__rejected_by_generator=before | dict(rejected))
 
 
 def _lineage(spec: CampaignSpec, number: int, name: str, sample: Sample) -> Lineage:
