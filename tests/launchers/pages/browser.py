@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -22,6 +22,9 @@ _FLAGS = (
     *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 _PATIENCE = 60.0
+_LEFT = ("Node with given id does not belong to the document", "No node with given id found")
+"""Chromium's words on an element whose page was just left, which its driver does not call stale
+(Selenium's issues 15401 and 12221)."""
 
 
 def chromium() -> str | None:
@@ -48,7 +51,7 @@ class Browser:
     def until(self, condition: Callable[[], Any]) -> Any:
         """Wait for a condition, at most a minute; what it looks at may be of a page that is just left."""
         wait = WebDriverWait(self._driver, _PATIENCE, 0.1, [StaleElementReferenceException])
-        return wait.until(lambda _: condition())
+        return wait.until(lambda _: _unless_left(condition))
 
     def all(self, selector: str) -> list[WebElement]:
         """Elements by CSS selector."""
@@ -91,6 +94,16 @@ class Browser:
             if finding["impact"] in {"serious", "critical"}
             for node in finding["nodes"]
         ]
+
+
+def _unless_left(condition: Callable[[], Any]) -> Any:
+    """A condition's value; None where the page it looked at was left meanwhile."""
+    try:
+        return condition()
+    except WebDriverException as error:
+        if any(said in str(error) for said in _LEFT):
+            return None
+        raise
 
 
 @contextmanager
