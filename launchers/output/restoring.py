@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from niobe.config.errors import ConfigError
 from niobe.config.home import checkpoints
@@ -24,7 +24,7 @@ from niobe.config.spec import CAMPAIGN_ID, SCHEMA_VERSION, CampaignSpec
 from niobe.config.version import file_digest
 from niobe.launchers.local.holding import only_one
 from niobe.launchers.output.bundles import NOT_SUMMED, SUMS
-from niobe.loop.documents.json_text import not_too_deep
+from niobe.loop.documents.json_text import bounded_lines, extended, once_each
 from niobe.loop.store.collections.checkpoints import digests_of
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import COLLECTIONS, ForeignCampaign, foreign_spec, in_a_line
@@ -32,8 +32,8 @@ from niobe.loop.store.forgetting import check_not_begun, check_source
 
 Document = dict[str, Any]
 _MOST_FILES, _MOST_BYTES = 20_000, 50 * 2**30
-_LONGEST_LINE, _MOST_DOCUMENTS = 16 * 2**20, 5_000_000  # MongoDB takes no document above 16 MiB.
-_LONGEST_LIST, _LONGEST_MANIFEST = 4 * 2**20, 100_000
+_LONGEST = {SUMS: 4 * 2**20, "bundle.json": 100_000}
+"""Bytes of what is read at once."""
 _BATCH = 500
 _FILES = re.compile(
     rf"bundle\.json|{SUMS}|CITATION\.cff|LICENCES\.md|campaigns/{CAMPAIGN_ID}\.yaml|schema/[a-z]+\.json"
@@ -49,7 +49,7 @@ class _Manifest(BaseModel):
     schema_version: Annotated[int, Field(ge=1)]
     campaign: Annotated[str, Field(pattern=rf"^{CAMPAIGN_ID}$")]
     created: Annotated[str, Field(max_length=40)]
-    documents: dict[str, int]
+    documents: dict[str, Annotated[int, Field(ge=0, le=5_000_000)]]
     code: Annotated[str, Field(max_length=40)] = ""
 
 
@@ -167,10 +167,11 @@ def _read_all(folder: Path, manifest: _Manifest, spool: _Spool) -> None:
     for collection in COLLECTIONS:
         count = 0
         with (spool.folder / collection).open("wb") as output:
-            for document in _documents(folder, collection, spool.foreign.read):
+            wanted = manifest.documents.get(collection, 0)
+            for document in islice(_documents(folder, collection, spool.foreign.read), wanted + 1):
                 output.write(encode(document))
                 count += 1
-        if count != manifest.documents.get(collection, 0):
+        if count != wanted:
             raise ConfigError(f"{folder}: data/{collection}: not as many documents as bundle.json says")
     try:
         spool.foreign.check_references()
@@ -182,46 +183,27 @@ def _documents(folder: Path, collection: str, read: Callable[[str, object], Docu
     file = folder / "data" / f"{collection}.jsonl"
     if not file.is_file():
         return
-    with file.open("rb") as lines:
-        for number in range(1, _MOST_DOCUMENTS + 2):
-            line = lines.readline(_LONGEST_LINE + 1)
-            if not line:
-                return
-            try:
-                if len(line) > _LONGEST_LINE or number > _MOST_DOCUMENTS:
-                    raise ValueError(f"more than {_LONGEST_LINE} bytes, or {_MOST_DOCUMENTS} documents")
-                yield read(collection, _decoded_line(line))
-            except ValueError as error:
-                raise ConfigError(f"{file}:{number}: {in_a_line(error)}") from None
-
-
-def _decoded_line(line: bytes) -> object:
-    """A value of extended JSON. Raises ValueError for what is none."""
-    from bson import json_util
-    from bson.errors import BSONError
-
-    try:
-        return json_util.loads(not_too_deep(line.decode()))
-    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, BSONError) as error:
-        raise ValueError(f"no extended JSON ({type(error).__name__})") from None
+    for number, line in bounded_lines(file):
+        try:
+            yield read(collection, extended(line))
+        except ValueError as error:
+            raise ConfigError(f"{file}:{number}: {in_a_line(error)}") from None
 
 
 def _spec(folder: Path, manifest: _Manifest) -> CampaignSpec:
     """What the bundle's one campaign was asked to do."""
-    if manifest.documents.get("campaigns") != 1:
+    read = _documents(folder, "campaigns", lambda _, given: {"spec": foreign_spec(given)})
+    specs: list[CampaignSpec] = [found["spec"] for found in islice(read, 2)]
+    if len(specs) != 1 or manifest.documents.get("campaigns") != 1:
         raise ConfigError(f"{folder}: a bundle holds one campaign")
-    (spec,) = _documents(folder, "campaigns", lambda _, given: {"spec": foreign_spec(given)})
-    return spec["spec"]
+    return specs[0]
 
 
 def _manifest(folder: Path) -> _Manifest:
     file = folder / "bundle.json"
     try:
-        content = file.read_bytes()
-        if len(content) > _LONGEST_MANIFEST:
-            raise ConfigError(f"{file}: more than {_LONGEST_MANIFEST} bytes")
-        manifest = _Manifest.model_validate_json(content)
-    except (OSError, ValidationError) as error:
+        manifest = _Manifest.model_validate(extended(file.read_bytes()))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: {in_a_line(error)}") from None
     if manifest.schema_version > SCHEMA_VERSION:
         raise ConfigError(
@@ -250,15 +232,26 @@ def _checked_files(folder: Path) -> list[str]:
     if not (folder / SUMS).is_file():
         raise ConfigError(f"{folder}: no bundle: {SUMS} is missing")
     found = dict(_walk(folder))
-    if found[SUMS] > _LONGEST_LIST or sum(found.values()) > _MOST_BYTES:
+    for name, most in _LONGEST.items():
+        if found.get(name, 0) > most:
+            raise ConfigError(f"{folder / name}: more than {most} bytes")
+    if sum(found.values()) > _MOST_BYTES:
         raise ConfigError(f"{folder}: larger than a bundle may be ({_MOST_BYTES} bytes)")
-    lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
-    wanted = {name: total for total, _, name in (line.partition("  ") for line in lines)}
+    wanted = _wanted(folder / SUMS)
     have = {name: file_digest(folder / name) for name in found if name not in NOT_SUMMED}
     wrong = sorted(name for name in wanted.keys() | have.keys() if wanted.get(name) != have.get(name))
     if wrong:
         raise ConfigError(f"{folder / wrong[0]}: missing, added or changed since the bundle was written")
     return sorted(found)
+
+
+def _wanted(sums: Path) -> dict[str, str]:
+    """The checksum of each file that is named. Raises ConfigError where one is named twice."""
+    lines = sums.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        return once_each((name, total) for total, _, name in (line.partition("  ") for line in lines))
+    except ValueError as error:
+        raise ConfigError(f"{sums}: {error}") from None
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:

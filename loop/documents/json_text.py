@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
 MOST_DEEP = 100
+_LONGEST_LINE, _MOST_VALUES = 16 * 2**20, 1_000_000
+"""Of a document in a bundle, which is a line: MongoDB takes none above 16 MiB."""
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKET = re.compile(r"[^\[\]{}]+")
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -39,3 +44,54 @@ def _refuse_half_letters(text: str) -> None:
                 json.loads(literal).encode()
             except UnicodeEncodeError:
                 raise ValueError("JSON with half a letter (a surrogate alone)") from None
+
+
+def bounded_lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """The number and text of each line, as far as ``extended`` reads it; none after one that is longer."""
+    with file.open("rb") as content:
+        for number, line in enumerate(iter(lambda: content.readline(_LONGEST_LINE + 1), b""), start=1):
+            yield number, line
+            if len(line) > _LONGEST_LINE:
+                return
+
+
+def extended(line: bytes) -> Any:
+    """A value of MongoDB's extended JSON. Raises ValueError for what is none, is too large, or holds an
+    object with a key twice, of which one reader takes the first and another the last.
+
+    line: UTF-8.
+    """
+    from bson import json_util
+    from bson.errors import BSONError
+
+    if len(line) > _LONGEST_LINE:
+        raise ValueError(f"more than {_LONGEST_LINE} bytes")
+    options = json_util.DEFAULT_JSON_OPTIONS
+    try:
+        text = not_too_deep(line.decode())
+        if _count_values(text) > _MOST_VALUES:
+            raise ValueError(f"more than {_MOST_VALUES} values")
+        return json.loads(
+            text, object_pairs_hook=lambda pairs: json_util.object_hook(once_each(pairs), options)
+        )
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, BSONError) as error:
+        raise ValueError(f"no extended JSON ({error})") from None
+
+
+def _count_values(text: str) -> int:
+    """At least as many as there are in JSON of more than the allowed; below that, a bound."""
+    marks = [text.count(mark) for mark in ",[{"]
+    if sum(marks) > _MOST_VALUES:
+        plain = _STRING.sub("", text)
+        marks = [plain.count(mark) for mark in ",[{"]
+    return sum(marks)
+
+
+def once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values. Raises ValueError where a key is there twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key[:40]!r} stands twice")
+        found[key] = value
+    return found

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from niobe.config.errors import ConfigError
 from niobe.loop.documents.entries import Found, Label, label
+from niobe.loop.documents.json_text import bounded_lines, extended
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import relaxed_structure
-from niobe.loop.store.mapping import record_of
+from niobe.loop.store.foreign import foreign_structure, in_a_line
 
 
 def read(bundle: Path) -> Iterator[Found | str]:
@@ -20,16 +21,14 @@ def read(bundle: Path) -> Iterator[Found | str]:
     file = bundle / "data" / "structures.jsonl"
     if not file.is_file():
         raise ConfigError(f"{bundle}: no bundle: {file.relative_to(bundle)} is missing")
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = record_of(line)
-            except (ValueError, KeyError) as error:
-                yield f"{file}:{number}: {' '.join(str(error).split())[:200]}"
-                continue
+    for number, line in bounded_lines(file):
+        try:
+            record = foreign_structure(extended(line))
             if record.validation is not None:
                 references = {"campaign": record.campaign, "round": str(record.round)}
                 yield Found(record.id, relaxed_structure(record), _labels(record), references)
+        except ValueError as error:
+            yield f"{file}:{number}: {in_a_line(error)}"
 
 
 def _labels(record: StructureRecord) -> list[Label]:

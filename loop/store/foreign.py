@@ -64,19 +64,17 @@ class ForeignCampaign:
 
         given: a document of this campaign; every field of it is checked, and what it names is data.
         """
-        check_plain(given)
-        if not isinstance(given, dict) or "_id" not in given:
-            raise ValueError("no document with an _id")
-        record = _record(collection, given)
+        plain = _plain_document(given)
+        record = _record(collection, plain)
         key = _CHECKS[collection](self, record)
-        if collection not in _KEYED and not _is_object_id(given["_id"]):
+        if collection not in _KEYED and not _is_object_id(plain["_id"]):
             raise ValueError("_id: no ObjectId")
-        if collection in _KEYED and given["_id"] != key:
-            raise ValueError(f"_id: {str(given['_id'])[:80]!r} is not {key!r}")
+        if collection in _KEYED and plain["_id"] != key:
+            raise ValueError(f"_id: {str(plain['_id'])[:80]!r} is not {key!r}")
         if (collection, key) in self.keys:
             raise ValueError(f"{key!r} is there twice")
         self.keys.add((collection, key))
-        document = {"_id": given["_id"]} | _stored(record, given.get("modified"))
+        document = {"_id": plain["_id"]} | _stored(record, plain.get("modified"))
         check_plain(document)
         return document
 
@@ -124,11 +122,15 @@ class ForeignCampaign:
 
 def foreign_spec(given: object) -> CampaignSpec:
     """What a campaign document, of this or an older version, asks for. Raises ValueError in one line."""
-    check_plain(given)
-    if not isinstance(given, dict) or "_id" not in given:
-        raise ValueError("no document with an _id")
-    record = _record("campaigns", given)
-    return CampaignSpec.model_validate(record.model_dump()["spec"])
+    return CampaignSpec.model_validate(_record("campaigns", _plain_document(given)).model_dump()["spec"])
+
+
+def foreign_structure(given: object) -> StructureRecord:
+    """A structure record, of this or an older version. Raises ValueError in one line.
+
+    given: a document that a bundle holds.
+    """
+    return StructureRecord.model_validate(_record("structures", _plain_document(given)))
 
 
 def in_a_line(error: Exception) -> str:
@@ -171,6 +173,13 @@ def _parts(value: object, depth: int) -> Iterator[tuple[int, object]]:
             waiting += [(depth + 1, inner) for pair in part.items() for inner in pair]
         elif isinstance(part, list):
             waiting += [(depth + 1, inner) for inner in part]
+
+
+def _plain_document(given: object) -> Document:
+    check_plain(given)
+    if not isinstance(given, dict) or "_id" not in given:
+        raise ValueError("no document with an _id")
+    return given
 
 
 def _record(collection: str, given: Document) -> BaseModel:

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from niobe.loop.documents.json_text import not_too_deep
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.store.queries import facets
 
@@ -45,13 +44,6 @@ def without_crystals(document: Document) -> Document:
         if isinstance(part, dict):
             part["structure"] = {}
     return document
-
-
-def record_of(line: str) -> StructureRecord:
-    """A structure record from a line of extended JSON, as bundles hold it. Raises ValueError."""
-    from bson import json_util
-
-    return StructureRecord.model_validate(from_mongo(json_util.loads(not_too_deep(line))))
 
 
 def body(record: BaseModel) -> Document:
