@@ -1,8 +1,9 @@
-"""Whether two reduced cells can be one crystal at all: what the structure matcher looks for, in arrays.
+"""Whether two reduced cells are one crystal, as far as arrays tell: what the structure matcher looks for.
 
-It maps one lattice onto the other in every way that its tolerances allow, lays one site on another, and asks
-whether all sites then have a partner. Here as much is asked for as what it accepts must fulfil, so that most
-pairs need not be shown to it: a few numpy calls in place of some milliseconds of objects.
+It maps one lattice onto the other in every way that its tolerances allow, lays one site on another, pairs all
+sites so that the sum of squared distances is least, moves them by the mean, and asks how far the farthest are
+apart. Where each site has a nearest one of its own that pairing is known without a search, and the matcher
+need not be asked: a few numpy calls in place of some milliseconds of objects.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _EDGE_RATIO = 1 + LTOL + _ROUNDING
 _AT_ONCE = 500_000  # vectors between sites held at a time
 _PAIRS_AT_ONCE = 1_000_000  # of lattice vectors, for each of the cells asked about
 _IMAGES = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
+_NO_IMAGE = slice(13, 14)
+_NO_FARTHER = 0.5  # of an edge: what lies nearer in each coordinate has no nearer image
 _IN_IMAGES = 1.5  # of an edge: what lies nearer in each coordinate is among the images
 
 
@@ -47,9 +50,9 @@ class Cell:
 
     @cached_property
     def rarest_first(self) -> list[str]:
-        """The kinds, by how many sites they are on."""
-        kinds, counts = np.unique(self.kinds, return_counts=True)
-        return [str(kind) for kind in kinds[counts.argsort(kind="stable")]]
+        """The kinds, by how many sites they are on; of as many, as the sites come."""
+        kinds, places, counts = np.unique(self.kinds, return_index=True, return_counts=True)
+        return [str(kind) for kind in kinds[np.lexsort((places, counts))]]
 
     @property
     def rarest(self) -> str:
@@ -66,31 +69,33 @@ class Cell:
         return self._whole, self._long
 
 
-def could_fit(one: Cell, other: Cell) -> bool:
-    """False where the structure matcher says for certain that two cells with as many sites differ.
+def fits(one: Cell, other: Cell) -> bool | None:
+    """What the structure matcher says of two cells with as many sites; None where it has to be asked.
 
     one, other: the cells, in the order in which the matcher is asked.
     """
     aligned = _alignments(one, other)
-    sites = len(one.points)
+    sites, may = len(one.points), False
     first = np.flatnonzero(one.kinds == other.rarest)
     step = max(1, _AT_ONCE // (sites * sites * max(1, len(first))))
-    return any(
-        _has_partners(one, other, aligned[start : start + step], first)
-        for start in range(0, len(aligned), step)
-    )
+    for start in range(0, len(aligned), step):
+        farthest = _farthest(one, other, aligned[start : start + step], first)
+        if (farthest < STOL * (1 - _ROUNDING)).any():
+            return True
+        may = may or not (farthest > STOL * (1 + _ROUNDING)).all()
+    return None if may else False
 
 
 def could_align(one: Cell, lengths: FloatArray, angles: FloatArray) -> NDArray[np.bool_]:
     """False where no lattice of a cell has the edges and angles of another within the matcher's tolerances,
-    so that ``could_fit`` would say no; asked of k others at a time, shape (k,).
+    so that ``fits`` would say no; asked of k others at a time, shape (k,).
 
     one: the cell. lengths: edges of the others, scaled to volume 1, (k, 3). angles: theirs, degrees, (k, 3).
     """
     answers = np.zeros(len(lengths), dtype=bool)
     by_length = np.argsort(lengths.max(axis=1))  # few vectors are as short as short edges
     while len(by_length):
-        held = max(1, _PAIRS_AT_ONCE // len(_directions(one, lengths[by_length[:1]])[0]) ** 2)
+        held = max(1, _PAIRS_AT_ONCE // max(1, len(_directions(one, lengths[by_length[:1]])[0])) ** 2)
         now, by_length = by_length[:held], by_length[held:]
         answers[now] = _aligns(_directions(one, lengths[now]), lengths[now], angles[now])
     return answers
@@ -99,7 +104,8 @@ def could_align(one: Cell, lengths: FloatArray, angles: FloatArray) -> NDArray[n
 def _directions(one: Cell, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Lengths (v,) of lattice vectors that may stand for edges (k, 3), and angles between them, (v, v)."""
     whole, long = one.vectors(float(lengths.max()) * _EDGE_RATIO)
-    whole, long = whole[long > 0], long[long > 0]
+    may = (long < lengths.max() * _EDGE_RATIO) & (long * _EDGE_RATIO > lengths.min())
+    whole, long = whole[may], long[may]
     units = whole @ one.lattice / long[:, None]
     return long, np.degrees(np.arccos(np.clip(units @ units.T, -1, 1)))
 
@@ -139,36 +145,77 @@ def _alignments(one: Cell, other: Cell) -> FloatArray:
     return np.asarray(multiples[primitive] @ one.lattice)
 
 
-def _has_partners(one: Cell, other: Cell, aligned: FloatArray, first: NDArray[np.int64]) -> bool:
-    """Whether in any of the lattices (m, 3, 3), with any of the sites ``first`` laid on the second's first of
-    its rarest kind, each site lies near one of its kind.
+def _farthest(one: Cell, other: Cell, aligned: FloatArray, first: NDArray[np.int64]) -> FloatArray:
+    """For each way to lay one of the sites ``first``, in one of the lattices (m, 3, 3), on the second's first
+    of its rarest kind so that each site lies near one of its kind: how far the farthest pair is apart, in the
+    units of STOL; NaN where the matcher has to be asked. Shape (ways,).
 
     A site may lie STOL from where all are laid best, and so may the one that was laid on: twice that apart.
     """
     metric = _mean_metric(aligned, other)
     volume = np.sqrt(np.maximum(np.linalg.det(metric), 0.0))
     if not (volume > _ROUNDING).all():
-        return True
-    near = 2 * STOL * (1 + _ROUNDING) * (volume / len(one.points)) ** (1 / 3)
+        return np.array([np.nan])
+    unit = (volume / len(one.points)) ** (1 / 3)
+    near = 2 * STOL * (1 + _ROUNDING) * unit
     box = near[:, None] * np.sqrt(np.linalg.inv(metric)[:, range(3), range(3)])
     mine = one.points @ one.lattice @ np.linalg.inv(aligned)
     its = other.points - other.points[np.flatnonzero(other.kinds == other.rarest)[0]]
     lattice, laid = np.divmod(np.arange(len(aligned) * len(first)), max(1, len(first)))
+    moved = np.empty((len(lattice), 0, 3))
     for kind in other.rarest_first:
         from_laid = mine[:, one.kinds == kind][lattice] - mine[lattice, first[laid]][:, None]
         apart = from_laid[:, :, None, :] - its[other.kinds == kind]
         apart -= np.round(apart)
         pairs = (np.abs(apart) <= box[lattice][:, None, None, :]).all(axis=-1)
         open_ = _all_have_one(pairs)
-        lattice, laid, pairs, apart = lattice[open_], laid[open_], pairs[open_], apart[open_]
-        if len(lattice) and not (box > _IN_IMAGES).any():
-            row = np.nonzero(pairs)
-            images = apart[row][:, None, :] + _IMAGES
-            squares = ((images @ metric[lattice[row[0]]]) * images).sum(axis=2).min(axis=1)
-            pairs[row] = squares <= near[lattice[row[0]]] ** 2
-            open_ = _all_have_one(pairs)
-            lattice, laid = lattice[open_], laid[open_]
-    return len(lattice) > 0
+        lattice, laid, moved = lattice[open_], laid[open_], moved[open_]
+        pairs, apart = pairs[open_], apart[open_]
+        if not len(lattice):
+            return np.empty(0)
+        vectors, squares = np.full((*apart.shape[:2], 3), np.nan), np.zeros(pairs.shape)
+        if not (box > _IN_IMAGES).any():
+            wide = bool((box[lattice] >= _NO_FARTHER).any())
+            vectors, squares = _nearest(apart, pairs, metric[lattice], wide=wide)
+        open_ = _all_have_one(pairs & (squares <= near[lattice, None, None] ** 2))
+        moved = np.concatenate([moved, vectors], axis=1)[open_]
+        lattice, laid = lattice[open_], laid[open_]
+    left = moved - moved.mean(axis=1, keepdims=True)
+    farthest = np.sqrt(((left @ metric[lattice]) * left).sum(axis=2).max(axis=1, initial=0.0)) / unit[lattice]
+    unsure = ~_well_aligned(aligned, other)[lattice] & (farthest <= STOL * (1 + _ROUNDING))
+    return np.where(unsure, np.nan, farthest)
+
+
+def _nearest(
+    apart: FloatArray, pairs: NDArray[np.bool_], metric: FloatArray, *, wide: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Of ways (w) to lay n sites on n others: the vectors (w, n, 3) between each and the nearest one, NaN in
+    ways where two have the same nearest or one has two; and squared lengths of all, (w, n, n).
+
+    apart: fractional vectors, (w, n, n, 3). pairs: those that may be near, (w, n, n): others are infinitely
+    far. metric: scalar products of the edges, (w, 3, 3). wide: another image than that in ``apart`` may be
+    near.
+    """
+    row = np.nonzero(pairs)
+    images = apart[row][:, None, :] + (_IMAGES if wide else _IMAGES[_NO_IMAGE])
+    found = ((images @ metric[row[0]]) * images).sum(axis=2)
+    squares, vectors = np.full(pairs.shape, np.inf), np.full(apart.shape, np.nan)
+    squares[row] = found.min(axis=1)
+    vectors[row] = images[range(len(found)), found.argmin(axis=1)]
+    nearest = squares.argmin(axis=2)
+    chosen = np.take_along_axis(vectors, nearest[:, :, None, None], axis=2)[:, :, 0]
+    as_near = np.zeros(pairs.shape)
+    as_near[row] = (found <= squares.min(axis=2)[row[:2]][:, None] + _ROUNDING).sum(axis=1)
+    twice = (np.diff(np.sort(nearest, axis=1), axis=1) == 0).any(axis=1)
+    chosen[twice | (as_near.sum(axis=2) > 1).any(axis=1)] = np.nan
+    return chosen, squares
+
+
+def _well_aligned(aligned: FloatArray, other: Cell) -> NDArray[np.bool_]:
+    """Whether edges and angles of lattices (m, 3, 3) are within the tolerances for certain, (m,)."""
+    edges = np.sqrt((aligned**2).sum(axis=2)) / other.lengths
+    angles, most = np.abs(_angles(aligned) - other.angles), 1 + LTOL - _ROUNDING
+    return np.asarray(((edges < most) & (edges * most > 1) & (angles < ANGLE_TOL - _ROUNDING)).all(axis=1))
 
 
 def _all_have_one(pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.loop.crystals.cells import ANGLE_TOL, LTOL, STOL, Cell, could_align, could_fit
+from niobe.loop.crystals.cells import ANGLE_TOL, LTOL, STOL, Cell, could_align, fits
 from niobe.loop.crystals.symmetry import SYMPREC, dataset
 from niobe.surrogates.protocols import FloatArray
 
@@ -96,16 +96,17 @@ class Reduced:
 
     @cached_property
     def numbers(self) -> Cell:
-        """What ``could_fit`` looks at."""
+        """What ``fits`` looks at."""
         symbols = ["-".join(sorted(e.symbol for e in site.species)) for site in self.cell]
         return Cell(self.cell.lattice.matrix, self.cell.frac_coords, symbols)
 
 
 def alike(one: Reduced, other: Reduced) -> bool:
     """Whether ``matcher`` calls two crystals with as many sites in the reduced cell the same."""
-    return could_fit(one.numbers, other.numbers) and bool(
-        matcher().fit(one.cell, other.cell, skip_structure_reduction=True)
-    )
+    certain = fits(one.numbers, other.numbers)
+    if certain is not None:
+        return certain
+    return bool(matcher().fit(one.cell, other.cell, skip_structure_reduction=True))
 
 
 class SeenStructures:
@@ -211,25 +212,26 @@ class Bucket:
         self._shapes.append(shape)
 
     def same(self, asked: Shape) -> Iterator[Shape]:
-        """Those that are the same crystal, in order."""
-        for row in self._like(asked):
-            if alike(asked.reduced, self._shapes[row].reduced):
-                yield self._shapes[row]
+        """Those that are the same crystal, in order; most callers want the first alone."""
+        like, begun = self._like(asked), 0
+        while begun < len(like):
+            now, begun = like[begun : begun + _AT_FIRST + begun], 2 * begun + _AT_FIRST
+            may = could_align(asked.reduced.numbers, self._rows[now, 5:8], self._rows[now, 8:])
+            for row in now[may]:
+                if alike(asked.reduced, self._shapes[row].reduced):
+                    yield self._shapes[row]
 
     def _like(self, asked: Shape) -> NDArray[np.intp]:
-        """Rows whose volumes, numbers of sites, edges and angles allow it; what volumes allow is reduced."""
+        """Rows whose volumes, numbers of sites and edges allow it; what volumes allow is reduced."""
         rows = self._rows[: len(self._shapes)]
         like = np.flatnonzero(_all_within(rows[:, :1], asked.volume_per_atom, _VOLUME_RATIO))
         for row in like[np.isnan(rows[like, 1])]:
             rows[row, 1:] = _measures(self._shapes[row])
         like = like[rows[like, 1] == asked.sites]
-        like = like[_all_within(rows[like, 2:5], np.array(asked.edges), _EDGE_RATIO)]
-        return (
-            like[could_align(asked.reduced.numbers, rows[like, 5:8], rows[like, 8:])] if len(like) else like
-        )
+        return like[_all_within(rows[like, 2:5], np.array(asked.edges), _EDGE_RATIO)]
 
 
-_COLUMNS = 11
+_COLUMNS, _AT_FIRST = 11, 8
 
 
 def _measures(shape: Shape) -> list[float]:
