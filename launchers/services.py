@@ -6,7 +6,6 @@ import atexit
 import functools
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from niobe.config.errors import ConfigError
 from niobe.config.home import require_places, resolved
 from niobe.config.settings import Settings
+from niobe.launchers.terminal import say
 
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
@@ -44,12 +44,12 @@ def ensure_database() -> str:
     running = server_status(folder)
     uri = ensure_server(folder)
     if not running:
-        print(f"started the embedded database in {folder}", file=sys.stderr)
+        say(f"started the embedded database in {folder}", error=True)
     elif running.version != server_version():
-        print(
+        say(
             f"process {running.pid} serves the embedded database with another version of Niobe "
             f"({running.version or 'older'}, here {server_version()}); `niobe db stop` ends it",
-            file=sys.stderr,
+            error=True,
         )
     os.environ["NIOBE_MONGO_URI"] = os.environ["NIOBE_EMBEDDED_URI"] = uri
     return uri
@@ -72,7 +72,7 @@ def _copy_of(folder: Path) -> Path:
     atexit.register(stop_server, scratch)
     for part in folder.glob(f"{file.name}*"):
         shutil.copyfile(part, scratch / part.name)
-    print(f"{folder.parent} cannot be written: a copy of its database is read", file=sys.stderr)
+    say(f"{folder.parent} cannot be written: a copy of its database is read", error=True)
     return scratch
 
 
@@ -94,9 +94,9 @@ def _bring_up_to_date(database: Database) -> None:
 
     done = upgrade(database)
     count = sum(done.written.values())
-    print(f"brought {count} documents of an older Niobe to the present schema", file=sys.stderr)
+    say(f"brought {count} documents of an older Niobe to the present schema", error=True)
     for line in done.broken:
-        print(f"left as it was: {line}", file=sys.stderr)
+        say(f"left as it was: {line}", error=True)
 
 
 def _connect() -> Database:

@@ -6,6 +6,7 @@ rich reads ``[/x]`` as markup and ``:warning:`` as a picture; a terminal obeys w
 from __future__ import annotations
 
 import functools
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,15 @@ _MOST_SHOWN = 5_000  # Letters of one text: rich takes minutes to break a megaby
 
 
 def shown(text: object) -> str:
-    """The text with all that no terminal prints, but line ends, as ``\\x1b`` or the like."""
+    """The text in one line: all that no terminal prints, and what ends a line, as ``\\x1b`` or the like."""
     return "".join(
-        letter if letter == "\n" or letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in str(text)
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text)
     )
+
+
+def say(text: object, *, error: bool = False) -> None:
+    """One line on stdout, or on stderr, whatever words of data the text holds."""
+    print(shown(_beginning(str(text))), file=sys.stderr if error else sys.stdout)
 
 
 def in_words(error: ValidationError) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from niobe.launchers.cli.shared import CampaignFile, print_rows
-from niobe.launchers.terminal import console, shown, styled
+from niobe.launchers.terminal import console, say, styled
 
 if TYPE_CHECKING:
     from niobe.loop.benchmark.replaying import Runs
@@ -117,7 +116,8 @@ def _write_replays(to: Path, rows: list[dict[str, Any]], replays: dict[str, Runs
     }
     page = write_page(to / "acceleration.html", curves, rows, about=_REPLAY, medians=medians)
     print_rows([{"setting": setting, "AF 50%": factor} for setting, factor in medians.items()], False)
-    console().print(f"figures: {to / 'acceleration.json'}\ncurves: {page}", soft_wrap=True)
+    say(f"figures: {to / 'acceleration.json'}")
+    say(f"curves: {page}")
 
 
 @bench.command()
@@ -176,14 +176,15 @@ def generative(
     try:
         measured = measure(asked, tolerance or [0.1, 0.01], console())
     except (StepFailedError, PartialSourceError) as error:
-        print(f"niobe: {shown(error)}", file=sys.stderr)
+        say(f"niobe: {error}", error=True)
         raise typer.Exit(1) from None
     write_json(to / "generative.json", measured | {"seconds": round(time.monotonic() - started, 1)})
     page = write_page(to / "generative.html", measured["hits"], measured["rows"], about=_GENERATIVE)
     for table in measured["hits"]:
         rows = [row for row in measured["rows"] if row["table"] == table]
         print_rows([{key: row[key] for key in _BRIEF} for row in rows], False, title=table)
-    console().print(f"figures: {to / 'generative.json'}\ncurves: {page}", soft_wrap=True)
+    say(f"figures: {to / 'generative.json'}")
+    say(f"curves: {page}")
 
 
 @bench.command()
@@ -232,7 +233,7 @@ def systems(
     try:
         found = compare(asked, console())
     except StepFailedError as error:
-        print(f"niobe: {shown(error)}", file=sys.stderr)
+        say(f"niobe: {error}", error=True)
         raise typer.Exit(1) from None
     rows = [{"table": f"{row['system']}, {row['protocol']}", **row} for row in found["rows"]]
     write_json(to / "systems.json", found | {"seconds": round(time.monotonic() - started, 1)})
@@ -241,4 +242,5 @@ def systems(
     print_rows(
         [{"Niobe beside": other, "finds": text} for other, text in found["beside Niobe"].items()], False
     )
-    console().print(f"figures: {to / 'systems.json'}\ncurves: {page}", soft_wrap=True)
+    say(f"figures: {to / 'systems.json'}")
+    say(f"curves: {page}")

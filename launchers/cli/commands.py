@@ -5,7 +5,6 @@ One module a group of commands; each has an ``app`` that is added here.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +12,7 @@ import typer
 from niobe.config.errors import ConfigError
 from niobe.launchers.cli import bench, data, db, fireworks, gan, models, reading, running, serve, steering
 from niobe.launchers.interrupts import CODE
-from niobe.launchers.terminal import in_words, shown
+from niobe.launchers.terminal import in_words, say
 from niobe.launchers.upkeep import commands as upkeep
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from niobe.config.version import code_version
 
-        print(f"niobe {code_version()}")
+        say(f"niobe {code_version()}")
         raise typer.Exit
 
 
@@ -57,30 +56,30 @@ def run() -> None:
     except SystemExit:
         raise
     except ConfigError as error:
-        print(f"niobe: {shown(error)}", file=sys.stderr)
+        say(f"niobe: {error}", error=True)
         raise SystemExit(2) from None
     except OSError as error:
-        print(f"niobe: {shown(_path_and_reason(error))}", file=sys.stderr)
+        say(f"niobe: {_path_and_reason(error)}", error=True)
         raise SystemExit(2) from None
     except UnicodeEncodeError as error:
-        print(f"niobe: {shown(error.object)!r}: is no text in UTF-8", file=sys.stderr)
+        say(f"niobe: {error.object!r}: is no text in UTF-8", error=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(CODE) from None
     except _connection_failure() as error:
         lost = str(error).split(" (configured", maxsplit=1)[0]
-        print(f"niobe: lost the database ({lost}); the same command goes on where it was", file=sys.stderr)
+        say(f"niobe: lost the database ({lost}); the same command goes on where it was", error=True)
         raise SystemExit(1) from None
     except _no_shape() as error:
-        print(f"niobe: {shown(in_words(error))}", file=sys.stderr)
+        say(f"niobe: {in_words(error)}", error=True)
         raise SystemExit(1) from None
     except _refusal() as error:
         said = str(error).split(", full error", maxsplit=1)[0]
-        print(f"niobe: the database refused it ({shown(said)})", file=sys.stderr)
+        say(f"niobe: the database refused it ({said})", error=True)
         raise SystemExit(1) from None
     except _wrong_address() as error:
         variables = "NIOBE_MONGO_URI, NIOBE_DATABASE"
-        print(f"niobe: {variables}: no address or name ({type(error).__name__})", file=sys.stderr)
+        say(f"niobe: {variables}: no address or name ({type(error).__name__})", error=True)
         raise SystemExit(2) from None
 
 

@@ -10,7 +10,7 @@ import typer
 from niobe.config.errors import ConfigError
 from niobe.config.home import resolved
 from niobe.launchers.cli.shared import AsJson, print_rows
-from niobe.launchers.terminal import shown
+from niobe.launchers.terminal import say
 
 if TYPE_CHECKING:
     from niobe.config.spec import Source
@@ -44,12 +44,12 @@ def ingest(
     with campaign_database() as database:
         done = ingest_with_progress(database, chosen, symbols, refresh=refresh)
     for line in done.broken:
-        typer.echo(f"not read: {shown(line)}", err=True)
+        say(f"not read: {line}", error=True)
     problem = f"{done.partial}; the same command goes on" if done.partial else why_nothing(done)
     row = _row(chosen.name, done, complete=not problem)
     print_rows([row], as_json, title=f"{chosen.name}: {chosen.at or chosen.kind}")
     if problem:
-        typer.echo(f"niobe: {chosen.name} is PARTIAL: {shown(problem)}", err=True)
+        say(f"niobe: {chosen.name} is PARTIAL: {problem}", error=True)
         raise typer.Exit(1)
 
 
@@ -88,9 +88,9 @@ def upgrade(as_json: AsJson = False) -> None:
         done = run(database)
         checked = database.enforce({name: mongo_schema(name) for name in DOCUMENTS})
     for line in done.broken:
-        typer.echo(f"left as it was: {shown(line)}", err=True)
+        say(f"left as it was: {line}", error=True)
     print_rows([{"collection": name, "upgraded": count} for name, count in done.written.items()], as_json)
-    typer.echo(f"documents are checked by {'MongoDB and pydantic' if checked else 'pydantic'}", err=True)
+    say(f"documents are checked by {'MongoDB and pydantic' if checked else 'pydantic'}", error=True)
     if done.broken:
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ import typer
 
 from niobe.config.errors import ConfigError
 from niobe.launchers.cli.shared import AsJson, print_rows
+from niobe.launchers.terminal import say
 
 app = typer.Typer(help="The embedded database: server, snapshots, dumps, and migration to a real MongoDB.")
 _MEGABYTE = 1_000_000
@@ -36,9 +37,9 @@ def start(
     found = server_status(folder)
     if found is None:
         raise ConfigError(f"embedded database: ended at once; see {folder / 'server.log'}")
-    print(f"{'runs already' if running else 'started'}: process {found.pid}, {folder}")
+    say(f"{'runs already' if running else 'started'}: process {found.pid}, {folder}")
     if found.tcp:
-        print(f"TCP: {found.tcp}; the URI with its password is in {folder / 'tcp.uri'}")
+        say(f"TCP: {found.tcp}; the URI with its password is in {folder / 'tcp.uri'}")
 
 
 @app.command()
@@ -49,13 +50,13 @@ def stop() -> None:
 
     folder = _folder_in_use()
     if not DatabaseFolder(folder).is_locked():
-        print("no server runs")
+        say("no server runs")
         return
     if running := _running(folder):
-        print(f"{running}; it ends with an error, and goes on when launched again", file=sys.stderr)
+        say(f"{running}; it ends with an error, and goes on when launched again", error=True)
     if not stop_server(folder):
         raise ConfigError(f"embedded database: has not ended yet; see {folder / 'server.log'}")
-    print("stopped")
+    say("stopped")
 
 
 @app.command()
@@ -93,7 +94,7 @@ def compact() -> None:
     before = file.stat().st_size
     with MongoClient[dict[str, Any]](uri) as client:
         client.admin.command("compact", "niobe")
-    print(f"{before / _MEGABYTE:.1f} MB before, {file.stat().st_size / _MEGABYTE:.1f} MB now")
+    say(f"{before / _MEGABYTE:.1f} MB before, {file.stat().st_size / _MEGABYTE:.1f} MB now")
 
 
 @app.command()
@@ -103,7 +104,7 @@ def dump(to: Annotated[Path, typer.Argument(help="A new folder, laid out as mong
     from niobe.launchers.embedded.transfer import dump as write
 
     counts = write(ensure_server(_folder_in_use()), to)
-    print(f"{sum(counts.values())} documents of {len(counts)} collections in {to}")
+    say(f"{sum(counts.values())} documents of {len(counts)} collections in {to}")
 
 
 @app.command()
@@ -119,7 +120,7 @@ def restore(
     from niobe.launchers.embedded.transfer import load
 
     counts = load(ensure_server(_folder_in_use()), dumped)
-    print(f"{sum(counts.values())} documents of {len(counts)} collections restored")
+    say(f"{sum(counts.values())} documents of {len(counts)} collections restored")
 
 
 def _restore_snapshot(name: str) -> None:
@@ -141,9 +142,9 @@ def _restore_snapshot(name: str) -> None:
             restored, aside = restore_snapshot(folder, wanted)
     except (StorageError, OSError) as error:
         raise ConfigError(f"embedded database: {error}") from error
-    print(f"restored the snapshot {restored.stem}; what was written after it is not in it")
+    say(f"restored the snapshot {restored.stem}; what was written after it is not in it")
     if aside:
-        print(f"the files it replaced are in {aside}")
+        say(f"the files it replaced are in {aside}")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from niobe.launchers.cli.shared import AsJson, print_rows
-from niobe.launchers.terminal import console
+from niobe.launchers.terminal import console, say
 
 app = typer.Typer()
 
@@ -27,7 +27,7 @@ def init(
     if there and not overwrite and sys.stdin.isatty():
         overwrite = typer.confirm(f"{folder}: replace {', '.join(there)}?")
     for name, written in write_files(folder, overwrite=overwrite).items():
-        print(f"{folder / name}: {'written' if written else 'kept as it was'}")
+        say(f"{folder / name}: {'written' if written else 'kept as it was'}")
 
 
 @app.command()

@@ -18,7 +18,7 @@ from niobe.launchers.cli.shared import (
     print_rows,
     report_of,
 )
-from niobe.launchers.terminal import console, local_time, styled
+from niobe.launchers.terminal import console, local_time, say, styled
 
 app = typer.Typer()
 _Cell = Literal["relaxed", "primitive", "conventional"]
@@ -188,7 +188,7 @@ def export(
 
     with campaign_database() as database:
         if format == "bundle":
-            print(write_bundle(database, one_campaign(database, campaign), to))
+            say(write_bundle(database, one_campaign(database, campaign), to))
             return
         chosen = chosen_records(database, one_campaign(database, campaign), every=all)
         forces: dict[str, str] = {}
@@ -200,7 +200,7 @@ def export(
         except ValueError as error:
             raise ConfigError(str(error)) from None
         count = len(chosen)
-    print(f"{count} structures: {written}")
+    say(f"{count} structures: {written}")
 
 
 @app.command()
@@ -212,4 +212,4 @@ def report(
     from niobe.launchers.services import campaign_database
 
     with campaign_database() as database:
-        print(report_of(database, one_campaign(database, campaign), to))
+        say(report_of(database, one_campaign(database, campaign), to))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from niobe.config.errors import ConfigError
 from niobe.launchers.cli.shared import AsJson, CampaignFile, chosen_records, print_rows, report_of
-from niobe.launchers.terminal import console, shown, styled
+from niobe.launchers.terminal import console, say, styled
 
 if TYPE_CHECKING:
     from niobe.config.spec import CampaignSpec
@@ -71,8 +70,8 @@ def new(
     named = {"elements": elements, "oracle": oracle, "budget": budget}
     defaults = {question.key: question.default for question in QUESTIONS if yes}
     given = defaults | {key: value for key, value in named.items() if value is not None}
-    path = write_file(ask(given, _answer, lambda mistake: print(f"niobe: {shown(mistake)}")), file)
-    print(f"wrote {path}: `niobe check {path}` says what it would cost, `niobe launch {path}` runs it")
+    path = write_file(ask(given, _answer, lambda mistake: say(f"niobe: {mistake}")), file)
+    say(f"wrote {path}: `niobe check {path}` says what it would cost, `niobe launch {path}` runs it")
 
 
 def _answer(question: Question) -> str:
@@ -122,7 +121,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (PartialSourceError, StepFailedError) as error:
-        print(f"niobe: {shown(error)}", file=sys.stderr)
+        say(f"niobe: {error}", error=True)
         raise typer.Exit(1) from None
 
 

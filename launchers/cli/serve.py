@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from niobe.config.errors import ConfigError
+from niobe.launchers.terminal import say
 
 app = typer.Typer()
 _EVERY_ADDRESS = ("0.0.0.0", "::")
@@ -35,9 +36,9 @@ def serve(
         token = _new_token(page_token()) if guarded or steer else None
         hosts = None if host in _EVERY_ADDRESS else (*LOOPBACK, host)
         access = Access(hosts=hosts, token=token, steering=steer, guarded=guarded)
-        print(f"pages: http://{host}:{port}/   OPTIMADE: http://{host}:{port}/optimade/v1   Ctrl-C ends it")
+        say(f"pages: http://{host}:{port}/   OPTIMADE: http://{host}:{port}/optimade/v1   Ctrl-C ends it")
         if token is not None:
-            print(f"token: in {page_token()}, to be given at http://{host}:{port}/login")
+            say(f"token: in {page_token()}, to be given at http://{host}:{port}/login")
         try:
             database.search.complete()
             run_pages(database, access, ensure_database(), host, port)

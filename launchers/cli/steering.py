@@ -8,6 +8,7 @@ import typer
 
 from niobe.config.errors import ConfigError
 from niobe.launchers.cli.shared import CampaignId, one_campaign
+from niobe.launchers.terminal import say
 
 if TYPE_CHECKING:
     from niobe.launchers.steering import Action
@@ -23,7 +24,7 @@ def pin(
 ) -> None:
     """Validate this candidate in the next round, whatever acquisition says."""
     _steer(record, "pin", note)
-    print(f"pinned {record}: validated in the next round")
+    say(f"pinned {record}: validated in the next round")
 
 
 @app.command()
@@ -33,7 +34,7 @@ def veto(
 ) -> None:
     """Never validate this candidate."""
     _steer(record, "veto", note)
-    print(f"vetoed {record}: never validated")
+    say(f"vetoed {record}: never validated")
 
 
 @app.command()
@@ -59,7 +60,7 @@ def budget(
                 extra_oracle_seconds=found.extra_oracle_seconds + oracle_seconds,
             )
     added = f"{rounds} rounds, {validations} validations and {oracle_seconds:g} oracle seconds"
-    print(f"{name}: {added} added; launch it again to spend them")
+    say(f"{name}: {added} added; launch it again to spend them")
 
 
 @app.command()
@@ -82,7 +83,7 @@ def retry(
         with only_one(database, name):
             asked = ask_again(database, spec, records or ())
     named = ", ".join(f"{record.formula} {record.id}" for record in asked)
-    print(f"{name}: {named} will be asked again; `niobe launch FILE` goes on")
+    say(f"{name}: {named} will be asked again; `niobe launch FILE` goes on")
 
 
 @app.command()
@@ -95,7 +96,7 @@ def stop(
     with campaign_database() as database:
         name = one_campaign(database, campaign)
         database.campaigns.update(name, stop=not undo)
-    print(f"{name}: {'goes on when launched' if undo else 'stops after the round that is running'}")
+    say(f"{name}: {'goes on when launched' if undo else 'stops after the round that is running'}")
 
 
 def _steer(record: str, action: Action, note: str) -> None:

@@ -22,7 +22,7 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
+from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError
 
 from niobe.config.errors import ConfigError
 from niobe.config.settings import patience
@@ -186,11 +186,13 @@ def _collections(client: MongoClient[Any]) -> Iterator[RawCollection]:
 def _server(uri: str) -> Iterator[MongoClient[Any]]:
     """A client of the server at ``uri``; what fails inside is a ConfigError, which never shows the URI."""
     try:
-        with MongoClient[Any](uri, serverSelectionTimeoutMS=patience(uri, _TIMEOUT_MS)) as client:
+        made = MongoClient[Any](uri, serverSelectionTimeoutMS=patience(uri, _TIMEOUT_MS))
+    except (ConfigurationError, ValueError) as error:
+        raise ConfigError(f"not a MongoDB URI (mongodb://host/ is one): {type(error).__name__}") from error
+    try:
+        with made as client:
             client.admin.command("ping")
             yield client
-    except (InvalidURI, ConfigurationError) as error:
-        raise ConfigError(f"not a MongoDB URI (mongodb://host/ is one): {type(error).__name__}") from error
     except PyMongoError as error:
         said = str(error).split(" (configured timeouts")[0].split(", Timeout: ")[0]
         raise ConfigError(f"the database server: {type(error).__name__}: {said}") from error

@@ -22,6 +22,7 @@ from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.sweep import hand_back, launched_in, running, sweep, unfinished
 from niobe.launchers.interrupts import Interrupted
 from niobe.launchers.services import campaign_database, ensure_database
+from niobe.launchers.terminal import say
 
 _GRACE_SECONDS = 4.0
 _SWEEP_SECONDS = 3.0
@@ -143,7 +144,7 @@ def _retrying() -> Iterator[None]:
         # FireWorks hides a lost connection in a RuntimeError that quotes its trace.
         if not isinstance(error, PyMongoError) and "pymongo.errors." not in str(error):
             raise
-        print(f"niobe: database lost ({type(error).__name__}); trying again", file=sys.stderr)
+        say(f"niobe: database lost ({type(error).__name__}); trying again", error=True)
 
 
 class Interrupts:

@@ -12,7 +12,7 @@ from typing import Any
 from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.local.executor import job_store, start_worker
 from niobe.launchers.services import ensure_database
-from niobe.launchers.terminal import shown
+from niobe.launchers.terminal import say
 
 _IDLE_SECONDS = 0.3
 _LOST_SECONDS = 1.0
@@ -56,7 +56,7 @@ def _launch(launch_rocket: Any, launchpad: Any, fworker: Any, folder: Path) -> b
         RuntimeError,
         ValueError,
     ) as error:  # what FireWorks raises around a lost connection
-        print(f"rocket lost: {type(error).__name__}: {shown(error)}", file=sys.stderr)
+        say(f"rocket lost: {type(error).__name__}: {error}", error=True)
         time.sleep(_LOST_SECONDS)
         ensure_database()
         hand_back(launchpad, str(folder))

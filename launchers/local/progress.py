@@ -110,8 +110,8 @@ class CampaignProgress:
     def _show_hull(self) -> None:
         """The newest, as wide as the terminal or cut."""
         hull = self._database.hulls.last(self._spec.id)
-        if hull and (text := hull_text(hull, self._spec.elements, self._oracle)):
-            self._console.print(text, overflow="crop", no_wrap=True, highlight=False)
+        if hull and (lines := hull_text(hull, self._spec.elements, self._oracle)):
+            self._console.print(*lines, sep="\n", overflow="crop", no_wrap=True, highlight=False)
 
     def _discoveries(self) -> list[Any]:
         return self._database.records.find(self._spec.id, verdict__discovery=True)

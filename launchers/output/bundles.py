@@ -16,6 +16,7 @@ from niobe.config.home import checkpoints
 from niobe.config.spec import SCHEMA_VERSION, CampaignSpec
 from niobe.config.version import code_version, file_digest
 from niobe.flows.steps.checkpoints import fetched_checkpoint
+from niobe.launchers.terminal import shown
 from niobe.loop.documents.entries import SourceEntry
 from niobe.loop.store.database import Database
 from niobe.loop.store.foreign import COLLECTIONS
@@ -100,7 +101,8 @@ def _licences(entries: Sequence[SourceEntry]) -> str:
     for (source, url, licence), found in sorted(by_origin.items()):
         days = sorted({entry.retrieved for entry in found})
         kept = "left out of this bundle" if _CLOSED in licence else "included"
-        lines.append(f"- **{source}** ({url}): {licence}. {len(found)} entries, {kept}, read {days[0]}.")
+        words = f"- **{source}** ({url}): {licence}. {len(found)} entries, {kept}, read {days[0]}."
+        lines.append(shown(" ".join(words.split())))
     return "\n".join(lines) + "\n"
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 _NO_NAME = re.compile(r"[^\w-]")
+_NO_FILE_NAME = re.compile(r"[^A-Za-z0-9.()-]")
 Cell = Literal["relaxed", "primitive", "conventional"]
 
 
@@ -140,9 +141,14 @@ def _folder_of(suffix: str, write: Callable[[StructureRecord, Path], None]) -> C
     def write_all(records: Iterable[StructureRecord], folder: Path) -> None:
         folder.mkdir()
         for record in records:
-            write(record, folder / f"{record.formula}-{record.id}{suffix}")
+            write(record, folder / f"{_file_name(record)}{suffix}")
 
     return write_all
+
+
+def _file_name(record: StructureRecord) -> str:
+    """Formula and id, whatever either holds: a name within the folder."""
+    return _NO_FILE_NAME.sub("_", f"{record.formula[:60]}-{record.id}")
 
 
 def _cif(record: StructureRecord, file: Path, *, symprec: float | None = 0.01) -> None:
@@ -161,7 +167,7 @@ def _poscar(record: StructureRecord, file: Path) -> None:
 
     structure = relaxed_structure(record).get_sorted_structure()
     own = " ".join(f"{name}={shlex.quote(str(value))}" for name, value in _known(record).items())
-    Poscar(structure, comment=f"{record.formula} {own}").write_file(str(file))
+    Poscar(structure, comment=f"{in_a_line(record.formula)} {own}").write_file(str(file))
 
 
 def _known(record: StructureRecord) -> dict[str, Any]:
@@ -176,7 +182,7 @@ def _phonopy(records: Iterable[StructureRecord], folder: Path, forces: Mapping[s
     folder.mkdir()
     for record in records:
         if record.id in forces:
-            file = folder / f"{record.formula}-{record.id}{_SUFFIXES['phonopy']}"
+            file = folder / f"{_file_name(record)}{_SUFFIXES['phonopy']}"
             file.write_bytes(unpacked(forces[record.id]))
 
 

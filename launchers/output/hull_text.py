@@ -15,8 +15,8 @@ _LEAST_TOP = 0.1  # eV/atom, so that compounds little above the elements are see
 _ABOVE, _LINE, _ON = "○", "·", "●"
 
 
-def hull_text(hull: HullRecord, elements: Sequence[str], oracle: str) -> str:
-    """The hull of a round in some lines of text; "" for one element, or where no compound is known.
+def hull_text(hull: HullRecord, elements: Sequence[str], oracle: str) -> list[str]:
+    """The hull of a round in some lines of text; none for one element, or where no compound is known.
 
     Of two elements formation energy (eV/atom) against the last one's atomic fraction, with the formulas on
     the hull; what lies more than a fifth of its depth, and 0.1, above zero is left out. Of more elements the
@@ -26,11 +26,11 @@ def hull_text(hull: HullRecord, elements: Sequence[str], oracle: str) -> str:
     """
     compounds = [entry for entry in hull.entries if len(entry.composition) > 1]
     if not compounds or len(elements) < 2:
-        return ""
+        return []
     lines = _picture(hull, elements) if len(elements) == 2 else _list(compounds)
     under = f": {hull.quantity}" if len(elements) == 2 or hull.pressure else ""
     meaning = f"{under} (eV/atom); {_ON} on it, {_ABOVE} above" if len(elements) == 2 else under
-    return "\n".join([f"hull of round {hull.round} by {oracle}{meaning}", *lines])
+    return [f"hull of round {hull.round} by {oracle}{meaning}", *lines]
 
 
 def _list(compounds: Sequence[HullEntry]) -> list[str]:

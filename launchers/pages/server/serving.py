@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from niobe.config.errors import ConfigError
 from niobe.launchers.pages.server.access import Access
-from niobe.launchers.terminal import shown
+from niobe.launchers.terminal import say
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -44,7 +43,7 @@ def _database_kept_alive() -> Iterator[None]:
             try:
                 ensure_database()
             except (ConfigError, OSError) as error:
-                print(f"niobe: {shown(error)}; trying again", file=sys.stderr)
+                say(f"niobe: {error}; trying again", error=True)
 
     watcher = threading.Thread(target=look, daemon=True)
     watcher.start()
