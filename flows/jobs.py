@@ -239,7 +239,7 @@ def predict(campaign: Document, number: int, after: Any = None) -> Document:
 
     campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
     """
-    from niobe.flows.steps.acquire import predict as step
+    from niobe.flows.steps.acquisition.predict import predict as step
 
     return _run_once("predict", campaign, number, step)
 
@@ -250,7 +250,7 @@ def acquire(campaign: Document, number: int, after: Any = None) -> Document:
 
     campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
     """
-    from niobe.flows.steps.acquire import acquire as step
+    from niobe.flows.steps.acquisition.acquire import acquire as step
 
     return _run_once("acquire", campaign, number, step)
 

@@ -145,6 +145,11 @@ def finished_and_known(database: Database, spec: CampaignSpec) -> list[Structure
     return [*own, *known_elsewhere(database, spec, own)]
 
 
+def validated_and_known(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+    """What the campaign validated and what others did."""
+    return [record for record in finished_and_known(database, spec) if record.status is Status.VALIDATED]
+
+
 def records_and_known(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
     """All records of the campaign, and what others validated."""
     own = database.records.find(spec.id)

@@ -17,7 +17,8 @@ import torch._dynamo
 
 import niobe.flows.jobs
 import niobe.flows.oracles.cells
-import niobe.flows.steps.acquire
+import niobe.flows.steps.acquisition.acquire
+import niobe.flows.steps.acquisition.predict
 import niobe.flows.steps.train
 import niobe.flows.steps.validate
 

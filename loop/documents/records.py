@@ -59,7 +59,8 @@ class Lineage(_Part):
 
 
 class PredictedValue(_Part):
-    """mean and std in the target's unit; None where the surrogate abstained."""
+    """mean and std in the target's unit; None where nothing is said. in_domain: whether the surrogate spoke;
+    where it abstains an energy may be the pre-relaxation potential's, with what oracles add to it."""
 
     mean: float | None
     std: float | None

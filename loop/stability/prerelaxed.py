@@ -52,12 +52,9 @@ def mean_corrections(
 
     records: structure records. references: energies of the elements, eV/atom, by symbol.
     """
-    answered = [record for record in known if record.prerelaxed and record.verdict and record.nelements > 1]
-    neighbours = [record for record in answered if of_one_crystal(record)]
+    neighbours, corrections = _corrections(known, references)
     if not records or not neighbours:
         return np.zeros(len(records))
-    oracle = np.array([r.verdict.formation_energy_per_atom for r in neighbours if r.verdict])
-    corrections = oracle - prerelaxed_formation_energies(neighbours, references)
     near = nearness(records, neighbours)
     near[:, ~np.isfinite(corrections)] = 0.0
     names = np.array([record.id for record in neighbours])
@@ -70,6 +67,33 @@ def mean_corrections(
     shares = shares * (1 - alone.sum(axis=1, keepdims=True)) + alone
     compounds = np.array([record.nelements > 1 for record in records])
     return np.asarray(compounds * (shares @ np.nan_to_num(corrections)))
+
+
+def spread_of_corrections(known: Sequence[StructureRecord], references: Mapping[str, float]) -> float:
+    """What mean corrections miss of compounds that have no part in them: root mean square, eV/atom; NaN of
+    fewer than two compounds.
+
+    known: structure records. references: energies of the elements, eV/atom, by symbol.
+    """
+    neighbours, corrections = _corrections(known, references)
+    finite = np.isfinite(corrections)
+    if finite.sum() < 2:
+        return float("nan")
+    among = [record for record, counts in zip(neighbours, finite, strict=True) if counts]
+    weights = nearness(among, among) + ANYWHERE
+    np.fill_diagonal(weights, 0.0)
+    missed = corrections[finite] - weights @ corrections[finite] / weights.sum(axis=1)
+    return float(np.sqrt(np.mean(missed**2)))
+
+
+def _corrections(
+    known: Sequence[StructureRecord], references: Mapping[str, float]
+) -> tuple[list[StructureRecord], FloatArray]:
+    """Compounds that both answered for, and by how much the oracle's formation energy is higher, eV/atom."""
+    answered = [record for record in known if record.prerelaxed and record.verdict and record.nelements > 1]
+    neighbours = [record for record in answered if of_one_crystal(record)]
+    oracle = np.array([r.verdict.formation_energy_per_atom for r in neighbours if r.verdict])
+    return neighbours, oracle - prerelaxed_formation_energies(neighbours, references)
 
 
 def of_one_crystal(record: StructureRecord) -> bool:

@@ -15,7 +15,7 @@ from tests.end_to_end.changed_rockets import main
 
 def stop_once() -> None:
     """From here on the first worker of all that has chosen a batch stops until someone wakes it."""
-    from niobe.flows.steps import acquire as acquiring
+    from niobe.flows.steps.acquisition import acquire as acquiring
 
     choose = acquiring._choose
 

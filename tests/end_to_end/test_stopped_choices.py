@@ -10,7 +10,7 @@ from niobe.loop.documents.records import Lineage, Prerelaxed, Status, StructureR
 from niobe.loop.store.database import Database
 from tests.end_to_end.stopped_step import Named
 from tests.end_to_end.test_stopped import FIRST, Sleepers, run, sleepers
-from tests.flows.steps.test_acquire import SPEC, pool
+from tests.flows.steps.acquisition.test_acquire import SPEC, pool
 from tests.flows.steps.test_challenge import SPEC as OF_COPPER
 from tests.flows.steps.test_challenge import campaign, diamond, fcc, simple_cubic
 

@@ -15,7 +15,8 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import predicted, set_aside_out_of_range, why_out_by_composition
 from niobe.flows.goals.measuring import compute_goals
 from niobe.flows.goals.ranking import aims_of, chance_in_range
-from niobe.flows.steps.acquire import acquire, predict_pool
+from niobe.flows.steps.acquisition.acquire import acquire
+from niobe.flows.steps.acquisition.predict import predict_pool
 from niobe.flows.steps.generate import screen
 from niobe.loop.campaign.closing import close_round as judge
 from niobe.loop.campaign.closing import round_metrics

@@ -9,7 +9,8 @@ import pytest
 
 from niobe.config.home import checkpoint
 from niobe.flows import jobs
-from niobe.flows.steps.acquire import acquire, predict_pool
+from niobe.flows.steps.acquisition.acquire import acquire
+from niobe.flows.steps.acquisition.predict import predict_pool
 from niobe.flows.steps.checkpoints import fetched_checkpoint, keep_checkpoint
 from niobe.flows.steps.train import train_surrogate
 from niobe.loop.documents.records import StructureRecord
@@ -17,7 +18,7 @@ from niobe.loop.documents.rounds import RoundState
 from niobe.loop.store.claims import SupersededError
 from niobe.loop.store.collections.checkpoints import digests_of
 from niobe.loop.store.database import Database
-from tests.flows.steps.test_acquire import SPEC, pool
+from tests.flows.steps.acquisition.test_acquire import SPEC, pool
 from tests.flows.steps.test_trained_before import as_of_an_older_niobe
 
 __all__ = ["pool"]

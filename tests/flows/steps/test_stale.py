@@ -10,8 +10,8 @@ import pytest
 from niobe.config.spec import CampaignSpec, Oracle, Phonons
 from niobe.flows import jobs
 from niobe.flows.round import one_each
-from niobe.flows.steps import acquire as acquiring
 from niobe.flows.steps import validate as validating
+from niobe.flows.steps.acquisition import acquire as acquiring
 from niobe.flows.steps.validate import close_round, give_up_on, settle
 from niobe.loop.campaign import closing
 from niobe.loop.campaign.seeds import new_record
@@ -22,7 +22,7 @@ from niobe.loop.documents.rounds import HullRecord, PhononRecord, RoundRecord
 from niobe.loop.store.claims import Claim, SupersededError
 from niobe.loop.store.collections.records import Candidates
 from niobe.loop.store.database import Database
-from tests.flows.steps.test_acquire import SPEC, pool
+from tests.flows.steps.acquisition.test_acquire import SPEC, pool
 from tests.loop.factory import element, nbo, rutile, validated
 
 __all__ = ["pool"]

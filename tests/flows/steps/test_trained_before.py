@@ -16,7 +16,7 @@ from niobe.flows.steps.train import train_surrogate
 from niobe.loop.store.database import Database
 from niobe.surrogates.models import load_surrogate, make_surrogate
 from tests.contract.test_surrogates import OXYGEN, TRAIN
-from tests.flows.steps.test_acquire import pool
+from tests.flows.steps.acquisition.test_acquire import pool
 
 __all__ = ["pool"]
 

@@ -10,6 +10,7 @@ from niobe.loop.stability.prerelaxed import (
     mean_corrections,
     prerelaxed_formation_energies,
     prerelaxed_references,
+    spread_of_corrections,
     waiting,
 )
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
@@ -52,6 +53,21 @@ def test_the_mean_correction_is_a_mean_over_like_compositions() -> None:
     found = mean_corrections([third, OXIDE, dioxide, OXYGEN], [*NIOBIUM, OXIDE, dioxide, OXYGEN], references)
     assert found == pytest.approx([among_both, -0.1 - far / 2 * 0.3, -0.4 + far / 2 * 0.3, 0.0])
     assert mean_corrections([third], NIOBIUM, references) == pytest.approx([0.0])
+
+
+def test_what_mean_corrections_miss_of_compounds_that_have_no_part_in_them() -> None:
+    """NbO is −0.1 off and NbO2 −0.4: each is the other's only neighbour, and 0.3 away. With another NbO, −0.2
+    off, each of the two has the other but for what `far` weighs, and NbO2 has their mean."""
+    references = {"Nb": -10.0, "O": -5.0}
+    dioxide = with_prerelaxed(validated(rutile(), -9.0), -1.6 - 20 / 3)
+    assert np.isnan(spread_of_corrections([*NIOBIUM, OXIDE, OXYGEN], references))
+    assert spread_of_corrections([*NIOBIUM, OXIDE, dioxide], references) == pytest.approx(0.3)
+    third = with_prerelaxed(validated(rocksalt(), -9.0, index=2), -9.3).model_copy(update={"round": 1})
+    far = np.exp(-(2 / 36) / (2 * 0.15**2))
+    of_oxide = -0.1 - (1.001 * -0.2 + (far + 1e-3) * -0.4) / (1.002 + far)
+    of_third = -0.2 - (1.001 * -0.1 + (far + 1e-3) * -0.4) / (1.002 + far)
+    expected = np.sqrt(np.mean(np.square([of_oxide, of_third, -0.4 + 0.15])))
+    assert spread_of_corrections([OXIDE, third, dioxide], references) == pytest.approx(expected)
 
 
 def test_what_is_learned_and_the_mean_correction_add_up_where_a_compound_stands_alone() -> None:

@@ -1,20 +1,18 @@
-"""Ranking steps: predict the pool with the round's surrogate, choose the batch to validate."""
+"""The acquire step: choose the batch to validate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows.goals.candidates import predicted, set_aside_out_of_range
 from niobe.flows.goals.ranking import aims_of, chance_in_range
 from niobe.flows.steps.batches import chosen_before, make_batch
-from niobe.flows.steps.checkpoints import kept_features, newest_number
+from niobe.flows.steps.checkpoints import kept_features
 from niobe.flows.steps.competing import competitors_of_claims
-from niobe.flows.steps.generate import mark_duplicates
-from niobe.flows.steps.known import finished_and_known, known_elsewhere, with_crystals
+from niobe.flows.steps.known import known_elsewhere, validated_and_known
 from niobe.flows.steps.train import round_surrogate
 from niobe.loop.acquisition import (
     NOVELTY_AWARE,
@@ -44,125 +42,14 @@ from niobe.loop.documents.dynamics import STABLE_AT_0_K
 from niobe.loop.documents.records import Choice, PredictedValue, Status, StructureRecord
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord, batch_digest
 from niobe.loop.documents.structures import candidate_structure
-from niobe.loop.stability.hull import atomic_fractions, formation_hull
+from niobe.loop.stability.hull import atomic_fractions
 from niobe.loop.stability.prerelaxed import (
-    mean_corrections,
-    prerelaxed_formation_energies,
-    prerelaxed_references,
     waiting,
 )
 from niobe.loop.store.database import Database
-from niobe.surrogates.protocols import FloatArray, Prediction, Surrogate
+from niobe.surrogates.protocols import FloatArray, Prediction
 
 _RANKED = ("acquired", "control")
-
-
-def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
-    """Set aside candidates that turned out to be known, predict every other that may be acquired.
-
-    database: the campaign database. spec: the campaign. round_record: the round.
-    """
-    mark_duplicates(database, spec, round_record.number)
-    if spec.goals:
-        set_aside_out_of_range(database, spec)
-    predict_pool(database, spec, round_record.number)
-
-
-def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
-    """Store predictions of the round's surrogate for every candidate that may be acquired.
-
-    database: the campaign database. spec: the campaign. number: of the round.
-    """
-    pool = database.records.pool(spec.id, light=not _hangs_on_results(spec))
-    if not pool:
-        return
-    model = round_surrogate(database, spec, number)
-    known = _as_before(database, spec, number, pool)
-    rest = with_crystals(database, spec, [record for record in pool if record.id not in known])
-    predictions = _predict(database, spec, model, rest) if rest else {}
-    if spec.goals:
-        predictions |= predicted(spec, rest, _validated(database, spec), model.features, number)
-    said = known | {
-        record.id: {name: _value(prediction, row) for name, prediction in predictions.items()}
-        for row, record in enumerate(rest)
-    }
-    changes = {
-        record.id: {"prediction": values, "prediction_round": number}
-        for record, values in zip(pool, _above_hull(database, spec, pool, said), strict=True)
-        if record.id not in known or values != record.prediction
-    }
-    database.records.update_predictions(number, changes)
-
-
-def _as_before(
-    database: Database, spec: CampaignSpec, number: int, pool: Sequence[StructureRecord]
-) -> dict[str, dict[str, PredictedValue]]:
-    """What the very checkpoint said of candidates in an earlier round, by id; nothing where that hangs on the
-    results by now too."""
-    if _hangs_on_results(spec):
-        return {}
-    since = newest_number(database, spec.id, number, "surrogate")
-    asked = [r for r in pool if r.prediction and r.prediction_round is not None]
-    return {r.id: dict(r.prediction) for r in asked if since <= (r.prediction_round or 0) < number}
-
-
-def _hangs_on_results(spec: CampaignSpec) -> bool:
-    """Whether predictions hang on results that came since: on those of goals, or with pre-relaxation."""
-    return bool(spec.goals) or spec.prerelax is not None
-
-
-def _predict(
-    database: Database, spec: CampaignSpec, model: Surrogate, pool: Sequence[StructureRecord]
-) -> dict[str, Prediction]:
-    predictions = model.predict([candidate_structure(record) for record in pool])
-    return predictions if spec.prerelax is None else _on_prerelaxed(database, spec, pool, predictions)
-
-
-def _above_hull(
-    database: Database,
-    spec: CampaignSpec,
-    pool: Sequence[StructureRecord],
-    said: Mapping[str, Mapping[str, PredictedValue]],
-) -> list[dict[str, PredictedValue]]:
-    """What is predicted of each candidate, how far above the newest hull included."""
-    hull = database.hulls.last(spec.id)
-    others = [{n: v for n, v in said[r.id].items() if n != "e_above_hull"} for r in pool]
-    if hull is None or not any("formation_energy_per_atom" in values for values in others):
-        return others
-    at_hull = formation_hull(hull, [record.formula for record in pool])
-    for values, level in zip(others, at_hull, strict=True):
-        formation = values["formation_energy_per_atom"]
-        mean = None if formation.mean is None else formation.mean - level
-        values["e_above_hull"] = formation.model_copy(update={"mean": mean})
-    return others
-
-
-def _on_prerelaxed(
-    database: Database,
-    spec: CampaignSpec,
-    pool: Sequence[StructureRecord],
-    predictions: dict[str, Prediction],
-) -> dict[str, Prediction]:
-    """Predicted corrections, added to the kernel-weighted mean ones, become formation energies.
-
-    No domain where the pre-relaxation potential gave no answer.
-    """
-    name = "formation_energy_per_atom"
-    correction = predictions.get(name)
-    if correction is None:
-        return predictions
-    references = prerelaxed_references(database.records.find(spec.id, round=0, nelements=1))
-    found = _validated(database, spec)
-    answered = [record for record in found if spec.surrogate.retrain or record.round == 0]
-    mean = prerelaxed_formation_energies(pool, references) + mean_corrections(pool, answered, references)
-    known = correction.in_domain & np.isfinite(mean)
-    return predictions | {name: Prediction(mean + correction.mean, correction.std, known)}
-
-
-def _value(prediction: Prediction, row: int) -> PredictedValue:
-    if not prediction.in_domain[row]:
-        return PredictedValue(mean=None, std=None, in_domain=False)
-    return PredictedValue(mean=float(prediction.mean[row]), std=float(prediction.std[row]), in_domain=True)
 
 
 def acquire(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
@@ -235,6 +122,8 @@ def _ranked(
     }
     excluded = chosen.excluded - len(unripe)
     notes += [f"{excluded} candidates without a prediction"] if excluded else []
+    alone = sum(map(_by_prerelaxation_alone, rest))
+    notes += [f"{alone} candidates by pre-relaxation alone, beyond the surrogate's domain"] if alone else []
     notes += ["cold start: no prediction to rank by"] if chosen.cold_start else []
     return choices | picked, [*notes, *_corrected(rest, found)], expected
 
@@ -254,7 +143,8 @@ def _choose_from(
     features = kept_features(database, spec, number, model, rest)
     known = None
     if function in NOVELTY_AWARE or spec.acquisition.posterior == "gp":
-        known = model.features([candidate_structure(record) for record in _validated(database, spec)])
+        results = validated_and_known(database, spec)
+        known = model.features([candidate_structure(record) for record in results])
     acquired = database.records.find(spec.id, status=Status.ACQUIRED.value)
     in_flight = [record for record in acquired if record.acquired_round != number]
     missed = _misses(spec, number, rest, found)
@@ -270,6 +160,11 @@ def _choose_from(
         seconds_left=seconds_left(spec, campaign, limited_seconds(database, spec)),
     )
     return batch, outlook(missed, spec.hull_tolerance, [pick.index for pick in batch.picks])
+
+
+def _by_prerelaxation_alone(record: StructureRecord) -> bool:
+    value = record.prediction.get("formation_energy_per_atom")
+    return value is not None and value.mean is not None and not value.in_domain
 
 
 def _corrected(records: Sequence[StructureRecord], found: Sequence[StructureRecord]) -> list[str]:
@@ -369,13 +264,8 @@ def _stored(target: str, records: Sequence[StructureRecord]) -> Prediction:
     return Prediction(
         mean=np.array([np.nan if value.mean is None else value.mean for value in values]),
         std=np.array([np.nan if value.std is None else value.std for value in values]),
-        in_domain=np.array([value.in_domain for value in values]),
+        in_domain=np.array([value.mean is not None for value in values]),
     )
-
-
-def _validated(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
-    """What the campaign validated and what others did."""
-    return [r for r in finished_and_known(database, spec) if r.status is Status.VALIDATED]
 
 
 def _light_validated(database: Database, spec: CampaignSpec) -> list[StructureRecord]:

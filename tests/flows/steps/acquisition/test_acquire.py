@@ -14,8 +14,10 @@ from pymatgen.core import Structure
 from niobe.config.home import checkpoint
 from niobe.config.search.budget import Budget, Policy
 from niobe.config.spec import Acquisition, CampaignSpec
-from niobe.flows.steps import acquire as acquiring
-from niobe.flows.steps.acquire import acquire, predict_pool
+from niobe.flows.steps.acquisition import acquire as acquiring
+from niobe.flows.steps.acquisition import predict as predicting
+from niobe.flows.steps.acquisition.acquire import acquire
+from niobe.flows.steps.acquisition.predict import predict_pool
 from niobe.flows.steps.checkpoints import keep_checkpoint, kept_features
 from niobe.flows.steps.train import round_surrogate
 from niobe.flows.steps.validate import QuorumError, close_round
@@ -88,7 +90,7 @@ def test_the_same_surrogate_predicts_no_candidate_twice(
         return predict(some)
 
     monkeypatch.setattr(model, "predict", counted)
-    monkeypatch.setattr(acquiring, "round_surrogate", lambda *_: model)
+    monkeypatch.setattr(predicting, "round_surrogate", lambda *_: model)
     predict_pool(database, SPEC, 2)
     said = database.records.pool("t")
     for record in said:
