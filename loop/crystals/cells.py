@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import product
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ LTOL, STOL, ANGLE_TOL = 0.2, 0.3, 5.0
 """The structure matcher's: relative, of edges; of sites, in units of the cube root of the volume an atom;
 degrees."""
 _ROUNDING = 1e-6
+_REPEATED = 0.25  # Å, of what pymatgen takes for a repeat
 _EDGE_RATIO = 1 + LTOL + _ROUNDING
 _AT_ONCE = 500_000  # vectors between sites held at a time
 _PAIRS_AT_ONCE = 1_000_000  # of lattice vectors, for each of the cells asked about
@@ -99,6 +101,25 @@ def could_align(one: Cell, lengths: FloatArray, angles: FloatArray) -> NDArray[n
         now, by_length = by_length[:held], by_length[held:]
         answers[now] = _aligns(_directions(one, lengths[now]), lengths[now], angles[now])
     return answers
+
+
+def could_repeat(lengths: Sequence[float], points: FloatArray, kinds: Sequence[str]) -> bool:
+    """False where no translation within a cell lays each site near one of its kind, so that pymatgen's
+    ``get_primitive_structure`` leaves the cell as it is.
+
+    lengths: of its edges, Å. points: fractional, (n, 3). kinds: what sits on each site, n words.
+    """
+    groups = [points[np.array(kinds) == kind] for kind in dict.fromkeys(kinds)]
+    if gcd(*map(len, groups)) == 1:
+        return False
+    fewest = min(groups, key=len)
+    vectors = fewest[1:] - fewest[0]
+    near = 2 * _REPEATED / np.array(lengths) + _ROUNDING
+    for group in sorted(groups, key=len):
+        apart = group[:, None] - group[None] - vectors[:, None, None]
+        apart -= np.round(apart)
+        vectors = vectors[(np.abs(apart) <= near).all(axis=-1).any(axis=-1).all(axis=-1)]
+    return len(vectors) > 0
 
 
 def _directions(one: Cell, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:

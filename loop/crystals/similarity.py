@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from niobe.loop.crystals.cells import ANGLE_TOL, LTOL, STOL, Cell, could_align, fits
+from niobe.loop.crystals.cells import ANGLE_TOL, LTOL, STOL, Cell, could_align, could_repeat, fits
 from niobe.loop.crystals.symmetry import SYMPREC, dataset
 from niobe.surrogates.protocols import FloatArray
 
@@ -75,7 +75,10 @@ class Reduced:
     _given: FloatArray
 
     def __init__(self, structure: Structure) -> None:
-        self.cell = structure.get_reduced_structure(reduction_algo="niggli").get_primitive_structure()
+        reduced = structure.get_reduced_structure(reduction_algo="niggli")
+        words = [site.species_string for site in reduced]
+        repeats = could_repeat(reduced.lattice.lengths, reduced.frac_coords, words)
+        self.cell = reduced.get_primitive_structure() if repeats else reduced
 
     @classmethod
     def kept(cls, lattice: FloatArray, points: FloatArray, kinds: Sequence[str]) -> Reduced:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from niobe.loop.crystals.cells import Cell, could_align, fits
+from niobe.loop.crystals.cells import Cell, could_align, could_repeat, fits
 from niobe.loop.crystals.similarity import Reduced, matcher
 from tests.loop.factory import nbo, rocksalt, rutile
 
@@ -143,3 +143,28 @@ def test_flat_and_long_cells_are_asked_about_as_any() -> None:
     for one, other in ((flat, flat), (flat, long), (long, flat), (long, long)):
         certain, accepted = _said(Reduced(one), Reduced(other))
         assert certain in {None, accepted}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_cell_that_cannot_repeat_is_primitive(seed: int) -> None:
+    """Cells, supercells of them, and those shaken by about as much as a repeat may be off."""
+    rng = np.random.default_rng([seed, 2])
+    drawn = [_drawn(rng, counts) for counts in _COUNTS] + [nbo(), rocksalt(), rutile()]
+    said = []
+    for structure in drawn:
+        for matrix in (
+            np.eye(3, dtype=int),
+            np.diag([1, 2, 1]),
+            np.array([[1, 0, 0], [0, 1, 1], [0, -1, 1]]),
+        ):
+            cell = structure * matrix
+            cell.perturb(rng.uniform(1e-3, 0.4))
+            reduced = cell.get_reduced_structure(reduction_algo="niggli")
+            words = [site.species_string for site in reduced]
+            smaller = len(reduced.get_primitive_structure()) < len(reduced)
+            said.append((could_repeat(reduced.lattice.lengths, reduced.frac_coords, words), smaller))
+            if not said[-1][0]:
+                assert reduced.get_primitive_structure() == reduced
+    assert all(could or not smaller for could, smaller in said)
+    assert any(smaller for _, smaller in said)
+    assert sum(could and not smaller for could, smaller in said) <= 0.5 * len(said)
