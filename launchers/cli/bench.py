@@ -40,7 +40,7 @@ _SYSTEMS = (
 )
 _OF_SYSTEMS = (
     *("system", "protocol", "arm", "runs", "calls", "finds, ε 0", "finds, ε 0.02", "finds, ε 0.1"),
-    *("known found", "known", "minutes", "finds an hour"),
+    *("mSUN", "AUDC", "AF 50%", "known found", "known", "minutes", "finds an hour"),
 )
 _BRIEF = ("setting", "runs", "mSUN", "AUDC", "AF 50%", "effect on mSUN")
 

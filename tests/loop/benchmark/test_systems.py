@@ -103,6 +103,19 @@ def test_one_judge_counts_unique_finds_at_each_tolerance() -> None:
     assert drawn == {"a peer": [[True, False, False, False]], "Niobe": [[True, True, False, False]]}
 
 
+def test_figures_over_calls_are_against_the_search_at_random() -> None:
+    """Of four calls chance makes its only find by the second, Niobe by the first: areas of 3 and 4 tenths.
+    NbO lies half an electronvolt above the known one."""
+    chance, niobe = run("random", nbo(), rutile()), run("niobe", rutile(), nbo())
+    known = [validated(nbo(), -9.5), *ELEMENTS]
+    labels = {"random": "at random", "niobe": "Niobe"}
+    rows = compared([chance, niobe], known, labels, ["Nb", "O"], calls=4)
+    found = [(row["finds, ε 0.1"], row["mSUN"], row["AUDC"], row["AF 50%"]) for row in rows]
+    assert found == [(1, 0.25, 0.3, 1), (1, 0.25, 0.4, 2)]
+    alone = compared([niobe], known, labels, ["Nb", "O"], calls=4)
+    assert [row["AF 50%"] for row in alone] == [None]
+
+
 def test_known_compounds_are_found_by_what_calls_relaxed_into() -> None:
     known = [validated(nbo(), -9.0), validated(rutile(), -9.0, index=1), *ELEMENTS]
     assert rediscovered(run("niobe", rocksalt(), nbo(4.25), nbo()), known) == 1
