@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,9 @@ from niobe.config.home import resolved
 from niobe.config.spec import CampaignSpec, Source
 
 Model = TypeVar("Model", bound=BaseModel)
+_LONGEST = 500_000
+_MOST_DIGITS = 100
+"""Of an integer as it is written, in whatever base: time goes with their square."""
 _WANTED = {
     "tuple_type": "needs a list, such as [a, b]",
     "dict_type": "needs keys with values, such as {name: value}",
@@ -81,12 +84,9 @@ def as_begun(spec: Model, begun: Model) -> Model:
 def _read(path: Path) -> dict[str, Any]:
     import yaml
 
+    text = _text(path)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _once_each())
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such campaign file; `niobe new {path}` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
+        content = yaml.load(text, _careful())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -94,19 +94,51 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _once_each() -> Any:
-    """A safe YAML loader that takes each key once; without, the last of two would count."""
+def _text(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path}: is no file")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such campaign file; `niobe new {path}` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    if len(text) > _LONGEST:
+        raise ConfigError(f"{path}: more than {_LONGEST} letters")
+    return text
+
+
+def _careful() -> Any:
+    """A safe YAML loader that takes each key once (without, the last of two would count), no aliases (of a
+    few of which the rest of the file can be made a billion times) and no long integers."""
     import yaml
+    from yaml.composer import ComposerError
+    from yaml.constructor import ConstructorError
 
     class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            if self.check_event(yaml.AliasEvent):
+                mark = self.peek_event().start_mark
+                raise ComposerError(None, None, "aliases (*name) are not read; write it out", mark)
+            return super().compose_node(parent, index)
+
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for place, key in enumerate(keys):
-                if key in keys[:place]:
-                    mark = node.value[place][0].start_mark
-                    raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", mark)
+            keys: set[Any] = set()
+            for key_node, _ in node.value:
+                key = self.construct_object(key_node, deep=True)
+                if not isinstance(key, Hashable) or key in keys:
+                    why = "stands twice" if isinstance(key, Hashable) else "is no key"
+                    raise ConstructorError(None, None, f"{key!r} {why}", key_node.start_mark)
+                keys.add(key)
             return super().construct_mapping(node, deep)
 
+        def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+            if len(node.value) > _MOST_DIGITS:
+                raise ConstructorError(None, None, f"more than {_MOST_DIGITS} digits", node.start_mark)
+            return super().construct_yaml_int(node)
+
+    Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
     return Loader
 
 

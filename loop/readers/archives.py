@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from niobe.config.errors import ConfigError
 
-# What an archive may hold, as a bound on what a small file can unpack to.
-_MOST_BYTES, _MOST_MEMBERS, _DEEPEST = 2 * 1024**3, 100_000, 3
+# What an archive may hold, as a bound on what a small file can unpack to: so many bytes in all, or so many
+# times its own.
+_MOST_BYTES, _MOST_TIMES, _MOST_MEMBERS, _DEEPEST = 2**30, 20, 100_000, 6
 _CHUNK = 1 << 20
 _OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_TARS = (".tar", ".tgz", ".tbz2", ".txz", *(f".tar{suffix}" for suffix in _OPENERS))
-BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
-"""What an archive that is damaged, locked or too large raises."""
+_TARS = {".tgz": ".gz", ".tbz2": ".bz2", ".txz": ".xz"}
+_ZIP_MEMBER = b"PK\1\2"
 
 
 def files_in(path: Path) -> list[Path]:
@@ -40,71 +40,111 @@ def plain_name(file: Path) -> str:
 
 
 def is_archive(file: Path) -> bool:
-    """Whether a file holds files: a zip or a tar."""
-    return file.name.lower().endswith((".zip", *_TARS))
+    """Whether a file holds files: a zip or a tar, compressed or not."""
+    return plain_name(file).endswith((".zip", ".tar", *_TARS))
 
 
-def unpacked(file: Path, shown: str = "", depth: int = 0) -> Iterator[tuple[str, Path]]:
+class _Room:
+    """What a file may still unpack to, with all that is packed in what it holds."""
+
+    def __init__(self, file: Path) -> None:
+        self._most = self._bytes = max(_MOST_BYTES, _MOST_TIMES * file.stat().st_size)
+        self._members = _MOST_MEMBERS
+
+    def enter(self, members: int = 1) -> None:
+        """Raises OSError where there are more members than an archive may have."""
+        self._members -= members
+        if self._members < 0:
+            raise OSError(f"more than {_MOST_MEMBERS} files")
+
+    def copy(self, source: IO[bytes], place: Path) -> None:
+        """Raises OSError where there are more bytes than an archive may hold."""
+        with place.open("wb") as target:
+            while chunk := source.read(_CHUNK):
+                self._bytes -= len(chunk)
+                if self._bytes < 0:
+                    raise OSError(f"unpacks to more than {self._most} bytes")
+                target.write(chunk)
+
+
+def unpacked(
+    file: Path, shown: str = "", room: _Room | None = None, depth: int = 0
+) -> Iterator[tuple[str, Path]]:
     """Name and place of each plain file that a file is or holds; a place lasts until the next is asked for.
 
-    shown: the path as a person sees it. depth: of archives in archives.
-    Raises one of ``BROKEN`` where the file is damaged, or holds more than 2 GiB or 100,000 files.
+    shown: the path as a person sees it. room: for what is unpacked. depth: of archives in archives.
+    Raises OSError where the file holds more than 100,000 files, or more bytes than ``_Room`` has for it, and
+    anything else where it is damaged, locked, or packed in a way that is not read.
     """
-    shown = shown or str(file)
-    if not is_archive(file) and file.suffix.lower() not in _OPENERS:
+    shown, room = shown or str(file), room or _Room(file)
+    unpack = _UNPACKERS.get(file.suffix.lower())
+    if unpack is None:
         yield shown, file
         return
     if depth == _DEEPEST:
         raise OSError(f"packed more than {_DEEPEST} times")
     with tempfile.TemporaryDirectory(prefix="niobe-") as scratch:
-        for name, source in _members(file):
-            place = Path(scratch) / Path(name).name
-            _copy(source, place)
-            inner = f"{shown}/{name}" if is_archive(file) else shown
-            yield from unpacked(place, inner, depth + 1)
+        for name, source in unpack(file, room):
+            place = Path(scratch) / _own_name(name)
+            room.copy(source, place)
+            inner = f"{shown}/{' '.join(name.split())}" if unpack in {_zipped, _tarred} else shown
+            yield from unpacked(place, inner, room, depth + 1)
             place.unlink()
 
 
-def _members(file: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    if file.name.lower().endswith(".zip"):
-        members = _zipped(file)
-    elif is_archive(file):
-        members = _tarred(file)
-    else:
-        with _OPENERS[file.suffix.lower()](file) as source:
-            yield file.stem, source
-        return
-    for number, (name, source) in enumerate(members, start=1):
-        if number > _MOST_MEMBERS:
-            raise OSError(f"more than {_MOST_MEMBERS} files")
-        if not _hidden(Path(name)):
-            yield name, source
+def _own_name(name: str) -> str:
+    """The last part of a member's name, as a file can be called."""
+    plain = "".join(letter if letter.isprintable() else "_" for letter in Path(name).name)
+    return plain.encode()[-200:].decode(errors="ignore").lstrip(".") or "file"
 
 
-def _zipped(file: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with zipfile.ZipFile(file) as packed:
+def _decompressed(file: Path, _: _Room) -> Iterator[tuple[str, IO[bytes]]]:
+    ending = file.suffix.lower()
+    with _OPENERS[_TARS.get(ending, ending)](file) as source:
+        yield f"{file.stem}.tar" if ending in _TARS else file.stem, source
+
+
+def _zipped(file: Path, room: _Room) -> Iterator[tuple[str, IO[bytes]]]:
+    if not zipfile.is_zipfile(file):
+        raise zipfile.BadZipFile("File is not a zip file")
+    with file.open("rb") as content:  # A ZipFile holds all members in memory, however many there are.
+        last = b""
+        while chunk := content.read(_CHUNK):
+            room.enter((last + chunk).count(_ZIP_MEMBER))
+            last = chunk[1 - len(_ZIP_MEMBER) :]
+    with zipfile.ZipFile(file) as packed:  # It bounds what it unpacks at once of deflate alone.
         for member in sorted(packed.infolist(), key=lambda member: member.filename):
-            if not member.is_dir():
-                with packed.open(member) as source:
-                    yield member.filename, source
+            if member.is_dir() or _hidden(Path(member.filename)):
+                continue
+            if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise OSError(f"{member.filename}: packed otherwise than by deflate")
+            with packed.open(member) as source:
+                yield member.filename, source
 
 
-def _tarred(file: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with tarfile.open(file) as packed:
+class _ShortReads(io.FileIO):
+    """A file of which little is read at once: tarfile reads a header whole, and one may have gigabytes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= _CHUNK:
+            raise OSError(f"a header of more than {_CHUNK} bytes")
+        return super().read(size) or b""
+
+
+def _tarred(file: Path, room: _Room) -> Iterator[tuple[str, IO[bytes]]]:
+    with _ShortReads(file) as content, tarfile.open(fileobj=content, mode="r:") as packed:
         for member in packed:
+            room.enter()
             source = packed.extractfile(member) if member.isfile() else None
-            if source is not None:
+            if source is not None and not _hidden(Path(member.name)):
                 yield member.name, source
 
 
-def _copy(source: IO[bytes], place: Path) -> None:
-    left = _MOST_BYTES
-    with place.open("wb") as target:
-        while chunk := source.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
-                raise OSError(f"{place.name}: more than {_MOST_BYTES} bytes")
-            target.write(chunk)
+_UNPACKERS: dict[str, Callable[[Path, _Room], Iterator[tuple[str, IO[bytes]]]]] = {
+    ".zip": _zipped,
+    ".tar": _tarred,
+    **dict.fromkeys((*_OPENERS, *_TARS), _decompressed),
+}
 
 
 def _hidden(file: Path) -> bool:

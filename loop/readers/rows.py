@@ -36,8 +36,8 @@ class Row:
         return cls(label, {}, build)
 
 
-def one_line(error: Exception) -> str:
-    """What an error says, in one line of at most 200 letters."""
+def one_line(error: object) -> str:
+    """What an error or a text says, in one line of at most 200 letters."""
     return " ".join(str(error).split())[:200]
 
 
@@ -46,7 +46,8 @@ def read_text(file: Path) -> str:
     size = file.stat().st_size
     if size > _LARGEST_TEXT:
         raise ValueError(f"{file}: {size} bytes; allowed: {_LARGEST_TEXT}, so split it")
-    return text_of(file.read_bytes())
+    with file.open("rb") as content:  # which may have grown
+        return text_of(content.read(_LARGEST_TEXT))
 
 
 def check_sites(count: int) -> None:

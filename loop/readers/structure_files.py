@@ -75,11 +75,18 @@ def iterate_structures(path: Path) -> Iterator[ImportedRow]:
 
 def _of_file(file: Path) -> Iterator[ImportedRow]:
     """What a file holds, called by its own name though it was unpacked elsewhere."""
+    rows, files = 0, 0
     try:
         for shown, place in archives.unpacked(file):
-            yield from _until_hopeless(shown, (_imported(row, str(place), shown) for row in _rows(place)))
-    except archives.BROKEN as error:
+            files += 1
+            for row in _until_hopeless(shown, (_imported(row, str(place), shown) for row in _rows(place))):
+                rows += 1
+                yield row
+    except Exception as error:  # noqa: BLE001 - what unpacks raises anything; it is reported, never lost
         yield ImportedRow(str(file), {}, problem=f"{type(error).__name__}: {one_line(error)}")
+        return
+    if not rows:
+        yield ImportedRow(str(file), {}, problem=f"holds no {'structures' if files else 'files'}")
 
 
 def _until_hopeless(shown: str, rows: Iterator[ImportedRow]) -> Iterator[ImportedRow]:
@@ -100,8 +107,8 @@ def _imported(row: Row, place: str, shown: str) -> ImportedRow:
         structure = row.build()
         _check(structure)
     except Exception as error:  # noqa: BLE001 - parsers raise anything; it is reported, never lost
-        problem = f"{type(error).__name__}: {one_line(error)}"
-        return ImportedRow(label, row.fields, problem=problem.replace(place, shown))
+        said = one_line(str(error).replace(place, shown))
+        return ImportedRow(label, row.fields, problem=f"{type(error).__name__}: {said}")
     return ImportedRow(label, row.fields, structure)
 
 

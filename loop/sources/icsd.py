@@ -35,7 +35,7 @@ def read(path: Path) -> Iterator[Found | str]:
                 if place == path or place.suffix.lower() == ".cif":
                     some = True
                     yield from _file(place, shown)
-        except archives.BROKEN as error:
+        except Exception as error:  # noqa: BLE001 - what unpacks raises anything; it is reported, never lost
             yield f"{file}: {one_line(error)}"
     if not some:
         yield f"{path}: holds no .cif file"

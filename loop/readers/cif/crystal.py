@@ -21,7 +21,6 @@ from niobe.loop.readers.cif.sites import (
     structure,
 )
 from niobe.loop.readers.cif.symmetry import Group, groups
-from niobe.loop.readers.rows import MOST_SITES
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -67,8 +66,6 @@ def _built(
         return ValueError(f"{block.at(FRACTIONS[0])}: {message}")
 
     orbits = expanded(found, group, matrix, fail)
-    if sum(len(orbit.points) for orbit in orbits) > MOST_SITES:
-        raise fail(f"more than {MOST_SITES} sites")
     for orbit in orbits:
         if (total := sum(orbit.occupancy.values())) > MOST_OCCUPIED:
             raise fail(f"{', '.join(orbit.occupancy)} share a site with occupancies of {total:g} in all")

@@ -197,19 +197,48 @@ def expanded(
     """The orbits of a site list under a group; matrix: lattice vectors as rows, Å.
 
     A row on a site that is there already shares it, or says the same again where a file lists every atom.
-    Raises ``fail(message)`` where two rows contradict each other.
+    Raises ``fail(message)`` where two rows contradict each other, and where there are too many sites.
 
     found: sites.
     """
     orbits: list[Orbit] = []
+    taken = _Taken(matrix, fail)
     for row in found:
         point = _special(row, group, matrix)
-        orbit = next((orbit for orbit in orbits if _on(point, row.error, orbit, matrix)), None)
-        if orbit is None:
-            orbit = Orbit(_images(point, group, matrix), row.error)
-            orbits.append(orbit)
-        _settle(orbit, row, point, fail)
+        number = taken.orbit_at(point, row.error)
+        if number is None:
+            number = len(orbits)
+            orbits.append(Orbit(_images(point, group, matrix), row.error))
+            taken.add(orbits[-1])
+        _settle(orbits[number], row, point, fail)
     return orbits
+
+
+class _Taken:
+    """The points of all orbits so far, in their order: a row is compared with all of them at once."""
+
+    def __init__(self, matrix: NDArray[np.float64], fail: Callable[[str], ValueError]) -> None:
+        self._matrix, self._fail = matrix, fail
+        self._count = self._orbits = 0
+        self._points, self._errors = np.empty((MOST_SITES, 3)), np.empty((MOST_SITES, 3))
+        self._numbers = np.empty(MOST_SITES, np.int64)
+
+    def add(self, orbit: Orbit) -> None:
+        """Raises ``fail(message)`` where there are more sites than any crystal is read with."""
+        end = self._count + len(orbit.points)
+        if end > MOST_SITES:
+            raise self._fail(f"more than {MOST_SITES} sites")
+        self._points[self._count : end], self._errors[self._count : end] = orbit.points, orbit.error
+        self._numbers[self._count : end] = self._orbits
+        self._count, self._orbits = end, self._orbits + 1
+
+    def orbit_at(self, point: NDArray[np.float64], error: NDArray[np.float64]) -> int | None:
+        """The number of the first orbit that has the point, within the digits of both."""
+        apart = self._points[: self._count] - point
+        apart -= np.rint(apart)
+        allowed = np.linalg.norm((error + self._errors[: self._count]) @ np.abs(self._matrix), axis=1)
+        here = np.linalg.norm(apart @ self._matrix, axis=1) < np.minimum(allowed, _APART)
+        return int(self._numbers[here.argmax()]) if here.any() else None
 
 
 def _settle(orbit: Orbit, row: Row, point: NDArray[np.float64], fail: Callable[[str], ValueError]) -> None:
@@ -230,15 +259,6 @@ def _settle(orbit: Orbit, row: Row, point: NDArray[np.float64], fail: Callable[[
 def _near(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     apart = one - other
     return bool((np.abs(apart - np.rint(apart)) < 2 * _LEAST).all())
-
-
-def _on(
-    point: NDArray[np.float64], error: NDArray[np.float64], orbit: Orbit, matrix: NDArray[np.float64]
-) -> bool:
-    apart = orbit.points - point
-    apart -= np.rint(apart)
-    allowed = np.linalg.norm((error + orbit.error) @ np.abs(matrix))
-    return bool((np.linalg.norm(apart @ matrix, axis=1) < min(allowed, _APART)).any())
 
 
 def _special(row: Row, group: Group, matrix: NDArray[np.float64]) -> NDArray[np.float64]:

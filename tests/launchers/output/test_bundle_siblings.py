@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from niobe.loop.sources.niobe import read
 from niobe.loop.store.database import Database
 from tests.launchers.output.test_bundles import contents
 from tests.launchers.output.test_foreign_bundles import Lines, places, sum_again, write_lines
+from tests.loop.bounded import bounded
 
 __all__ = ["places"]
 
@@ -213,15 +212,6 @@ def empty(database: Database) -> None:
     shutil.rmtree(Settings().home / "checkpoints", ignore_errors=True)
 
 
-@contextmanager
-def bounded(megabytes: int = 600, seconds: float = 10) -> Iterator[None]:
-    """What is done within takes no more of the processor's time, and makes the process no larger."""
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    yield
-    assert time.process_time() - began < seconds
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < megabytes * 2**10
-
-
 @pytest.mark.parametrize("name", FOLDER)
 def test_a_stranger_s_folder_is_refused(
     places: tuple[Path, Lines, Database], name: str, tmp_path: Path
@@ -232,7 +222,7 @@ def test_a_stranger_s_folder_is_refused(
     sum_again(mine)
     harm(mine)
     try:
-        with bounded(), pytest.raises(ConfigError, match=said) as refused:
+        with bounded(600), pytest.raises(ConfigError, match=said) as refused:
             read_bundle(other, mine)
         assert not any(contents(other).values()) and not (Settings().home / "checkpoints").exists()
         assert "\n" not in str(refused.value) and len(str(refused.value)) < 1000
@@ -246,7 +236,7 @@ def test_a_stranger_s_folder_is_refused(
 def test_what_is_no_folder_is_no_bundle(
     places: tuple[Path, Lines, Database], name: str, tmp_path: Path
 ) -> None:
-    with bounded(), pytest.raises(ConfigError, match="no bundle"):
+    with bounded(600), pytest.raises(ConfigError, match="no bundle"):
         read_bundle(places[2], tmp_path / name)
 
 
@@ -259,7 +249,7 @@ def test_as_a_source_it_is_read_line_by_line_or_refused(
     mine = shutil.copytree(bundle, tmp_path / "bundle")
     sum_again(mine)
     FOLDER[name][0](mine)
-    with bounded():
+    with bounded(600):
         try:
             found = list(read(mine))
         except ConfigError as refused:
