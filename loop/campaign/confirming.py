@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from niobe.loop.stability.hull import build_hull, competitors
 from niobe.loop.stability.prerelaxed import ANYWHERE, nearness
 from niobe.surrogates.protocols import FloatArray
 
-_LEAST_RANKED = 3
+_LEAST_RANKED, _LONGEST_SAID = 3, 200
 LEAST_BY_DFT = 6
 """Finds that DFT has answered for, below which it corrects no ranking."""
 
@@ -128,7 +129,10 @@ def _heights(
 
 
 def _cause(answer: SecondAnswer) -> str:
-    return answer.failure.cause if answer.failure else "answered by other settings"
+    if answer.failure is None:
+        return "answered by other settings"
+    said = shorten(answer.failure.message, _LONGEST_SAID)
+    return f"{answer.failure.cause} ({said})" if said else answer.failure.cause
 
 
 def agreements(finds: Sequence[StructureRecord]) -> list[Agreement]:

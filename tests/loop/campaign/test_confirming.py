@@ -98,13 +98,16 @@ def test_an_oracle_that_puts_it_beyond_the_tolerance_disagrees() -> None:
     assert not opinion.agrees
 
 
-def test_who_failed_on_what_it_rests_on_has_no_opinion_and_says_why() -> None:
-    failure = Failure(step="relax", cause="not_converged", exception="E", message="")
+@pytest.mark.parametrize(
+    ("message", "said"), [("", ""), ("GPAW: no\n  convergence " + 300 * "x", " (GPAW: no convergence [...])")]
+)
+def test_who_failed_on_what_it_rests_on_has_no_opinion_and_says_why(message: str, said: str) -> None:
+    failure = Failure(step="relax", cause="not_converged", exception="E", message=message)
     answers = {record.id: answer(record, -1.0) for record in ALL}
     answers[RUTILE.id] = SecondAnswer(id="a", campaign="t", content="c", failure=failure)
     (opinion,) = opinions(OTHER, [judged()], known(), answers).values()
     assert (opinion.e_above_hull, opinion.agrees) == (None, False)
-    assert opinion.reason == "NbO2: not_converged"
+    assert opinion.reason == f"NbO2: not_converged{said}"
 
 
 def test_answers_of_other_settings_are_on_another_hull() -> None:
