@@ -22,6 +22,10 @@ class TooDeepError(ValueError):
     """Brackets lie too deep in each other."""
 
 
+class TooManyError(ValueError):
+    """There are more values than are read."""
+
+
 def not_too_deep(text: str) -> str:
     """The text, whose brackets lie at most 100 deep in each other. Raises TooDeepError where they lie deeper,
     and ValueError where a letter is only half there (``\\ud800`` alone), which nothing can store.
@@ -69,8 +73,7 @@ def extended(line: bytes) -> Any:
     options = json_util.DEFAULT_JSON_OPTIONS
     try:
         text = not_too_deep(line.decode())
-        if _count_values(text) > _MOST_VALUES:
-            raise ValueError(f"more than {_MOST_VALUES} values")
+        check_values(text, _MOST_VALUES)
         return json.loads(
             text, object_pairs_hook=lambda pairs: json_util.object_hook(once_each(pairs), options)
         )
@@ -78,13 +81,15 @@ def extended(line: bytes) -> Any:
         raise ValueError(f"no extended JSON ({error})") from None
 
 
-def _count_values(text: str) -> int:
-    """At least as many as there are in JSON of more than the allowed; below that, a bound."""
-    marks = [text.count(mark) for mark in ",[{"]
-    if sum(marks) > _MOST_VALUES:
-        plain = _STRING.sub("", text)
-        marks = [plain.count(mark) for mark in ",[{"]
-    return sum(marks)
+def check_values(text: str, most: int) -> None:
+    """Raises TooManyError where JSON has more than so many values, before it is parsed.
+
+    most: values, keys counted with what they name.
+    """
+    if sum(map(text.count, ",[{")) > most:
+        plain = _STRING.sub("", text)  # a text may hold commas
+        if sum(map(plain.count, ",[{")) > most:
+            raise TooManyError(f"more than {most} values")
 
 
 def once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -100,10 +100,15 @@ def labels(attributes: Document) -> list[Label]:
 
 
 def _next(url: str, answer: Document) -> str | None:
-    links = answer.get("links")
-    following = links.get("next") if isinstance(links, dict) else None
+    """Where more is. Raises ValueError where something else stands there: the rest would be left out."""
+    links = answer.get("links") or {}
+    following = links.get("next") if isinstance(links, dict) else [links]
     following = following.get("href") if isinstance(following, dict) else following
-    return urljoin(url, following) if isinstance(following, str) and following else None
+    if not following:
+        return None
+    if not isinstance(following, str):
+        raise ValueError("the next page (links.next) is no address")
+    return urljoin(url, following)
 
 
 def _total(meta: Any) -> int | None:

@@ -11,13 +11,13 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from niobe.loop.documents.json_text import TooDeepError, not_too_deep
+from niobe.loop.documents.json_text import TooDeepError, TooManyError, check_values, not_too_deep
 
 if TYPE_CHECKING:
     import httpx
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
-_LARGEST, _DEEPEST, _MOST_REDIRECTS = 32 * 2**20, 32, 5
+_LARGEST, _MOST_VALUES, _DEEPEST, _MOST_REDIRECTS = 32 * 2**20, 5_000_000, 32, 5
 
 
 class SourceError(RuntimeError):
@@ -96,9 +96,13 @@ class Web:
         if answer.status != 200:
             raise SourceError(f"{_bare(url)}: answered {answer.status} {_detail(answer.body)}".strip())
         try:
-            content = json.loads(not_too_deep(answer.body.decode()))
+            text = answer.body.decode()
+            check_values(text, _MOST_VALUES)
+            content = json.loads(not_too_deep(text))
         except TooDeepError:
             raise SourceError(f"{_bare(url)}: the answer is nested too deeply") from None
+        except TooManyError as error:
+            raise SourceError(f"{_bare(url)}: the answer has {error}") from None
         except ValueError:
             raise _AgainError("the answer is no whole JSON") from None
         if not isinstance(content, dict):

@@ -20,9 +20,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from niobe.config.spec import Source
 from niobe.loop.sources import materials_project
 from niobe.loop.sources.optimade import OptimadeQuery
 from niobe.loop.sources.paging import fetch
+from niobe.loop.sources.reading import ReadOptions, read_source
 from niobe.loop.sources.web import RetryPolicy, SourceError, Web
 from tests.loop.factory import nbo
 from tests.loop.sources.provider import optimade_entry, summary_document
@@ -138,6 +140,9 @@ HOSTILE: list[tuple[str, Talk]] = [
     ("no whole JSON", says(b"\xff\xfe{")),
     ("no whole JSON", says(b'{"data":[{"id":"\\ud800","attributes":{}}]}')),
     ("no whole JSON", says(b'{"data":[],"\\uDfFf":1}')),
+    ("more than 5000000 values", says(b'{"data":[' + b"[]," * 6_000_000 + b"0]}")),
+    ("more than 5000000 values", says(b'{"data":[' + b"{}," * 3_000_000 + b"0]}")),
+    ("more than 5000000 values", says(b'{"data":[' + b"1," * 6_000_000 + b"0]}")),
     ("no JSON object", says(b"null")),
     ("no JSON object", says(b"[]")),
     ("answered 403", says(b"[" * 100_000, status="403 Forbidden")),
@@ -197,6 +202,50 @@ def test_a_next_page_elsewhere_is_not_asked_for(link: str, tmp_path: Path) -> No
     with talking(says(json.dumps(page).encode())) as address:
         fetched = fetch(OptimadeQuery(address, 'elements HAS "Nb"'), tmp_path, Web(QUICK))
     assert fetched.partial and fetched.count == 0 and "\n" not in fetched.partial
+
+
+@pytest.mark.parametrize(
+    "links", [{"next": 5}, {"next": ["x"]}, {"next": {"href": 5}}, {"next": True}, "x", [1], 5]
+)
+def test_a_next_page_that_is_no_address_is_not_the_end(links: Any, tmp_path: Path) -> None:
+    page = {"data": [{"id": "a", "attributes": {}}], "links": links}
+    with talking(says(json.dumps(page).encode())) as address:
+        fetched = fetch(OptimadeQuery(address, 'elements HAS "Nb"'), tmp_path, Web(QUICK))
+    assert fetched.partial == "the next page (links.next) is no address"
+
+
+@pytest.mark.parametrize(
+    "links", [None, {}, [], {"next": None}, {"next": ""}, {"next": {}}, {"next": {"href": None}}]
+)
+def test_no_next_page_is_the_end(links: Any, tmp_path: Path) -> None:
+    page = {"data": [{"id": "a", "attributes": {}}], "links": links}
+    with talking(says(json.dumps(page).encode())) as address:
+        fetched = fetch(OptimadeQuery(address, 'elements HAS "Nb"'), tmp_path, Web(QUICK))
+    assert (fetched.count, fetched.partial) == (1, "")
+
+
+DATA: list[object] = [
+    *(None, {}, "abc", [1, None, "x", []], [{"no": "id"}], [{"id": "a"}] * 1000),
+    *([{"id": 5}], [{"id": None}], [{"id": [1]}], [{"id": "x" * 10**6}], [{"id": "a\nb\x1b[2J"}]),
+    *([{"id": "../../x"}], [{"id": "$where"}], [{"id": "a\0"}], [{"id": "a", "attributes": []}]),
+    *([{"id": "a", "attributes": None}], [{"id": "a", "attributes": {"nsites": 10**40}}]),
+]
+META: list[object] = [[], "x", {"data_returned": 10**30}, {"data_returned": -1}, {"data_returned": True}]
+BODIES: list[object] = [
+    {},
+    *({"data": data} for data in DATA),
+    *({"data": [], "meta": meta} for meta in META),
+]
+
+
+@pytest.mark.parametrize("body", BODIES, ids=itertools.count())
+def test_an_answer_of_another_shape_is_lines(body: object, tmp_path: Path) -> None:
+    with talking(says(json.dumps(body).encode())) as address:
+        source = Source(name="x", kind="optimade", at=address, filter='elements HAS "Nb"')
+        reading = read_source(source, (), ReadOptions(tmp_path, QUICK))
+        found = list(reading.items)
+    assert all(isinstance(line, str) and "\n" not in line and len(line) < 500 for line in found)
+    assert len(found) <= 1 and "\n" not in reading.partial and len(reading.partial) < 500
 
 
 VALUES = st.recursive(
