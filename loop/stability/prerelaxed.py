@@ -18,6 +18,7 @@ from niobe.loop.stability.hull import atomic_fractions, formation_energy
 from niobe.surrogates.protocols import FloatArray
 
 _WIDTH, _ENOUGH = 0.15, 2.0
+_UNTOLD = 0.1  # eV/atom
 ANYWHERE = 1e-3
 """The weight of a neighbour of any composition."""
 
@@ -70,15 +71,15 @@ def mean_corrections(
 
 
 def spread_of_corrections(known: Sequence[StructureRecord], references: Mapping[str, float]) -> float:
-    """What mean corrections miss of compounds that have no part in them: root mean square, eV/atom; NaN of
-    fewer than two compounds.
+    """What mean corrections miss of compounds that have no part in them: root mean square, eV/atom. Of fewer
+    than two compounds 0.1, by which universal potentials' formation energies often differ.
 
     known: structure records. references: energies of the elements, eV/atom, by symbol.
     """
     neighbours, corrections = _corrections(known, references)
     finite = np.isfinite(corrections)
     if finite.sum() < 2:
-        return float("nan")
+        return _UNTOLD
     among = [record for record, counts in zip(neighbours, finite, strict=True) if counts]
     weights = nearness(among, among) + ANYWHERE
     np.fill_diagonal(weights, 0.0)

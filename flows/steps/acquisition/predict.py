@@ -25,8 +25,6 @@ from niobe.loop.stability.prerelaxed import (
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import Prediction, Surrogate
 
-_BEYOND = 2.0
-
 
 def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Set aside candidates that turned out to be known, predict every other that may be acquired.
@@ -116,8 +114,8 @@ def _on_prerelaxed(
 ) -> dict[str, Prediction]:
     """Predicted corrections, added to the kernel-weighted mean ones, become formation energies.
 
-    Where the surrogate abstains the mean ones stand alone, twice as uncertain as they are of compounds that
-    were answered for (docs/decisions/0166). What the pre-relaxation potential gave no answer for has none.
+    Where the surrogate abstains the mean ones stand alone, as uncertain as they are of compounds that have no
+    part in them (docs/decisions/0166). What the pre-relaxation potential gave no answer for has none.
     """
     name = "formation_energy_per_atom"
     correction = predictions.get(name)
@@ -127,9 +125,9 @@ def _on_prerelaxed(
     found = validated_and_known(database, spec)
     answered = [record for record in found if spec.surrogate.retrain or record.round == 0]
     alone = prerelaxed_formation_energies(pool, references) + mean_corrections(pool, answered, references)
-    unsure = _BEYOND * spread_of_corrections(answered, references)
+    unsure = spread_of_corrections(answered, references)
     mean = np.where(correction.in_domain, alone + correction.mean, alone)
-    std = np.where(correction.in_domain, correction.std, unsure)
+    std = np.where(correction.in_domain, correction.std, np.where(np.isfinite(alone), unsure, np.nan))
     return predictions | {name: Prediction(mean, std, correction.in_domain)}
 
 

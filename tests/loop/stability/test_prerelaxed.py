@@ -60,7 +60,7 @@ def test_what_mean_corrections_miss_of_compounds_that_have_no_part_in_them() -> 
     off, each of the two has the other but for what `far` weighs, and NbO2 has their mean."""
     references = {"Nb": -10.0, "O": -5.0}
     dioxide = with_prerelaxed(validated(rutile(), -9.0), -1.6 - 20 / 3)
-    assert np.isnan(spread_of_corrections([*NIOBIUM, OXIDE, OXYGEN], references))
+    assert spread_of_corrections([*NIOBIUM, OXIDE, OXYGEN], references) == 0.1
     assert spread_of_corrections([*NIOBIUM, OXIDE, dioxide], references) == pytest.approx(0.3)
     third = with_prerelaxed(validated(rocksalt(), -9.0, index=2), -9.3).model_copy(update={"round": 1})
     far = np.exp(-(2 / 36) / (2 * 0.15**2))
