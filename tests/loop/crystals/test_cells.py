@@ -157,7 +157,7 @@ def test_a_cell_that_cannot_repeat_is_primitive(seed: int) -> None:
             np.diag([1, 2, 1]),
             np.array([[1, 0, 0], [0, 1, 1], [0, -1, 1]]),
         ):
-            cell = structure * matrix
+            cell = structure.make_supercell(matrix, in_place=False)
             cell.perturb(rng.uniform(1e-3, 0.4))
             reduced = cell.get_reduced_structure(reduction_algo="niggli")
             words = [site.species_string for site in reduced]
