@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import itertools
 import json
 import os
@@ -50,13 +51,13 @@ class Life:
         self._sampled = 0.0
 
     def poll(self, address: str) -> None:
-        """Ask for one page: 200, 503 in words, or 0 where nobody listens; all else is a trouble."""
+        """Ask for one page: 200, 503 in words, 0 where nobody listens or goes on; else a trouble."""
         try:
             with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as answer:
                 code, text = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             code, text = error.code, error.read()
-        except (urllib.error.URLError, ConnectionError, TimeoutError, OSError) as error:
+        except (http.client.HTTPException, OSError) as error:
             slow = isinstance(error, TimeoutError) or "timed out" in str(error)
             code, text = (-1 if slow else 0), b""
         self.polls[code] += 1
