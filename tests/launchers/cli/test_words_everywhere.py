@@ -264,7 +264,8 @@ def say_everything(
 
 EVERYTHING = pytest.mark.filterwarnings(
     "ignore:Set OLD_ERROR_HANDLING:DeprecationWarning",  # phonopy and others call spglib so
-    "ignore::pytest.PytestUnraisableExceptionWarning",  # FireWorks leaves its clients open
+    "ignore:Unclosed MongoClient:ResourceWarning",  # of FireWorks, whenever they are collected
+    "ignore::pytest.PytestUnraisableExceptionWarning",
 )
 
 
