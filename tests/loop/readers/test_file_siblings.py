@@ -8,6 +8,7 @@ import io
 import os
 import struct
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -149,12 +150,13 @@ def _again(pack: Callable[[bytes], bytes], times: int) -> bytes:
 
 @pytest.mark.parametrize("name", PACKED)
 def test_what_a_stranger_packed_is_said_in_a_line(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    monkeypatch.setattr(tempfile, "tempdir", str(unpacked))
     monkeypatch.setattr(archives, "_MOST_BYTES", MOST)
     file, content, said = PACKED[name]
     (tmp_path / file).write_bytes(content())
-    before = sorted(Path("/tmp").glob("niobe-*"))
     with bounded():
         rows = list(iterate_structures(tmp_path / file))
     assert rows and all(row.structure is None for row in rows)
@@ -164,7 +166,7 @@ def test_what_a_stranger_packed_is_said_in_a_line(
     with bounded():
         found = list(icsd.read(tmp_path / file))
     assert found and all(isinstance(line, str) and "\n" not in line for line in found)
-    assert sorted(Path("/tmp").glob("niobe-*")) == before and len(list(tmp_path.iterdir())) == 1
+    assert not list(unpacked.iterdir()) and len(list(tmp_path.iterdir())) == 1
 
 
 CELL = "data_x\n_space_group_name_H-M_alt '{group}'\n" + "".join(
