@@ -77,7 +77,7 @@ def by_oracle(oracle: Any, folder: Path, structure: Structure) -> tuple[float, f
     assert isinstance(vibrations, tuple), vibrations
     lowest = vibrations[0].verdict.lowest_frequency
     assert lowest is not None
-    return found.energy_per_atom, lowest
+    return found.energy_per_atom - found.correction, lowest
 
 
 class Clock:
@@ -176,7 +176,7 @@ def test_cost_of_one_validation(tmp_path: Path, use_mock: UseMock, monkeypatch: 
     base = min(hand)[0]
     rows = [
         {"path": "by hand: ASE and phonopy", "bar": "", "seconds": base, "ratio": 1.0},
-        _row("force-field oracle", "≤ 2 ×", min(field)[0], base),
+        _row("force-field oracle", "≤ 1.5 ×", min(field)[0], base),
         _row("VASP oracle on mock-vasp (served)", "≤ 5 ×", mock[best][0], base),
         *(_row(f"… {part}", "", seconds, base) for part, seconds in _split(clocks[best], mock[best][0])),
     ]
