@@ -72,7 +72,7 @@ def mean_corrections(
 
 def spread_of_corrections(known: Sequence[StructureRecord], references: Mapping[str, float]) -> float:
     """What mean corrections miss of compounds that have no part in them: root mean square, eV/atom. Of fewer
-    than two compounds 0.1, by which universal potentials' formation energies often differ.
+    than two compounds 0.1, an assumption: wide beside what it then misses (docs/decisions/0166).
 
     known: structure records. references: energies of the elements, eV/atom, by symbol.
     """

@@ -43,9 +43,7 @@ from niobe.loop.documents.records import Choice, PredictedValue, Status, Structu
 from niobe.loop.documents.rounds import CampaignRecord, RoundRecord, batch_digest
 from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.stability.hull import atomic_fractions
-from niobe.loop.stability.prerelaxed import (
-    waiting,
-)
+from niobe.loop.stability.prerelaxed import waiting
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import FloatArray, Prediction
 

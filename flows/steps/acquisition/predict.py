@@ -127,7 +127,7 @@ def _on_prerelaxed(
     alone = prerelaxed_formation_energies(pool, references) + mean_corrections(pool, answered, references)
     unsure = spread_of_corrections(answered, references)
     mean = np.where(correction.in_domain, alone + correction.mean, alone)
-    std = np.where(correction.in_domain, correction.std, np.where(np.isfinite(alone), unsure, np.nan))
+    std = np.where(correction.in_domain, correction.std, unsure)
     return predictions | {name: Prediction(mean, std, correction.in_domain)}
 
 
