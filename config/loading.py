@@ -16,7 +16,7 @@ from niobe.config.home import resolved
 from niobe.config.spec import CampaignSpec, Source
 
 Model = TypeVar("Model", bound=BaseModel)
-_LONGEST = 500_000
+_LONGEST, _DEEPEST = 500_000, 100
 _MOST_DIGITS = 100
 """Of an integer as it is written, in whatever base: time goes with their square."""
 _WANTED = {
@@ -111,17 +111,24 @@ def _text(path: Path) -> str:
 
 def _careful() -> Any:
     """A safe YAML loader that takes each key once (without, the last of two would count), no aliases (of a
-    few of which the rest of the file can be made a billion times) and no long integers."""
+    few of which the rest of the file can be made a billion times), nothing deep and no long integers."""
     import yaml
     from yaml.composer import ComposerError
     from yaml.constructor import ConstructorError
 
     class Loader(yaml.SafeLoader):
+        depth = 0
+
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            mark = self.peek_event().start_mark
             if self.check_event(yaml.AliasEvent):
-                mark = self.peek_event().start_mark
                 raise ComposerError(None, None, "aliases (*name) are not read; write it out", mark)
-            return super().compose_node(parent, index)
+            if self.depth > _DEEPEST:
+                raise ComposerError(None, None, f"nested more than {_DEEPEST} deep", mark)
+            self.depth += 1
+            node: yaml.Node | None = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             keys: set[Any] = set()
