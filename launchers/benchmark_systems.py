@@ -40,12 +40,13 @@ class Comparison:
 
 
 def compare(comparison: Comparison, console: Console) -> dict[str, Any]:
-    """Run what is missing; ``rows`` of figures, ``hits`` by table, arm, run and call, ``beside`` Niobe.
+    """Run what is missing; ``rows`` of figures, ``hits`` by table, arm, run and call; ``beside Niobe``, of
+    each other arm, how many times its finds Niobe made, by what was equal.
 
     comparison: what to run. console: where progress is shown. Raises ConfigError for an arm that is none and
     for files that are none.
     """
-    from niobe.loop.benchmark.systems import PROTOCOLS, beside
+    from niobe.loop.benchmark.systems import PROTOCOLS, beside, beside_in_equal_time
 
     unknown = sorted(set(comparison.protocols) - set(PROTOCOLS))
     if unknown:
@@ -57,10 +58,11 @@ def compare(comparison: Comparison, console: Console) -> dict[str, Any]:
             found, curves = _one(comparison, system, protocol, console)
             rows += [{"system": system, "protocol": protocol, **row} for row in found]
             hits |= {f"{system}, {protocol}": curves} if curves else {}
-    ratios = {tolerance: beside(rows, "Niobe", tolerance) for tolerance in (0.1, 0.02)}
+    ratios = {f"ε {width}": beside(rows, "Niobe", f"finds, ε {width}") for width in ("0.1", "0.02")}
+    ratios["in equal time"] = beside_in_equal_time(rows, "Niobe")
     texts = {
-        other: "; ".join(f"ε {tolerance:g}: {found[other]}" for tolerance, found in ratios.items())
-        for other in ratios[0.1]
+        other: {kind: found[other] for kind, found in ratios.items() if other in found}
+        for other in ratios["ε 0.1"]
     }
     return {"rows": rows, "hits": hits, "beside Niobe": texts}
 
@@ -120,8 +122,9 @@ def peer_runs(spec: CampaignSpec, peers: Path, folder: Path) -> list[Run]:
     """What other programs found on a system: each structure asked about by the campaign's oracle, and kept.
 
     peers: a folder; ``SYSTEM/NAME-SEED.json`` holds ``name``, ``seed``, ``seconds`` and ``structures``, one
-    for each call in that order (pymatgen's dictionaries; null for a call that failed). folder: where what is
-    judged is kept. Raises ConfigError for a file that is none.
+    for each call in that order (pymatgen's dictionaries; null for a call that failed), and by when each was
+    over (``ended``, seconds from the start), where that is known. folder: where what is judged is kept.
+    Raises ConfigError for a file that is none.
     """
     from niobe.loop.benchmark.generative import Run
     from niobe.loop.benchmark.replaying import write_json
@@ -134,13 +137,24 @@ def peer_runs(spec: CampaignSpec, peers: Path, folder: Path) -> list[Run]:
                 content = json.loads(file.read_text(encoding="utf-8"))
                 structures, seconds = content["structures"], float(content["seconds"])
                 name, seed = str(content["name"]), int(content["seed"])
+                ended = _ended(content.get("ended", []), structures)
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise ConfigError(f"--peers: {file}: no run of a peer ({type(error).__name__})") from error
             calls = _answered(spec, structures, folder / "work")
-            run = Run(setting=name, seed=seed, seeds=(), calls=tuple(calls), seconds=seconds)
+            run = Run(
+                setting=name, seed=seed, seeds=(), calls=tuple(calls), seconds=seconds, ended=tuple(ended)
+            )
             write_json(kept, run.model_dump(mode="json"))
         runs.append(Run.model_validate_json(kept.read_text(encoding="utf-8")))
     return runs
+
+
+def _ended(ended: Sequence[float], structures: Sequence[Any]) -> list[float]:
+    """By when the calls that did not fail were over. Raises ValueError where not each has its time."""
+    if not ended:
+        return []
+    calls = zip(ended, structures, strict=True)
+    return [float(when) for when, structure in calls if structure is not None]
 
 
 def _answered(spec: CampaignSpec, structures: Sequence[Any], work: Path) -> list[StructureRecord]:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from niobe.loop.benchmark.ablation import Setting
     from niobe.loop.benchmark.generative import Run
     from niobe.loop.documents.records import StructureRecord
+    from niobe.loop.documents.rounds import RoundRecord
     from niobe.surrogates.protocols import FloatArray
 
 LONGER_SEED = 0
@@ -199,10 +201,15 @@ def run_setting(setting: Setting, seed: int, folder: Path, console: Console) -> 
     if kept.is_file():
         return Run.model_validate_json(kept.read_text(encoding="utf-8"))
     spec, home = with_changes(setting.spec, {"seed": seed}), kept.parent
-    started, fresh = time.monotonic(), not home.exists()
-    records = _campaign(spec, home, console)
+    began, started, fresh = datetime.now(UTC), time.monotonic(), not home.exists()
+    records, rounds = _campaign(spec, home, console)
     seconds = round(time.monotonic() - started, 1) if fresh else None
-    run = Run.of(setting.name, seed, records, seconds)
+    closed = {
+        one.number: (datetime.fromisoformat(one.closed_at) - began).total_seconds()
+        for one in rounds
+        if fresh and one.closed_at
+    }
+    run = Run.of(setting.name, seed, records, seconds, closed)
     write_json(kept, run.model_dump(mode="json"))
     return run
 
@@ -216,7 +223,9 @@ def kept_at(setting: Setting, seed: int, folder: Path) -> Path:
     return folder / "runs" / f"{setting.name}-{seed}-{spec.digest()[:8]}" / "run.json"
 
 
-def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[StructureRecord]:
+def _campaign(
+    spec: CampaignSpec, home: Path, console: Console
+) -> tuple[list[StructureRecord], list[RoundRecord]]:
     from niobe.launchers.local.launcher import run_campaign
     from niobe.launchers.local.progress import CampaignProgress
     from niobe.launchers.services import campaign_database
@@ -227,7 +236,7 @@ def _campaign(spec: CampaignSpec, home: Path, console: Console) -> list[Structur
         ingest_sources(database, spec)
         with CampaignProgress(database, spec, console) as progress:
             run_campaign(database, spec, progress.tick)
-        return database.records.find(spec.id)
+        return database.records.find(spec.id), database.rounds.find(spec.id)
 
 
 @contextmanager

@@ -41,6 +41,7 @@ _SYSTEMS = (
 _OF_SYSTEMS = (
     *("system", "protocol", "arm", "runs", "calls", "finds, ε 0", "finds, ε 0.02", "finds, ε 0.1"),
     *("mSUN", "AUDC", "AF 50%", "known found", "known", "minutes", "finds an hour"),
+    *("finds in equal time", "Niobe's by then"),
 )
 _BRIEF = ("setting", "runs", "mSUN", "AUDC", "AF 50%", "effect on mSUN")
 
@@ -239,8 +240,6 @@ def systems(
     write_json(to / "systems.json", found | {"seconds": round(time.monotonic() - started, 1)})
     page = write_page(to / "systems.html", found["hits"], rows, about=_SYSTEMS)
     print_rows([{key: row.get(key) for key in _OF_SYSTEMS} for row in found["rows"]], False)
-    print_rows(
-        [{"Niobe beside": other, "finds": text} for other, text in found["beside Niobe"].items()], False
-    )
+    print_rows([{"Niobe beside": other, **texts} for other, texts in found["beside Niobe"].items()], False)
     say(f"figures: {to / 'systems.json'}")
     say(f"curves: {page}")

@@ -37,8 +37,9 @@ _SHARES = (0.25, 0.5, 0.75)
 class Run(BaseModel):
     """One setting on one campaign seed: its seeds and its oracle calls in order, failed ones too.
 
-    seconds: wall clock; None where the run was interrupted. later: dynamical verdicts that the run had not
-    asked for, by record id.
+    seconds: wall clock; None where the run was interrupted. ended: by when each call was over, in seconds
+    from the start (of a campaign: by when its round was closed); empty where that is not known. later:
+    dynamical verdicts that the run had not asked for, by record id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,14 +49,22 @@ class Run(BaseModel):
     seeds: tuple[StructureRecord, ...]
     calls: tuple[StructureRecord, ...]
     seconds: float | None
+    ended: tuple[float, ...] = ()
     later: dict[str, Stability] = {}
 
     @classmethod
-    def of(cls, setting: str, seed: int, records: Sequence[StructureRecord], seconds: float | None) -> Run:
+    def of(
+        cls,
+        setting: str,
+        seed: int,
+        records: Sequence[StructureRecord],
+        seconds: float | None,
+        closed: Mapping[int, float] | None = None,
+    ) -> Run:
         """The run that a campaign's records tell.
 
         setting: how it was set, as the comparison names it. seed: of the campaign. seconds: it took,
-        where known.
+        where known. closed: when each round was closed, by its number, in seconds from the start.
         """
         done = [record for record in records if record.status in {Status.VALIDATED, Status.FAILED}]
         called = sorted(
@@ -63,7 +72,9 @@ class Run(BaseModel):
             key=lambda r: (r.acquired_round or 0, r.choice.rank if r.choice else 0),
         )
         seeds = tuple(record for record in done if record.round == 0)
-        return cls(setting=setting, seed=seed, seeds=seeds, calls=tuple(called), seconds=seconds)
+        over = [(closed or {}).get(record.acquired_round or 0) for record in called]
+        ended = () if None in over else tuple(when for when in over if when is not None)
+        return cls(setting=setting, seed=seed, seeds=seeds, calls=tuple(called), seconds=seconds, ended=ended)
 
     def dynamics(self) -> list[Stability]:
         """The dynamical verdict of each call, undecided where it has none."""

@@ -37,7 +37,8 @@ PROTOCOLS: dict[Protocol, str] = {
     "made": "as MADE has it: known phases are given and do not count, 50 calls, up to 20 atoms a cell; its "
     "own figures (AF 6.4, AUDC 0.42, mSUN 0.40) are of other data and another oracle",
 }
-CHANCE = "random"
+CHANCE, NIOBE = "random", "niobe"
+IN_TIME, NIOBE_IN_TIME = "finds in equal time", "Niobe's by then"
 _MADE_CALLS, _MADE_ATOMS = 50, 20
 _ROUNDOFF = 1e-6  # eV/atom
 
@@ -90,7 +91,7 @@ def arms(spec: CampaignSpec) -> list[Setting]:
         (CHANCE, "random symmetric", alone | {"generation.mix": [{"name": "random"}], "prerelax": None}),
         ("ranked", "prototypes and random crystals ranked by the cheap potential", ranked),
         ("plain", "Niobe without pre-relaxation", {"prerelax": None, "generation.mix": unrelaxed}),
-        ("niobe", "Niobe", {}),
+        (NIOBE, "Niobe", {}),
     ]
     return [Setting(name, adds, with_changes(spec, changed)) for name, adds, changed in changes]
 
@@ -103,7 +104,8 @@ def compared(
     calls: int,
 ) -> list[dict[str, Any]]:
     """One row an arm: unique finds a run at each tolerance; at the widest also mSUN (a call), AUDC and the
-    acceleration factor to half of what the arm ``random`` found; known ground states found, finds an hour.
+    acceleration factor to half of what the arm ``random`` found; known ground states found, finds an hour;
+    finds by when the arm or Niobe was over, whichever was first, and Niobe's by then.
 
     runs: of all arms on one system. known: relaxed by the same oracle. labels: what each arm is called, by
     name. elements: symbols. calls: that each may make.
@@ -113,13 +115,49 @@ def compared(
     found = {tolerance: list(map(sum, hits)) for tolerance, hits in made.items()}
     widest = [discovery_curve(hits) for hits in made[max(TOLERANCES)]]
     chance = [curve for run, curve in zip(runs, widest, strict=True) if run.setting == CHANCE]
+    timed = [Timed.of(run, hits) for run, hits in zip(runs, made[max(TOLERANCES)], strict=True)]
     rows = []
     for name, label in labels.items():
         own = [index for index, run in enumerate(runs) if run.setting == name]
         if own:
             row = _row([runs[i] for i in own], _of(found, own), known)
+            row |= in_equal_time([timed[i] for i in own], [one for one in timed if one.arm == NIOBE])
             rows.append({"arm": label} | row | _by_calls([widest[i] for i in own], chance))
     return rows
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A run's finds by the clock. finds: when each call that was one was over, seconds from the start; None
+    where times are not known. seconds: the whole run."""
+
+    arm: str
+    finds: tuple[float, ...] | None
+    seconds: float
+
+    @classmethod
+    def of(cls, run: Run, hits: Sequence[bool]) -> Timed:
+        """run: of one arm. hits: whether each of its calls was a find."""
+        if run.seconds is None or len(run.ended) != len(run.calls):
+            return cls(run.setting, None, 0.0)
+        pairs = zip(run.ended, hits, strict=False)  # calls that were never made are no hits
+        return cls(run.setting, tuple(when for when, hit in pairs if hit), run.seconds)
+
+    def by(self, seconds: float) -> int:
+        """Finds by so many seconds from the start."""
+        return sum(when <= seconds for when in self.finds or ())
+
+
+def in_equal_time(theirs: Sequence[Timed], ours: Sequence[Timed]) -> dict[str, float | None]:
+    """Finds of an arm and of Niobe by when the first of the two was over; None where times are not known.
+
+    theirs, ours: runs of the arm and of Niobe, whose mean time counts.
+    """
+    if not ours or any(run.finds is None for run in (*theirs, *ours)):
+        return dict.fromkeys((IN_TIME, NIOBE_IN_TIME))
+    first = min(float(np.mean([run.seconds for run in runs])) for runs in (theirs, ours))
+    means = [float(np.mean([run.by(first) for run in runs])) for runs in (theirs, ours)]
+    return dict(zip((IN_TIME, NIOBE_IN_TIME), means, strict=True))
 
 
 def _by_calls(curves: Sequence[FloatArray], chance: Sequence[FloatArray]) -> dict[str, Any]:
@@ -191,17 +229,34 @@ def rediscovered(run: Run, known: Iterable[StructureRecord]) -> int:
     return len({match for match in matches if match is not None})
 
 
-def beside(rows: Sequence[Mapping[str, Any]], arm: str, tolerance: float = 0.1) -> dict[str, str]:
+def beside(rows: Sequence[Mapping[str, Any]], arm: str, column: str = "finds, ε 0.1") -> dict[str, str]:
     """Of each other arm, how many times its finds ``arm`` made: the median over systems and the least.
 
-    rows: as ``compared`` gives them, each with its system and protocol.
+    rows: as ``compared`` gives them, each with its system and protocol. column: of the finds.
     """
-    column = f"finds, ε {tolerance:g}"
     finds = {(row["system"], row["protocol"], row["arm"]): row[column] for row in rows}
+    pairs = [
+        (other, finds.get((system, protocol, arm)), made)
+        for (system, protocol, other), made in finds.items()
+        if other != arm
+    ]
+    return _ratios(pairs)
+
+
+def beside_in_equal_time(rows: Sequence[Mapping[str, Any]], arm: str) -> dict[str, str]:
+    """The same of what both found by when the first of them was over.
+
+    rows, arm: as ``beside`` takes them.
+    """
+    others = [row for row in rows if row["arm"] != arm]
+    return _ratios([(row["arm"], row[NIOBE_IN_TIME], row[IN_TIME]) for row in others])
+
+
+def _ratios(pairs: Iterable[tuple[str, float | None, float | None]]) -> dict[str, str]:
+    """Medians and the least, by arm, of ours ÷ theirs."""
     ratios: dict[str, list[float]] = {}
-    for (system, protocol, other), made in finds.items():
-        mine = finds.get((system, protocol, arm))
-        if other != arm and mine is not None:
+    for other, mine, made in pairs:
+        if mine is not None and made is not None:
             ratios.setdefault(other, []).append(mine / made if made else float("inf"))
     return {
         other: f"{np.median(values):.2f} ×, least {min(values):.2f} × over {len(values)}"

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from niobe.loop.benchmark.systems import PROTOCOLS, SHORT
+from niobe.loop.benchmark.systems import IN_TIME, NIOBE_IN_TIME, PROTOCOLS, SHORT
 from tests.benchmarks.known_phases import ground_states
 from tests.benchmarks.publish import publish
 
@@ -55,10 +55,15 @@ def _anywhere(options: Sequence[str]) -> list[str]:
 def publish_systems(file: Path, systems: Sequence[str], options: Sequence[str], *, busy: bool) -> None:
     """All rows, Niobe beside the others, and by what rules. busy: minutes would compare nothing."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    untold = {"minutes": None, "finds an hour": None} if busy else {}
+    untold = dict.fromkeys(("minutes", "finds an hour", IN_TIME, NIOBE_IN_TIME)) if busy else {}
     rows = [row | untold for row in content["rows"]]
     made = {row["protocol"] for row in rows} == {"made"}
-    beside = [f"Niobe's finds ÷ those of {other}: {text}" for other, text in content["beside Niobe"].items()]
+    beside = [
+        f"Niobe's finds ÷ those of {other}, {kind}: {text}"
+        for other, texts in content["beside Niobe"].items()
+        for kind, text in texts.items()
+        if not (busy and kind == "in equal time")
+    ]
     publish(
         "systems-made" if made else "systems",
         page="discovery",
@@ -73,6 +78,8 @@ def publish_systems(file: Path, systems: Sequence[str], options: Sequence[str], 
             "known; a find is unique in its run and no seed; means over seeds",
             "mSUN, AUDC: finds within 0.1 eV/atom, a call; AF 50%: calls that the search at random needs for "
             "half of what it finds, over the arm's",
+            "in equal time: by when the arm or Niobe was over, whichever was first; Niobe's calls are over "
+            "with their round",
             "no arm runs phonons, challenge or second opinions; round 0 asks about elements and what is "
             "given, at no call's cost; peers are given nothing, and their calls count from the first",
             "minutes are left out: arms ran beside each other and other work, on unequal parts of the machine"

@@ -51,10 +51,11 @@ def test_what_a_peer_relaxed_is_asked_about_once_and_kept(tmp_path: Path) -> Non
     structure = AseAtomsAdaptor.get_structure(alloy)
     file = tmp_path / "peers" / "Au-Cu" / "Peer-3.json"
     file.parent.mkdir(parents=True)
-    content = {"name": "Peer", "seed": 3, "seconds": 7.5, "structures": [structure.as_dict(), None]}
+    content = {"name": "Peer", "seed": 3, "seconds": 7.5, "structures": [None, structure.as_dict()]}
+    content["ended"] = [2.0, 7.0]
     file.write_text(json.dumps(content), encoding="utf-8")
     (run,) = peer_runs(SPEC, tmp_path / "peers", tmp_path / "kept")
-    assert (run.setting, run.seed, run.seconds) == ("Peer", 3, 7.5)
+    assert (run.setting, run.seed, run.seconds, run.ended) == ("Peer", 3, 7.5, (7.0,))
     assert [call.status for call in run.calls] == [Status.VALIDATED]
     assert run.calls[0].validation is not None
     file.write_text(json.dumps(content | {"structures": []}), encoding="utf-8")
@@ -64,6 +65,12 @@ def test_what_a_peer_relaxed_is_asked_about_once_and_kept(tmp_path: Path) -> Non
 def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "Au-Cu" / "odd.json"
     file.parent.mkdir()
-    file.write_text("{}", encoding="utf-8")
+    content = {"name": "Peer", "seed": 3, "seconds": 7.5, "structures": [None], "ended": [1.0, 2.0]}
+    for said in ({}, content):
+        file.write_text(json.dumps(said), encoding="utf-8")
+        _refused(tmp_path)
+
+
+def _refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--peers: .*odd.json: no run of a peer"):
         peer_runs(SPEC, tmp_path, tmp_path / "kept")

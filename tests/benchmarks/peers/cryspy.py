@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import configparser
 import importlib
-import os
 import subprocess
 import sys
 import time
@@ -68,7 +67,7 @@ def run(elements: Sequence[str], calls: int, seed: int, file: Path) -> None:
 
     elements: symbols. seed: of CrySPY. file: where they go; it works in a folder beside.
     """
-    started, relaxed = time.monotonic(), list[dict[str, Any] | None]()
+    started, relaxed, ended = time.monotonic(), list[dict[str, Any] | None](), list[float]()
     with _working_in(file.with_suffix("")):
         _write_input(elements, seed)
         action: Any = importlib.import_module("cryspy.interactive.action")
@@ -80,10 +79,12 @@ def run(elements: Sequence[str], calls: int, seed: int, file: Path) -> None:
             before = len(relaxed)
             settings = {"symmetry": True, "fmax": oracle.fmax, "steps": oracle.max_steps}
             action.restart(min(5, calls - before), potential(oracle.name), "BFGS", **settings)
+            ended += [round(time.monotonic() - started, 1)] * (len(relaxed) - before)
             if len(relaxed) == before and not Path("cryspy.stat").is_file():
                 raise RuntimeError("CrySPY went no further")
     seconds = round(time.monotonic() - started, 1)
-    write_json(file, {"name": "CrySPY", "seed": seed, "seconds": seconds, "structures": relaxed[:calls]})
+    found = {"seconds": seconds, "structures": relaxed[:calls], "ended": ended[:calls]}
+    write_json(file, {"name": "CrySPY", "seed": seed, **found})
 
 
 @contextmanager
@@ -145,5 +146,4 @@ def _recorded(relax: Any, relaxed: list[dict[str, Any] | None]) -> Any:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     main()

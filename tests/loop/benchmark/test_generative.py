@@ -161,3 +161,11 @@ def test_without_any_verdict_nothing_is_said_of_stability_but_nothing_low_is_not
     one = run("a", call(nbo(), -9.0, 0, Stability.UNDECIDED))
     assert stable_hits(one, np.array([0.05]), 0.1, 1) is None
     assert stable_hits(one, np.array([0.2]), 0.1, 1) == [False]
+
+
+def test_calls_are_over_with_their_round_where_all_of_them_were_timed() -> None:
+    records = [call(nbo(), -9.0, 0), call(rutile(), -8.0, 1)]
+    records = [one.model_copy(update={"acquired_round": rnd}) for rnd, one in enumerate(records, 1)]
+    assert Run.of("niobe", 1, records, 60.0, {1: 20.0, 2: 55.0}).ended == (20.0, 55.0)
+    assert Run.of("niobe", 1, records, 60.0, {1: 20.0}).ended == ()
+    assert Run.of("niobe", 1, records, 60.0).ended == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,14 @@ from niobe.loop.benchmark.systems import (
     SHORT,
     SYSTEMS,
     Rules,
+    Timed,
     arms,
     beside,
+    beside_in_equal_time,
     campaign,
     compared,
     curves,
+    in_equal_time,
     rediscovered,
 )
 from niobe.loop.documents.records import StructureRecord
@@ -130,3 +134,28 @@ def test_ratios_are_medians_over_systems_and_say_the_least() -> None:
         ]
     ]
     assert beside(rows, "Niobe") == {"peer": "2.00 ×, least 1.00 × over 2"}
+
+
+def test_in_equal_time_counts_what_was_over_when_the_first_ended() -> None:
+    """Niobe is over after 100 s; by then the peer made one of its two finds."""
+    peer, niobe = Timed("peer", (50.0, 150.0), 200.0), Timed("niobe", (40.0, 90.0, 90.0), 100.0)
+    assert in_equal_time([peer], [niobe]) == {"finds in equal time": 1, "Niobe's by then": 3}
+    assert in_equal_time([Timed("peer", (50.0,), 50.0)], [niobe])["Niobe's by then"] == 1
+    unknown = Timed("peer", None, 0.0)
+    assert set(in_equal_time([unknown], [niobe]).values()) == {None}
+
+
+def test_a_call_is_timed_by_when_it_was_over() -> None:
+    calls = run("peer", nbo(), rutile()).model_copy(update={"ended": (10.0, 20.0)})
+    assert Timed.of(calls, [False, True, False]) == Timed("peer", (20.0,), 1800.0)
+    assert Timed.of(calls.model_copy(update={"ended": ()}), [True, True]).finds is None
+    assert Timed.of(calls.model_copy(update={"seconds": None}), [True, True]).finds is None
+
+
+def test_ratios_in_equal_time_leave_out_what_has_no_times() -> None:
+    rows: list[dict[str, Any]] = [
+        {"arm": "peer", "finds in equal time": 2, "Niobe's by then": 5},
+        {"arm": "other", "finds in equal time": None, "Niobe's by then": None},
+        {"arm": "Niobe", "finds in equal time": 5, "Niobe's by then": 5},
+    ]
+    assert beside_in_equal_time(rows, "Niobe") == {"peer": "2.50 ×, least 2.50 × over 1"}
