@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
 from niobe.launchers.fireworks.advance import advance
+from niobe.launchers.fireworks.healing.torn import remove_torn
 from niobe.launchers.fireworks.sweep import rerun_given_up
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def launch_campaign(launchpad: Any, database: Database, spec: CampaignSpec) -> s
         database.campaigns.update(spec.id, **{"spec.launcher": "fireworks"})
     if record.state is not CampaignState.RUNNING and not record.stop:
         database.campaigns.update(spec.id, state=CampaignState.RUNNING, reason="")
+    remove_torn(launchpad, spec.id)
     again = rerun_given_up(launchpad, spec.id)
     submitted = advance(launchpad, database, spec.id)
     ended = database.campaigns.create(spec)

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from niobe.config.settings import Settings, patience
+from niobe.launchers.fireworks.healing.shapes import MOST, is_id
 from niobe.launchers.services import campaign_database, ensure_database
 
 _SELECTION_MS = 20_000
@@ -67,24 +68,28 @@ def _renew(launchpad: Any) -> None:
 
 
 def prepare(launchpad: Any) -> None:
-    """The counter of ids, beyond all that are in use, and the indexes; never resets what is there.
+    """The counter of ids, beyond all that are in use, and the indexes; never resets what is there, unless it
+    counts nothing.
 
     launchpad: FireWorks' LaunchPad.
     """
-    if launchpad.fw_id_assigner.find_one({}) is not None:
+    ids = {"fw_id": launchpad.fireworks, "launch_id": launchpad.launches}
+    counter = launchpad.fw_id_assigner.find_one({})
+    if counter is not None and all(is_id(counter.get(f"next_{name}")) for name in ids):
         return
+    if counter is not None:
+        launchpad.fw_id_assigner.delete_one(counter)
     launchpad.tuneup(bkground=False)
     launchpad.fireworks.create_index("spec.campaign")
     launchpad.launches.create_index("launch_dir")
     launchpad.launches.create_index("state")
     for field in ("state", "locked", "metadata.campaign", "metadata.submission"):
         launchpad.workflows.create_index(field)
-    ids = {"fw_id": launchpad.fireworks, "launch_id": launchpad.launches}
     first = {f"next_{name}": 1 + _highest(collection, name) for name, collection in ids.items()}
     launchpad.fw_id_assigner.update_one({"_id": "ids"}, {"$setOnInsert": first}, upsert=True)
 
 
 def _highest(collection: Any, name: str) -> int:
     """The highest id in use: the counter alone may be gone."""
-    found = collection.find_one({}, {name: 1}, sort=[(name, -1)])
+    found = collection.find_one({name: {"$gte": 1, "$lt": MOST}}, {name: 1}, sort=[(name, -1)])
     return int(found[name]) if found else 0

@@ -30,19 +30,26 @@ def has_former(launchpad: Any) -> bool:
 
 
 def renew(launchpad: Any, specs: Mapping[str, dict[str, Any]]) -> int:
-    """Give waiting fireworks of an older Niobe today's names; how many.
+    """Give waiting fireworks of an older Niobe today's names; how many. Those that cannot be read stay as
+    they are: the sweep removes them.
 
     specs: the campaigns' specs of now, by id; a job carries its campaign's.
     """
     count = 0
     for found in list(launchpad.fireworks.find(_FORMER, {"fw_id": 1, "spec": 1})):
-        spec = found["spec"]
-        changed = {
-            "spec._tasks": [_renewed(task, specs.get(spec["campaign"])) for task in spec["_tasks"]],
-            "spec.kind": _RENAMED_KINDS.get(spec["kind"], spec["kind"]),
-        }
+        try:
+            changed = _changed(found["spec"], specs)
+        except (KeyError, IndexError, TypeError, AttributeError):
+            continue
         count += launchpad.fireworks.update_one({"fw_id": found["fw_id"]}, {"$set": changed}).matched_count
     return count
+
+
+def _changed(spec: dict[str, Any], specs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "spec._tasks": [_renewed(task, specs.get(spec["campaign"])) for task in spec["_tasks"]],
+        "spec.kind": _RENAMED_KINDS.get(spec["kind"], spec["kind"]),
+    }
 
 
 def _renewed(task: dict[str, Any], spec: dict[str, Any] | None) -> dict[str, Any]:

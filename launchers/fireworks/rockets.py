@@ -18,6 +18,8 @@ from niobe.config.errors import ConfigError
 from niobe.config.home import make_home, rocket_folder, worker_log
 from niobe.launchers.fireworks.files import use_settings
 from niobe.launchers.fireworks.healing.held import what_is_held
+from niobe.launchers.fireworks.healing.shapes import Launch, readable
+from niobe.launchers.fireworks.healing.strays import require_none
 from niobe.launchers.fireworks.pad import open_launchpad
 from niobe.launchers.fireworks.sweep import hand_back, launched_in, running, sweep, unfinished
 from niobe.launchers.interrupts import Interrupted
@@ -119,6 +121,7 @@ def _watch(
                 due = time.monotonic() - swept > _SWEEP_SECONDS
                 if due:
                     sweep(launchpad, database)
+                    require_none(launchpad)
                     swept = time.monotonic()
                 left = [campaign.id for campaign in running(database)]
                 if not forever and not (left and (not due or unfinished(launchpad, left))):
@@ -177,11 +180,9 @@ def running_jobs(launchpad: Any, rockets: Rockets) -> dict[str, str]:
     """What each worker runs, by its number; a dash where it waits."""
     folders = [str(folder) for folder in rockets.folders]
     query = {**launched_in(folders), "state": "RUNNING"}
-    found = {launch["launch_dir"]: launch["fw_id"] for launch in launchpad.launches.find(query)}
-    names = {
-        firework["fw_id"]: firework["name"]
-        for firework in launchpad.fireworks.find(
-            {"fw_id": {"$in": list(found.values())}}, {"fw_id": 1, "name": 1}
-        )
-    }
+    launches = readable(Launch, launchpad.launches.find(query))
+    found = {launch["launch_dir"]: launch["fw_id"] for launch in launches}
+    query = {"fw_id": {"$in": list(found.values())}}
+    fireworks = launchpad.fireworks.find(query, {"fw_id": 1, "name": 1})
+    names = {firework["fw_id"]: str(firework.get("name")) for firework in fireworks}
     return {str(slot + 1): names.get(found.get(folder), "–") for slot, folder in enumerate(folders)}

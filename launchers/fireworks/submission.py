@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from niobe.config.spec import CampaignSpec
+from niobe.launchers.fireworks.healing.shapes import Workflow, fault, ids_in
 from niobe.loop.store.clock import server_time
 
 if TYPE_CHECKING:
@@ -108,9 +109,10 @@ def _workflows(key: str) -> dict[str, Any]:
 def _whole(launchpad: Any, key: str) -> set[str]:
     """Names of the key's workflows that are there with all their fireworks; the others are removed."""
     whole = set()
-    for found in list(launchpad.workflows.find(_workflows(key), {"name": 1, "nodes": 1})):
-        fireworks = {"fw_id": {"$in": found["nodes"]}}
-        if launchpad.fireworks.count_documents(fireworks) == len(found["nodes"]):
+    for found in list(launchpad.workflows.find(_workflows(key))):
+        nodes = ids_in(found.get("nodes"))
+        fireworks = {"fw_id": {"$in": nodes}}
+        if not fault(Workflow, found) and launchpad.fireworks.count_documents(fireworks) == len(nodes):
             whole.add(found["name"])
         else:
             launchpad.workflows.delete_one({"_id": found["_id"]})

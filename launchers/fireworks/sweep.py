@@ -16,9 +16,12 @@ from niobe.launchers.fireworks.healing.held import (
     waiting_behind,
 )
 from niobe.launchers.fireworks.healing.lost import find_lost, release_locks, release_reservations
+from niobe.launchers.fireworks.healing.shapes import Launch, readable
 from niobe.launchers.fireworks.healing.torn import remove_torn, remove_torn_of
+from niobe.launchers.fireworks.pad import prepare
 from niobe.launchers.fireworks.submission import open_claims
 from niobe.launchers.fireworks.workflows import GIVEN_UP
+from niobe.loop.store.mapping import at
 
 if TYPE_CHECKING:
     from niobe.loop.documents.rounds import CampaignRecord
@@ -36,6 +39,7 @@ def sweep(launchpad: Any, database: Database) -> dict[str, int]:
     Safe beside running workers and beside other sweeps; a campaign that is forgotten meanwhile is left.
     """
     done: Counter[str] = Counter()
+    prepare(launchpad)
     for campaign in running(database):
         with suppress(GoneError):
             _heal(launchpad, database, campaign.id, done)
@@ -82,7 +86,7 @@ def hand_back(launchpad: Any, folder: str) -> int:
     """
     ran = {**launched_in([folder]), "state": "RUNNING"}
     remove_torn_of(launchpad, launchpad.launches.distinct("fw_id", ran))
-    lost = list(launchpad.launches.find(ran, _IDS))
+    lost = readable(Launch, launchpad.launches.find(ran))
     for launch in lost:
         _release_lock_of(launchpad, launch["fw_id"])
         launchpad.mark_fizzled(launch["launch_id"])
@@ -163,7 +167,7 @@ def _rerun_or_give_up(launchpad: Any, database: Database, firework: dict[str, An
 def _tries(launchpad: Any, fw_id: int) -> tuple[list[str], int]:
     """Errors a job raised itself, and how often its worker or its database connection was lost."""
     stored = [
-        launch["action"]["stored_data"].get("_exception", {}).get("_stacktrace", "")
+        (at(launch, "action.stored_data._exception._stacktrace") or "")
         for launch in launchpad.launches.find({"fw_id": fw_id, "action": {"$ne": None}})
     ]
     errors = [trace.strip().splitlines()[-1] for trace in stored if trace and not _is_connection(trace)]

@@ -16,6 +16,8 @@ from niobe.launchers.terminal import say
 
 _IDLE_SECONDS = 0.3
 _LOST_SECONDS = 1.0
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+"""What FireWorks raises at a document of another shape; at a lost connection also RuntimeError."""
 
 
 class Stop:
@@ -44,18 +46,15 @@ def fly(folder: Path, stop: Stop) -> None:
 
 
 def _launch(launch_rocket: Any, launchpad: Any, fworker: Any, folder: Path) -> bool:
-    """Whether a rocket flew; what a lost connection left of it is handed back."""
+    """Whether a rocket flew; what a lost connection, or a document that cannot be read, left of it is handed
+    back."""
     from pymongo.errors import PyMongoError
 
     from niobe.launchers.fireworks.sweep import hand_back
 
     try:
         return launchpad.run_exists(fworker) and bool(launch_rocket(launchpad, fworker, strm_lvl="WARNING"))
-    except (
-        PyMongoError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # what FireWorks raises around a lost connection
+    except (PyMongoError, RuntimeError, *_UNREADABLE) as error:
         say(f"rocket lost: {type(error).__name__}: {error}", error=True)
         time.sleep(_LOST_SECONDS)
         ensure_database()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from niobe.config import home
 from niobe.launchers.fireworks.healing.held import held
 from niobe.launchers.fireworks.healing.lost import at_work, forget_sightings, sighted_campaigns
-from niobe.launchers.fireworks.healing.torn import torn
+from niobe.launchers.fireworks.healing.strays import strays
+from niobe.launchers.fireworks.healing.torn import remove_torn, torn
 from niobe.launchers.upkeep import folders, workflows
 from niobe.launchers.upkeep.finding import REPAIR, Finding
 from niobe.launchers.upkeep.forgetting import idle
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
 _DAY = 86_400.0
+_MOST_FAULTS = 20
 
 
 def check_workflows(database: Database) -> Iterator[Finding]:
@@ -49,14 +51,23 @@ def check_workflows(database: Database) -> Iterator[Finding]:
             if runs and not workflows.counts(launchpad, name)["fireworks"]:
                 gone = "runs by FireWorks and has no jobs there (`lpad reset`?)"
                 found.append(Finding(f"campaign {name}", gone, "`niobe launch FILE` submits what is due"))
+        for line, move in strays(launchpad):
+            found.append(
+                Finding("FireWorks", f"{line}; it names no campaign: no worker goes on", REPAIR, move)
+            )
         yield from found or [Finding("FireWorks", f"{len(campaigns)} campaigns, no job in trouble")]
 
 
 def _check_jobs(launchpad: Any, campaign: str) -> Iterator[Finding]:
     about = f"jobs of {campaign}"
-    if halves := sum(map(len, torn(launchpad, campaign))):
-        again = "`niobe tend`, or `niobe rockets`, submits anew what still waits"
-        yield Finding(about, f"of workflows a part is gone; left without it: {halves}", again)
+    halves = torn(launchpad, campaign)
+    mend = partial(remove_torn, launchpad, campaign)
+    again = f"{REPAIR}; `niobe tend`, or `niobe rockets`, submits anew what still waits"
+    for line in halves.faults[:_MOST_FAULTS]:
+        yield Finding(about, f"FireWorks cannot read {line}", again, mend)
+    if left := len(halves):
+        gone = f"of workflows a part is gone or cannot be read; what has to go: {left} documents"
+        yield Finding(about, gone, again, mend)
     for jobs in held(launchpad, campaign):
         yield Finding(about, f"{len(jobs.names)} {jobs.how}: {jobs}", jobs.way)
     running = launchpad.fireworks.count_documents({"spec.campaign": campaign, "state": "RUNNING"})

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from niobe.launchers.fireworks.healing.shapes import is_id
+
 if TYPE_CHECKING:
     from niobe.loop.store.database import Database
 
@@ -39,7 +41,7 @@ def campaigns_of(launchpad: Any) -> set[str]:
 
     launchpad: FireWorks' LaunchPad.
     """
-    return {str(name) for name in launchpad.workflows.distinct("metadata.campaign") if name is not None}
+    return {name for name in launchpad.workflows.distinct("metadata.campaign") if isinstance(name, str)}
 
 
 def counts(launchpad: Any, campaign: str) -> dict[str, int]:
@@ -62,7 +64,7 @@ def held_back(launchpad: Any, campaign: str) -> Iterator[None]:
     launchpad: FireWorks' LaunchPad. campaign: its id.
     """
     named = {"spec.campaign": campaign, "state": "READY"}
-    ready = [found["fw_id"] for found in launchpad.fireworks.find(named, {"fw_id": 1})]
+    ready = launchpad.fireworks.distinct("fw_id", named)
     launchpad.fireworks.update_many(named | {"fw_id": {"$in": ready}}, {"$set": {"state": "PAUSED"}})
     try:
         yield
@@ -81,7 +83,7 @@ def remove(launchpad: Any, campaign: str) -> None:
 
     jobs = {"fw_id": {"$in": _jobs(launchpad, campaign)}}
     launchpad.launches.delete_many(jobs)
-    launchpad.fireworks.delete_many(jobs)
+    launchpad.fireworks.delete_many({"$or": [jobs, {"spec.campaign": campaign}]})
     # Keys are "CAMPAIGN rN STAGE": all texts from "CAMPAIGN " to before "CAMPAIGN!".
     launchpad.db["submissions"].delete_many({"_id": {"$gte": f"{campaign} ", "$lt": f"{campaign}!"}})
     forget_sightings(launchpad, campaign)
@@ -89,7 +91,6 @@ def remove(launchpad: Any, campaign: str) -> None:
 
 
 def _jobs(launchpad: Any, campaign: str) -> list[int]:
-    workflows = launchpad.workflows.find({"metadata.campaign": campaign}, {"nodes": 1})
-    jobs = {node for workflow in workflows for node in workflow["nodes"]}
-    own = launchpad.fireworks.find({"spec.campaign": campaign}, {"fw_id": 1})
-    return sorted(jobs | {found["fw_id"] for found in own})
+    jobs = launchpad.workflows.distinct("nodes", {"metadata.campaign": campaign})
+    own = launchpad.fireworks.distinct("fw_id", {"spec.campaign": campaign})
+    return sorted({job for job in (*jobs, *own) if is_id(job)})

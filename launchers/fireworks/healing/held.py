@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from niobe.launchers.fireworks.workflows import GIVEN_UP, names_of
@@ -85,9 +84,8 @@ def waiting_behind(launchpad: Any, named: Document) -> list[int]:
     launchpad: FireWorks' LaunchPad. named: the query that finds fireworks of campaigns.
     """
     held = {**named, "$or": [{"state": {"$in": ["PAUSED", "DEFUSED"]}}, {"state": "FIZZLED", GIVEN_UP: True}]}
-    stuck = [found["fw_id"] for found in launchpad.fireworks.find(held, {"fw_id": 1})]
-    nodes = [w["nodes"] for w in launchpad.workflows.find({"nodes": {"$in": stuck}}, {"nodes": 1})]
-    return list(chain.from_iterable(nodes))
+    stuck = launchpad.fireworks.distinct("fw_id", held)
+    return list(launchpad.workflows.distinct("nodes", {"nodes": {"$in": stuck}}))
 
 
 def reignite_defused(launchpad: Any, campaign: str) -> int:
@@ -112,8 +110,8 @@ def held(launchpad: Any, campaign: str) -> Iterator[Held]:
         named = {"spec.campaign": campaign} | query
         found = list(launchpad.fireworks.find(named, {"fw_id": 1, "name": 1}))
         if found:
-            ids = " ".join(str(one["fw_id"]) for one in found)
-            yield Held(how, [one["name"] for one in found], way.format(ids=ids))
+            ids = " ".join(str(one.get("fw_id")) for one in found)
+            yield Held(how, [str(one.get("name")) for one in found], way.format(ids=ids))
 
 
 def what_is_held(launchpad: Any, campaigns: Iterable[str]) -> str:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from niobe.launchers.fireworks.healing.shapes import Launch, ids_in, is_id, readable
 from niobe.loop.store.clock import unchanged_for
 
 _LOCK_SECONDS = 3.0
 _RESERVED_SECONDS = 15.0
-_LAUNCH = {"launch_id": 1, "state": 1, "state_history": 1}
 
 
 def find_lost(launchpad: Any, campaign: str) -> int:
@@ -55,12 +55,13 @@ def at_work(launchpad: Any, campaign: str, states: Sequence[str] = ("RUNNING", "
 
 
 def _open_jobs(launchpad: Any, campaign: str) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
-    """Jobs that workers have, or had when they died, and the launches of these by id."""
+    """Jobs that workers have, or had when they died, and those launches of these that can be read, by id."""
     query = {"state": {"$in": ["RUNNING", "RESERVED"]}, "spec.campaign": campaign}
-    jobs = list(launchpad.fireworks.find(query, {"fw_id": 1, "state": 1, "launches": 1}))
+    found = launchpad.fireworks.find(query, {"fw_id": 1, "state": 1, "launches": 1})
+    jobs = [job | {"launches": ids_in(job.get("launches"))} for job in found if is_id(job.get("fw_id"))]
     ids = [launch for job in jobs for launch in job["launches"]]
-    found = launchpad.launches.find({"launch_id": {"$in": ids}}, _LAUNCH)
-    return jobs, {one["launch_id"]: one for one in found}
+    launches = readable(Launch, launchpad.launches.find({"launch_id": {"$in": ids}}))
+    return jobs, {one["launch_id"]: one for one in launches}
 
 
 def _silent(launchpad: Any, campaign: str, launches: Mapping[int, dict[str, Any]]) -> set[int]:

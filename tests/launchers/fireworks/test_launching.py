@@ -98,17 +98,18 @@ def test_half_a_submission_is_made_whole_once_its_claim_expired(launchpad: Any, 
     database.campaigns.create(SPEC)
     batch = [f"c{number}" for number in range(4)]
     flows = lambda: one_each(SPEC, 1, "validate", batch)  # noqa: E731
-    assert submit_once(launchpad, SPEC, 1, "key", flows)
+    key = "cu-au r1 validate"
+    assert submit_once(launchpad, SPEC, 1, key, flows)
     torn, gone = list(launchpad.workflows.find({}))[:2]
     launchpad.fireworks.delete_many({"fw_id": {"$in": torn["nodes"]}})
     launchpad.workflows.delete_one({"_id": gone["_id"]})
     launchpad.fireworks.delete_many({"fw_id": {"$in": gone["nodes"]}})
     claim = launchpad.db["submissions"]
-    claim.update_one({"_id": "key"}, {"$set": {"state": "claimed", "until": time.time() + 60}})
-    assert not submit_once(launchpad, SPEC, 1, "key", flows)
+    claim.update_one({"_id": key}, {"$set": {"state": "claimed", "until": time.time() + 60}})
+    assert not submit_once(launchpad, SPEC, 1, key, flows)
     assert unfinished(launchpad, []) == 1
-    claim.update_one({"_id": "key"}, {"$set": {"until": time.time() - 1}})
-    assert sorted(together(3, lambda: submit_once(launchpad, SPEC, 1, "key", flows))) == [False, False, True]
+    claim.update_one({"_id": key}, {"$set": {"until": time.time() - 1}})
+    assert sorted(together(3, lambda: submit_once(launchpad, SPEC, 1, key, flows))) == [False, False, True]
     wanted = [f"cu-au r1 validate {candidate}" for candidate in batch]
     assert sorted(found["name"] for found in launchpad.workflows.find({})) == wanted
     assert sorted(states(launchpad)) == wanted
