@@ -18,7 +18,7 @@ from niobe.loop.stability.hull import atomic_fractions, formation_energy
 from niobe.surrogates.protocols import FloatArray
 
 _WIDTH, _ENOUGH = 0.15, 2.0
-_UNTOLD = 0.1  # eV/atom
+_UNTOLD, _ROUNDOFF = 0.1, 1e-9  # eV/atom
 ANYWHERE = 1e-3
 """The weight of a neighbour of any composition."""
 
@@ -76,15 +76,41 @@ def spread_of_corrections(known: Sequence[StructureRecord], references: Mapping[
 
     known: structure records. references: energies of the elements, eV/atom, by symbol.
     """
-    neighbours, corrections = _corrections(known, references)
-    finite = np.isfinite(corrections)
-    if finite.sum() < 2:
+    among, corrections = _corrected(known, references)
+    if len(among) < 2:
         return _UNTOLD
-    among = [record for record, counts in zip(neighbours, finite, strict=True) if counts]
     weights = nearness(among, among) + ANYWHERE
     np.fill_diagonal(weights, 0.0)
-    missed = corrections[finite] - weights @ corrections[finite] / weights.sum(axis=1)
-    return float(np.sqrt(np.mean(missed**2)))
+    missed = corrections - weights @ corrections / weights.sum(axis=1)
+    return _root_mean_square(missed)
+
+
+def understatement(known: Sequence[StructureRecord], references: Mapping[str, float]) -> float:
+    """How many times larger that is than what mean corrections leave of compounds that have a part in them,
+    at least 1.
+
+    What they leave is what a surrogate learns, and what it takes its own errors from. A compound without
+    others of like composition is its own mean, and leaves nothing: of few compounds a surrogate would seem
+    exact. Among many no one has a part in its own mean, and this is 1.
+
+    known: structure records. references: energies of the elements, eV/atom, by symbol.
+    """
+    among, corrections = _corrected(known, references)
+    left = _root_mean_square(corrections - mean_corrections(among, among, references)) if among else 0.0
+    return max(1.0, spread_of_corrections(known, references) / max(left, _ROUNDOFF))
+
+
+def _root_mean_square(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _corrected(
+    known: Sequence[StructureRecord], references: Mapping[str, float]
+) -> tuple[list[StructureRecord], FloatArray]:
+    """Compounds whose correction is known, and it, eV/atom."""
+    neighbours, corrections = _corrections(known, references)
+    finite = np.isfinite(corrections)
+    return [record for record, counts in zip(neighbours, finite, strict=True) if counts], corrections[finite]
 
 
 def _corrections(

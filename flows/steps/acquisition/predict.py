@@ -21,6 +21,7 @@ from niobe.loop.stability.prerelaxed import (
     prerelaxed_formation_energies,
     prerelaxed_references,
     spread_of_corrections,
+    understatement,
 )
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import Prediction, Surrogate
@@ -115,7 +116,8 @@ def _on_prerelaxed(
     """Predicted corrections, added to the kernel-weighted mean ones, become formation energies.
 
     Where the surrogate abstains the mean ones stand alone, as uncertain as they are of compounds that have no
-    part in them (docs/decisions/0166). What the pre-relaxation potential gave no answer for has none.
+    part in them (docs/decisions/0166); elsewhere the surrogate is hardly surer than that while its labels
+    say too little of its errors (0167). What the pre-relaxation potential gave no answer for has none.
     """
     name = "formation_energy_per_atom"
     correction = predictions.get(name)
@@ -126,8 +128,9 @@ def _on_prerelaxed(
     answered = [record for record in found if spec.surrogate.retrain or record.round == 0]
     alone = prerelaxed_formation_energies(pool, references) + mean_corrections(pool, answered, references)
     unsure = spread_of_corrections(answered, references)
+    widened = np.minimum(correction.std * understatement(answered, references), unsure)
     mean = np.where(correction.in_domain, alone + correction.mean, alone)
-    std = np.where(correction.in_domain, correction.std, unsure)
+    std = np.where(correction.in_domain, np.maximum(correction.std, widened), unsure)
     return predictions | {name: Prediction(mean, std, correction.in_domain)}
 
 

@@ -11,6 +11,7 @@ from niobe.loop.stability.prerelaxed import (
     prerelaxed_formation_energies,
     prerelaxed_references,
     spread_of_corrections,
+    understatement,
     waiting,
 )
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
@@ -68,6 +69,22 @@ def test_what_mean_corrections_miss_of_compounds_that_have_no_part_in_them() -> 
     of_third = -0.2 - (1.001 * -0.1 + (far + 1e-3) * -0.4) / (1.002 + far)
     expected = np.sqrt(np.mean(np.square([of_oxide, of_third, -0.4 + 0.15])))
     assert spread_of_corrections([OXIDE, third, dioxide], references) == pytest.approx(expected)
+
+
+def test_of_few_compounds_what_is_left_to_learn_says_too_little_of_errors() -> None:
+    """NbO and NbO2 miss each other by 0.3; half of `far` of that is left, the rest each tells itself.
+    Among many of a composition none has a part in its own mean. Of one nothing is left, and little known."""
+    references = {"Nb": -10.0, "O": -5.0}
+    dioxide = with_prerelaxed(validated(rutile(), -9.0), -1.6 - 20 / 3)
+    far = np.exp(-(2 / 36) / (2 * 0.15**2))
+    assert understatement([*NIOBIUM, OXIDE, dioxide], references) == pytest.approx(2 / far)
+    alike = [
+        with_prerelaxed(validated(nbo(), -9.0, index=index), energy)
+        for index, energy in enumerate((-9.4, -9.3, -9.1, -9.0))
+    ]
+    assert understatement(alike, references) == pytest.approx(1.0)
+    assert understatement([*NIOBIUM, OXIDE], references) > 1e6
+    assert understatement(NIOBIUM, references) > 1e6
 
 
 def test_what_is_learned_and_the_mean_correction_add_up_where_a_compound_stands_alone() -> None:
