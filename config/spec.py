@@ -164,9 +164,10 @@ class Generation(_Part):
 
     candidates: Annotated[int, Field(ge=1, le=100_000)] = 120
     mix: tuple[GeneratorShare, ...] = (
-        GeneratorShare(name="gan", share=0.5),
-        GeneratorShare(name="random", share=0.25),
-        GeneratorShare(name="prototype", share=0.25),
+        GeneratorShare(name="prototype", share=0.4),
+        GeneratorShare(name="substitution", share=0.25),
+        GeneratorShare(name="random", share=0.2),
+        GeneratorShare(name="gan", share=0.15),
         GeneratorShare(name="offspring", share=0.4),
     )
     gan_epochs: Annotated[int, Field(ge=1)] = 30
