@@ -54,7 +54,7 @@ def main() -> None:
         command="python -m tests.benchmarks.intervals",
         rows=rows,
         seconds=time.monotonic() - started,
-        order=5,
+        order=6,
         headline=f"90 % intervals hold {rows[0]['held']} of {rows[0]['calls']} answers (bar: 80 to 95 %)",
         notes=[
             f"calls of 7net-0 in the runs of Niobe of the table of systems, {len(systems)} systems: CHGNet's "

@@ -28,13 +28,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=NAME)
     parser.add_argument("systems", nargs="*", default=SHORT)
     parser.add_argument("--folder", type=Path, default=KEPT)
-    parser.add_argument("--busy", action="store_true", help="other work ran beside: minutes are left out")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--busy", action="store_true", help="other work ran beside: minutes are left out")
+    how.add_argument("--clock", action="store_true", help="little else ran: a table of finds in equal time")
     asked, options = parser.parse_known_args()
     for system in asked.systems:
         write_known(asked.folder / "known" / system, system)
     command = ["bench", "systems", *asked.systems, "--known", str(asked.folder / "known")]
     subprocess.run([*NIOBE, *command, *options, "--to", str(asked.folder)], check=True)
-    publish_systems(asked.folder / "systems.json", asked.systems, options, busy=asked.busy)
+    file = asked.folder / "systems.json"
+    if asked.clock:
+        publish_clock(file, asked.systems, options)
+    else:
+        publish_systems(file, asked.systems, options, busy=asked.busy)
 
 
 def write_known(folder: Path, system: str) -> None:
@@ -50,6 +56,33 @@ def _anywhere(options: Sequence[str]) -> list[str]:
     """Options as anyone would give them: folders without their place here."""
     named = [one for one in options if one != "--finished"]
     return ["F" if before == "--peers" else one for before, one in zip(["", *named], named, strict=False)]
+
+
+def publish_clock(file: Path, systems: Sequence[str], options: Sequence[str]) -> None:
+    """Finds of each arm and of Niobe by when the first of the two was over."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    shown = ("system", "arm", "runs", "calls", "finds, ε 0.1", "minutes", IN_TIME, NIOBE_IN_TIME)
+    beside = [
+        f"Niobe's finds ÷ those of {other}, in equal time: {texts['in equal time']}"
+        for other, texts in content["beside Niobe"].items()
+    ]
+    publish(
+        "systems-clock",
+        page="discovery",
+        title="Chemical systems in equal time",
+        command=" ".join([NAME, *systems, *_anywhere(options), "--clock"]),
+        rows=[{key: row[key] for key in shown} for row in content["rows"]],
+        seconds=60 * sum(row["runs"] * (row["minutes"] or 0.0) for row in content["rows"]),
+        headline="; ".join(beside) or "one arm only",
+        notes=[
+            "one arm after another, and the load says what else ran; Niobe on 2 workers, CrySPY in one "
+            "process, as it is run interactively, with as many threads as torch takes",
+            "in equal time: by when the arm or Niobe was over, whichever was first; Niobe's calls are over "
+            "with their round, CrySPY's five at a time",
+            *beside,
+        ],
+        order=4,
+    )
 
 
 def publish_systems(file: Path, systems: Sequence[str], options: Sequence[str], *, busy: bool) -> None:
@@ -87,7 +120,7 @@ def publish_systems(file: Path, systems: Sequence[str], options: Sequence[str], 
             else "minutes of the wall clock beside whatever else ran on the machine: see the load above",
             *beside,
         ],
-        order=4 if made else 3,
+        order=5 if made else 3,
     )
 
 
