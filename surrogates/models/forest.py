@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from niobe.surrogates.protocols import FloatArray
 
 _LEAF = -1
+_AT_ONCE = 50_000
+"""Pairs of tree and row that go down together."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +54,25 @@ class Forest:
         """What the trees answer to rows (n, d), shape (n,)."""
         asked = rows.astype(np.float32) if self.single else rows
         total = np.full(len(rows), self.base)
-        numbers = np.arange(len(rows))
-        for root in self.roots[:-1]:
-            node = np.full(len(rows), root)
-            going = numbers
-            while len(going):
-                feature = self.feature[node[going]]
-                going, feature = going[feature != _LEAF], feature[feature != _LEAF]
-                here = node[going]
-                goes_left = asked[going, feature] <= self.threshold[here]
-                node[going] = np.where(goes_left, self.left[here], self.right[here])
-            total += self.value[node]
+        at_once = max(1, _AT_ONCE // len(self.roots))
+        for start in range(0, len(rows), at_once):
+            part = slice(start, start + at_once)
+            for added in self.value[self._leaves(asked[part])]:  # tree by tree, as scikit-learn adds them
+                total[part] += added
         return total
+
+    def _leaves(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """The node of each tree that each row ends in, (trees, n)."""
+        trees = len(self.roots) - 1
+        node, row = np.repeat(self.roots[:-1], len(rows)), np.tile(np.arange(len(rows)), trees)
+        going = np.arange(len(node))
+        while len(going):
+            feature = self.feature[node[going]]
+            going, feature = going[feature != _LEAF], feature[feature != _LEAF]
+            here = node[going]
+            goes_left = rows[row[going], feature] <= self.threshold[here]
+            node[going] = np.where(goes_left, self.left[here], self.right[here])
+        return node.reshape(trees, len(rows))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a checkpoint keeps."""
