@@ -48,7 +48,8 @@ def unlike(path: Path, kind: Kind) -> str:
     try:
         found = _KINDS.get(stat.S_IFMT(path.stat().st_mode), "something unknown")
     except (FileNotFoundError, NotADirectoryError):
-        found = "link to nothing" if path.is_symlink() else kind
+        above = (path, *path.parents)
+        found = "link to nothing" if any(one.is_symlink() and not one.exists() for one in above) else kind
     except OSError as error:
         found = f"link or path that leads nowhere ({error.strerror})"
     return "" if found == kind else f"{path}: a {found}, where a {kind} belongs"

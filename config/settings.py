@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from niobe.config.errors import ConfigError
@@ -17,6 +17,11 @@ OPTIMADE_SERVERS = {
     "oqmd": "https://oqmd.org/optimade",
 }
 """Open databases that a campaign asks which names none."""
+
+LONGEST_HOME = 400
+"""Bytes of the path of the home: SQLite opens none of more than 504, and the longest in the home adds 48."""
+_LONGEST_NAME = 255
+_MOST_SHOWN = 80
 
 
 class Settings(BaseSettings):
@@ -47,7 +52,22 @@ class Settings(BaseSettings):
         except ValidationError as error:
             problem = error.errors()[0]
             variable = f"NIOBE_{problem['loc'][0]}".upper()
-            raise ConfigError(f"{variable}: {problem['msg']} (got {problem['input']!r})") from None
+            said, given = problem["msg"].removeprefix("Value error, "), repr(problem["input"])
+            shown = given if len(given) <= _MOST_SHOWN else f"{given[:_MOST_SHOWN]}…"
+            raise ConfigError(f"{variable}: {said} (got {shown})") from None
+
+    @field_validator("home")
+    @classmethod
+    def _short(cls, home: Path) -> Path:
+        try:
+            path = os.fsencode(home.expanduser().absolute())
+        except RuntimeError:
+            raise ValueError("names the folder of a user who is not there") from None
+        if len(path) > LONGEST_HOME:
+            raise ValueError(f"its absolute path has {len(path)} bytes; at most {LONGEST_HOME} are allowed")
+        if (longest := max(map(len, path.split(b"/")))) > _LONGEST_NAME:
+            raise ValueError(f"a name in it has {longest} bytes; at most {_LONGEST_NAME} are allowed")
+        return home
 
     @property
     def real_mongo(self) -> bool:

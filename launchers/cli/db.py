@@ -191,11 +191,17 @@ def _folder() -> Path:
 
 
 def _folder_in_use() -> Path:
-    """The embedded database's folder. Raises ConfigError where NIOBE_MONGO_URI names another server."""
+    """The embedded database's folder.
+
+    Raises ConfigError where NIOBE_MONGO_URI names another server, or the home is no folder.
+    """
+    from niobe.config.home import unlike
     from niobe.config.settings import Settings
     from niobe.launchers.embedded.folder import DatabaseFolder
 
     settings, folder = Settings(), DatabaseFolder(_folder())
+    if problem := unlike(settings.home.expanduser(), "folder"):
+        raise ConfigError(f"{problem}; move it away")
     own = {folder.uri, folder.tcp_uri.read_text().strip() if folder.tcp_uri.is_file() else ""}
     if settings.real_mongo and settings.mongo_uri not in own:
         raise ConfigError(

@@ -16,8 +16,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 from niobe.config.errors import ConfigError
 from niobe.config.home import Kind, resolved, unlike
+from niobe.config.settings import LONGEST_HOME
 
 _LONGEST_SOCKET_PATH = 100
+_LONGEST = LONGEST_HOME + len("/db")
 _USER = "niobe"
 
 
@@ -63,8 +65,11 @@ class DatabaseFolder:
     def make(self) -> None:
         """Make the folder and the socket's, for their owner only.
 
-        Raises ConfigError where they are not ours, or something else lies in place of one of their files.
+        Raises ConfigError where they are not ours, their path is too long for SQLite, or something else lies
+        in place of one of their files.
         """
+        if (size := len(os.fsencode(self.path))) > _LONGEST:
+            raise ConfigError(f"{self.path}: a path of {size} bytes; at most {_LONGEST} are allowed")
         for problem in self.misplaced():
             raise ConfigError(f"{problem}; move it away")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from pymongo.errors import WriteError
 
 from niobe.loop.store.database import Database
 from tests.end_to_end.test_campaign import NIOBE, campaign_file, content, environment, niobe, records
@@ -27,7 +29,8 @@ def change_one(database: Database, rng: random.Random) -> str:
     if found:
         given = VALUES[value]
         change = {"$unset": {field: ""}} if given is MISSING else {"$set": {field: given}}
-        database.mongo[where].update_one({"_id": rng.choice(found)["_id"]}, change)
+        with contextlib.suppress(WriteError):  # below what is no document
+            database.mongo[where].update_one({"_id": rng.choice(found)["_id"]}, change)
     return f"{where} {field}: {value}"
 
 
@@ -37,7 +40,6 @@ def say_one(place: Path, command: list[str]) -> None:
         [*NIOBE, *command], capture_output=True, text=True, timeout=250, cwd=place, env=environment(place)
     )
     assert done.returncode in {0, 1, 2} and "Traceback" not in done.stderr + done.stdout, done.stderr
-    assert done.returncode == 0 or done.stderr.count("\n") <= 1
 
 
 @pytest.mark.slow
