@@ -115,6 +115,8 @@ def _run(service: Service, request: Request, login: Login | None) -> dict[str, o
         return as_answer(error)
     if answered is not None:
         return {**answered, "ok": 1.0}
+    if request.fault:
+        return as_answer(CommandError(2, request.fault))
     if "serverStatus" in request.command:
         return {"connections": {"current": service.clients.count}, "ok": 1.0}
     answer = service.engine.run(request.command)

@@ -30,7 +30,8 @@ _HEADER_SECONDS = 30.0
 _PING_SECONDS = 5.0
 _SLOWEST_BYTES_A_SECOND = 1_000_000
 _MORE_TO_COME = 1 << 1
-_CHECKSUM = 1 << 0
+_UNKNOWN = 0xFFFF & ~_MORE_TO_COME
+"""Flags that change what a message means; the checksum, which no driver sends, is one that is not read."""
 CODEC: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 
@@ -40,12 +41,16 @@ class ProtocolError(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """One command: its document with document sequences folded in, and how to answer."""
+    """One command: its document with document sequences folded in, and how to answer.
+
+    fault: why it cannot be run, or "".
+    """
 
     request_id: int
     command: Document
     legacy: bool
     wants_reply: bool
+    fault: str = ""
 
 
 class Memory:
@@ -131,27 +136,46 @@ def _parse(request_id: int, opcode: int, body: bytes) -> Request:
 
 def _parse_msg(request_id: int, body: bytes) -> Request:
     (flags,) = struct.unpack_from("<I", body)
-    end = len(body) - (4 if flags & _CHECKSUM else 0)
+    if flags & _UNKNOWN:
+        raise ProtocolError(f"flags {flags:#x} are not spoken here")
     command: Document | None = None
     sequences: dict[str, list[Document]] = {}
-    position = 4
+    position, end, is_exact = 4, len(body), True
     while position < end:
         kind, position = body[position], position + 1
         (size,) = struct.unpack_from("<i", body, position)
         if size < 5 or position + size > end:
             raise ProtocolError("section larger than its message")
         section = body[position : position + size]
-        if kind == 0:
+        if kind == 0 and command is None:
             command = bson.decode(section, codec_options=CODEC)
+            is_exact &= _is_exact([command], section)
         elif kind == 1:
             name_end = section.index(b"\0", 4)
-            sequences[section[4:name_end].decode()] = bson.decode_all(section[name_end + 1 :], CODEC)
+            name, documents = section[4:name_end].decode(), section[name_end + 1 :]
+            if name in sequences:
+                raise ProtocolError(f"two sequences {name[:40]!r}")
+            sequences[name] = bson.decode_all(documents, CODEC)
+            is_exact &= _is_exact(sequences[name], documents)
         else:
             raise ProtocolError(f"section kind {kind}")
         position += size
-    if not command:
-        raise ProtocolError("message without a command")
-    return Request(request_id, command | sequences, legacy=False, wants_reply=not flags & _MORE_TO_COME)
+    if not command or command.keys() & sequences:
+        raise ProtocolError("message without a command, or with a sequence twice")
+    fault = "" if is_exact else "a document that cannot be kept as it is: a field twice, or of an old type"
+    wants_reply = not flags & _MORE_TO_COME
+    return Request(request_id, command | sequences, legacy=False, wants_reply=wants_reply, fault=fault)
+
+
+def _is_exact(documents: list[Document], body: bytes) -> bool:
+    """Whether documents, written again, are the bytes that they were read from."""
+    position = 0
+    for document in documents:
+        written = bson.encode(document)
+        if body[position : position + len(written)] != written:
+            return False
+        position += len(written)
+    return position == len(body)
 
 
 def _parse_query(request_id: int, body: bytes) -> Request:
