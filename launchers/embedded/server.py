@@ -104,8 +104,10 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def _answer(self, request: Request, answer: dict[str, object]) -> None:
         if request.wants_reply:
+            reply = encode_reply(request, answer)
+            answer.clear()  # a client that does not listen holds its reply alone
             self.request.settimeout(_SEND_SECONDS)
-            self.request.sendall(encode_reply(request, answer))
+            self.request.sendall(reply)
 
 
 def _run(service: Service, request: Request, login: Login | None) -> dict[str, object]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -22,16 +22,19 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError
+from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure, PyMongoError
 
 from niobe.config.errors import ConfigError
+from niobe.config.home import unlike
 from niobe.config.settings import patience
+from niobe.launchers.embedded.wire import MAX_DOCUMENT_BYTES
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 _BATCH = 500
 _TIMEOUT_MS = 10_000
 _SYSTEM = {"admin", "config", "local"}
 _DUPLICATE = 11000
+_LENGTH = 4
 _NOT_OPTIONS = {"v", "key", "name", "ns"}
 RawCollection = Collection[RawBSONDocument]
 
@@ -90,29 +93,54 @@ def load(uri: str, dumped: Path) -> dict[str, int]:
         for target in targets:
             if target.find_one() is not None:
                 raise ConfigError(f"{target.full_name}: holds documents already; nothing was restored")
-        return {
-            t.full_name: _fill(t, _read(file), _stored_indexes(file))
-            for t, file in zip(targets, files, strict=True)
-        }
+        try:
+            return {t.full_name: _restore(t, file) for t, file in zip(targets, files, strict=True)}
+        except (ConfigError, PyMongoError):
+            with suppress(PyMongoError):
+                for target in targets:
+                    target.delete_many({})
+            raise
+
+
+def _restore(target: RawCollection, file: Path) -> int:
+    count = _fill(target, _read(file), _stored_indexes(file))
+    if target.count_documents({}) != count:
+        raise ConfigError(f"{file}: holds an _id twice; nothing was restored")
+    return count
 
 
 def _check(file: Path) -> None:
     try:
+        for path in (file, _metadata(file)):
+            if problem := unlike(path, "file"):
+                raise ConfigError(f"{problem}; nothing was restored")
         for document in _read(file):
             bson.decode(document.raw)
-        _stored_indexes(file)
-    except (OSError, BSONError, ValueError, KeyError) as error:
-        raise ConfigError(f"{file}: not an intact dump ({error}); nothing was restored") from error
+        for index in _stored_indexes(file):
+            if not (isinstance(index["key"], dict) and isinstance(index["name"], str)):
+                raise ValueError("an index without its keys or its name")
+    except (OSError, BSONError, ValueError, LookupError, TypeError, RecursionError) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ConfigError(f"{file}: not an intact dump ({said}); nothing was restored") from error
 
 
 def _read(file: Path) -> Iterator[RawBSONDocument]:
     with file.open("rb") as source:
-        yield from bson.decode_file_iter(source, codec_options=_RAW)
+        while head := source.read(_LENGTH):
+            size = int.from_bytes(head, "little", signed=True)
+            if len(head) < _LENGTH or not _LENGTH < size <= MAX_DOCUMENT_BYTES:
+                raise ValueError(f"a document of {size} bytes")
+            yield RawBSONDocument(head + source.read(size - _LENGTH))
+
+
+def _metadata(file: Path) -> Path:
+    return file.with_suffix(".metadata.json")
 
 
 def _stored_indexes(file: Path) -> list[dict[str, Any]]:
-    text = file.with_suffix(".metadata.json").read_text(encoding="utf-8")
-    return list(json_util.loads(text)["indexes"])
+    if (size := _metadata(file).stat().st_size) > MAX_DOCUMENT_BYTES:
+        raise ValueError(f"metadata of {size} bytes")
+    return list(json_util.loads(_metadata(file).read_text(encoding="utf-8"))["indexes"])
 
 
 def _target(client: MongoClient[Any], file: Path) -> RawCollection:
@@ -161,8 +189,9 @@ def _fill(target: RawCollection, documents: Iterable[RawBSONDocument], indexes: 
         try:
             target.insert_many(batch, ordered=False)
         except BulkWriteError as error:
-            if any(e["code"] != _DUPLICATE for e in error.details["writeErrors"]):
-                raise
+            for refused in error.details["writeErrors"]:
+                if refused["code"] != _DUPLICATE:
+                    raise OperationFailure(refused["errmsg"], refused["code"]) from None
     for index in indexes:
         options = {key: value for key, value in index.items() if key not in _NOT_OPTIONS}
         target.create_index(list(index["key"].items()), name=index["name"], **options)

@@ -193,12 +193,11 @@ def encode_reply(request: Request, answer: Document) -> bytes:
     """The bytes that answer ``request``."""
     body = bson.encode(answer)
     if request.legacy:
-        payload = struct.pack("<iqii", 8, 0, 0, 1) + body
-        opcode = OP_REPLY
+        opcode, first = OP_REPLY, struct.pack("<iqii", 8, 0, 0, 1)
     else:
-        payload = struct.pack("<IB", 0, 0) + body
-        opcode = OP_MSG
-    return _HEADER.pack(_HEADER.size + len(payload), 0, request.request_id, opcode) + payload
+        opcode, first = OP_MSG, struct.pack("<IB", 0, 0)
+    size = _HEADER.size + len(first) + len(body)
+    return b"".join((_HEADER.pack(size, 0, request.request_id, opcode), first, body))
 
 
 def _encode_command(command: Document) -> bytes:

@@ -9,11 +9,16 @@ import time
 
 from tests.benchmarks.publish import publish
 
+_EMBEDDED = "tests/launchers/embedded/siblings"
 KINDS = {
     "bundles: folders, archives, documents": "tests/launchers/output/test_bundle_siblings.py",
     "archives, crystals, campaign files": "tests/loop/readers/test_file_siblings.py",
     "answers of open databases": "tests/loop/sources/test_hostile_servers.py",
     "words in data, through every command": "tests/launchers/cli/test_words_everywhere.py",
+    "documents of FireWorks": "tests/launchers/fireworks/test_document_siblings.py",
+    "messages to the embedded database, its clients, kills": f"{_EMBEDDED}/test_server_siblings.py",
+    "dumps, damaged database files": f"{_EMBEDDED}/test_dump_siblings.py",
+    "homes": "tests/config/test_home_siblings.py",
 }
 """Where each kind is tried."""
 

@@ -19,7 +19,7 @@ from niobe.launchers.embedded.wire import MAX_DOCUMENT_BYTES
 
 Document = dict[str, Any]
 _BATCH_BYTES = 12_000_000
-_MOST_OPEN = 1_000
+_MOST_OPEN, _MOST_HELD_BYTES = 1_000, 64_000_000
 _IDLE_SECONDS = 600.0
 
 
@@ -51,6 +51,11 @@ class Cursor:
         self._ahead = None if body is None else RawBSONDocument(body)
 
     @property
+    def held_bytes(self) -> int:
+        """Of the document that comes next."""
+        return 0 if self._ahead is None else len(self._ahead.raw)
+
+    @property
     def is_done(self) -> bool:
         """Whether nothing is left."""
         return self._ahead is None
@@ -72,7 +77,8 @@ class Cursor:
 
 
 class Cursors:
-    """The cursors clients left open. Those not asked for in ten minutes are forgotten, as MongoDB does."""
+    """The cursors clients left open. Those not asked for in ten minutes are forgotten, as MongoDB does, and
+    the oldest where there are too many, or they hold too much."""
 
     def __init__(self) -> None:
         self._open: dict[int, Cursor] = {}
@@ -83,16 +89,24 @@ class Cursors:
         with self._lock:
             oldest = time.monotonic() - _IDLE_SECONDS
             self._open = {key: kept for key, kept in self._open.items() if kept.used > oldest}
-            if len(self._open) >= _MOST_OPEN:
-                self._open.pop(next(iter(self._open)))
+            held = cursor.held_bytes + sum(kept.held_bytes for kept in self._open.values())
+            while self._open and (len(self._open) >= _MOST_OPEN or held > _MOST_HELD_BYTES):
+                held -= self._open.pop(next(iter(self._open))).held_bytes
             identifier = identifier or secrets.randbits(62) + 1
             self._open[identifier] = cursor
         return identifier
 
-    def take(self, identifier: int) -> Cursor:
-        """A cursor, for one client at a time. Raises CommandError where it is not open."""
+    def take(self, identifier: int, collection: str) -> Cursor:
+        """A cursor of a collection, for one client at a time. Raises CommandError where it is not open, or of
+        another collection.
+
+        collection: with its database.
+        """
         with self._lock:
-            cursor = self._open.pop(identifier, None)
+            cursor = self._open.get(identifier)
+            if cursor is not None and cursor.source.full_name != collection:
+                raise CommandError(13, f"cursor id {identifier} is of another collection")
+            self._open.pop(identifier, None)
         if cursor is None:
             raise CommandError(43, f"cursor id {identifier} not found")
         return cursor

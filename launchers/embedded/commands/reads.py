@@ -108,10 +108,10 @@ def _run_pipeline(collection: Collection, pipeline: list[Document], *, hinted: b
 
 def get_more(access: Access, command: Document) -> Document:
     """The next batch of an open cursor; one that fails or runs out of time is closed."""
-    identifier = int(command["getMore"])
-    cursor = access.cursors.take(identifier)
+    identifier, size = _cursor_id(command["getMore"]), whole(command, "batchSize") or None
+    cursor = access.cursors.take(identifier, f"{command['$db']}.{command.get('collection')}")
     with access.reading(command, cursor.view):
-        batch = cursor.batch(whole(command, "batchSize") or None)
+        batch = cursor.batch(size)
     if cursor.is_done:
         identifier = 0
     else:
@@ -121,7 +121,13 @@ def get_more(access: Access, command: Document) -> Document:
 
 def kill_cursors(access: Access, command: Document) -> Document:
     """Forget open cursors."""
-    return access.cursors.close([int(cursor) for cursor in command["cursors"]])
+    return access.cursors.close([_cursor_id(cursor) for cursor in command["cursors"]])
+
+
+def _cursor_id(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise CommandError(14, "the id of a cursor is a whole number")
+    return given
 
 
 def count(access: Access, command: Document) -> Document:

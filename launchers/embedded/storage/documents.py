@@ -20,6 +20,8 @@ from niobe.launchers.embedded.wire import CODEC, MAX_DOCUMENT_BYTES
 Document = dict[str, Any]
 Row = tuple[int, Document]
 _FIRST_PAGE, _PAGE = 4, 256
+_PAGE_BYTES = 250_000
+"""What a page holds at most, and a document: each open cursor keeps one."""
 _NOWHERE = -1
 _COUNTED = 256
 _FEW_BYTES = 20_000_000
@@ -263,21 +265,54 @@ class Documents:
         remaining, size = iter(seqs), _FIRST_PAGE
         while page := list(islice(remaining, size)):
             size = min(4 * size, _PAGE)
-            marks = ",".join("?" * len(page))
-            found = dict(
-                self._connection.execute(f"SELECT seq, body FROM documents WHERE seq IN ({marks})", page)
-            )
-            for seq in page:
-                if seq in found:
-                    yield seq, _decode(found[seq])
+            for part in _parts(self._connection, page):
+                found = dict(_columns(self._connection, "seq, body", part))
+                for seq in part:
+                    if seq in found:
+                        yield seq, _decode(found[seq])
 
     def _all(self) -> Iterator[Row]:
         last = 0
-        while page := self._connection.execute(
-            "SELECT seq, body FROM documents INDEXED BY by_collection "
-            "WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?",
-            (self._id, last, _PAGE),
-        ).fetchall():
+        while page := _page_after(self._connection, self._id, last):
             for seq, sealed in page:
                 yield seq, _decode(sealed)
             last = page[-1][0]
+
+
+def _parts(connection: sqlite3.Connection, page: list[int]) -> Iterator[list[int]]:
+    """A page in parts, each of which holds no more bytes than a page may."""
+    if len(page) <= _FIRST_PAGE:
+        yield page
+        return
+    sizes, held = dict(_columns(connection, "seq, LENGTH(body)", page)), 0
+    part: list[int] = []
+    for seq in page:
+        part.append(seq)
+        held += sizes.get(seq, 0)
+        if held > _PAGE_BYTES:
+            yield part
+            part, held = [], 0
+    yield part
+
+
+def _columns(connection: sqlite3.Connection, names: str, seqs: list[int]) -> sqlite3.Cursor:
+    marks = ",".join("?" * len(seqs))
+    return connection.execute(f"SELECT {names} FROM documents WHERE seq IN ({marks})", seqs)
+
+
+def _page_after(connection: sqlite3.Connection, identity: int, last: int) -> list[tuple[int, bytes]]:
+    """Documents of a collection whose numbers come after one: as many as a page may hold."""
+    found = connection.execute(
+        "SELECT seq, body FROM documents INDEXED BY by_collection "
+        "WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (identity, last, _PAGE),
+    )
+    page: list[tuple[int, bytes]] = []
+    held = 0
+    for seq, sealed in found:
+        page.append((seq, sealed))
+        held += len(sealed)
+        if held > _PAGE_BYTES:
+            break
+    found.close()
+    return page

@@ -91,11 +91,18 @@ class DatabaseFile:
                 "dump it with that one and restore the dump here"
             )
         check_structure(self.connection, self.path)
+        if missing := sorted(self._missing_tables(version)):
+            raise DamagedError(f"{self.path} (no table {missing[0]})")
         if version in _EARLIER:
             self._upgrade(version)
         self.ledger.load()
         self.ledger.check(self.path)
         self._acknowledged.check(self.ledger.commits)
+
+    def _missing_tables(self, version: int) -> set[str]:
+        found = self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        there = {"ledger"} if version == 1 else set()
+        return {"collections", "documents", "fields", "ledger"} - there.union(name for (name,) in found)
 
     def _upgrade(self, version: int) -> None:
         self.connection.execute("BEGIN IMMEDIATE")
@@ -179,7 +186,7 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
     with storage_errors(str(path)):
         state = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if state != "ok":
-        raise DamagedError(f"{path} ({state})")
+        raise DamagedError(f"{path} ({' '.join(str(state).split())})")
 
 
 def check_documents(connection: sqlite3.Connection, path: Path) -> None:

@@ -136,18 +136,25 @@ HELD: dict[str, bytes] = {
     "100,000 deep, arrays": nested(60_000, 4),
 }
 NAMES: list[Any] = ["", "$x", "a\0b", 5, None, True, {}, [], {"$gt": ""}, "x" * 20_000, 1.5, Regex("."), b"c"]
+NAN, INF = float("nan"), float("inf")
+WRONG: list[tuple[str, str, list[Any]]] = [  # command, option, what it may not be
+    ("find", "$db", NAMES),
+    ("find", "batchSize", [-1, 1.5, "x", [], NAN, True]),
+    ("find", "limit", ["x", INF, {}, 1.5, -(2**63)]),
+    ("find", "skip", [-1, "x", NAN, []]),
+    ("find", "maxTimeMS", [-1, "x", [], True]),
+    ("killCursors", "cursors", [5, None, ["x"], [{}], [[]], [NAN]]),
+]
+NO_IDS: list[Any] = ["x", None, {}, [], NAN]
 COMMANDS: dict[str, Document] = {
-    **{f"find {name!r:.20}": {"find": name} for name in NAMES},
-    **{f"database {name!r:.20}": {"find": "c", "$db": name} for name in NAMES},
-    **{f"insert into {name!r:.20}": {"insert": name, "documents": [{}]} for name in NAMES},
-    **{f"batches of {n}": {"find": "c", "batchSize": n} for n in (-1, 1.5, "x", [], float("nan"), True)},
-    **{f"a limit of {n}": {"find": "c", "limit": n} for n in ("x", float("inf"), {}, 1.5, -(2**63))},
-    **{f"a skip of {n}": {"find": "c", "skip": n} for n in (-1, "x", float("nan"), [])},
-    **{f"a time of {n}": {"find": "c", "maxTimeMS": n} for n in (-1, "x", [], True)},
-    **{f"cursors {n!r:.20}": {"killCursors": "c", "cursors": n} for n in (5, None, ["x"], [{}], [[]])},
     **{
-        f"get more of {n!r:.20}": {"getMore": n, "collection": "c"} for n in ("x", None, {}, [], float("nan"))
+        f"{option} of {value!r:.20}": {name: "c", option: value}
+        for name, option, values in WRONG
+        for value in values
     },
+    **{f"find {name!r:.20}": {"find": name} for name in NAMES},
+    **{f"insert into {name!r:.20}": {"insert": name, "documents": [{}]} for name in NAMES},
+    **{f"getMore {one!r:.20}": {"getMore": one, "collection": "c"} for one in NO_IDS},
 }
 
 
@@ -218,7 +225,8 @@ def test_a_document_that_cannot_be_kept_as_it_is_is_refused(
 ) -> None:
     """Or kept, byte for byte but for its id."""
     found = ask(place, holding(HELD[name]))
-    kept = list(other["d"].get_collection("c", bson.CodecOptions(RawBSONDocument)).find({"n": None}))
+    raw_ones = other["d"].get_collection("c", bson.CodecOptions(RawBSONDocument))
+    kept: list[Any] = list(raw_ones.find({"n": None}))
     other["d"]["c"].delete_many({"n": None})
     assert (is_refused(found) and not kept) or kept[0].raw.endswith(HELD[name] + b"\0")
 
@@ -258,6 +266,19 @@ def test_a_cursor_that_is_not_the_clients_gives_nothing(
 
 
 @pytest.mark.usefixtures("unharmed")
+@pytest.mark.parametrize("of", [("d", "large"), ("d", "none"), ("d", ""), ("d", 5), ("d", None), ("e", "c")])
+def test_a_cursor_gives_nothing_as_another_collections(
+    other: pymongo.MongoClient[Document], of: tuple[str, Any]
+) -> None:
+    cursor = other["d"]["c"].find({"n": {"$gte": 0}}, batch_size=10, sort=[("_id", 1)])
+    seen = [next(cursor)["_id"] for _ in range(10)]
+    assert cursor.cursor_id
+    with pytest.raises(OperationFailure, match="another collection"):
+        other[of[0]].command("getMore", Int64(cursor.cursor_id), collection=of[1])
+    assert seen + [one["_id"] for one in cursor] == list(range(300))
+
+
+@pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize(
     "batch", [-1, 2**62, 2**63 - 1, 1e300, float("nan"), float("inf"), "x", [], {}, True]
 )
@@ -273,19 +294,19 @@ def test_a_batch_of_any_size_is_what_a_reply_holds_or_refused(
         assert 0 < len(found) <= 12
 
 
-SLOW: dict[str, Callable[[socket.socket], object]] = {
-    "says nothing": lambda peer: None,
-    "says half a header": lambda peer: peer.sendall(GOOD[:8]),
-    "says a header": lambda peer: peer.sendall(struct.pack("<iiii", 40_000_000, 1, 0, 2013)),
-    "says a letter at a time": lambda peer: [peer.sendall(GOOD[at : at + 1]) for at in range(30)],
-    "says no more": lambda peer: peer.shutdown(socket.SHUT_WR),
-    "asks and goes": lambda peer: (peer.sendall(GOOD), peer.close()),
-    "asks and hears nothing": lambda peer: [
-        peer.sendall(frame({"find": "large", "$db": "d", "batchSize": 3})) for _ in range(20)
-    ],
-    "asks all at once": lambda peer: peer.sendall(GOOD * 500),
-    "resets": lambda peer: peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)),
-    "wants no answer": lambda peer: peer.sendall(sections(BODY, flags=2) * 300),
+LARGE = frame({"find": "large", "$db": "d", "batchSize": 3})
+SLOW: dict[str, bytes] = {
+    "says nothing": b"",
+    "says half a header": GOOD[:8],
+    "says a header": struct.pack("<iiii", 40_000_000, 1, 0, 2013),
+    "says half a command": GOOD[:60],
+    "says a command and a half": GOOD + GOOD[:30],
+    "asks and hears nothing": LARGE * 20,
+    "asks all at once": GOOD * 500,
+    "wants no answer": sections(BODY, flags=2) * 300,
+    "wants no answer to what is large": sections((0, bson.encode({"find": "large", "$db": "d"})), flags=2)
+    * 5,
+    "says what is no command": b"\xff" * 4_000,
 }
 
 
@@ -299,8 +320,13 @@ def test_a_client_that_does_not_listen_or_end_holds_up_nobody(
         if number % 2:
             peer.sendall(frame(HELLO))
             assert answer(peer)
+        peer.setblocking(False)
         with contextlib.suppress(OSError):
-            SLOW[name](peer)
+            peer.send(SLOW[name])
+            if number % 3 == 0:
+                peer.shutdown(socket.SHUT_WR)
+            elif number % 3 == 1:
+                peer.close()
     for number in range(20):
         started = time.monotonic()
         assert other["d"]["c"].find_one({"_id": number}) == {"_id": number, "n": number}
@@ -329,13 +355,13 @@ KILLS: dict[str, tuple[Callable[[Any], Any], int]] = {
 def test_a_server_that_ends_in_between_comes_back_with_all(folder: Path, name: str) -> None:
     """And knows none of the cursors that the one before gave."""
     ask_for, number = KILLS[name]
-    with connect(start_quickly(folder)) as client:
+    with connect(start_quickly(folder), serverSelectionTimeoutMS=2_000) as client:
         client["d"]["c"].insert_many([{"_id": i, "n": i, "x": "y" * 200} for i in range(300)])
         open_one = client["d"].command("find", "c", batchSize=5)["cursor"]["id"]
         asking = threading.Thread(target=quietly, args=(ask_for, client["d"]["c"]))
         asking.start()
         os.kill(pid_of(folder), number)
-        asking.join(30)
+        asking.join(60)
         assert not asking.is_alive()
         deadline = time.monotonic() + 20
         while number not in {signal.SIGPIPE} and DatabaseFolder(folder).is_locked():
