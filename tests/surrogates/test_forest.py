@@ -20,8 +20,8 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_a_forest_answers_as_its_model_does(name: str) -> None:
     rng = np.random.default_rng(0)
-    x, asked = rng.normal(size=(200, 6)), rng.normal(size=(500, 6))
-    asked[:6] = x[:6]  # on thresholds and beside them
+    x, asked = rng.normal(size=(200, 6)), rng.normal(size=(5000, 6))
+    asked[:6] = x[:6]  # on thresholds and beside them; so many that they go in parts
     model: Any = MODELS[name].fit(x, x[:, 0] ** 2 + x[:, 1] * x[:, 2])
     forest = Forest.of(model)
     np.testing.assert_array_equal(forest.predict(asked), model.predict(asked))
