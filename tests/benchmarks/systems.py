@@ -76,7 +76,7 @@ def publish_clock(file: Path, systems: Sequence[str], options: Sequence[str]) ->
         headline="; ".join(beside) or "one arm only",
         notes=[
             "one arm after another, and the load says what else ran; Niobe on 2 workers, CrySPY in one "
-            "process, as it is run interactively, with as many threads as torch takes",
+            "process of one thread, as it is run interactively",
             "in equal time: by when the arm or Niobe was over, whichever was first; Niobe's calls are over "
             "with their round, CrySPY's five at a time",
             *beside,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import configparser
 import importlib
+import os
 import subprocess
 import sys
 import time
@@ -146,4 +147,5 @@ def _recorded(relax: Any, relaxed: list[dict[str, Any] | None]) -> Any:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # more slow relaxations of a few atoms down
     main()
