@@ -174,6 +174,7 @@ def assert_survives(
     assert done == len(shots)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_workers_and_the_server_are_killed(place: Path, local: Local) -> None:
     assert_survives(place, local.contents(SMALL), SMALL, ["worker"] * 3 + ["server"], pause=4.0)

@@ -71,6 +71,7 @@ def test_rlaunch_flies_a_campaign_and_lpad_finds_its_workflows(place: Path) -> N
     assert "cu-au r1 validate" in said
 
 
+@pytest.mark.slow
 def test_categories_send_jobs_to_their_workers(place: Path) -> None:
     file = campaign_file(place, **SMALL)
     shell(

@@ -126,6 +126,7 @@ def with_opinions(place: Path, site: Path) -> list[dict[str, Any]]:
     return [record for record in found if record["opinions"]]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_calculator_by_path_judges_a_campaign_that_goes_on(place: Path) -> None:
     """No entry point: a module that can be imported, and weights beside the campaign file."""

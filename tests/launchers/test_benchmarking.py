@@ -120,6 +120,7 @@ def test_other_runs_only_add_to_the_hull(place: Path) -> None:
         bench(place, "--finished", "--hull", str(file))
 
 
+@pytest.mark.slow
 def test_a_longer_random_search_is_run_once_and_makes_no_setting(place: Path) -> None:
     def longer() -> list[Path]:
         return list((place / "to" / "runs").glob("longer-*/run.json"))

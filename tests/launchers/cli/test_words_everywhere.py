@@ -270,7 +270,13 @@ EVERYTHING = pytest.mark.filterwarnings(
 
 
 @EVERYTHING
-@pytest.mark.parametrize("kinds", [[kind for kind in WORDS if kind != "long"], ["long"]], ids=["all", "long"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param([kind for kind in WORDS if kind != "long"], id="all"),
+        pytest.param(["long"], id="long", marks=pytest.mark.slow),
+    ],
+)
 def test_no_words_together_end_or_steer_a_command(
     database: Database,
     kinds: list[str],

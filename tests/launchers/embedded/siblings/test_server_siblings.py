@@ -34,7 +34,7 @@ from tests.launchers.embedded.test_wire import HELLO, dial, frame
 from tests.launchers.embedded.tools import EMBEDDED_ONLY, connect, pid_of, start_quickly
 
 pytestmark = EMBEDDED_ONLY
-GROWTH_BYTES = 200_000_000
+GROWTH_BYTES = 400_000_000
 FIND = {"find": "c", "filter": {"n": 1}, "$db": "d"}
 GOOD = frame(FIND)
 Document = dict[str, Any]
