@@ -28,6 +28,7 @@ from niobe.config.errors import ConfigError
 from niobe.config.home import unlike
 from niobe.config.settings import patience
 from niobe.launchers.embedded.wire import MAX_DOCUMENT_BYTES
+from niobe.loop.documents.json_text import not_too_deep
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 _BATCH = 500
@@ -140,7 +141,8 @@ def _metadata(file: Path) -> Path:
 def _stored_indexes(file: Path) -> list[dict[str, Any]]:
     if (size := _metadata(file).stat().st_size) > MAX_DOCUMENT_BYTES:
         raise ValueError(f"metadata of {size} bytes")
-    return list(json_util.loads(_metadata(file).read_text(encoding="utf-8"))["indexes"])
+    text = _metadata(file).read_text(encoding="utf-8")
+    return list(json_util.loads(not_too_deep(text))["indexes"])
 
 
 def _target(client: MongoClient[Any], file: Path) -> RawCollection:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -237,3 +239,16 @@ def test_a_damaged_file_is_said_or_whole(killed: Path, tmp_path: Path, name: str
         assert "niobe db restore" in found or "layout" in found, found
     else:
         assert found == DOCUMENTS
+
+
+def test_deep_metadata_is_refused_whatever_the_recursion_limit(dumped: Path, empty: str) -> None:
+    """Some libraries raise it, and then brackets end the process that reads them."""
+    metadata("[" * 100_000)(dumped)
+    code = (
+        "import pathlib, sys; sys.setrecursionlimit(10**6)\n"
+        "from niobe.launchers.embedded.transfer import load\n"
+        "load(sys.argv[1], pathlib.Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", code, empty, str(dumped.parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "not an intact dump (TooDeepError" in done.stderr, done.stderr
