@@ -86,8 +86,8 @@ def test_a_server_says_which_code_it_is_and_who_is_connected(folder: Path) -> No
     uri = ensure_server(folder)
     info = server_status(folder)
     assert info is not None and info.version == server_version()
-    deadline = time.monotonic() + 10
-    while connections(folder) and time.monotonic() < deadline:  # those who asked are still leaving
+    deadline = time.monotonic() + 60  # who says nothing is let go in 30 s
+    while connections(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert connections(folder) == 0
     with connect(uri) as client:
