@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from niobe.config.atomic import write_whole
 from niobe.config.version import code_version
@@ -17,7 +18,17 @@ from niobe.surrogates.protocols import FloatArray
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-_LENGTH = 16
+_LENGTH, _MOST_SAID = 16, 300
+UNREADABLE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(RuntimeError, MemoryError, SafetensorError),
+)
+"""What comes of a checkpoint whose files are cut short, changed, or of another one."""
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error says, on one line, its kind where it says nothing."""
+    return " ".join(str(error).split())[:_MOST_SAID] or type(error).__name__
 
 
 class OutdatedCheckpointError(ValueError):

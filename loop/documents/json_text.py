@@ -1,53 +1,20 @@
-"""JSON from outside, looked at before it is parsed."""
+"""JSON from outside that is read line by line, or in MongoDB's extended form."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-MOST_DEEP = 100
+from niobe.config.outside_json import STRING, not_too_deep
+
 _LONGEST_LINE, _MOST_VALUES = 16 * 2**20, 1_000_000
 """Of a document in a bundle, which is a line: MongoDB takes none above 16 MiB."""
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NO_BRACKET = re.compile(r"[^\[\]{}]+")
-_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-class TooDeepError(ValueError):
-    """Brackets lie too deep in each other."""
 
 
 class TooManyError(ValueError):
     """There are more values than are read."""
-
-
-def not_too_deep(text: str) -> str:
-    """The text, whose brackets lie at most 100 deep in each other. Raises TooDeepError where they lie deeper,
-    and ValueError where a letter is only half there (``\\ud800`` alone), which nothing can store.
-
-    A parser goes down the C stack with them: where another library has raised the recursion limit, a text of
-    some kilobytes ends the process.
-    """
-    if _HALF.search(text):
-        _refuse_half_letters(text)
-    brackets = _NO_BRACKET.sub("", _STRING.sub("", text))
-    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MOST_DEEP:
-        raise TooDeepError(f"JSON more than {MOST_DEEP} levels deep")
-    return text
-
-
-def _refuse_half_letters(text: str) -> None:
-    for literal in _STRING.findall(text):
-        if _HALF.search(literal):
-            try:
-                json.loads(literal).encode()
-            except UnicodeEncodeError:
-                raise ValueError("JSON with half a letter (a surrogate alone)") from None
 
 
 def bounded_lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -87,7 +54,7 @@ def check_values(text: str, most: int) -> None:
     most: values, keys counted with what they name.
     """
     if sum(map(text.count, ",[{")) > most:
-        plain = _STRING.sub("", text)  # a text may hold commas
+        plain = STRING.sub("", text)  # a text may hold commas
         if sum(map(plain.count, ",[{")) > most:
             raise TooManyError(f"more than {most} values")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from niobe.config.elements import ELEMENTS
 from niobe.config.errors import ConfigError
+from niobe.config.outside_json import read_object
 from niobe.loop.goals.properties import Property
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _one_value(before: float | None, text: str, where: str) -> float:
 
 def _fitted(folder: Path, name: str, unit: str) -> Property:
     try:
-        target = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["target"]
+        target = read_object(folder / "fit.json")["target"]
         surrogate = _loaded(folder, digest := _digest(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"goals: {name}: {folder}: no surrogate of `niobe models fit` ({error})") from None

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from niobe.config.outside_json import not_too_deep
 from niobe.loop.crystals.decoding import decoded
 from niobe.loop.crystals.validity import nearest_contact
-from niobe.loop.documents.json_text import not_too_deep
 from niobe.loop.readers import parquet
 from niobe.loop.readers.cif.blocks import only_block
 from niobe.loop.readers.cif.crystal import NEAREST, structure_of

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from niobe.config.atomic import write_whole
+from niobe.config.outside_json import read_object
 from niobe.surrogates.gan.closeness import SeenCrystals, closest_contacts
 from niobe.surrogates.gan.conditions import MAX_ROLES, by_role, condition, without_composition
 from niobe.surrogates.gan.point_cloud import PointCloud
 from niobe.surrogates.gan.representation import BoolArray, Crystal, IntArray, Representation
 from niobe.surrogates.gan.symmetric import SymmetricCrystals
-from niobe.surrogates.identity import origin_of
+from niobe.surrogates.identity import UNREADABLE, in_a_line, origin_of
 from niobe.surrogates.protocols import FloatArray, Sample, SampleBatch, SampleRequest
 
 if TYPE_CHECKING:
@@ -172,23 +173,31 @@ class CrystalGAN:
     @classmethod
     def load(cls, folder: Path) -> CrystalGAN:
         """The GAN a checkpoint folder holds. Raises ValueError for none, or one of another version."""
-        from safetensors.torch import load_model
-
-        from niobe.surrogates.gan.networks import Networks
-
         try:
-            settings = json.loads((folder / "gan.json").read_text())
+            settings = read_object(folder / "gan.json")
         except (OSError, ValueError) as error:
             raise ValueError(f"{folder}: no GAN checkpoint ({error})") from error
         if settings.get("version") != VERSION:
             found = settings.get("version", 1)
             raise ValueError(f"{folder}: a GAN checkpoint of version {found}; this Niobe reads {VERSION}")
+        try:
+            return cls._restored(settings, folder)
+        except UNREADABLE as error:
+            raise ValueError(f"{folder}: no whole GAN checkpoint ({in_a_line(error)})") from error
+
+    @classmethod
+    def _restored(cls, settings: dict[str, Any], folder: Path) -> CrystalGAN:
+        from safetensors.torch import load_model
+
+        from niobe.surrogates.gan.networks import Networks
+
         gan = cls(epochs=settings["epochs"], representation=settings["representation"])
         gan._history = settings["history"]
         gan._networks = Networks.fresh(gan._representation)
         for name, network in gan._networks.named().items():
             load_model(network, str(folder / f"{name}.safetensors"))
             network.eval()
+        _ = gan.critic_gap, gan.learned_from  # a history that holds them
         return gan
 
 

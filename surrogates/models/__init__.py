@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from niobe.config.extras import require
+from niobe.config.outside_json import read_object
 from niobe.config.plugins import SURROGATES, load, registered
-from niobe.surrogates.identity import OutdatedCheckpointError
+from niobe.surrogates.identity import UNREADABLE, OutdatedCheckpointError, in_a_line
 from niobe.surrogates.protocols import Surrogate, SurrogateKind
 
 ON_MATMINER = frozenset({"gbt_magpie", "cgcnn", "moments", "mlip_prior"})
@@ -49,7 +47,7 @@ def load_surrogate(folder: Path) -> Surrogate:
     Raises ValueError where it holds none, of these OutdatedCheckpointError for one of an older Niobe.
     """
     try:
-        name = json.loads((folder / "surrogate.json").read_text())["model"]
+        name = read_object(folder / "surrogate.json")["model"]
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder}: no surrogate checkpoint ({error})") from error
     try:
@@ -57,8 +55,8 @@ def load_surrogate(folder: Path) -> Surrogate:
     except OutdatedCheckpointError as error:
         again = "train it again with `niobe models fit`, into another folder"
         raise OutdatedCheckpointError(f"{folder}: {error}; {again}") from None
-    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{folder}: no whole surrogate checkpoint ({error})") from error
+    except UNREADABLE as error:
+        raise ValueError(f"{folder}: no whole surrogate checkpoint ({in_a_line(error)})") from error
 
 
 def elements_of_checkpoint(folder: Path, otherwise: Collection[str]) -> set[str]:
@@ -66,7 +64,7 @@ def elements_of_checkpoint(folder: Path, otherwise: Collection[str]) -> set[str]
 
     otherwise: those of a surrogate of another package, whose checkpoint does not say.
     """
-    return set(json.loads((folder / "surrogate.json").read_text()).get("elements", otherwise))
+    return set(read_object(folder / "surrogate.json").get("elements", otherwise))
 
 
 def check_surrogate(name: str) -> None:

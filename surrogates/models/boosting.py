@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
+from niobe.config.outside_json import read_object
 from niobe.surrogates.calibration import (
     Scaling,
     Sharpness,
@@ -189,7 +190,7 @@ class BoostedTrees:
         """The surrogate a folder holds; of an older Niobe its trees grow when it first predicts."""
         from safetensors.numpy import load_file
 
-        settings = json.loads((folder / "surrogate.json").read_text())
+        settings = read_object(folder / "surrogate.json")
         tensors = load_file(str(folder / "surrogate.safetensors"))
         model = cls(settings["model"], members=settings["members"], epochs=settings["epochs"], rows=rows)
         model._domain = Domain.restored(tensors, settings["elements"])

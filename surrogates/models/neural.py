@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
+from niobe.config.outside_json import read_object
 from niobe.surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
 from niobe.surrogates.domain import Domain, Trained, chemistries_of
 from niobe.surrogates.identity import OutdatedCheckpointError, origin_of
@@ -275,7 +276,7 @@ class NeuralSurrogate:
         from safetensors.numpy import load_file
         from safetensors.torch import load_model
 
-        settings = json.loads((folder / "surrogate.json").read_text())
+        settings = read_object(folder / "surrogate.json")
         learned, read = settings.get("code", 1), RECIPES[settings["model"]].code
         if learned != read:
             raise OutdatedCheckpointError(
@@ -296,6 +297,8 @@ class NeuralSurrogate:
             name: _head(note, arrays[f"weights.{name}"]) for name, note in settings["heads"].items()
         }
         model._domain = Domain.restored(arrays, settings["elements"])
+        if settings["members"] < 1:
+            raise ValueError(f"{settings['members']} members")
         for member in range(settings["members"]):
             network = model._untrained(0)
             load_model(network, str(folder / f"member-{member}.safetensors"))
