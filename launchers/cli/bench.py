@@ -36,8 +36,8 @@ _GENERATIVE = (
 )
 _SYSTEMS = (
     "Unique finds against oracle calls: within 0.1 eV/atom of the hull of all that any arm validated and of "
-    "what is known, by the oracle of campaigns, no seed and no earlier find of the run; the band holds 90 % of "
-    "the runs."
+    "what is known, by the oracle of campaigns, no seed and no earlier find of the run; the band holds "
+    "90 % of the runs."
 )
 _OF_SYSTEMS = (
     *("system", "protocol", "arm", "runs", "calls", "finds, ε 0", "finds, ε 0.02", "finds, ε 0.1"),

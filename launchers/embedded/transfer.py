@@ -26,7 +26,7 @@ from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure,
 
 from niobe.config.errors import ConfigError
 from niobe.config.home import unlike
-from niobe.config.outside_json import not_too_deep
+from niobe.config.outside.json_text import not_too_deep
 from niobe.config.settings import patience
 from niobe.launchers.embedded.wire import MAX_DOCUMENT_BYTES
 

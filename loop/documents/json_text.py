@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from niobe.config.outside_json import STRING, not_too_deep
+from niobe.config.outside.json_text import STRING, not_too_deep
 
 _LONGEST_LINE, _MOST_VALUES = 16 * 2**20, 1_000_000
 """Of a document in a bundle, which is a line: MongoDB takes none above 16 MiB."""

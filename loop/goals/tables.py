@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from niobe.config.elements import ELEMENTS
 from niobe.config.errors import ConfigError
-from niobe.config.outside_json import read_object
+from niobe.config.outside.json_text import read_object
 from niobe.loop.goals.properties import Property
 
 if TYPE_CHECKING:

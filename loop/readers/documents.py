@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from niobe.config.outside_json import not_too_deep
+from niobe.config.outside.json_text import not_too_deep
 from niobe.loop.crystals.decoding import decoded
 from niobe.loop.readers.rows import Row, check_sites, read_text
 

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from niobe.config.outside_json import TooDeepError, not_too_deep
+from niobe.config.outside.json_text import TooDeepError, not_too_deep
 from niobe.loop.documents.json_text import TooManyError, check_values
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from niobe.config.errors import ConfigError
-from niobe.config.outside_json import not_too_deep
+from niobe.config.outside.json_text import not_too_deep
 from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.records import StructureRecord
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from niobe.config.atomic import write_whole
-from niobe.config.outside_json import read_object
+from niobe.config.outside.json_text import read_object
 from niobe.surrogates.gan.closeness import SeenCrystals, closest_contacts
 from niobe.surrogates.gan.conditions import MAX_ROLES, by_role, condition, without_composition
 from niobe.surrogates.gan.point_cloud import PointCloud

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from niobe.config.extras import require
-from niobe.config.outside_json import read_object
+from niobe.config.outside.json_text import read_object
 from niobe.config.plugins import SURROGATES, load, registered
 from niobe.surrogates.identity import UNREADABLE, OutdatedCheckpointError, in_a_line
 from niobe.surrogates.protocols import Surrogate, SurrogateKind

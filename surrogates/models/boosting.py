@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
-from niobe.config.outside_json import read_object
+from niobe.config.outside.json_text import read_object
 from niobe.surrogates.calibration import (
     Scaling,
     Sharpness,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from niobe.config.atomic import write_whole
-from niobe.config.outside_json import read_object
+from niobe.config.outside.json_text import read_object
 from niobe.surrogates.calibration import LEVEL, Scaling, Sharpness, conformal_scaling, platt_scaling
 from niobe.surrogates.domain import Domain, Trained, chemistries_of
 from niobe.surrogates.identity import OutdatedCheckpointError, origin_of

@@ -57,6 +57,7 @@ def answers(found: object) -> None:
         assert np.isfinite(said["formation_energy_per_atom"].mean).all()
 
 
+ODD: tuple[object, ...] = (-1, 0.5, "x", [None], {"x": []}, None)
 TEXTS = {
     "deep": "[" * 100_000,
     "deep objects": '{"a":' * 100_000,
@@ -92,7 +93,7 @@ def test_no_value_of_another_type_ends_it(made: dict[str, Path], tmp_path: Path,
     whole: dict[str, Any] = json.loads(file.read_text())
     for key in whole:
         without = {name: value for name, value in whole.items() if name != key}
-        for changed in (without, *(whole | {key: odd} for odd in (-1, 0.5, "x", [None], {"x": []}, None))):
+        for changed in (without, *(whole | {key: odd} for odd in ODD)):
             file.write_text(json.dumps(changed))
             try:
                 found = load(kind, folder)
@@ -104,14 +105,24 @@ def test_no_value_of_another_type_ends_it(made: dict[str, Path], tmp_path: Path,
     load(kind, folder)
 
 
+def _to_a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def _to_a_link(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.with_name("nothing"))
+
+
 HARMS: dict[str, Harm] = {
     "gone": Path.unlink,
     "empty": lambda file: file.write_bytes(b""),
     "cut short": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
     "a longer header than file": lambda file: file.write_bytes(b"\xff" * 8 + file.read_bytes()[8:]),
     "text": lambda file: file.write_text("no tensors"),
-    "a folder": lambda file: (file.unlink(), file.mkdir()),
-    "a link to nothing": lambda file: (file.unlink(), file.symlink_to(file.with_name("nothing"))),
+    "a folder": _to_a_folder,
+    "a link to nothing": _to_a_link,
 }
 
 

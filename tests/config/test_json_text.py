@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from niobe.config.outside_json import MOST_DEEP, TooDeepError, not_too_deep
+from niobe.config.outside.json_text import MOST_DEEP, TooDeepError, not_too_deep
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text('[]{}\\"a'),

@@ -1,0 +1,1 @@
+"""What comes from outside, looked at before it is read."""
