@@ -109,7 +109,7 @@ def could_repeat(lengths: Sequence[float], points: FloatArray, kinds: Sequence[s
 
     lengths: of its edges, Å. points: fractional, (n, 3). kinds: what sits on each site, n words.
     """
-    groups = [points[np.array(kinds) == kind] for kind in dict.fromkeys(kinds)]
+    groups = [points[np.array(kinds) == kind] for kind in sorted(set(kinds))]  # as pymatgen orders them
     if gcd(*map(len, groups)) == 1:
         return False
     fewest = min(groups, key=len)
@@ -118,7 +118,7 @@ def could_repeat(lengths: Sequence[float], points: FloatArray, kinds: Sequence[s
     for group in sorted(groups, key=len):
         apart = group[:, None] - group[None] - vectors[:, None, None]
         apart -= np.round(apart)
-        vectors = vectors[(np.abs(apart) <= near).all(axis=-1).any(axis=-1).all(axis=-1)]
+        vectors = vectors[(np.abs(apart) <= near).all(axis=-1).any(axis=1).all(axis=-1)]
     return len(vectors) > 0
 
 

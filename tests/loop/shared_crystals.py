@@ -66,5 +66,5 @@ def disguised(structure: Structure, rng: np.random.Generator) -> Structure:
         copy = copy * scale
     copy.scale_lattice(copy.volume * rng.uniform(0.97, 1.03))
     copy.translate_sites(range(len(copy)), rng.uniform(-1, 1, 3), to_unit_cell=bool(rng.random() < 0.5))
-    copy.perturb(0.02)
+    copy.perturb(0.02, seed=int(rng.integers(2**32)))
     return Structure.from_sites([copy[int(index)] for index in rng.permutation(len(copy))])

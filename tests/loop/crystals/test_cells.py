@@ -158,7 +158,7 @@ def test_a_cell_that_cannot_repeat_is_primitive(seed: int) -> None:
             np.array([[1, 0, 0], [0, 1, 1], [0, -1, 1]]),
         ):
             cell = structure.make_supercell(matrix, in_place=False)
-            cell.perturb(rng.uniform(1e-3, 0.4))
+            cell.perturb(rng.uniform(1e-3, 0.4), seed=int(rng.integers(2**32)))
             reduced = cell.get_reduced_structure(reduction_algo="niggli")
             words = [site.species_string for site in reduced]
             smaller = len(reduced.get_primitive_structure()) < len(reduced)
@@ -168,3 +168,15 @@ def test_a_cell_that_cannot_repeat_is_primitive(seed: int) -> None:
     assert all(could or not smaller for could, smaller in said)
     assert any(smaller for _, smaller in said)
     assert sum(could and not smaller for could, smaller in said) <= 0.5 * len(said)
+
+
+@pytest.mark.parametrize("seed", [1101, 1882])
+def test_of_species_as_frequent_the_first_by_name_is_asked(seed: int) -> None:
+    """Shaken cells that Au repeats within the tolerance, and Cu, as frequent, does not."""
+    rng = np.random.default_rng([seed, 3])
+    cell = _drawn(rng, (2, 2)).make_supercell([1, 2, 1], in_place=False)
+    cell.perturb(rng.uniform(0.25, 0.4), seed=seed)
+    reduced = cell.get_reduced_structure(reduction_algo="niggli")
+    assert len(reduced.get_primitive_structure()) < len(reduced)
+    words = [site.species_string for site in reduced]
+    assert could_repeat(reduced.lattice.lengths, reduced.frac_coords, words)

@@ -43,7 +43,7 @@ def test_groups_have_symbol_and_number() -> None:
 
 def test_looser_tolerances_find_more_symmetry_and_move_no_more_than_they_allow() -> None:
     moved = nbo()
-    moved.perturb(0.02)
+    moved.perturb(0.02, seed=1)
     found = list(symmetric_cells(moved))
     assert next(cell.number for cell in found) == 221
     assert [cell.symprec for cell in found] == sorted((cell.symprec for cell in found), reverse=True)

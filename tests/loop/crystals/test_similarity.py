@@ -70,7 +70,7 @@ def test_content_hash_sees_geometry_and_species_only() -> None:
 def test_space_groups_by_number() -> None:
     assert [spacegroup_number(s) for s in (nbo(), rocksalt(), rutile())] == [221, 225, 136]
     broken = nbo()
-    broken.perturb(0.2)
+    broken.perturb(0.2, seed=1)
     assert spacegroup_number(broken) == 1
     assert np.isfinite(broken.volume)
 

@@ -31,7 +31,7 @@ def shaken(structure: Structure, seed: int) -> Structure:
     rng = np.random.default_rng(seed)
     strained = structure.copy()
     strained.apply_strain(rng.normal(0, 0.05, 3))
-    return strained.perturb(float(rng.uniform(0, 0.3)))
+    return strained.perturb(float(rng.uniform(0, 0.3)), seed=seed)
 
 
 def contents(database: Database) -> list[dict[str, Any]]:
