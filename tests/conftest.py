@@ -29,6 +29,19 @@ settings.register_profile("niobe", deadline=None)
 settings.load_profile("niobe")
 
 
+def _as_before() -> Iterator[None]:
+    """A command run in this process names its server in the environment: not for the next."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("NIOBE_")}
+    yield
+    for name in [name for name in os.environ if name.startswith("NIOBE_")]:
+        del os.environ[name]
+    os.environ.update(before)
+
+
+_settings_of_a_module = pytest.fixture(_as_before, scope="module", autouse=True)
+_settings_of_a_test = pytest.fixture(_as_before, autouse=True)
+
+
 @pytest.fixture(scope="session")
 def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that lives as long as the test session."""
