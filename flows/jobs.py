@@ -27,7 +27,9 @@ SlotStep = Callable[[Database, CampaignSpec, int, int, int], None]
 
 _LATE = frozenset({"validate", "phonons", "train_gan"})
 """What may end after its round: slots of an asynchronous campaign, and what the GAN learns beside round 0."""
-_CHOOSE = frozenset({"seed", "compete", "compete_further", "choose_promising", "predict", "acquire"})
+_CHOOSE = frozenset(
+    {"seed", "compete", "compete_further", "choose_promising", "set_aside", "predict", "acquire"}
+)
 """What chooses candidates or sets them aside, one after the other."""
 
 
@@ -242,6 +244,30 @@ def predict(campaign: Document, number: int, after: Any = None) -> Document:
     from niobe.flows.steps.acquisition.predict import predict as step
 
     return _run_once("predict", campaign, number, step)
+
+
+@job
+def set_aside(campaign: Document, number: int, after: Any = None) -> Document:
+    """Set aside candidates of a large round that turned out to be known, before all others are predicted.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.steps.acquisition.predict import set_aside as step
+
+    return _run_once("set_aside", campaign, number, step)
+
+
+@job
+def predict_compositions(
+    campaign: Document, number: int, slot: int, slots: int, after: Any = None
+) -> Document:
+    """Predict candidates of the compositions ``slot``, ``slot + slots``, … that may be acquired.
+
+    campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
+    """
+    from niobe.flows.steps.acquisition.predict import predict_compositions as step
+
+    return _run_slot("predict", campaign, number, slot, slots, step)
 
 
 @job

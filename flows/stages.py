@@ -120,8 +120,19 @@ def _discovery(spec: CampaignSpec) -> Iterator[Stage]:
         before += [drawn, *_prerelaxation(spec, drawn.name, batch)]
     yield from before
     asked = ("train_surrogate", "screen", *(stage.name for stage in before))
-    yield Stage("predict", "predict", asked, label="predict", lenient=True)
+    yield from _prediction(spec, asked)
     yield Stage("acquire", "acquire", ("predict",), label="acquire")
+
+
+def _prediction(spec: CampaignSpec, after: tuple[str, ...]) -> Iterator[Stage]:
+    """One job for all; of rounds that are drawn in parts, shared by composition once what is known is set
+    aside."""
+    if spec.generation.candidates <= DRAWN_AT_ONCE:
+        yield Stage("predict", "predict", after, label="predict", lenient=True)
+        return
+    yield Stage("set_aside", "set_aside", after, label="predict", lenient=True)
+    slots, needs = SCREEN_SLOTS, ("set_aside",)
+    yield Stage("predict", "predict_compositions", needs, label="predict", slots=slots, lenient=True)
 
 
 def _in_parts(parts: int) -> Iterator[Stage]:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from niobe.loop.store.collections.checkpoints import digests_of
 from niobe.loop.store.database import Database
 from niobe.loop.store.kept.shapes import crystal_name
 from niobe.surrogates.protocols import FloatArray, Surrogate
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 _MANY, _WORTH_TRAINING = 500, 0.1
 Save = Callable[[Path], object]
@@ -84,24 +88,49 @@ def newest_number(database: Database, campaign: str, number: int, model: str) ->
 def kept_features(
     database: Database, spec: CampaignSpec, number: int, model: Surrogate, records: Sequence[StructureRecord]
 ) -> FloatArray:
-    """What a surrogate measures distance in, of candidates: shape (n, d). Computed once a candidate and
-    checkpoint, but each time where only the home has that; crystals are read of what has to be.
+    """What a surrogate measures distance in, of all candidates that wait: shape (n, d). Computed once a
+    candidate and checkpoint, but each time where only the home has that; crystals are read of what has to be.
 
     database: the campaign database. spec: the campaign. number: of the round. model: its surrogate. records:
     with or without their crystals.
     """
+    rows = database.features.find(_names_of_rows(database, spec, number, records))
+    lacking = with_crystals(database, spec, [record for record in records if record.id not in rows])
+    if lacking:
+        structures = [candidate_structure(record) for record in lacking]
+        rows |= keep_features(database, spec, number, model, lacking, structures)
+    database.features.drop_others(spec.id, [record.id for record in records])
+    return np.array([rows[record.id] for record in records])
+
+
+def keep_features(
+    database: Database,
+    spec: CampaignSpec,
+    number: int,
+    model: Surrogate,
+    records: Sequence[StructureRecord],
+    structures: Sequence[Structure],
+) -> dict[str, FloatArray]:
+    """The rows (d,) of candidates by id, kept for ``kept_features`` where the database has the checkpoint.
+
+    database: the campaign database. spec: the campaign. number: of the round. model: its surrogate. records:
+    the candidates. structures: theirs.
+    """
+    rows = {record.id: row for record, row in zip(records, model.features(structures), strict=True)}
+    names = _names_of_rows(database, spec, number, records)
+    if names:
+        database.features.keep(spec.id, names, rows)
+    return rows
+
+
+def _names_of_rows(
+    database: Database, spec: CampaignSpec, number: int, records: Sequence[StructureRecord]
+) -> dict[str, str]:
+    """By what rows are kept, by record: crystal and checkpoint; nothing where only the home has that."""
     taught = newest_number(database, spec.id, number, "surrogate")
     files = database.checkpoints.digests(spec.id, taught, "surrogate") or {}
     told = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    names = {record.id: f"{crystal_name(record)} {told}" for record in records} if files else {}
-    rows = database.features.find(names)
-    lacking = with_crystals(database, spec, [record for record in records if record.id not in rows])
-    computed = model.features([candidate_structure(record) for record in lacking]) if lacking else ()
-    new = {record.id: row for record, row in zip(lacking, computed, strict=True)}
-    if files:
-        database.features.keep(spec.id, names, new)
-    rows |= new
-    return np.array([rows[record.id] for record in records])
+    return {record.id: f"{crystal_name(record)} {told}" for record in records} if files else {}
 
 
 def has_learned_most(database: Database, campaign: str, number: int, model: str) -> bool:

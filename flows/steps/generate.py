@@ -254,7 +254,7 @@ def screen_compositions(database: Database, spec: CampaignSpec, number: int, slo
     database: the campaign database. spec: the campaign. number: of the round. slot: from 0. slots: how many
     share the round.
     """
-    own = database.search.formulas(spec.id, number)[slot::slots]
+    own = database.search.formulas(spec.id, round=number)[slot::slots]
     _screen(database, spec, number, SeenBefore(database, spec), {"formula_reduced": {"$in": own}})
 
 

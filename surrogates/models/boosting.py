@@ -75,6 +75,8 @@ class BoostedTrees:
         self._domain: Domain | None = None
         self._trained = Trained(np.empty(0), np.empty(0, dtype=str), np.empty(0, dtype=bool))
         self._ensembles: dict[str, _Ensemble | Constant] = {}
+        self._asked: Sequence[Structure] | None = None
+        self._last_rows: FloatArray = np.empty((0, 0))
 
     @classmethod
     def make(
@@ -147,7 +149,7 @@ class BoostedTrees:
 
     def predict(self, structures: Sequence[Structure]) -> dict[str, Prediction]:
         """See Surrogate.predict."""
-        return self.predict_rows(structures, self._rows_of(structures))
+        return self.predict_rows(structures, self._rows(structures))
 
     def predict_rows(self, structures: Sequence[Structure], rows: FloatArray) -> dict[str, Prediction]:
         """``predict`` for structures whose rows (n, d) are known."""
@@ -157,7 +159,13 @@ class BoostedTrees:
 
     def features(self, structures: Sequence[Structure]) -> FloatArray:
         """The standardised rows, shape (n, d)."""
-        return self._known_domain().scaled(self._rows_of(structures))
+        return self._known_domain().scaled(self._rows(structures))
+
+    def _rows(self, structures: Sequence[Structure]) -> FloatArray:
+        """Computed once for a sequence that is asked about twice, for predictions and for features."""
+        if self._asked is not structures:
+            self._asked, self._last_rows = structures, self._rows_of(structures)
+        return self._last_rows
 
     def _known_domain(self) -> Domain:
         if self._domain is None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from niobe.config.spec import CampaignSpec
 from niobe.flows.goals.candidates import predicted, set_aside_out_of_range
-from niobe.flows.steps.checkpoints import newest_number
+from niobe.flows.steps.checkpoints import keep_features, newest_number
 from niobe.flows.steps.generate import mark_duplicates
 from niobe.flows.steps.known import validated_and_known, with_crystals
 from niobe.flows.steps.train import round_surrogate
-from niobe.loop.documents.records import PredictedValue, StructureRecord
+from niobe.loop.documents.records import PredictedValue, Status, StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
 from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.stability.hull import formation_hull
@@ -26,30 +27,56 @@ from niobe.loop.stability.prerelaxed import (
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import Prediction, Surrogate
 
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
 
 def predict(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
     """Set aside candidates that turned out to be known, predict every other that may be acquired.
 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
-    mark_duplicates(database, spec, round_record.number)
-    if spec.goals:
-        set_aside_out_of_range(database, spec)
+    set_aside(database, spec, round_record)
     predict_pool(database, spec, round_record.number)
 
 
-def predict_pool(database: Database, spec: CampaignSpec, number: int) -> None:
-    """Store predictions of the round's surrogate for every candidate that may be acquired.
+def set_aside(database: Database, spec: CampaignSpec, round_record: RoundRecord) -> None:
+    """Set aside candidates that turned out to be known, or out of the range of a goal.
 
-    database: the campaign database. spec: the campaign. number: of the round.
+    database: the campaign database. spec: the campaign. round_record: the round.
     """
-    pool = database.records.pool(spec.id, light=not _hangs_on_results(spec))
+    mark_duplicates(database, spec, round_record.number)
+    if spec.goals:
+        set_aside_out_of_range(database, spec)
+
+
+def predict_compositions(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
+    """Predict candidates of every ``slots``-th composition that waits: each is predicted by itself.
+
+    database: the campaign database. spec: the campaign. number: of the round. slot: from 0. slots: how many
+    share the round.
+    """
+    own = database.search.formulas(spec.id, status=Status.SCREENED.value)[slot::slots]
+    predict_pool(database, spec, number, formula_reduced={"$in": own})
+
+
+def predict_pool(database: Database, spec: CampaignSpec, number: int, **which: Any) -> None:
+    """Store predictions of the round's surrogate for candidates that may be acquired, and keep what
+    acquisition measures their distance in.
+
+    database: the campaign database. spec: the campaign. number: of the round. which: fields of those asked
+    about; all without.
+    """
+    pool = database.records.pool(spec.id, light=not _hangs_on_results(spec), **which)
     if not pool:
         return
     model = round_surrogate(database, spec, number)
     known = _as_before(database, spec, number, pool)
     rest = with_crystals(database, spec, [record for record in pool if record.id not in known])
-    predictions = _predict(database, spec, model, rest) if rest else {}
+    structures = [candidate_structure(record) for record in rest]
+    predictions = _predict(database, spec, model, rest, structures) if rest else {}
+    if rest:
+        keep_features(database, spec, number, model, rest, structures)
     if spec.goals:
         predictions |= predicted(spec, rest, validated_and_known(database, spec), model.features, number)
     said = known | {
@@ -82,9 +109,13 @@ def _hangs_on_results(spec: CampaignSpec) -> bool:
 
 
 def _predict(
-    database: Database, spec: CampaignSpec, model: Surrogate, pool: Sequence[StructureRecord]
+    database: Database,
+    spec: CampaignSpec,
+    model: Surrogate,
+    pool: Sequence[StructureRecord],
+    structures: Sequence[Structure],
 ) -> dict[str, Prediction]:
-    predictions = model.predict([candidate_structure(record) for record in pool])
+    predictions = model.predict(structures)
     return predictions if spec.prerelax is None else _on_prerelaxed(database, spec, pool, predictions)
 
 

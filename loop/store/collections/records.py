@@ -123,14 +123,15 @@ class Records:
         query = _equal(equal) | {"campaign": campaign}
         return self._collection.find_one(query, {"_id": 1}) is not None
 
-    def pool(self, campaign: str, *, light: bool = False) -> list[StructureRecord]:
+    def pool(self, campaign: str, *, light: bool = False, **equal: Any) -> list[StructureRecord]:
         """Screened candidates that may still be acquired: of the newest ``MOST_ROUNDS`` rounds, of fewer that
         drew ``MOST_DRAWN`` together, and whatever was pinned; of competing phases those pinned.
 
-        campaign: its id. light: without any crystal, as ``light`` gives them.
+        campaign: its id. light: without any crystal, as ``light`` gives them. equal: what their fields have
+        to equal.
         """
         drawn = {"round": {"$gte": self.oldest_round(campaign)}, "lineage.origin.subsystem": None}
-        query = {"status": Status.SCREENED.value, "$or": [{"pinned": True}, drawn]}
+        query = _equal(equal) | {"status": Status.SCREENED.value, "$or": [{"pinned": True}, drawn]}
         fields, order = NO_CRYSTAL if light else None, [("round", 1), ("index", 1)]
         found = self._collection.find({"campaign": campaign} | query, fields, sort=order)
         return load(StructureRecord, map(without_crystals, found) if light else found)

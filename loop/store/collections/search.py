@@ -69,9 +69,9 @@ class RecordSearch:
         with _answered_in_time(seconds):
             return load(StructureRecord, map(without_crystals, found))
 
-    def formulas(self, campaign: str, number: int) -> list[str]:
-        """Reduced formulas of a round's records, sorted. campaign: its id. number: of the round."""
-        found = self._collection.distinct("formula_reduced", {"campaign": campaign, "round": number})
+    def formulas(self, campaign: str, **equal: Any) -> list[str]:
+        """Reduced formulas of records, sorted. campaign: its id. equal: what their fields have to equal."""
+        found = self._collection.distinct("formula_reduced", {"campaign": campaign} | equal)
         return sorted(map(str, found))
 
     def changed(self, campaign: str) -> tuple[int, datetime | None]:

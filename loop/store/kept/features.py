@@ -6,7 +6,7 @@ is found only as long as they are the same; without it, it is computed again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,19 +35,24 @@ class Features:
         return {one["_id"]: np.frombuffer(one["row"]) for one in found if one["of"] == names[one["_id"]]}
 
     def keep(self, campaign: str, names: Mapping[str, str], rows: Mapping[str, FloatArray]) -> None:
-        """Keep rows (d,) of some candidates, in place of those before, and drop those of all others.
+        """Keep rows (d,) of some candidates, in place of those before.
 
-        campaign: its id. names: by record, of all that wait. rows: by record, of those that were computed.
+        campaign: its id. names: by record, what its row is made of. rows: by record.
         """
-        from pymongo import DeleteMany
-
         if not rows:
             return
-        there = {one["_id"]: one["of"] for one in self._features.find({"campaign": campaign}, {"of": 1})}
+        there = {
+            one["_id"]: one["of"] for one in self._features.find({"_id": {"$in": list(rows)}}, {"of": 1})
+        }
         new: list[Document] = [
             {"_id": record, "campaign": campaign, "of": names[record], "row": row.astype("<f8").tobytes()}
             for record, row in rows.items()
         ]
-        writes = puts(new, {record: {"of": of} for record, of in there.items()})
-        gone = DeleteMany({"_id": {"$in": [record for record in there if record not in names]}})
-        self._features.bulk_write([*writes, gone])
+        self._features.bulk_write(puts(new, {record: {"of": of} for record, of in there.items()}))
+
+    def drop_others(self, campaign: str, records: Collection[str]) -> None:
+        """Drop the rows of all candidates but some. campaign: its id. records: those that still wait."""
+        there = {one["_id"] for one in self._features.find({"campaign": campaign}, {"_id": 1})}
+        gone = there.difference(records)
+        if gone:
+            self._features.delete_many({"_id": {"$in": sorted(gone)}})

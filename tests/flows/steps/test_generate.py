@@ -276,6 +276,19 @@ def _screened(database: Database, spec: CampaignSpec) -> list[tuple[int, Status,
     return [(r.index, r.status, r.reason, (r.duplicate_of or "").removeprefix(spec.id)) for r in records]
 
 
+def test_a_large_round_is_predicted_by_several_once_what_is_known_is_set_aside(
+    in_parts: CampaignSpec,
+) -> None:
+    small = in_parts.model_copy(
+        update={"generation": in_parts.generation.model_copy(update={"candidates": 4})}
+    )
+    jobs = [{s.name: s.job for s in plan(spec, 1)} for spec in (small, in_parts)]
+    assert jobs[0]["predict"] == "predict" and "set_aside" not in jobs[0]
+    assert jobs[1]["predict"] == "predict_compositions" and jobs[1]["set_aside"] == "set_aside"
+    order = list(jobs[1])
+    assert order.index("screen") < order.index("set_aside") < order.index("predict") < order.index("acquire")
+
+
 def test_each_part_has_indexes_of_its_own() -> None:
     parts = _further_parts({"gan": 9_000, "random": 14_000}, start=10_000)
     assert parts == {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from shutil import copytree
 
@@ -17,7 +18,7 @@ from niobe.config.spec import Acquisition, CampaignSpec
 from niobe.flows.steps.acquisition import acquire as acquiring
 from niobe.flows.steps.acquisition import predict as predicting
 from niobe.flows.steps.acquisition.acquire import acquire
-from niobe.flows.steps.acquisition.predict import predict_pool
+from niobe.flows.steps.acquisition.predict import predict_compositions, predict_pool
 from niobe.flows.steps.checkpoints import keep_checkpoint, kept_features
 from niobe.flows.steps.train import round_surrogate
 from niobe.flows.steps.validate import QuorumError, close_round
@@ -30,7 +31,9 @@ from niobe.loop.documents.structures import candidate_structure
 from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.loop.store.database import Database
 from niobe.surrogates.models import make_surrogate
+from niobe.surrogates.models.boosting import BoostedTrees
 from niobe.surrogates.protocols import FloatArray, Prediction
+from niobe.surrogates.representations.descriptor import descriptor
 from tests.loop.factory import element, nbo, rutile, validated
 
 SPEC = CampaignSpec(
@@ -138,6 +141,43 @@ def test_features_are_computed_once_a_candidate_and_checkpoint(
     database.mongo["features"].drop()
     assert np.array_equal(kept_features(database, SPEC, 2, model, light), whole)
     assert asked == [12, 1, 12, 12]
+
+
+def test_predictions_of_compositions_apart_are_those_of_all_at_once(
+    database: Database, pool: list[StructureRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what they keep is all that acquisition asks for, of the very rows."""
+    _taught_anew(database, 1)
+    model = round_surrogate(database, SPEC, 1)
+    whole = model.features([candidate_structure(record) for record in pool])
+    for record in pool:
+        database.records.update(record.id, prediction_round=None, prediction={})
+    for slot in (1, 0, 2):
+        predict_compositions(database, SPEC, 1, slot, 3)
+    said = database.records.pool("t")
+    assert len({record.formula for record in said}) > 3
+    assert [(r.prediction, r.prediction_round) for r in said] == [(r.prediction, 1) for r in pool]
+    monkeypatch.setattr(model, "features", None)
+    assert np.array_equal(kept_features(database, SPEC, 1, model, pool), whole)
+
+
+def test_rows_of_a_structure_are_computed_once_for_predictions_and_features(
+    database: Database, pool: list[StructureRecord]
+) -> None:
+    asked = list[int]()
+
+    def counted(some: Sequence[Structure]) -> FloatArray:
+        asked.append(len(some))
+        return descriptor(some)
+
+    model = BoostedTrees.load(checkpoint("t", 1, "surrogate"), rows=counted)
+    structures = [candidate_structure(record) for record in pool]
+    model.predict(structures)
+    first = model.features(structures)
+    assert asked == [12]
+    assert np.array_equal(model.features(structures[:3]), first[:3])
+    assert np.array_equal(model.features(structures), first)
+    assert asked == [12, 3, 12]
 
 
 def test_the_same_is_chosen_by_features_that_are_kept(
