@@ -214,8 +214,9 @@ class Acquisition(_Part):
     """How a batch is chosen. ``control_share`` of it is drawn at random, to measure acceleration.
 
     p_hull: the probability of lying within hull_tolerance of the hull that all candidates and what is known
-    make together; p_target: times that of being dynamically stable, which was not found to help. posterior:
-    the surrogate's own ensemble, or a Gaussian process on the surrogate's features.
+    make together, where what lies at the tolerance counts half; p_target: times that of being dynamically
+    stable, which was not found to help. posterior: the surrogate's own ensemble, or a Gaussian process on the
+    surrogate's features.
     """
 
     function: AcquisitionName = "p_hull"

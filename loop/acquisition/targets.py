@@ -19,7 +19,8 @@ from niobe.surrogates.protocols import FloatArray
 Judge = Callable[[FloatArray], FloatArray]
 """Formation energies (n,), eV/atom, to how far each row is from being a target, (n,); ≤ 0: it is one."""
 _DRAWS = 32
-_SOFTNESS = 0.02
+_SOFTNESS = 0.02  # eV/atom
+_LESS_AT_TOLERANCE = 0.5
 _ON_HULL = 1e-6  # eV/atom
 _SHARED = 0.8
 
@@ -72,12 +73,18 @@ def misses(
     return found
 
 
-def target_probability(missed: FloatArray) -> FloatArray:
+def target_probability(missed: FloatArray, tolerance: float = 0.0) -> FloatArray:
     """P(target) of m candidates (m,) from what they miss in joint draws (draws, m); NaN where not known.
 
     A miss by e counts exp(−e / 0.02 eV/atom), so that candidates that are never targets still have an order.
+    A target counts the less the higher it lies, half at the tolerance (docs/decisions/0169).
+
+    missed: by how much, as ``misses`` gives them. tolerance: within which of the hull targets lie, eV/atom.
     """
-    return np.exp(-np.clip(missed, 0.0, None) / _SOFTNESS).mean(axis=0)
+    counted = np.exp(-np.clip(missed, 0.0, None) / _SOFTNESS)
+    if tolerance > 0:
+        counted = counted * (1 - _LESS_AT_TOLERANCE * np.clip(1 + missed / tolerance, 0.0, 1.0))
+    return np.asarray(counted.mean(axis=0))
 
 
 def outlook(missed: FloatArray, tolerance: float, picks: Sequence[int]) -> Outlook | None:

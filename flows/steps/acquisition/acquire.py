@@ -193,7 +193,7 @@ def _pool(
         p_failure=_stored("p_failure", records) if _predicted("p_failure", records) else None,
         novelty=None if known is None else novelty(features, known),
         seconds=fitted([record.n_atoms for record in records], [record.spacegroup for record in records]),
-        p_target=target_probability(missed),
+        p_target=target_probability(missed, spec.hull_tolerance),
         in_range=chance_in_range(spec, records),
     )
 

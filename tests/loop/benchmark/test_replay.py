@@ -84,6 +84,15 @@ def test_target_probability_counts_draws_on_the_hull_that_all_make_together() ->
     assert unknown[1] > 0.9
 
 
+def test_a_target_counts_the_less_the_higher_it_lies() -> None:
+    """By hand, in one draw: on the hull, halfway to a tolerance of 0.1 eV/atom, at it, and 0.02 beyond."""
+    missed = np.array([[-0.1, -0.05, 0.0, 0.02, np.nan]])
+    even, falling = target_probability(missed), target_probability(missed, 0.1)
+    assert even[:4] == pytest.approx([1.0, 1.0, 1.0, np.exp(-1)])
+    assert falling[:4] == pytest.approx([1.0, 0.75, 0.5, 0.5 * np.exp(-1)])
+    assert np.isnan(even[4]) and np.isnan(falling[4])
+
+
 def test_an_outlook_counts_whole_targets_only() -> None:
     """By hand: two draws of four candidates, judged by a tolerance of 0.1 eV/atom."""
     missed = np.array([[-0.2, 0.001, np.nan, -0.05], [-0.1, -0.05, np.nan, 0.3]])
