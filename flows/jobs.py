@@ -5,85 +5,14 @@ A job's arguments are the campaign spec and numbers only; no address or secret i
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from jobflow import job
 
-from niobe.config.home import make_home
 from niobe.config.spec import CampaignSpec
-from niobe.flows.watch import Watch
-from niobe.loop.documents.rounds import RoundRecord, step_and_batch
-from niobe.loop.store.claims import Claim
-from niobe.loop.store.database import Database, open_database
-
-Document = dict[str, Any]
-Step = Callable[[Database, CampaignSpec, RoundRecord], None]
-Part = Callable[[Database, CampaignSpec, int], None]
-SlotStep = Callable[[Database, CampaignSpec, int, int, int], None]
-
-
-_LATE = frozenset({"validate", "phonons", "train_gan"})
-"""What may end after its round: slots of an asynchronous campaign, and what the GAN learns beside round 0."""
-_CHOOSE = frozenset(
-    {"seed", "compete", "compete_further", "choose_promising", "set_aside", "predict", "acquire"}
-)
-"""What chooses candidates or sets them aside, one after the other."""
-
-
-def _run_once(name: str, campaign: Document, number: int, step: Step) -> Document:
-    """Run a step unless the round says it is done, or has closed; store its seconds when it is.
-
-    Raises SupersededError where another worker was given the step meanwhile.
-    """
-    spec, watch = CampaignSpec.model_validate(campaign), Watch()
-    make_home()
-    with open_database() as database:
-        database.open_round(spec.id, number)
-        chooses = step_and_batch(name)[0] in _CHOOSE
-        claimed = database.claimed(Claim(spec.id, number, name, may_be_late=name in _LATE, chooses=chooses))
-        if claimed is not None:
-            started = time.monotonic()
-            step(claimed, spec, database.rounds.get(spec.id, number))
-            claimed.rounds.finish(**{f"steps__{name}": round(time.monotonic() - started, 3)})
-    return {"campaign": spec.id, "round": number, "step": name, "took": watch.read()}
-
-
-def _run_slot(name: str, campaign: Document, number: int, slot: int, slots: int, step: SlotStep) -> Document:
-    """Run one of ``slots`` parts of a step, which itself passes over what is stored already.
-
-    Raises SupersededError where another worker was given the slot meanwhile.
-    """
-
-    def own(database: Database, spec: CampaignSpec, number: int) -> None:
-        step(database, spec, number, slot, slots)
-
-    watch = Watch()
-    _run_part(f"{name} {slot} of {slots}", campaign, number, own, late=name in _LATE)
-    return {"campaign": campaign["id"], "round": number, "slot": slot, "took": watch.read()}
-
-
-def _run_record(name: str, campaign: Document, number: int, record: str, step: Part) -> Document:
-    """Run the part of a step that is a record's, wherever in the round's list that stands by now.
-
-    Raises SupersededError where another worker was given the record meanwhile.
-    """
-    watch = Watch()
-    _run_part(f"{name} {record}", campaign, number, step, late=name in _LATE)
-    return {"campaign": campaign["id"], "round": number, "record": record, "took": watch.read()}
-
-
-def _run_part(part: str, campaign: Document, number: int, step: Part, *, late: bool) -> None:
-    spec = CampaignSpec.model_validate(campaign)
-    make_home()
-    with open_database() as database:
-        database.open_round(spec.id, number)
-        claimed = database.claimed(Claim(spec.id, number, part, may_be_late=late))
-        if claimed is not None:
-            step(claimed, spec, number)
-            claimed.rounds.finish()
+from niobe.flows.running import Document, run_once, run_record, run_slot
+from niobe.loop.store.database import Database
 
 
 @job
@@ -94,7 +23,7 @@ def seed(campaign: Document, number: int = 0, after: Any = None) -> Document:
     """
     from niobe.flows.steps.seed import seed_campaign
 
-    return _run_once("seed", campaign, number, seed_campaign)
+    return run_once("seed", campaign, number, seed_campaign)
 
 
 @job
@@ -105,7 +34,7 @@ def compete(campaign: Document, number: int = 0, after: Any = None) -> Document:
     """
     from niobe.flows.steps.competing import compete as step
 
-    return _run_once("compete", campaign, number, step)
+    return run_once("compete", campaign, number, step)
 
 
 @job
@@ -116,7 +45,7 @@ def compete_further(campaign: Document, number: int = 0, after: Any = None) -> D
     """
     from niobe.flows.steps.competing import compete_further as step
 
-    return _run_once("compete_further", campaign, number, step)
+    return run_once("compete_further", campaign, number, step)
 
 
 @job
@@ -127,7 +56,7 @@ def train_surrogate(campaign: Document, number: int, after: Any = None) -> Docum
     """
     from niobe.flows.steps.train import train_surrogate as step
 
-    return _run_once("train_surrogate", campaign, number, step)
+    return run_once("train_surrogate", campaign, number, step)
 
 
 @job
@@ -138,7 +67,7 @@ def train_gan(campaign: Document, number: int, after: Any = None) -> Document:
     """
     from niobe.flows.steps.train import train_gan as step
 
-    return _run_once("train_gan", campaign, number, step)
+    return run_once("train_gan", campaign, number, step)
 
 
 @job
@@ -150,8 +79,8 @@ def generate(campaign: Document, number: int, part: int = 1, after: Any = None) 
     from niobe.flows.steps import generate as steps
 
     if part == 1:
-        return _run_once("generate", campaign, number, steps.generate)
-    return _run_once(f"generate_{part}", campaign, number, partial(steps.generate_part, part=part))
+        return run_once("generate", campaign, number, steps.generate)
+    return run_once(f"generate_{part}", campaign, number, partial(steps.generate_part, part=part))
 
 
 @job
@@ -162,7 +91,7 @@ def screen(campaign: Document, number: int, after: Any = None) -> Document:
     """
     from niobe.flows.steps.generate import screen as step
 
-    return _run_once("screen", campaign, number, step)
+    return run_once("screen", campaign, number, step)
 
 
 @job
@@ -175,7 +104,7 @@ def screen_compositions(
     """
     from niobe.flows.steps.generate import screen_compositions as step
 
-    return _run_slot("screen", campaign, number, slot, slots, step)
+    return run_slot("screen", campaign, number, slot, slots, step)
 
 
 @job
@@ -186,7 +115,7 @@ def prerelax(campaign: Document, number: int, slot: int, slots: int, after: Any 
     """
     from niobe.flows.steps.prerelax import prerelax_slot as step
 
-    return _run_slot("prerelax", campaign, number, slot, slots, step)
+    return run_slot("prerelax", campaign, number, slot, slots, step)
 
 
 @job
@@ -201,7 +130,7 @@ def choose_promising(
     from niobe.flows.steps.prerelax import choose_promising as step
 
     name = f"choose_promising_{offspring_batch}" if offspring_batch else "choose_promising"
-    return _run_once(name, campaign, number, step)
+    return run_once(name, campaign, number, step)
 
 
 @job
@@ -212,7 +141,7 @@ def relax_promising(campaign: Document, number: int, slot: int, slots: int, afte
     """
     from niobe.flows.steps.prerelax import relax_slot as step
 
-    return _run_slot("relax_promising", campaign, number, slot, slots, step)
+    return run_slot("relax_promising", campaign, number, slot, slots, step)
 
 
 @job
@@ -227,7 +156,7 @@ def draw_offspring(
     """
     from niobe.flows.steps.generate import draw_offspring as step
 
-    return _run_once(
+    return run_once(
         f"offspring_{offspring_batch}",
         campaign,
         number,
@@ -243,7 +172,7 @@ def predict(campaign: Document, number: int, after: Any = None) -> Document:
     """
     from niobe.flows.steps.acquisition.predict import predict as step
 
-    return _run_once("predict", campaign, number, step)
+    return run_once("predict", campaign, number, step)
 
 
 @job
@@ -254,7 +183,7 @@ def set_aside(campaign: Document, number: int, after: Any = None) -> Document:
     """
     from niobe.flows.steps.acquisition.predict import set_aside as step
 
-    return _run_once("set_aside", campaign, number, step)
+    return run_once("set_aside", campaign, number, step)
 
 
 @job
@@ -267,7 +196,7 @@ def predict_compositions(
     """
     from niobe.flows.steps.acquisition.predict import predict_compositions as step
 
-    return _run_slot("predict", campaign, number, slot, slots, step)
+    return run_slot("predict", campaign, number, slot, slots, step)
 
 
 @job
@@ -278,7 +207,7 @@ def acquire(campaign: Document, number: int, after: Any = None) -> Document:
     """
     from niobe.flows.steps.acquisition.acquire import acquire as step
 
-    return _run_once("acquire", campaign, number, step)
+    return run_once("acquire", campaign, number, step)
 
 
 @job
@@ -297,8 +226,8 @@ def validate(
         def only(database: Database, spec: CampaignSpec, _: int) -> None:
             validate_records(database, spec, [record])
 
-        return _run_record("validate", campaign, number, record, only)
-    return _run_slot("validate", campaign, number, slot, slots, validate_slot)
+        return run_record("validate", campaign, number, record, only)
+    return run_slot("validate", campaign, number, slot, slots, validate_slot)
 
 
 @job
@@ -309,7 +238,7 @@ def choose_phonons(campaign: Document, number: int, after: Any = None) -> Docume
     """
     from niobe.flows.steps.validate import choose_phonons as step
 
-    return _run_once("choose_phonons", campaign, number, step)
+    return run_once("choose_phonons", campaign, number, step)
 
 
 @job
@@ -328,8 +257,8 @@ def phonons(
         def only(database: Database, spec: CampaignSpec, number: int) -> None:
             settle(database, spec, [record], database.rounds.get(spec.id, number).candidate_finds)
 
-        return _run_record("phonons", campaign, number, record, only)
-    return _run_slot("phonons", campaign, number, slot, slots, phonon_slot)
+        return run_record("phonons", campaign, number, record, only)
+    return run_slot("phonons", campaign, number, slot, slots, phonon_slot)
 
 
 @job
@@ -340,7 +269,7 @@ def choose_finds(campaign: Document, number: int, after: Any = None) -> Document
     """
     from niobe.flows.steps.claims.finds import choose_finds as step
 
-    return _run_once("choose_finds", campaign, number, step)
+    return run_once("choose_finds", campaign, number, step)
 
 
 @job
@@ -351,7 +280,7 @@ def challenge(campaign: Document, number: int, slot: int, slots: int, after: Any
     """
     from niobe.flows.steps.claims.challenge import challenge_slot as step
 
-    return _run_slot("challenge", campaign, number, slot, slots, step)
+    return run_slot("challenge", campaign, number, slot, slots, step)
 
 
 @job
@@ -363,7 +292,7 @@ def confirm(campaign: Document, number: int, slot: int, slots: int, after: Any =
     """
     from niobe.flows.steps.claims.confirm import confirm_slot as step
 
-    return _run_slot("confirm", campaign, number, slot, slots, step)
+    return run_slot("confirm", campaign, number, slot, slots, step)
 
 
 @job
@@ -374,7 +303,7 @@ def weigh_opinions(campaign: Document, number: int, after: Any = None) -> Docume
     """
     from niobe.flows.steps.claims.confirm import weigh_opinions as step
 
-    return _run_once("weigh_opinions", campaign, number, step)
+    return run_once("weigh_opinions", campaign, number, step)
 
 
 @job
@@ -385,7 +314,7 @@ def compute_goals(campaign: Document, number: int, after: Any = None) -> Documen
     """
     from niobe.flows.goals.measuring import compute_goals as step
 
-    return _run_once("compute_goals", campaign, number, step)
+    return run_once("compute_goals", campaign, number, step)
 
 
 @job
@@ -396,7 +325,7 @@ def ask_goals(campaign: Document, number: int, slot: int, slots: int, after: Any
     """
     from niobe.flows.goals.measuring import ask_goals as step
 
-    return _run_slot("ask_goals", campaign, number, slot, slots, step)
+    return run_slot("ask_goals", campaign, number, slot, slots, step)
 
 
 @job
@@ -407,7 +336,7 @@ def force_constants(campaign: Document, number: int, slot: int, slots: int, afte
     """
     from niobe.flows.steps.claims.thermal import force_constants_slot as step
 
-    return _run_slot("force_constants", campaign, number, slot, slots, step)
+    return run_slot("force_constants", campaign, number, slot, slots, step)
 
 
 @job
@@ -418,4 +347,4 @@ def close(campaign: Document, number: int, after: Any = None) -> Document:
     """
     from niobe.flows.steps.validate import close_round
 
-    return _run_once("close", campaign, number, close_round)
+    return run_once("close", campaign, number, close_round)

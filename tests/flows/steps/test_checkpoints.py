@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from niobe.config.home import checkpoint
-from niobe.flows import jobs
+from niobe.flows import running
 from niobe.flows.steps.acquisition.acquire import acquire
 from niobe.flows.steps.acquisition.predict import predict_pool
 from niobe.flows.steps.checkpoints import fetched_checkpoint, keep_checkpoint
@@ -110,7 +110,7 @@ def test_a_content_that_was_changed_is_refused(database: Database) -> None:
 
 def test_a_training_that_another_worker_was_given_leaves_its_checkpoint(database: Database) -> None:
     def stale(claimed: Database, *_: object) -> None:
-        jobs._run_once("train_gan", SPEC.model_dump(mode="json"), 1, later)
+        running.run_once("train_gan", SPEC.model_dump(mode="json"), 1, later)
         keep_checkpoint(claimed, "t", 1, "gan", save("stale"))
 
     def later(claimed: Database, *_: object) -> None:
@@ -119,7 +119,7 @@ def test_a_training_that_another_worker_was_given_leaves_its_checkpoint(database
     database.campaigns.create(SPEC)
     database.rounds.open("t", 0)
     with pytest.raises(SupersededError):
-        jobs._run_once("train_gan", SPEC.model_dump(mode="json"), 1, stale)
+        running.run_once("train_gan", SPEC.model_dump(mode="json"), 1, stale)
     assert (checkpoint("t", 1, "gan") / "weights.json").read_text(encoding="utf-8") == "later"
     assert digests_of(checkpoint("t", 1, "gan")) == database.checkpoints.digests("t", 1, "gan")
     assert contents(database) == 2
@@ -131,7 +131,7 @@ def test_what_the_gan_learned_beside_round_0_is_kept_though_the_round_has_closed
         keep_checkpoint(claimed, "t", 0, "gan", save("learned"))
 
     database.campaigns.create(SPEC)
-    jobs._run_once("train_gan", SPEC.model_dump(mode="json"), 0, slow)
+    running.run_once("train_gan", SPEC.model_dump(mode="json"), 0, slow)
     assert database.checkpoints.digests("t", 0, "gan") == digests_of(checkpoint("t", 0, "gan"))
     assert "train_gan" in database.rounds.get("t", 0).steps
 

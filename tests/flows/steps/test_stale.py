@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from niobe.config.spec import CampaignSpec, Oracle, Phonons
-from niobe.flows import jobs
+from niobe.flows import running
 from niobe.flows.round import one_each
 from niobe.flows.steps import validate as validating
 from niobe.flows.steps.acquisition import acquire as acquiring
@@ -120,18 +120,18 @@ def test_no_write_of_a_step_that_is_anothers(database: Database, candidate: str,
         if after == "round closed":
             database.rounds.update("t", 1, state="closed")
         elif after == "done by another":
-            jobs._run_once("acquire", CAMPAIGN, 1, lambda *_: None)
+            running.run_once("acquire", CAMPAIGN, 1, lambda *_: None)
         else:
             with pytest.raises(InterruptedError):
-                jobs._run_once("acquire", CAMPAIGN, 1, _interrupted)
+                running.run_once("acquire", CAMPAIGN, 1, _interrupted)
         says = "t r1 acquire: given to another worker meanwhile, or over"
         assert_every_write_is_refused(claimed, database, candidate, says)
 
     if after == "round closed":  # what it did before that counts
-        jobs._run_once("acquire", CAMPAIGN, 1, stale)
+        running.run_once("acquire", CAMPAIGN, 1, stale)
     else:
         with pytest.raises(SupersededError):
-            jobs._run_once("acquire", CAMPAIGN, 1, stale)
+            running.run_once("acquire", CAMPAIGN, 1, stale)
 
 
 def _interrupted(*_: object) -> None:
@@ -140,12 +140,12 @@ def _interrupted(*_: object) -> None:
 
 def test_a_slot_that_another_was_given_writes_nothing(database: Database, candidate: str) -> None:
     def stale(claimed: Database, *_: object) -> None:
-        jobs._run_slot("prerelax", CAMPAIGN, 1, 0, 8, lambda *_: None)
-        jobs._run_slot("prerelax", CAMPAIGN, 1, 1, 8, lambda *_: None)
+        running.run_slot("prerelax", CAMPAIGN, 1, 0, 8, lambda *_: None)
+        running.run_slot("prerelax", CAMPAIGN, 1, 1, 8, lambda *_: None)
         assert_every_write_is_refused(claimed, database, candidate, "t r1 prerelax 0 of 8")
 
     with pytest.raises(SupersededError, match="t r1 prerelax 0 of 8"):
-        jobs._run_slot("prerelax", CAMPAIGN, 1, 0, 8, stale)
+        running.run_slot("prerelax", CAMPAIGN, 1, 0, 8, stale)
 
 
 def test_a_worker_that_holds_its_claim_may_write_all_of_it(database: Database, candidate: str) -> None:
@@ -153,7 +153,7 @@ def test_a_worker_that_holds_its_claim_may_write_all_of_it(database: Database, c
         for write in WRITES.values():
             write(claimed, candidate)
 
-    jobs._run_once("acquire", CAMPAIGN, 1, alone)
+    running.run_once("acquire", CAMPAIGN, 1, alone)
     found = database.rounds.get("t", 1)
     assert (found.batch, found.notes, found.claims, set(found.steps)) == (
         [candidate],
@@ -169,11 +169,11 @@ def test_slots_beside_each_other_and_those_that_come_late_write(database: Databa
     database.records.insert([record])
 
     def late(claimed: Database, *_: object) -> None:
-        jobs._run_slot("validate", CAMPAIGN, 1, 1, 2, lambda *_: None)
+        running.run_slot("validate", CAMPAIGN, 1, 1, 2, lambda *_: None)
         database.rounds.update("t", 1, state="closed")
         claimed.records.finish_validation(record.id, status=Status.VALIDATED)
 
-    jobs._run_slot("validate", CAMPAIGN, 1, 0, 2, late)
+    running.run_slot("validate", CAMPAIGN, 1, 0, 2, late)
     assert database.records.get(record.id).status is Status.VALIDATED
     assert database.rounds.get("t", 1).claims == {}
 
@@ -201,8 +201,8 @@ def test_a_job_of_one_record_stays_its_own_whatever_becomes_of_the_list(
 def test_a_step_of_a_closed_round_is_not_run(database: Database) -> None:
     database.rounds.open("t", 1)
     database.rounds.update("t", 1, state="closed")
-    jobs._run_once("choose_finds", CAMPAIGN, 1, _interrupted)
-    jobs._run_slot("challenge", CAMPAIGN, 1, 0, 4, _interrupted)
+    running.run_once("choose_finds", CAMPAIGN, 1, _interrupted)
+    running.run_slot("challenge", CAMPAIGN, 1, 0, 4, _interrupted)
     assert database.rounds.get("t", 1).steps == {}
 
 
@@ -216,7 +216,7 @@ def test_an_acquire_woken_after_its_round_closed(
         first = list(acquiring._choose(database, SPEC, 1)[0])
         for identifier in first[:2]:
             database.records.update(identifier, status=Status.VETOED)
-        jobs._run_once("acquire", CAMPAIGN, 1, acquiring.acquire)
+        running.run_once("acquire", CAMPAIGN, 1, acquiring.acquire)
         for identifier in database.rounds.get("t", 1).batch:
             database.records.finish_validation(identifier, status=Status.FAILED, failure=FAILURE)
         database.rounds.update("t", 1, state="closed")
@@ -224,7 +224,7 @@ def test_an_acquire_woken_after_its_round_closed(
 
     monkeypatch.setattr(acquiring, "_choose", overtaken(acquiring._choose, meanwhile))
     with pytest.raises(SupersededError):
-        jobs._run_once("acquire", CAMPAIGN, 1, acquiring.acquire)
+        running.run_once("acquire", CAMPAIGN, 1, acquiring.acquire)
     assert stored(database) == before[0]
     assert not database.records.exists("t", status=Status.ACQUIRED.value)
 
@@ -263,15 +263,15 @@ def test_a_close_woken_after_the_next_round_closed(
     judge = closing.close_round
 
     def meanwhile() -> None:
-        jobs._run_once("close", CAMPAIGN, 1, close_round)
+        running.run_once("close", CAMPAIGN, 1, close_round)
         database.records.insert([validated(nbo(5.0), -11.0, round_number=2, index=2)])
-        jobs._run_once("close", CAMPAIGN, 2, close_round)
+        running.run_once("close", CAMPAIGN, 2, close_round)
         before.append(stored(database))
 
     monkeypatch.setattr(closing, "close_round", overtaken(judge, meanwhile))
     with pytest.raises(SupersededError):
         if claimed:
-            jobs._run_once("close", CAMPAIGN, 1, close_round)
+            running.run_once("close", CAMPAIGN, 1, close_round)
         else:
             close_round(database, SPEC, database.rounds.get("t", 1))
     assert stored(database) == before[0]

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from niobe.campaign import Campaign
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
-from niobe.flows import jobs
+from niobe.flows import running
 from niobe.launchers.cli import app
 from niobe.launchers.local import holding
 from niobe.launchers.local.holding import only_one
@@ -201,5 +201,5 @@ def test_a_home_is_its_owner_s_alone(
                 pass
         else:
             database.campaigns.create(CampaignSpec.model_validate(campaign))
-            jobs._run_once("nothing", campaign, 0, lambda *_: None)
+            running.run_once("nothing", campaign, 0, lambda *_: None)
         assert home.stat().st_mode & 0o777 == 0o700
