@@ -315,7 +315,7 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
     database.records.update_until(number, "verdict.hull_round", changes)
     database.results.complete(spec.id)
     database.hulls.store(hull)
-    judged = [record.model_copy(update=changes.get(record.id, {})) for record in records]
+    judged = [r.model_copy(update=changes[r.id]) if r.id in changes else r for r in records]
     _store_metrics(database, spec, number, judged)
 
 
@@ -344,7 +344,7 @@ def _is_changed(record: StructureRecord, verdict: Verdict | None) -> bool:
     """Whether a verdict says anything else than the one that a record has."""
     if verdict is None or record.verdict is None:
         return verdict is not None
-    return verdict != record.verdict.model_copy(update={"hull_round": verdict.hull_round})
+    return vars(verdict) | {"hull_round": record.verdict.hull_round} != vars(record.verdict)
 
 
 def _at_temperature(

@@ -18,7 +18,7 @@ from niobe.loop.documents.properties import OUT_OF_RANGE
 from niobe.loop.documents.records import ON_HULL, Failure, Product, Status, StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundMetrics, RoundRecord, SearchedSystem
 from niobe.loop.goals.pareto import dominated, fixed_reference, highest_above, reference_point
-from niobe.loop.stability.hull import build_hull, competitors
+from niobe.loop.stability.hull import Competitors, build_hull
 from niobe.surrogates.calibration import coverage, miscalibration_area
 from niobe.surrogates.protocols import FloatArray
 
@@ -52,7 +52,8 @@ def close_round(
     copies: dict[str, set[str]] = defaultdict(set)
     for name, first in same_as.items():
         copies[first or ""].add(name)
-    heights = _heights(hull, validated, copies)
+    competitors = Competitors(hull)
+    heights = _heights(hull, competitors, validated, copies)
     verdicts = {
         record.id: _verdict(
             spec,
@@ -70,12 +71,17 @@ def close_round(
     for record in validated:
         if heights[record.id] <= spec.hull_tolerance and not is_reference(spec, record):
             verdict = verdicts[record.id]
-            verdicts[record.id] = _against_products(hull, record, verdict, asked, copies[record.id])
+            verdicts[record.id] = _against_products(
+                competitors, hull.noise, record, verdict, asked, copies[record.id]
+            )
     return hull, verdicts
 
 
 def _heights(
-    hull: HullRecord, validated: Sequence[StructureRecord], copies: Mapping[str, set[str]]
+    hull: HullRecord,
+    competitors: Competitors,
+    validated: Sequence[StructureRecord],
+    copies: Mapping[str, set[str]],
 ) -> dict[str, float]:
     """e_above_hull (eV/atom) by id; of what represents a crystal without its duplicates.
 
@@ -87,7 +93,7 @@ def _heights(
     for record, entry in zip(validated, hull.entries, strict=False):
         same = copies.get(record.id, set())
         lower = record.nelements > 1 and any(energies[name] < energies[record.id] for name in same)
-        above = competitors(hull, record.id, same)[1] if lower else entry.e_above_hull
+        above = competitors.of(record.id, same)[1] if lower else entry.e_above_hull
         heights[record.id] = max(0.0, above)
     return heights
 
@@ -111,14 +117,19 @@ def _noise(hull: HullRecord, verdicts: Mapping[str, Verdict]) -> float | None:
 
 
 def _against_products(
-    hull: HullRecord, record: StructureRecord, verdict: Verdict, asked: Counter[str], same: Collection[str]
+    competitors: Competitors,
+    noise: float | None,
+    record: StructureRecord,
+    verdict: Verdict,
+    asked: Counter[str],
+    same: Collection[str],
 ) -> Verdict:
     """The verdict of a claim with what it competes with, and with what other oracles think of that.
 
-    Its error is that of a difference of energies.
+    Its error is that of a difference of energies. noise: between energies of one crystal, eV/atom.
     """
-    found, above = competitors(hull, record.id, same)
-    error = hull.noise and hull.noise * math.sqrt(1 + sum(share**2 for _, share in found))
+    found, above = competitors.of(record.id, same)
+    error = noise and noise * math.sqrt(1 + sum(share**2 for _, share in found))
     products = [
         Product(
             record_id=entry.record_id,

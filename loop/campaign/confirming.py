@@ -15,7 +15,7 @@ from niobe.loop.documents.claims import Agreement, Opinion
 from niobe.loop.documents.records import StructureRecord, Verdict
 from niobe.loop.documents.structures import relaxed_structure
 from niobe.loop.documents.tiers import by_dft
-from niobe.loop.stability.hull import build_hull, competitors
+from niobe.loop.stability.hull import Competitors, build_hull
 from niobe.loop.stability.prerelaxed import ANYWHERE, nearness
 from niobe.surrogates.protocols import FloatArray
 
@@ -123,7 +123,7 @@ def _heights(
     height = next(entry.e_above_hull for entry in hull.entries if entry.record_id == find.id)
     return {
         "e_above_hull": height,
-        "above_products": competitors(hull, find.id)[1],
+        "above_products": Competitors(hull).of(find.id)[1],
         "agrees": height <= agree,
     }
 

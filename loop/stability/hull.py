@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
@@ -151,28 +152,34 @@ def formation_hull(hull: HullRecord, formulas: Sequence[str]) -> list[float]:
     return [float(x) for x in Hull(compositions, elements).level(energies)[len(hull.entries) :]]
 
 
-def competitors(
-    hull: HullRecord, record_id: str, same: Collection[str] = ()
-) -> tuple[list[tuple[HullEntry, float]], float]:
-    """What a phase of the hull would fall into, with atomic shares, and how far it lies above that, eV/atom.
+class Competitors:
+    """What phases of a hull would fall into."""
 
-    Below 0 for a stable phase. Its own higher polymorphs do not compete with it. Raises KeyError where the
-    hull has no such entry.
+    def __init__(self, hull: HullRecord) -> None:
+        """hull: with all that competes."""
+        self._entries = hull.entries
+        elements = sorted({symbol for entry in hull.entries for symbol in entry.composition})
+        self._hull = Hull([entry.composition for entry in hull.entries], elements)
+        self._energies = np.array([entry.formation_energy_per_atom for entry in hull.entries])
+        self._rows = {entry.record_id: row for row, entry in enumerate(hull.entries)}
+        self._of_formula: dict[str, list[int]] = defaultdict(list)
+        for row, entry in enumerate(hull.entries):
+            self._of_formula[entry.formula].append(row)
 
-    record_id: of the phase. same: ids of further results of the very crystal, which do not compete with it
-    either.
-    """
-    rows = {entry.record_id: row for row, entry in enumerate(hull.entries)}
-    own = hull.entries[rows[record_id]]
-    elements = sorted({symbol for entry in hull.entries for symbol in entry.composition})
-    out = {entry.record_id for entry in hull.entries if _same_and_higher(entry, own)}.union(same)
-    energies = np.array([np.inf if e.record_id in out else e.formation_energy_per_atom for e in hull.entries])
-    convex = Hull([entry.composition for entry in hull.entries], elements)
-    products = convex.products(energies, rows[record_id])
-    above = own.formation_energy_per_atom - float(convex.level(energies)[rows[record_id]])
-    return [(hull.entries[row], share) for row, share in products.items()], above
+    def of(self, record_id: str, same: Collection[str] = ()) -> tuple[list[tuple[HullEntry, float]], float]:
+        """What a phase would fall into, with atomic shares, and how far it lies above that, eV/atom.
 
+        Below 0 for a stable phase. Its own higher polymorphs do not compete with it. Raises KeyError where
+        the hull has no such entry.
 
-def _same_and_higher(entry: HullEntry, own: HullEntry) -> bool:
-    higher = entry.formation_energy_per_atom >= own.formation_energy_per_atom
-    return entry.formula == own.formula and higher
+        record_id: of the phase. same: ids of further results of the very crystal, which do not compete with
+        it either.
+        """
+        own = self._rows[record_id]
+        energies = self._energies.copy()
+        formula = np.array(self._of_formula[self._entries[own].formula])
+        energies[formula[self._energies[formula] >= self._energies[own]]] = np.inf
+        energies[[self._rows[name] for name in same if name in self._rows]] = np.inf
+        products = self._hull.products(energies, own)
+        above = float(self._energies[own]) - float(self._hull.level(energies)[own])
+        return [(self._entries[row], share) for row, share in products.items()], above

@@ -3,13 +3,17 @@
 Steps that judge all results read a few documents instead of each record. Whatever writes to a result marks
 it (``UNPACKED``); who reads takes what is marked from the record itself, and ``complete`` puts it with the
 others. All of it follows from the records: without a campaign's mark it is made anew.
+
+Each writing of a document has a name of its own (``WRITING``). A process holds what it read last, and asks
+only for documents that were written since.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -34,8 +38,16 @@ _TOUCHED = {"$in": [*_FINISHED, Status.ACQUIRED.value]}
 _AT_ONCE, _IN_ONE = 2_000, 500
 LARGEST = 12_000_000
 """Bytes of text in a document, of which MongoDB takes 16 MB: what finds no place stays marked."""
+MOST_HELD = 20_000
+"""Results that a process holds between two readings, some 10 kB each; the newest rounds are read each time
+where there are more."""
+WRITING = "writing"
+_WRITTEN_AS = 2
+"""Raised where documents are written otherwise than before: those of a campaign are then made anew."""
 _NEVER = datetime.min.replace(year=1970)
 _ORDER = [("round", 1), ("index", 1)]
+_BY_CHANGE = [("campaign", 1), ("modified", 1)]
+Pack = dict[str, StructureRecord]
 
 
 class Results:
@@ -61,16 +73,26 @@ class Results:
         """
         marked = {"campaign": campaign, UNPACKED: True, "status": _TOUCHED}
         changed = {one["_id"]: one for one in self._structures.find(marked, NO_CRYSTAL)}
-        texts: dict[str, str] = {}
-        for pack in self._packs(campaign):
-            texts |= _held(pack)
-        found = [StructureRecord.model_validate_json(t) for name, t in texts.items() if name not in changed]
+        kept = self._all_packed(campaign)
+        found = [record for name, record in kept.items() if name not in changed]
         found += load(StructureRecord, (without_crystals(one) for one in changed.values() if _is_result(one)))
+        statuses = Counter(record.status.value for record in found)
         for status in _FINISHED:
-            count = self._structures.count_documents({"campaign": campaign, "status": status})
-            if count != sum(record.status.value == status for record in found):
+            there = self._structures.count_documents({"campaign": campaign, "status": status})
+            if there != statuses[status]:
                 return None
         return sorted(found, key=lambda record: (record.round, record.index))
+
+    def _all_packed(self, campaign: str) -> Pack:
+        """What is kept together, by id; of documents that this process read before nothing is read again."""
+        held = _HELD.copy()
+        writings = {one["_id"]: one.get(WRITING) for one in self._packs(campaign, {WRITING: 1})}
+        there = {writing: held[writing] for writing in writings.values() if writing in held}
+        lacking = [name for name, writing in writings.items() if writing not in there]
+        found = self._results.find({"_id": {"$in": lacking}}) if lacking else ()
+        there |= {pack[WRITING]: _parsed(pack) for pack in found}
+        _hold(there)
+        return {name: record for pack in there.values() for name, record in pack.items()}
 
     def _read(self, campaign: str) -> list[StructureRecord]:
         query = {"campaign": campaign, "status": {"$in": list(_FINISHED)}}
@@ -86,7 +108,8 @@ class Results:
         while batch := list(islice(found, _AT_ONCE)):
             self._pack(campaign, batch)
         if not known:
-            self._results.update_one(_mark(campaign), {"$set": {"campaign": campaign}}, upsert=True)
+            said = {"campaign": campaign, "written_as": _WRITTEN_AS}
+            self._results.update_one(_mark(campaign), {"$set": said}, upsert=True)
 
     def _is_changed_unmarked(self, campaign: str) -> bool:
         """Whether a result was written to without a mark, as an older Niobe does, since the newest that is
@@ -94,14 +117,16 @@ class Results:
         newest = max(
             (one.get("newest", _NEVER) for one in self._packs(campaign, {"newest": 1})), default=_NEVER
         )
-        later: Document = {"modified": {"$gt": newest}, UNPACKED: None, "status": {"$in": list(_FINISHED)}}
-        return self._structures.find_one({"campaign": campaign} | later, {"_id": 1}) is not None
+        later = {"campaign": campaign, "modified": {"$gt": newest}, "status": {"$in": list(_FINISHED)}}
+        found = self._structures.find(later, {UNPACKED: 1}, sort=[("modified", 1)], hint=_BY_CHANGE)
+        return any(UNPACKED not in one for one in found)
 
     def _packs(self, campaign: str, fields: Document | None = None) -> Iterable[Document]:
         return self._results.find({"campaign": campaign, "ids": {"$exists": True}}, fields)
 
     def _is_kept(self, campaign: str) -> bool:
-        return self._results.find_one(_mark(campaign), {"_id": 1}) is not None
+        asked = _mark(campaign) | {"written_as": _WRITTEN_AS}
+        return self._results.find_one(asked, {"_id": 1}) is not None
 
     def _pack(self, campaign: str, places: Sequence[Document]) -> None:
         """Records by the round and index that ``places`` names, each put where it belongs.
@@ -128,12 +153,12 @@ class Results:
         held |= dict(_texts(changed))
         if sum(map(len, held.values())) > LARGEST:
             return False
-        version = before["version"] if before else 0
         newest = max([before.get("newest", _NEVER) if before else _NEVER, *map(_modified, changed)])
-        pack = {"campaign": campaign, "version": version + 1, "newest": newest}
+        pack = {"campaign": campaign, WRITING: uuid.uuid4().hex, "newest": newest}
         pack |= {"ids": list(held), "texts": list(held.values())}
+        read = {"_id": name, WRITING: before.get(WRITING) if before else ""}
         try:
-            done = self._results.replace_one({"_id": name, "version": version}, pack, upsert=before is None)
+            done = self._results.replace_one(read, pack, upsert=before is None)
         except DuplicateKeyError:
             return False
         return done.matched_count == 1 or before is None
@@ -146,6 +171,26 @@ class Results:
         writes = [UpdateOne({"_id": r["_id"], STAMP: r[STAMP]}, gone) for r in records if STAMP in r]
         if writes:
             self._structures.bulk_write(writes)
+
+
+_HELD: dict[str, Pack] = {}
+"""What this process read last, by the name of the writing: as no two have one, it is never out of date."""
+
+
+def _hold(packs: Mapping[str, Pack]) -> None:
+    """Hold these for the next reading, the first alone where they are too many, and nothing else."""
+    held, count = dict[str, Pack](), 0
+    for writing, pack in packs.items():
+        count += len(pack)
+        if count <= MOST_HELD:
+            held[writing] = pack
+    for writing in _HELD.keys() - held.keys():
+        _HELD.pop(writing, None)
+    _HELD.update(held)
+
+
+def _parsed(pack: Document) -> Pack:
+    return {name: StructureRecord.model_validate_json(text) for name, text in _held(pack).items()}
 
 
 def _mark(campaign: str) -> Document:

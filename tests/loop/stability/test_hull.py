@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from niobe.loop.documents.records import StructureRecord
-from niobe.loop.stability.hull import build_hull, competitors, elemental_energies, formation_hull
+from niobe.loop.stability.hull import Competitors, build_hull, elemental_energies, formation_hull
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 REFERENCES = [validated(element("Nb"), -10.0), validated(element("O", 3.0), -5.0, index=1)]
@@ -59,7 +59,7 @@ def test_what_a_phase_competes_with() -> None:
         ),
     ]
     hull = build_hull("t", 0, ("Nb", "O"), records)
-    found = [competitors(hull, record.id) for record in records[2:]]
+    found = [Competitors(hull).of(record.id) for record in records[2:]]
     assert [{e.formula: share for e, share in products} for products, _ in found] == [
         pytest.approx({"Nb": 0.25, "NbO2": 0.75}),
         pytest.approx({"NbO": 1.0}),

@@ -197,3 +197,50 @@ def test_after_any_writes_the_same_as_made_anew(database: Database, seed: int) -
     database.mongo["results"].drop()
     database.results.complete("t")
     assert database.results.finished("t") == kept
+
+
+def test_what_was_read_is_not_read_again(database: Database) -> None:
+    """But for the document that another worker wrote meanwhile."""
+    database.records.insert([result(0), result(1), result(2, 2)])
+    database.results.complete("t")
+    before = database.results.finished("t")
+    assert all(one is other for one, other in zip(database.results.finished("t"), before, strict=True))
+    database.records.update(result(1).id, note="ours")
+    database.results.complete("t")
+    after = database.results.finished("t")
+    assert after == as_read(database)
+    assert [one is other for one, other in zip(after, before, strict=True)] == [False, False, True]
+
+
+def test_what_was_made_anew_is_read_anew(database: Database) -> None:
+    """Although its name, its round and the number of its writes are those of what was read."""
+    database.records.insert([result(0)])
+    database.results.complete("t")
+    assert database.results.finished("t") == as_read(database)
+    database.mongo["results"].drop()
+    database.mongo["structures"].update_one({"_id": result(0).id}, {"$set": {"note": "other"}})
+    database.results.complete("t")
+    assert database.results.finished("t")[0].note == "other"
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_more_than_a_process_holds_is_read_each_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(results, "MOST_HELD", most)
+    database.records.insert([result(0), result(1, 2), result(2, 3)])
+    database.results.complete("t")
+    first, second = database.results.finished("t"), database.results.finished("t")
+    assert first == second == as_read(database)
+    assert sum(one is other for one, other in zip(first, second, strict=True)) == most
+
+
+def test_documents_of_before_are_made_anew(database: Database) -> None:
+    database.records.insert([result(0), result(1)])
+    database.results.complete("t")
+    old = {"$unset": {results.WRITING: "", "written_as": ""}, "$set": {"version": 1}}
+    database.mongo["results"].update_many({}, old)
+    assert database.results.finished("t") == as_read(database)
+    database.results.complete("t")
+    assert database.results.finished("t") == as_read(database)
+    assert all(results.WRITING in one for one in database.mongo["results"].find({"ids": {"$exists": True}}))
