@@ -107,10 +107,10 @@ def in_order(structure: Structure) -> Structure:
     """Sites within the cell, by element and then by coordinates."""
     import numpy as np
 
-    wrapped = type(structure)(structure.lattice, structure.species, structure.frac_coords.round(10) % 1.0)
-    keys = (np.round(wrapped.frac_coords, 4) % 1.0).tolist()
-    order = sorted(range(len(wrapped)), key=lambda i: (wrapped[i].specie.Z, keys[i]))
-    return type(structure).from_sites([wrapped[i] for i in order])
+    species, wrapped = structure.species, structure.frac_coords.round(10) % 1.0
+    keys = (np.round(wrapped, 4) % 1.0).tolist()
+    order = sorted(range(len(wrapped)), key=lambda i: (species[i].Z, keys[i]))
+    return type(structure)(structure.lattice, [species[i] for i in order], wrapped[order])
 
 
 def without_roundoff(structure: Structure) -> Structure:

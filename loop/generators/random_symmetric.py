@@ -119,23 +119,23 @@ def _letters(count: int, group: int, taken: set[str], rng: np.random.Generator) 
     closed = fixed & taken
     found: list[str] = []
     while count:
-        fitting = [letter for letter, size in sizes if size <= count and letter not in closed]
+        fitting = [letter for letter, size in sizes.items() if size <= count and letter not in closed]
         if not fitting:
             return []
         letter = fitting[int(rng.integers(len(fitting)))]
         found.append(letter)
-        count -= dict(sizes)[letter]
+        count -= sizes[letter]
         closed |= fixed & {letter}
     return found
 
 
 @functools.cache
-def _sites_of(group: int) -> tuple[tuple[tuple[str, int], ...], frozenset[str]]:
+def _sites_of(group: int) -> tuple[dict[str, int], frozenset[str]]:
     """Sites in the primitive cell of each Wyckoff letter, and the letters without a free coordinate."""
     from niobe.surrogates.gan.wyckoff import positions
 
     found = positions(group)
-    sizes = tuple((letter, len(position.translations)) for letter, position in found.items())
+    sizes = {letter: len(position.translations) for letter, position in found.items()}
     return sizes, frozenset(letter for letter, position in found.items() if position.is_fixed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from math import gcd
 
 import numpy as np
@@ -28,9 +29,15 @@ def closest_contacts(crystals: Sequence[Crystal]) -> FloatArray:
         np.array(part) for part in zip(*((c.lattice, c.coordinates) for c in crystals), strict=True)
     )
     radii = np.array([radius(symbol) for symbol in crystals[0].symbols])
-    first, second = np.triu_indices(len(radii))
+    first, second = _pairs(len(radii))
     found = _distances(lattices, coordinates[:, first] - coordinates[:, second], first == second)
     return np.asarray((found.min(axis=2) / (radii[first] + radii[second])).min(axis=1))
+
+
+@cache
+def _pairs(sites: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Each pair of sites once, a site and itself too."""
+    return np.triu_indices(sites)
 
 
 def _distances(lattices: FloatArray, apart: FloatArray, itself: BoolArray) -> FloatArray:
