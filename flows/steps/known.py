@@ -201,8 +201,7 @@ class SeenBefore:
     def _like(self, asked: Shape) -> Bucket:
         key = (asked.formula, asked.sites)
         if key not in self._kept:
-            found = self._database.shapes.like(self._campaign, asked)
-            self._kept[key] = Bucket(shape for shape in found if shape.id not in self._left_out)
+            self._kept[key] = self._database.shapes.like(self._campaign, asked, self._left_out)
         return self._kept[key]
 
     def _is_seen(self, identifier: str) -> bool:

@@ -199,18 +199,26 @@ class Shape:
 class Bucket:
     """Shapes of one composition. Which of them another could match is asked of all at once, in arrays."""
 
-    def __init__(self, shapes: Iterable[Shape] = ()) -> None:
-        """shapes: the first, in the order in which they are compared."""
-        self._shapes: list[Shape] = []
-        self._rows = np.empty((0, _COLUMNS))
-        for shape in shapes:
-            self.add(shape)
+    def __init__(self, shapes: Sequence[Shape] = (), rows: FloatArray | None = None) -> None:
+        """shapes: the first, in the order in which they are compared. rows: their ``measures``, as far as
+        they are known, NaN otherwise."""
+        self._shapes = list(shapes)
+        if rows is None:
+            rows = np.full((len(self._shapes), MEASURES), np.nan)
+            rows[:, 0] = [shape.volume_per_atom for shape in shapes]
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def __iter__(self) -> Iterator[Shape]:
+        return iter(self._shapes)
 
     def add(self, shape: Shape) -> None:
         """Compare what is asked with this one too, after all others."""
         count = len(self._shapes)
         if count == len(self._rows):
-            self._rows = np.vstack([self._rows, np.full((max(8, count), _COLUMNS), np.nan)])
+            self._rows = np.vstack([self._rows, np.full((max(8, count), MEASURES), np.nan)])
         self._rows[count, 0] = shape.volume_per_atom
         self._shapes.append(shape)
 
@@ -229,18 +237,19 @@ class Bucket:
         rows = self._rows[: len(self._shapes)]
         like = np.flatnonzero(_all_within(rows[:, :1], asked.volume_per_atom, _VOLUME_RATIO))
         for row in like[np.isnan(rows[like, 1])]:
-            rows[row, 1:] = _measures(self._shapes[row])
+            rows[row] = measures(self._shapes[row])
         like = like[rows[like, 1] == asked.sites]
         return like[_all_within(rows[like, 2:5], np.array(asked.edges), _EDGE_RATIO)]
 
 
-_COLUMNS, _AT_FIRST = 11, 8
+MEASURES, _AT_FIRST = 11, 8
 
 
-def _measures(shape: Shape) -> list[float]:
-    """Sites, edges in order, then edges and angles as the cell has them."""
+def measures(shape: Shape) -> list[float]:
+    """What is asked of all shapes at once: volume an atom, sites, edges in order, then edges and angles as
+    the cell has them. shape: to measure."""
     cell = shape.reduced.numbers
-    return [shape.sites, *shape.edges, *cell.lengths, *cell.angles]
+    return [shape.volume_per_atom, shape.sites, *shape.edges, *cell.lengths, *cell.angles]
 
 
 class KeptShape(Shape):

@@ -25,6 +25,7 @@ from niobe.loop.store.collections.phonons import Phonons
 from niobe.loop.store.collections.records import Candidates, Records
 from niobe.loop.store.collections.rounds import Rounds
 from niobe.loop.store.collections.search import HAS_FACETS, RecordSearch
+from niobe.loop.store.kept.blocks import BLOCK, LOOSE
 from niobe.loop.store.kept.features import Features
 from niobe.loop.store.kept.results import Results
 from niobe.loop.store.kept.shapes import Shapes
@@ -164,7 +165,7 @@ class Database:
             ("structures", [*fields, *alone], False),
             ("entries", [("formula_reduced",), ("source",), ("chemsys",), ("group",)], False),
             ("fingerprints", [("amounts",)], False),
-            ("shapes", [("key",), ("campaign", "form")], False),
+            ("shapes", [("key",), (LOOSE,), (BLOCK,), ("campaign", "form")], False),
             ("results", [("campaign",)], False),
             ("features", [("campaign",)], False),
             ("rounds", [("campaign", "number")], True),

@@ -8,13 +8,14 @@ campaign's mark it is made anew.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from niobe.loop.crystals.similarity import KeptShape, Shape, packed
+from niobe.loop.crystals.similarity import Bucket, KeptShape, Shape, packed
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
+from niobe.loop.store.kept.blocks import COMPARED_BY, LOOSE, Blocks
 from niobe.loop.store.mapping import COMPARED, UNSHAPED, Document, load
 from niobe.loop.store.unchanged import puts
 
@@ -26,7 +27,6 @@ FORMS = ("generated", "prerelaxed", "relaxed")
 _AT_ONCE = 500
 _WRITTEN_AS = 2
 """Raised where shapes are written otherwise than before: those of a campaign are then made anew."""
-_COMPARED_BY = dict.fromkeys(("record", "turn", "formula", "sites", "volume", "edges", "species", "cell"), 1)
 Pair = tuple[str, str]
 Order = list[tuple[str, str | None]]
 
@@ -36,7 +36,7 @@ class Shapes:
 
     def __init__(self, shapes: MongoCollection[Document], structures: MongoCollection[Document]) -> None:
         """shapes: the collection. structures: that of the records."""
-        self._shapes, self._structures = shapes, structures
+        self._shapes, self._structures, self._blocks = shapes, structures, Blocks(shapes)
 
     def complete(self, campaign: str) -> None:
         """Make the shapes that records of a campaign lack, all where it never had any."""
@@ -82,19 +82,17 @@ class Shapes:
         asked = [f"{record.id} {form}" for record in records for form in FORMS]
         return {one["_id"]: one["of"] for one in self._shapes.find({"_id": {"$in": asked}}, {"of": 1})}
 
-    def like(self, campaign: str, shape: Shape) -> list[Shape]:
+    def like(self, campaign: str, shape: Shape, left_out: Collection[str] = ()) -> Bucket:
         """Shapes of a shape's composition and number of sites, by round, index and form of their records.
 
-        campaign: its id. Their ids are those of the records.
+        campaign: its id. left_out: ids of records. Ids of the shapes are those of the records.
         """
-        found = self._shapes.find({"key": _key(campaign, shape)}, _COMPARED_BY)
-        in_turn = sorted(found, key=lambda one: one["turn"])
-        return [KeptShape(document["record"], document) for document in in_turn]
+        return self._blocks.bucket(_key(campaign, shape), left_out)
 
     def relaxed(self, records: Sequence[str]) -> dict[str, Shape]:
         """The shapes of what records relaxed into, by their ids, as far as they are kept."""
         ids = [f"{record} relaxed" for record in records]
-        found = self._shapes.find({"_id": {"$in": ids}}, _COMPARED_BY) if ids else ()
+        found = self._shapes.find({"_id": {"$in": ids}}, COMPARED_BY) if ids else ()
         return {one["record"]: KeptShape(one["record"], one) for one in found}
 
     def answers(self, record: StructureRecord) -> dict[str, bool]:
@@ -188,6 +186,7 @@ def _document(record: StructureRecord, form: str, of: str, shape: Shape) -> Docu
         "of": of,
         "turn": [record.round, record.index, FORMS.index(form)],
         "key": _key(record.campaign, shape),
+        LOOSE: _key(record.campaign, shape),
         "answers": [],
     }
 

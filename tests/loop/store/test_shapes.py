@@ -12,13 +12,15 @@ from pymatgen.core import Structure
 from niobe.flows.steps.known import SeenBefore
 from niobe.loop.campaign.duplicates import Comparisons, duplicates
 from niobe.loop.campaign.seeds import new_record
-from niobe.loop.crystals.similarity import KeptShape, SeenStructures, Shape, packed
+from niobe.loop.crystals.similarity import KeptShape, SeenStructures, Shape, measures, packed
 from niobe.loop.documents.records import Lineage, Prerelaxed, Status, StructureRecord
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.store.database import Database
+from niobe.loop.store.kept import blocks
 from niobe.loop.store.mapping import UNSHAPED
 from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
 
+_BLOCKS = {blocks.BLOCK: {"$exists": True}}
 KNOWN = [nbo(), rocksalt(), rutile(), element("Nb"), nbo(5.0)]
 
 
@@ -78,6 +80,14 @@ def test_a_crystal_that_is_relaxed_again_gets_another_shape(database: Database) 
     assert kept[record.id].same(Shape("", rutile()))
 
 
+@pytest.fixture(params=[(1, 2), (2, 3), (3, 512), (32, 512)])
+def _sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of few shapes and of many."""
+    for name, size in zip(("FEWEST", "MOST"), request.param, strict=True):
+        monkeypatch.setattr(blocks, name, size)
+
+
+@pytest.mark.usefixtures("_sizes")
 @pytest.mark.parametrize("seed", range(4))
 def test_the_index_finds_what_comparing_with_all_finds(database: Database, seed: int) -> None:
     database.records.insert(records())
@@ -101,6 +111,72 @@ def test_the_index_finds_what_comparing_with_all_finds(database: Database, seed:
 def found_by(seen: SeenBefore | SeenStructures, asked: Shape, exclude: Collection[str] = ()) -> str | None:
     found = seen.find_shape(asked, exclude=exclude)
     return None if found is None else found.id
+
+
+def bucket(database: Database, structure: Structure) -> list[tuple[str, list[float]]]:
+    """What a shape is compared with, in order."""
+    found = database.shapes.like("t", Shape("", structure))
+    return [(shape.id, measures(shape)) for shape in found]
+
+
+def as_documents_say(database: Database, structure: Structure) -> list[tuple[str, list[float]]]:
+    shape = Shape("", structure)
+    found = database.mongo["shapes"].find({"campaign": "t", "formula": shape.formula, "sites": shape.sites})
+    alone = sorted((one for one in found if "record" in one), key=lambda one: list(one["turn"]))
+    return [(one["record"], measures(KeptShape(one["record"], one))) for one in alone]
+
+
+def count_of_blocks(database: Database) -> int:
+    return database.mongo["shapes"].count_documents(_BLOCKS)
+
+
+@pytest.mark.usefixtures("_sizes")
+def test_blocks_hold_what_the_documents_do_as_shapes_come(database: Database) -> None:
+    """In any order of rounds, some pre-relaxed since, some relaxed into a larger cell."""
+    made = [validated(shaken(rutile(), i), -8.0, round_number=1 + i % 3, index=i) for i in range(12)]
+    for record in [*made, *records()]:
+        database.records.insert([record])
+        database.shapes.complete("t")
+        assert bucket(database, rutile()) == as_documents_say(database, rutile())
+    answer = Prerelaxed(potential="p", structure=nbo().as_dict(), energy_per_atom=-8.0, steps=3)
+    for record in made[::4]:
+        database.records.update(record.id, prerelaxed=answer)
+    for record, form in zip(made[1::4], (nbo(), rutile(), shaken(rutile(), 90)), strict=True):
+        relaxed = validated(form, -8.4).validation
+        database.records.update(record.id, validation=relaxed)
+    database.shapes.complete("t")
+    for _ in range(2):
+        for form in (rutile(), nbo()):
+            assert bucket(database, form) == as_documents_say(database, form)
+
+
+@pytest.mark.usefixtures("_sizes")
+def test_shapes_of_before_are_put_into_blocks(database: Database) -> None:
+    """None of them says that it is loose. Once they are, nothing is written any more."""
+    database.records.insert(records())
+    database.shapes.complete("t")
+    database.mongo["shapes"].update_many({}, {"$unset": {blocks.LOOSE: ""}})
+    for _ in range(2):
+        assert bucket(database, rutile()) == as_documents_say(database, rutile())
+    before = list(database.mongo["shapes"].find({}))
+    assert bucket(database, rutile()) == as_documents_say(database, rutile())
+    assert list(database.mongo["shapes"].find({})) == before
+
+
+def test_what_two_put_into_blocks_at_once_is_found_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "FEWEST", 2)
+    database.records.insert(records())
+    database.shapes.complete("t")
+    assert bucket(database, nbo()) == as_documents_say(database, nbo())
+    twice = [one | {"_id": f"{one['_id']} 2"} for one in database.mongo["shapes"].find(_BLOCKS)]
+    database.mongo["shapes"].insert_many(twice)
+    assert bucket(database, nbo()) == as_documents_say(database, nbo())
+    assert count_of_blocks(database) == len(twice)
+    database.mongo["shapes"].delete_many(_BLOCKS)
+    assert bucket(database, nbo()) == as_documents_say(database, nbo())
+    assert count_of_blocks(database) == len(twice)
 
 
 def test_what_screening_reduced_is_not_reduced_again(database: Database) -> None:
@@ -161,6 +237,6 @@ def test_shapes_written_as_before_are_made_anew(database: Database) -> None:
         {"cell": {"$exists": True}}, {"$set": of_old, "$unset": {"cell": ""}}
     )
     database.mongo["shapes"].update_one({"_id": "all of t"}, {"$unset": {"written_as": ""}})
-    assert database.shapes.like("t", Shape("", nbo())) == []
+    assert len(database.shapes.like("t", Shape("", nbo()))) == 0
     database.shapes.complete("t")
     assert contents(database) == made
