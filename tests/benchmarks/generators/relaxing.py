@@ -20,8 +20,9 @@ from niobe.loop.generators.prototypes import decorated_prototypes
 from niobe.surrogates.protocols import Sample
 from tests.benchmarks.generators.settings import draw
 from tests.benchmarks.generators.store import Run, read, stored, structure, write
+from tests.benchmarks.known_phases import ground_states
 
-# Phases known to nature of up to 12 atoms that AFLOW's library holds: they belong to the hull.
+# Phases known to nature of up to 12 atoms that AFLOW's library holds, of systems without development rows.
 KNOWN = {
     "Nb-O": ("AB_cP6_221_c_d Nb-O", "A2B_tP6_136_f_a O-Nb"),
     "Ti-N": ("AB_cF8_225_a_b N-Ti", "A2B_tP6_136_f_a Ti-N"),
@@ -59,7 +60,11 @@ def drawn_once(
 
 def relax_references(root: Path, system: str) -> None:
     """Elements and known phases of the system, relaxed as the samples are."""
-    known = [pair for pair in decorated_prototypes(settings(system).elements, 12) if pair[0] in KNOWN[system]]
+    if system in KNOWN:
+        library = decorated_prototypes(settings(system).elements, 12)
+        known = [pair for pair in library if pair[0] in KNOWN[system]]
+    else:
+        known = ground_states(system)
     for label, reference in [*elemental_references(settings(system).elements), *known]:
         file = root / system / "references" / f"{label.replace(' ', '_')}.json"
         if not file.is_file():
