@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,8 +115,7 @@ class Domain:
         self.rows, self.elements, self.kinds = rows, elements, kinds
         self.chemistry, self.geometry = chemistry, geometry
         self._mean, self._std = rows.mean(0), rows.std(0) + 1e-6
-        self._search: Any = None
-        self._reach = float("inf")
+        self._reach: float | None = None
 
     @classmethod
     def fit(cls, structures: Sequence[Structure], rows: FloatArray) -> Domain:
@@ -136,6 +136,7 @@ class Domain:
             "domain.offset": held.offset,
             "domain.whitening": np.ascontiguousarray(held.whitening),
             "domain.usual": np.array([held.reach, self.chemistry.usual]),
+            "domain.reach": np.array([self._reach_of_rows()]),
         }
 
     @classmethod
@@ -154,7 +155,10 @@ class Domain:
         held = Geometry(weights, offset, whitening, reach)
         chemistry = Chemistry(arrays["domain.pairs"], usual)
         kinds = arrays["domain.kinds"] > 0
-        return cls(arrays["domain.rows"], frozenset(elements), kinds, chemistry, held)
+        found = cls(arrays["domain.rows"], frozenset(elements), kinds, chemistry, held)
+        if "domain.reach" in arrays:
+            (found._reach,) = map(float, arrays["domain.reach"])
+        return found
 
     def scaled(self, rows: FloatArray) -> FloatArray:
         """Rows (n, d) with the training rows' mean and spread taken out."""
@@ -165,10 +169,8 @@ class Domain:
 
         rows: (n, d). trained: they are training rows, which are compared with the others.
         """
-        if self._search is None:
-            self._learn()
-        nearest = self._search.kneighbors(self.scaled(rows), min(1 + trained, len(self.rows)))[0][:, -1]
-        return np.asarray(nearest / self._reach)
+        nearest = self._nearest.kneighbors(self.scaled(rows), min(1 + trained, len(self.rows)))[0][:, -1]
+        return np.asarray(nearest / self._reach_of_rows())
 
     def holds(
         self, structures: Sequence[Structure], rows: FloatArray, *, trained: bool = False
@@ -196,16 +198,22 @@ class Domain:
         lacking = self.chemistry.lacking(fractions(structures), own=trained)
         return np.asarray(np.maximum(lacking / self.chemistry.usual, 1.0))
 
-    def _learn(self) -> None:
-        """The reach: three times the gap that 90 % of training rows have to their nearest other."""
+    @cached_property
+    def _nearest(self) -> Any:
         from sklearn.neighbors import NearestNeighbors
 
-        scaled = self.scaled(self.rows)
-        self._search = NearestNeighbors(algorithm="brute").fit(scaled)
-        if len(scaled) > 1:
-            some = scaled[:: max(len(scaled) // _JUDGED, 1)]
-            gaps = self._search.kneighbors(some, 2)[0][:, 1]
-            self._reach = _REACH * max(float(np.quantile(gaps, 0.9)), 1.0)
+        return NearestNeighbors(algorithm="brute").fit(self.scaled(self.rows))
+
+    def _reach_of_rows(self) -> float:
+        """Three times the gap that 90 % of training rows have to their nearest other; found once, as all are
+        compared with each other for it, and kept with a checkpoint."""
+        if self._reach is None:
+            self._reach = float("inf")
+            if len(self.rows) > 1:
+                some = self.scaled(self.rows[:: max(len(self.rows) // _JUDGED, 1)])
+                gaps = self._nearest.kneighbors(some, 2)[0][:, 1]
+                self._reach = _REACH * max(float(np.quantile(gaps, 0.9)), 1.0)
+        return self._reach
 
 
 @dataclass(frozen=True)

@@ -338,7 +338,7 @@ def mark_duplicates(database: Database, spec: CampaignSpec, number: int) -> None
                 shape = Shape(record.id, candidate_structure(record))
                 if not _merged(database, record, shape, relatives, seen, reason):
                     seen.add_shape(shape)
-    news = _results(database, spec, since=0 if spec.asynchronous else number - 1)
+    news = _results(database, spec, None if spec.asynchronous or number == 1 else [number - 1, number])
     late = [r for r in open_ if r.id not in fresh and r.round < number and news.holds(r.formula)]
     for record in with_crystals(database, spec, late):
         shape = Shape(record.id, candidate_structure(record))
@@ -371,9 +371,9 @@ def _relaxed_now(
     return {record.id for record in pool if record.round == number and record.prerelaxed}
 
 
-def _results(database: Database, spec: CampaignSpec, since: int) -> SeenStructures:
-    """What the validations of a round and later ones relaxed into."""
-    late: dict[str, Any] = {"acquired_round": {"$gte": since}} if since else {}
+def _results(database: Database, spec: CampaignSpec, rounds: Sequence[int] | None) -> SeenStructures:
+    """What the validations of some rounds relaxed into; of all if None, what others validated included."""
+    late: dict[str, Any] = {} if rounds is None else {"acquired_round": {"$in": list(rounds)}}
     own = database.records.find(spec.id, status=Status.VALIDATED.value, **late)
-    known = [] if since else known_elsewhere(database, spec)
+    known = known_elsewhere(database, spec) if rounds is None else []
     return SeenStructures((record.id, relaxed_structure(record)) for record in [*own, *known])

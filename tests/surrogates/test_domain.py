@@ -143,3 +143,14 @@ def test_noble_gases_are_no_metals() -> None:
 def test_a_checkpoint_that_saw_no_geometry_is_refused() -> None:
     with pytest.raises(OutdatedCheckpointError, match="of an older Niobe, whose domain saw no geometry"):
         Domain.restored({"rows": np.zeros((1, 2))}, ["Nb"])
+
+
+def test_the_reach_is_kept_and_found_anew_where_an_older_checkpoint_has_none() -> None:
+    domain = Domain.fit(ROWS, fractions(ROWS))
+    kept = domain.arrays()
+    asked = fractions([relaxed("Ca", "O", 225), relaxed("Cs", "Cl", 225)])
+    for arrays in (kept, {name: array for name, array in kept.items() if name != "domain.reach"}):
+        restored = Domain.restored(arrays, sorted(domain.elements))
+        assert np.array_equal(restored.distance(asked), domain.distance(asked))
+    moved = Domain.restored(kept | {"domain.reach": 2 * kept["domain.reach"]}, sorted(domain.elements))
+    assert moved.distance(asked) == pytest.approx(domain.distance(asked) / 2)
