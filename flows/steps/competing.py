@@ -143,7 +143,7 @@ def competitors_of_claims(
         return chosen
     elsewhere = known_elsewhere(database, spec)
     answers = _Answers(database, spec, [*elsewhere, *chosen])
-    for light in deeper(spec, _ranked(database, spec, number, elsewhere)):
+    for light in deeper(spec, _ranked(database, spec, elsewhere)):
         record = database.records.get(light.id)
         duplicate = answers.find(record)
         if duplicate is None:
@@ -158,14 +158,16 @@ def competitors_of_claims(
 
 
 def _ranked(
-    database: Database, spec: CampaignSpec, number: int, elsewhere: Sequence[StructureRecord]
+    database: Database, spec: CampaignSpec, elsewhere: Sequence[StructureRecord]
 ) -> list[StructureRecord]:
     """What makes the hull that waiting competing phases are measured by, and those; none where none waits.
 
     Of candidates that may still be acquired, and what was validated; crystals of round 0 only, whose two
     relaxations are compared.
     """
-    recent = [0, *range(database.records.oldest_round(spec.id), number + 1)]
+    if not database.records.has_prerelaxed(spec.id):
+        return []
+    recent = [0, *database.records.open_rounds(spec.id)]
     waiting = database.records.light(spec.id, prerelaxed__potential={"$gt": ""}, round={"$in": recent})
     if not any(record.unasked for record in waiting):
         return []

@@ -108,7 +108,7 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
         elif pending:
             chosen.append(record)
             finds += [record.id] if may_be_find(spec, record, above[record.id]) else []
-    database.shapes.remember(comparisons.new)
+    database.shapes.remember(spec.id, comparisons.new)
     longest = [record.id for record in sorted(chosen, key=partial(_ease, finds=finds))]
     database.rounds.update(spec.id, round_record.number, phonons=longest, candidate_finds=finds)
 
@@ -305,7 +305,7 @@ def close_round(database: Database, spec: CampaignSpec, round_record: RoundRecor
         lambda record: judge(find_of(database.records.get(record.id)), catalogue),
         comparisons,
     )
-    database.shapes.remember(comparisons.new)
+    database.shapes.remember(spec.id, comparisons.new)
     hull.searched = _with_waiting(database, spec, hull, [*records, *elsewhere])
     if spec.conditions.temperature:
         verdicts = _at_temperature(database, spec, hull, verdicts)

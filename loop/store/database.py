@@ -41,7 +41,7 @@ _TIMEOUT_MS = 10_000
 _COUNTED_FIELDS = (
     *("acquired_round", "choice.selection"),
     *("verdict.discovery", "verdict.discovery_round", "verdict.rediscovered"),
-    *("prerelaxed.potential", "modified", UNSHAPED, UNPACKED),
+    *("prerelaxed.potential", "pinned", "modified", UNSHAPED, UNPACKED),
 )
 _INDEXED: set[tuple[str, str]] = set()
 """Servers and databases whose indexes this process has made; those of checkpoints are made last."""

@@ -130,17 +130,26 @@ class Records:
         campaign: its id. light: without any crystal, as ``light`` gives them. equal: what their fields have
         to equal.
         """
-        drawn = {"round": {"$gte": self.oldest_round(campaign)}, "lineage.origin.subsystem": None}
-        query = _equal(equal) | {"status": Status.SCREENED.value, "$or": [{"pinned": True}, drawn]}
-        fields, order = NO_CRYSTAL if light else None, [("round", 1), ("index", 1)]
-        found = self._collection.find({"campaign": campaign} | query, fields, sort=order)
-        return load(StructureRecord, map(without_crystals, found) if light else found)
+        drawn = {"round": {"$in": self.open_rounds(campaign)}, "lineage.origin.subsystem": None}
+        fields, found = NO_CRYSTAL if light else None, dict[str, Document]()
+        for which in (drawn, {"pinned": True}):
+            query = which | {"status": Status.SCREENED.value, "campaign": campaign} | _equal(equal)
+            found |= {one["_id"]: one for one in self._collection.find(query, fields)}
+        in_order = sorted(found.values(), key=lambda one: (one["round"], one["index"]))
+        return load(StructureRecord, map(without_crystals, in_order) if light else in_order)
 
-    def oldest_round(self, campaign: str) -> int:
-        """The oldest round whose candidates may still be acquired: the newest rounds from it on are
-        ``MOST_ROUNDS``, or fewer that drew ``MOST_DRAWN``, or all of them."""
+    def open_rounds(self, campaign: str) -> list[int]:
+        """The rounds whose candidates may still be acquired: the newest ``MOST_ROUNDS``, or fewer that drew
+        ``MOST_DRAWN``, or all of them."""
         newest, enough = (_newest_round(self._collection, campaign, skip) for skip in (0, MOST_DRAWN - 1))
-        return max(newest - MOST_ROUNDS + 1, enough, 1)
+        return list(range(max(newest - MOST_ROUNDS + 1, enough, 1), newest + 1))
+
+    def has_prerelaxed(self, campaign: str) -> bool:
+        """Whether a record of a campaign was pre-relaxed."""
+        field = "prerelaxed.potential"
+        query = {"campaign": campaign, field: {"$gt": ""}}
+        by_field = {"sort": [(field, 1)], "hint": [("campaign", 1), (field, 1)]}
+        return self._collection.find_one(query, {"_id": 1}, **by_field) is not None
 
     def update(self, record: str, **fields: Any) -> None:
         """Set fields of one record in one atomic write. Models are stored as plain documents."""

@@ -97,20 +97,22 @@ class Shapes:
 
     def answers(self, record: StructureRecord) -> dict[str, bool]:
         """Which results one was compared with, by what names them, and whether they are alike."""
-        asked = {"_id": f"{record.id} relaxed", "of": token(record)}
-        found = self._shapes.find_one(asked, {"answers": 1})
+        found = self._shapes.find_one({"_id": f"{token(record)} answers"}, {"answers": 1})
         return dict(found["answers"]) if found else {}
 
-    def remember(self, new: Mapping[Pair, bool]) -> None:
-        """Keep what was compared, by pair, beside the shapes that are kept."""
+    def remember(self, campaign: str, new: Mapping[Pair, bool]) -> None:
+        """Keep what was compared, by pair. campaign: its id."""
         from pymongo import UpdateOne
 
         by_record: dict[str, list[list[object]]] = defaultdict(list)
         for (one, other), same in new.items():
             by_record[one].append([other, same])
+        said = {"campaign": campaign, "form": "answers"}
         writes = [
             UpdateOne(
-                {"_id": f"{of.split()[0]} relaxed", "of": of}, {"$addToSet": {"answers": {"$each": answers}}}
+                {"_id": f"{of} answers"},
+                {"$addToSet": {"answers": {"$each": answers}}, "$setOnInsert": said},
+                upsert=True,
             )
             for of, answers in by_record.items()
         ]
@@ -187,7 +189,6 @@ def _document(record: StructureRecord, form: str, of: str, shape: Shape) -> Docu
         "turn": [record.round, record.index, FORMS.index(form)],
         "key": _key(record.campaign, shape),
         LOOSE: _key(record.campaign, shape),
-        "answers": [],
     }
 
 

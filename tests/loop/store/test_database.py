@@ -5,7 +5,7 @@ import pytest
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec
 from niobe.loop.campaign.seeds import new_record
-from niobe.loop.documents.records import Lineage, Status
+from niobe.loop.documents.records import Lineage, Prerelaxed, Status
 from niobe.loop.documents.rounds import HullRecord
 from niobe.loop.store.collections import records as stored
 from niobe.loop.store.database import Database
@@ -68,6 +68,16 @@ def test_what_is_not_there_is_named(database: Database, ask: str) -> None:
             database.campaigns.update("t", stop=True)
 
 
+def test_a_campaign_has_prerelaxed_records_or_not(database: Database) -> None:
+    record = validated(nbo(), -9.0)
+    database.records.insert([record])
+    assert not database.records.has_prerelaxed("t")
+    answer = Prerelaxed(potential="p", structure=nbo().as_dict(), energy_per_atom=-8.0, steps=3)
+    database.records.update(record.id, prerelaxed=answer)
+    assert database.records.has_prerelaxed("t")
+    assert not database.records.has_prerelaxed("u")
+
+
 @pytest.mark.parametrize(("drawn", "rounds", "oldest"), [(100, 100, 1), (100, 3, 5), (4, 100, 6), (5, 3, 5)])
 def test_candidates_age_out_by_rounds_and_by_what_was_drawn_since(
     database: Database, monkeypatch: pytest.MonkeyPatch, drawn: int, rounds: int, oldest: int
@@ -75,13 +85,13 @@ def test_candidates_age_out_by_rounds_and_by_what_was_drawn_since(
     """Seven rounds of two candidates, one of them pinned in the first."""
     monkeypatch.setattr(stored, "MOST_DRAWN", drawn)
     monkeypatch.setattr(stored, "MOST_ROUNDS", rounds)
-    assert database.records.oldest_round("t") == 1
+    assert database.records.open_rounds("t") == []
     for number in range(1, 8):
         made = [new_record(SPEC, number, i, nbo(4.0 + i), Lineage(generator="test")) for i in range(2)]
         database.records.insert(r.model_copy(update={"status": Status.SCREENED}) for r in made)
     first = database.records.find("t", round=1)[0]
     database.records.update(first.id, pinned=True)
-    assert database.records.oldest_round("t") == oldest
+    assert database.records.open_rounds("t") == list(range(oldest, 8))
     pool = database.records.pool("t")
     assert [r.round for r in pool if not r.pinned] == [
         number for number in range(oldest, 8) for _ in range(2 - (number == 1))
