@@ -74,7 +74,6 @@ class Update:
         return {**after, "_id": before["_id"]}  # 1 stays 1 where it was set to 1.0
 
     def _changed(self, before: Document, *, inserting: bool) -> Document:
-        after = deepcopy(before)
         steps: list[tuple[tuple[str, ...], str, Any]] = []
         for name, fields in self.change.items():
             if name == "$setOnInsert" and not inserting:
@@ -83,6 +82,9 @@ class Update:
                 for place in resolved(text.split("."), before, self.filter, self.array_filters):
                     steps.append((tuple(place), name, operand))
         _refuse_conflicts([path for path, _, _ in steps])
+        touched = {path[0] for path, _, _ in steps}
+        touched |= {to.split(".")[0] for _, name, to in steps if name == "$rename"}
+        after = {name: deepcopy(value) if name in touched else value for name, value in before.items()}
         for path, name, operand in sorted(steps, key=lambda step: _path_order(step[0])):
             _apply(after, list(path), name, operand, before)
         return after
