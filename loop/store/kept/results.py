@@ -10,6 +10,7 @@ only for documents that were written since.
 
 from __future__ import annotations
 
+import gc
 import json
 import uuid
 from collections import Counter, defaultdict
@@ -41,6 +42,8 @@ LARGEST = 12_000_000
 MOST_HELD = 20_000
 """Results that a process holds between two readings, some 10 kB each; the newest rounds are read each time
 where there are more."""
+MANY = 1_000
+"""Results read at a time from which on Python's collector of cycles is told to pass over them."""
 WRITING = "writing"
 _WRITTEN_AS = 2
 """Raised where documents are written otherwise than before: those of a campaign are then made anew."""
@@ -90,8 +93,11 @@ class Results:
         there = {writing: held[writing] for writing in writings.values() if writing in held}
         lacking = [name for name, writing in writings.items() if writing not in there]
         found = self._results.find({"_id": {"$in": lacking}}) if lacking else ()
-        there |= {pack[WRITING]: _parsed(pack) for pack in found}
+        read = {pack[WRITING]: _parsed(pack) for pack in found}
+        there |= read
         _hold(there)
+        if sum(map(len, read.values())) >= MANY:
+            _pass_over_what_is_held()
         return {name: record for pack in there.values() for name, record in pack.items()}
 
     def _read(self, campaign: str) -> list[StructureRecord]:
@@ -187,6 +193,13 @@ def _hold(packs: Mapping[str, Pack]) -> None:
     for writing in _HELD.keys() - held.keys():
         _HELD.pop(writing, None)
     _HELD.update(held)
+
+
+def _pass_over_what_is_held() -> None:
+    """Records hold no cycles: looking through all of them for some, as each step makes new objects, takes as
+    long as the step does."""
+    gc.collect()
+    gc.freeze()
 
 
 def _parsed(pack: Document) -> Pack:

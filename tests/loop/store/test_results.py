@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -244,3 +246,26 @@ def test_documents_of_before_are_made_anew(database: Database) -> None:
     database.results.complete("t")
     assert database.results.finished("t") == as_read(database)
     assert all(results.WRITING in one for one in database.mongo["results"].find({"ids": {"$exists": True}}))
+
+
+def test_many_results_are_passed_over_by_the_collector_of_cycles(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And freed all the same once nothing holds them."""
+    monkeypatch.setattr(results, "MANY", 3)
+    database.records.insert([result(0), result(1)])
+    database.results.complete("t")
+    database.results.finished("t")
+    assert gc.get_freeze_count() == 0
+    database.records.insert([result(index, 2) for index in range(3)])
+    database.results.complete("t")
+    held = [weakref.ref(record) for record in database.results.finished("t")]
+    try:
+        assert gc.get_freeze_count() > 0
+        assert all(one() is not None for one in held)
+        assert database.results.finished("u") == []
+        database.results.complete("u")
+        assert database.results.finished("u") == []
+        assert [one() for one in held] == [None] * 5
+    finally:
+        gc.unfreeze()
