@@ -99,7 +99,8 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     above = above_hull(database, spec, round_record.number, validated)
     comparisons = kept_comparisons(database, spec)
     chosen, finds, seen = list[StructureRecord](), list[str](), Crystals(comparisons)
-    for record in lowest_first(in_order(validated)):
+    formulas = {record.formula for record in validated if record.phonons_pending}
+    for record in lowest_first(in_order(r for r in validated if r.formula in formulas)):
         pending = record.phonons_pending
         reason = _why_no_phonons(spec, record, above[record.id], seen) if pending else ""
         seen.add(record)

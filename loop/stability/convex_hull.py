@@ -22,19 +22,26 @@ _CHUNK = 4_000_000  # heights held at once
 
 
 class Hull:
-    """Lower convex hulls over fixed compositions, for many sets of formation energies.
+    """Lower convex hulls over rows of fixed compositions, for many sets of formation energies.
 
     The elements take part with a formation energy of at most 0. No input is too degenerate: no compound, one
     composition, points that coincide, lie in one plane or by 1e-12 beside it.
     """
 
-    def __init__(self, compositions: Sequence[Mapping[str, float]], elements: Sequence[str]) -> None:
-        """compositions: n mappings of symbol to atomic fraction, of ``elements`` (k) only."""
+    def __init__(
+        self,
+        compositions: Sequence[Mapping[str, float]],
+        elements: Sequence[str],
+        of_rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        """compositions: n mappings of symbol to atomic fraction, of ``elements`` (k) only. of_rows: which of
+        these each row has; if None each has its own."""
         rows = [[c.get(symbol, 0.0) for symbol in elements] for c in compositions]
         given = np.array(rows, dtype=float).reshape(len(rows), len(elements))
         points = np.vstack([given, np.eye(len(elements))]).round(_ROUNDING)
         self._points, places = np.unique(points, axis=0, return_inverse=True)
-        self._places = places.ravel()[: len(rows)]
+        of_compositions = places.ravel()[: len(rows)]
+        self._places = of_compositions if of_rows is None else of_compositions[of_rows]
         self._corners = places.ravel()[len(rows) :]
 
     def level(self, energies: FloatArray) -> FloatArray:

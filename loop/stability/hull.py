@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from niobe.loop.documents.records import StructureRecord, Verdict
 from niobe.loop.documents.rounds import HullEntry, HullRecord
@@ -33,15 +34,12 @@ def build_hull(
     validated = [record for record in records if record.validation is not None]
     references = _references(elements, validated)
     oracle = _only_oracle(validated)
-    compositions = [atomic_fractions(record) for record in validated]
+    formulas, rows = _by_formula([record.formula for record in validated])
+    compositions = [_fractions(formula) for formula in formulas]
     energies = np.array([record.validation.energy_per_atom for record in validated if record.validation])
-    formation = np.array(
-        [
-            formation_energy(c, float(energy), references)
-            for c, energy in zip(compositions, energies, strict=True)
-        ]
-    )
-    above = formation - Hull(compositions, elements).level(formation)
+    of_elements = np.array([formation_energy(one, 0.0, references) for one in compositions])
+    formation = energies + of_elements[rows]
+    above = formation - Hull(compositions, elements, rows).level(formation)
     return HullRecord(
         campaign=campaign,
         round=round_number,
@@ -54,7 +52,7 @@ def build_hull(
                 generator=record.lineage.generator,
                 formula=record.formula,
                 n_atoms=record.n_atoms,
-                composition=compositions[row],
+                composition=_fractions(record.formula),
                 energy_per_atom=float(energies[row]),
                 formation_energy_per_atom=float(formation[row]),
                 e_above_hull=float(above[row]) if above[row] > _ROUNDING else 0.0,
@@ -62,6 +60,13 @@ def build_hull(
             for row, record in enumerate(validated)
         ],
     )
+
+
+def _by_formula(formulas: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The different formulas, and which of them each is."""
+    places: dict[str, int] = {}
+    rows = [places.setdefault(formula, len(places)) for formula in formulas]
+    return list(places), np.array(rows, dtype=np.int64)
 
 
 def judged(records: Sequence[StructureRecord], hull: HullRecord) -> list[StructureRecord]:
@@ -158,8 +163,10 @@ class Competitors:
     def __init__(self, hull: HullRecord) -> None:
         """hull: with all that competes."""
         self._entries = hull.entries
-        elements = sorted({symbol for entry in hull.entries for symbol in entry.composition})
-        self._hull = Hull([entry.composition for entry in hull.entries], elements)
+        formulas, rows = _by_formula([entry.formula for entry in hull.entries])
+        compositions = {entry.formula: entry.composition for entry in hull.entries}
+        elements = sorted({symbol for one in compositions.values() for symbol in one})
+        self._hull = Hull([compositions[formula] for formula in formulas], elements, rows)
         self._energies = np.array([entry.formation_energy_per_atom for entry in hull.entries])
         self._rows = {entry.record_id: row for row, entry in enumerate(hull.entries)}
         self._of_formula: dict[str, list[int]] = defaultdict(list)
