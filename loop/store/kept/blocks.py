@@ -85,6 +85,12 @@ class Blocks:
         """shapes: the collection."""
         self._shapes = shapes
 
+    def complete(self, campaign: str) -> None:
+        """Put into blocks what is loose of a campaign. campaign: its id."""
+        loose = self._shapes.find({"campaign": campaign, LOOSE: {"$exists": True}}, {LOOSE: 1})
+        for key in sorted({one[LOOSE] for one in loose}):
+            self.bucket(key)
+
     def bucket(self, key: str, left_out: Collection[str] = ()) -> Bucket:
         """The shapes of a key, by round, index and form of their records; ``FEWEST`` loose ones become a
         block.

@@ -46,6 +46,7 @@ class Shapes:
         while batch := load(StructureRecord, islice(found, _AT_ONCE)):
             self._complete(batch, self._names(batch), anew=not known)
         if not known:
+            self._blocks.complete(campaign)
             said = {"campaign": campaign, "written_as": _WRITTEN_AS}
             self._shapes.update_one(mark, {"$set": said}, upsert=True)
 

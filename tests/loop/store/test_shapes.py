@@ -162,20 +162,34 @@ def test_shapes_of_before_are_put_into_blocks(database: Database) -> None:
     assert list(database.mongo["shapes"].find({})) == before
 
 
-def test_what_two_put_into_blocks_at_once_is_found_once(
+def test_shapes_made_anew_are_put_into_blocks_at_once(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocks, "FEWEST", 2)
     database.records.insert(records())
     database.shapes.complete("t")
+    made = count_of_blocks(database)
+    assert made > 0
+    for form in KNOWN:
+        assert bucket(database, form) == as_documents_say(database, form)
+    assert count_of_blocks(database) == made
+
+
+def test_what_two_put_into_blocks_at_once_is_found_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "FEWEST", 2)
+    of_nbo = _BLOCKS | {"formula": "NbO"}
+    database.records.insert(records())
+    database.shapes.complete("t")
     assert bucket(database, nbo()) == as_documents_say(database, nbo())
-    twice = [one | {"_id": f"{one['_id']} 2"} for one in database.mongo["shapes"].find(_BLOCKS)]
+    twice = [one | {"_id": f"{one['_id']} 2"} for one in database.mongo["shapes"].find(of_nbo)]
     database.mongo["shapes"].insert_many(twice)
     assert bucket(database, nbo()) == as_documents_say(database, nbo())
-    assert count_of_blocks(database) == len(twice)
-    database.mongo["shapes"].delete_many(_BLOCKS)
+    assert database.mongo["shapes"].count_documents(of_nbo) == len(twice)
+    database.mongo["shapes"].delete_many(of_nbo)
     assert bucket(database, nbo()) == as_documents_say(database, nbo())
-    assert count_of_blocks(database) == len(twice)
+    assert database.mongo["shapes"].count_documents(of_nbo) == len(twice)
 
 
 def test_what_screening_reduced_is_not_reduced_again(database: Database) -> None:
