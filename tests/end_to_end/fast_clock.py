@@ -19,8 +19,9 @@ AHEAD = float(os.environ.get("SECONDS_AHEAD", "300"))
 def put_ahead() -> None:
     """From here on this process reads a clock that is off; what elapses is as it was.
 
-    Libraries in C are imported before: they look at what a datetime is.
+    Libraries in C and models of documents are imported before: they look at what a datetime is.
     """
+    import niobe.launchers.fireworks.rockets
     import niobe.launchers.local.preload  # noqa: F401
 
     now = time.time
