@@ -190,7 +190,7 @@ def set_aside(campaign: Document, number: int, after: Any = None) -> Document:
 def predict_compositions(
     campaign: Document, number: int, slot: int, slots: int, after: Any = None
 ) -> Document:
-    """Predict candidates of the compositions ``slot``, ``slot + slots``, … that may be acquired.
+    """Predict candidates that may be acquired, of a share of the compositions.
 
     campaign: its spec, as JSON. number: of the round. after: outputs to wait for.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -51,12 +52,15 @@ def set_aside(database: Database, spec: CampaignSpec, round_record: RoundRecord)
 
 
 def predict_compositions(database: Database, spec: CampaignSpec, number: int, slot: int, slots: int) -> None:
-    """Predict candidates of every ``slots``-th composition that waits: each is predicted by itself.
+    """Predict candidates of a share of the compositions that wait: each is predicted by itself.
+
+    A composition is of one share whatever others wait, as a veto may end the last that waits of one.
 
     database: the campaign database. spec: the campaign. number: of the round. slot: from 0. slots: how many
     share the round.
     """
-    own = database.search.formulas(spec.id, status=Status.SCREENED.value)[slot::slots]
+    waiting = database.search.formulas(spec.id, status=Status.SCREENED.value)
+    own = [formula for formula in waiting if crc32(formula.encode()) % slots == slot]
     predict_pool(database, spec, number, formula_reduced={"$in": own})
 
 

@@ -152,8 +152,12 @@ def test_predictions_of_compositions_apart_are_those_of_all_at_once(
     whole = model.features([candidate_structure(record) for record in pool])
     for record in pool:
         database.records.update(record.id, prediction_round=None, prediction={})
+    gone = next(r for r in pool if [other.formula for other in pool].count(r.formula) == 1)
     for slot in (1, 0, 2):
         predict_compositions(database, SPEC, 1, slot, 3)
+        database.records.update(gone.id, status=Status.DUPLICATE)  # the last of its composition, meanwhile
+    database.records.update(gone.id, status=Status.SCREENED)
+    predict_pool(database, SPEC, 1, _id=gone.id)
     said = database.records.pool("t")
     assert len({record.formula for record in said}) > 3
     assert [(r.prediction, r.prediction_round) for r in said] == [(r.prediction, 1) for r in pool]
