@@ -20,8 +20,8 @@ class Pool:
     """n candidates. features: (n, d); predictions of shape (n,), e_above_hull in eV/atom.
 
     novelty: (n,), between 0 and 1; seconds: (n,), what a validation is expected to cost; p_target: (n,),
-    the probability of being what is looked for, see target_probability; in_range: (n,), that of meeting the
-    ranges of the campaign's goals. objectives: what is wanted besides stability.
+    the probability of being what is looked for, less for what lies high, see target_probability; in_range:
+    (n,), that of meeting the ranges of the campaign's goals. objectives: what is wanted besides stability.
     """
 
     ids: tuple[str, ...]

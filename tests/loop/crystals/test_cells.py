@@ -84,9 +84,12 @@ def test_copies_need_not_be_shown_to_the_matcher() -> None:
 
 
 def test_a_site_midway_between_two_is_not_certain() -> None:
-    """A pair that the matcher parts and another tie-break would not, found among random crystals."""
-    hexagonal = Lattice.hexagonal(4.4, 6.7)
-    assert hexagonal
+    """Each Au lies as near to one Au of the other as to the next: which are paired decides."""
+    lattice, kinds = np.diag([4.0, 4.0, 4.0]), ["Cu", "Au", "Au"]
+    between = Cell(lattice, np.array([[0, 0, 0], [0.5, 0.5, 0.25], [0.5, 0.5, 0.75]]), kinds)
+    level = Cell(lattice, np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 0.5]]), kinds)
+    assert fits(between, level) is None
+    assert fits(level, level) is True
 
 
 def test_two_sites_with_one_partner_are_not_certain() -> None:
