@@ -46,7 +46,7 @@ def compare(comparison: Comparison, console: Console) -> dict[str, Any]:
     comparison: what to run. console: where progress is shown. Raises ConfigError for an arm that is none and
     for files that are none.
     """
-    from niobe.loop.benchmark.systems import PROTOCOLS, beside, beside_in_equal_time
+    from niobe.loop.benchmark.systems import IN_EQUAL, PROTOCOLS, beside, beside_in_equal
 
     unknown = sorted(set(comparison.protocols) - set(PROTOCOLS))
     if unknown:
@@ -59,7 +59,7 @@ def compare(comparison: Comparison, console: Console) -> dict[str, Any]:
             rows += [{"system": system, "protocol": protocol, **row} for row in found]
             hits |= {f"{system}, {protocol}": curves} if curves else {}
     ratios = {f"ε {width}": beside(rows, "Niobe", f"finds, ε {width}") for width in ("0.1", "0.02")}
-    ratios["in equal time"] = beside_in_equal_time(rows, "Niobe")
+    ratios |= {f"in equal {unit}": beside_in_equal(unit, rows, "Niobe") for unit in IN_EQUAL}
     texts = {
         other: {kind: found[other] for kind, found in ratios.items() if other in found}
         for other in ratios["ε 0.1"]
@@ -123,7 +123,8 @@ def peer_runs(spec: CampaignSpec, peers: Path, folder: Path) -> list[Run]:
 
     peers: a folder; ``SYSTEM/NAME-SEED.json`` holds ``name``, ``seed``, ``seconds`` and ``structures``, one
     for each call in that order (pymatgen's dictionaries; null for a call that failed), and by when each was
-    over (``ended``, seconds from the start), where that is known. folder: where what is judged is kept.
+    over (``ended``, seconds from the start) and how many geometries the potential was asked about by then
+    (``evaluated``), where that is known. folder: where what is judged is kept.
     Raises ConfigError for a file that is none.
     """
     from niobe.loop.benchmark.generative import Run
@@ -137,24 +138,30 @@ def peer_runs(spec: CampaignSpec, peers: Path, folder: Path) -> list[Run]:
                 content = json.loads(file.read_text(encoding="utf-8"))
                 structures, seconds = content["structures"], float(content["seconds"])
                 name, seed = str(content["name"]), int(content["seed"])
-                ended = _ended(content.get("ended", []), structures)
+                ended, evaluated = (_of_calls(content.get(n, []), structures) for n in ("ended", "evaluated"))
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise ConfigError(f"--peers: {file}: no run of a peer ({type(error).__name__})") from error
             calls = _answered(spec, structures, folder / "work")
             run = Run(
-                setting=name, seed=seed, seeds=(), calls=tuple(calls), seconds=seconds, ended=tuple(ended)
+                setting=name,
+                seed=seed,
+                seeds=(),
+                calls=tuple(calls),
+                seconds=seconds,
+                ended=tuple(ended),
+                evaluated=tuple(map(int, evaluated)),
             )
             write_json(kept, run.model_dump(mode="json"))
         runs.append(Run.model_validate_json(kept.read_text(encoding="utf-8")))
     return runs
 
 
-def _ended(ended: Sequence[float], structures: Sequence[Any]) -> list[float]:
-    """By when the calls that did not fail were over. Raises ValueError where not each has its time."""
-    if not ended:
+def _of_calls(spent: Sequence[float], structures: Sequence[Any]) -> list[float]:
+    """What was spent by the end of each call that did not fail. Raises ValueError where not each says."""
+    if not spent:
         return []
-    calls = zip(ended, structures, strict=True)
-    return [float(when) for when, structure in calls if structure is not None]
+    calls = zip(spent, structures, strict=True)
+    return [float(by_then) for by_then, structure in calls if structure is not None]
 
 
 def _answered(spec: CampaignSpec, structures: Sequence[Any], work: Path) -> list[StructureRecord]:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -135,13 +135,15 @@ def require_converged(answer: Answer, fmax: float) -> None:
 
 
 def relaxed_by(relax: Callable[[Structure], Answer], structure: Structure, fmax: float) -> Answer:
-    """The answer of a relaxation, run once more from its end where it left force or stress.
+    """The answer of a relaxation, run once more from its end where it left force or stress. Steps: of
+    both.
 
     relax: one run of it. structure: where it starts. fmax: of the atoms, eV/Å. Raises NotConvergedError.
     """
     answer = relax(structure)
     if residual(answer, fmax):
-        answer = relax(answer.structure)
+        again = relax(answer.structure)
+        answer = replace(again, steps=answer.steps + again.steps)
     require_converged(answer, fmax)
     return answer
 

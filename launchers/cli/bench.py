@@ -42,7 +42,7 @@ _SYSTEMS = (
 _OF_SYSTEMS = (
     *("system", "protocol", "arm", "runs", "calls", "finds, ε 0", "finds, ε 0.02", "finds, ε 0.1"),
     *("mSUN", "AUDC", "AF 50%", "known found", "known", "minutes", "finds an hour"),
-    *("finds in equal time", "Niobe's by then"),
+    *("finds in equal time", "Niobe's by then", "finds in equal evaluations", "Niobe's in as many"),
 )
 _BRIEF = ("setting", "runs", "mSUN", "AUDC", "AF 50%", "effect on mSUN")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,9 @@ class Run(BaseModel):
     """One setting on one campaign seed: its seeds and its oracle calls in order, failed ones too.
 
     seconds: wall clock; None where the run was interrupted. ended: by when each call was over, in seconds
-    from the start (of a campaign: by when its round was closed); empty where that is not known. later:
-    dynamical verdicts that the run had not asked for, by record id.
+    from the start (of a campaign: by when its round was closed); empty where that is not known. evaluated:
+    how many geometries the oracle was asked about by the end of each call; empty where that is not known.
+    later: dynamical verdicts that the run had not asked for, by record id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +52,7 @@ class Run(BaseModel):
     calls: tuple[StructureRecord, ...]
     seconds: float | None
     ended: tuple[float, ...] = ()
+    evaluated: tuple[int, ...] = ()
     later: dict[str, Stability] = {}
 
     @classmethod
@@ -74,7 +77,15 @@ class Run(BaseModel):
         seeds = tuple(record for record in done if record.round == 0)
         over = [(closed or {}).get(record.acquired_round or 0) for record in called]
         ended = () if None in over else tuple(when for when in over if when is not None)
-        return cls(setting=setting, seed=seed, seeds=seeds, calls=tuple(called), seconds=seconds, ended=ended)
+        return cls(
+            setting=setting,
+            seed=seed,
+            seeds=seeds,
+            calls=tuple(called),
+            seconds=seconds,
+            ended=ended,
+            evaluated=_evaluated(called),
+        )
 
     def dynamics(self) -> list[Stability]:
         """The dynamical verdict of each call, undecided where it has none."""
@@ -83,6 +94,14 @@ class Run(BaseModel):
             self.later.get(record.id, outcome) if outcome is Stability.UNDECIDED else outcome
             for record, outcome in zip(self.calls, own, strict=True)
         ]
+
+
+def _evaluated(calls: Sequence[StructureRecord]) -> tuple[int, ...]:
+    """Geometries that relaxations asked about, by the end of each call; one that failed counts as the longest
+    of the others."""
+    steps = [call.validation.steps if call.validation else 0 for call in calls]
+    longest = max(steps, default=0)
+    return tuple(accumulate(own or longest for own in steps))
 
 
 def energies_above(

@@ -38,7 +38,12 @@ PROTOCOLS: dict[Protocol, str] = {
     "own figures (AF 6.4, AUDC 0.42, mSUN 0.40) are of other data and another oracle",
 }
 CHANCE, NIOBE = "random", "niobe"
-IN_TIME, NIOBE_IN_TIME = "finds in equal time", "Niobe's by then"
+Unit = Literal["time", "evaluations"]
+IN_EQUAL: dict[Unit, tuple[str, str]] = {
+    "time": ("finds in equal time", "Niobe's by then"),
+    "evaluations": ("finds in equal evaluations", "Niobe's in as many"),
+}
+"""Columns of an arm's finds by when it or Niobe was over, whichever was first, and of Niobe's by then."""
 _MADE_CALLS, _MADE_ATOMS = 50, 20
 _ROUNDOFF = 1e-6  # eV/atom
 
@@ -105,7 +110,7 @@ def compared(
 ) -> list[dict[str, Any]]:
     """One row an arm: unique finds a run at each tolerance; at the widest also mSUN (a call), AUDC and the
     acceleration factor to half of what the arm ``random`` found; known ground states found, finds an hour;
-    finds by when the arm or Niobe was over, whichever was first, and Niobe's by then.
+    and the columns of IN_EQUAL.
 
     runs: of all arms on one system. known: relaxed by the same oracle. labels: what each arm is called, by
     name. elements: symbols. calls: that each may make.
@@ -115,49 +120,57 @@ def compared(
     found = {tolerance: list(map(sum, hits)) for tolerance, hits in made.items()}
     widest = [discovery_curve(hits) for hits in made[max(TOLERANCES)]]
     chance = [curve for run, curve in zip(runs, widest, strict=True) if run.setting == CHANCE]
-    timed = [Timed.of(run, hits) for run, hits in zip(runs, made[max(TOLERANCES)], strict=True)]
+    pairs = list(zip(runs, made[max(TOLERANCES)], strict=True))
+    spent = {unit: [Spent.of(unit, run, hits) for run, hits in pairs] for unit in IN_EQUAL}
     rows = []
     for name, label in labels.items():
         own = [index for index, run in enumerate(runs) if run.setting == name]
         if own:
             row = _row([runs[i] for i in own], _of(found, own), known)
-            row |= in_equal_time([timed[i] for i in own], [one for one in timed if one.arm == NIOBE])
+            for unit, of_runs in spent.items():
+                row |= in_equal(unit, [of_runs[i] for i in own], [one for one in of_runs if one.arm == NIOBE])
             rows.append({"arm": label} | row | _by_calls([widest[i] for i in own], chance))
     return rows
 
 
 @dataclass(frozen=True)
-class Timed:
-    """A run's finds by the clock. finds: when each call that was one was over, seconds from the start; None
-    where times are not known. seconds: the whole run."""
+class Spent:
+    """A run's finds by what they cost. finds: what was spent by the end of each call that was one; None where
+    that is not known. total: what the whole run spent."""
 
     arm: str
     finds: tuple[float, ...] | None
-    seconds: float
+    total: float
 
     @classmethod
-    def of(cls, run: Run, hits: Sequence[bool]) -> Timed:
-        """run: of one arm. hits: whether each of its calls was a find."""
-        if run.seconds is None or len(run.ended) != len(run.calls):
+    def of(cls, unit: Unit, run: Run, hits: Sequence[bool]) -> Spent:
+        """unit: seconds by the clock, or evaluations of the oracle. run: of one arm. hits: whether each of
+        its calls was a find."""
+        if unit == "time":
+            by_then, total = run.ended if run.seconds is not None else (), run.seconds or 0.0
+        else:
+            by_then, total = run.evaluated, run.evaluated[-1] if run.evaluated else 0.0
+        if len(by_then) != len(run.calls):
             return cls(run.setting, None, 0.0)
-        pairs = zip(run.ended, hits, strict=False)  # calls that were never made are no hits
-        return cls(run.setting, tuple(when for when, hit in pairs if hit), run.seconds)
+        pairs = zip(by_then, hits, strict=False)  # calls that were never made are no hits
+        return cls(run.setting, tuple(spent for spent, hit in pairs if hit), total)
 
-    def by(self, seconds: float) -> int:
-        """Finds by so many seconds from the start."""
-        return sum(when <= seconds for when in self.finds or ())
+    def by(self, spent: float) -> int:
+        """Finds by when so much was spent."""
+        return sum(one <= spent for one in self.finds or ())
 
 
-def in_equal_time(theirs: Sequence[Timed], ours: Sequence[Timed]) -> dict[str, float | None]:
-    """Finds of an arm and of Niobe by when the first of the two was over; None where times are not known.
+def in_equal(unit: Unit, theirs: Sequence[Spent], ours: Sequence[Spent]) -> dict[str, float | None]:
+    """Finds of an arm and of Niobe by when the first of the two was over; None where that is not known.
 
-    theirs, ours: runs of the arm and of Niobe, whose mean time counts.
+    unit: what is equal. theirs, ours: runs of the arm and of Niobe, whose mean counts.
     """
+    columns = IN_EQUAL[unit]
     if not ours or any(run.finds is None for run in (*theirs, *ours)):
-        return dict.fromkeys((IN_TIME, NIOBE_IN_TIME))
-    first = min(float(np.mean([run.seconds for run in runs])) for runs in (theirs, ours))
+        return dict.fromkeys(columns)
+    first = min(float(np.mean([run.total for run in runs])) for runs in (theirs, ours))
     means = [float(np.mean([run.by(first) for run in runs])) for runs in (theirs, ours)]
-    return dict(zip((IN_TIME, NIOBE_IN_TIME), means, strict=True))
+    return dict(zip(columns, means, strict=True))
 
 
 def _by_calls(curves: Sequence[FloatArray], chance: Sequence[FloatArray]) -> dict[str, Any]:
@@ -243,13 +256,14 @@ def beside(rows: Sequence[Mapping[str, Any]], arm: str, column: str = "finds, ε
     return _ratios(pairs)
 
 
-def beside_in_equal_time(rows: Sequence[Mapping[str, Any]], arm: str) -> dict[str, str]:
+def beside_in_equal(unit: Unit, rows: Sequence[Mapping[str, Any]], arm: str) -> dict[str, str]:
     """The same of what both found by when the first of them was over.
 
-    rows, arm: as ``beside`` takes them.
+    unit: what is equal. rows, arm: as ``beside`` takes them.
     """
+    found, mine = IN_EQUAL[unit]
     others = [row for row in rows if row["arm"] != arm]
-    return _ratios([(row["arm"], row[NIOBE_IN_TIME], row[IN_TIME]) for row in others])
+    return _ratios([(row["arm"], row[mine], row[found]) for row in others])
 
 
 def _ratios(pairs: Iterable[tuple[str, float | None, float | None]]) -> dict[str, str]:

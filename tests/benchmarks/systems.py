@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from niobe.config.spec import Oracle
-from niobe.loop.benchmark.systems import IN_TIME, NIOBE_IN_TIME, PROTOCOLS, SHORT
+from niobe.loop.benchmark.systems import IN_EQUAL, PROTOCOLS, SHORT
 from tests.benchmarks.known_phases import ground_states
 from tests.benchmarks.publish import publish
 
@@ -63,7 +63,7 @@ def _anywhere(options: Sequence[str]) -> list[str]:
 def publish_clock(file: Path, systems: Sequence[str], options: Sequence[str]) -> None:
     """Finds of each arm and of Niobe by when the first of the two was over."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    shown = ("system", "arm", "runs", "calls", "finds, ε 0.1", "minutes", IN_TIME, NIOBE_IN_TIME)
+    shown = ("system", "arm", "runs", "calls", "finds, ε 0.1", "minutes", *IN_EQUAL["time"])
     beside = [
         f"Niobe's finds ÷ those of {other}, in equal time: {texts['in equal time']}"
         for other, texts in content["beside Niobe"].items()
@@ -91,7 +91,7 @@ def publish_clock(file: Path, systems: Sequence[str], options: Sequence[str]) ->
 def publish_systems(file: Path, systems: Sequence[str], options: Sequence[str], *, busy: bool) -> None:
     """All rows, Niobe beside the others, and by what rules. busy: minutes would compare nothing."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    untold = {IN_TIME, NIOBE_IN_TIME, *(("minutes", "finds an hour") if busy else ())}
+    untold = {*IN_EQUAL["time"], *(("minutes", "finds an hour") if busy else ())}
     rows = [{key: row[key] for key in row if key not in untold} for row in content["rows"]]
     made = {row["protocol"] for row in rows} == {"made"}
     beside = [

@@ -52,10 +52,10 @@ def test_what_a_peer_relaxed_is_asked_about_once_and_kept(tmp_path: Path) -> Non
     file = tmp_path / "peers" / "Au-Cu" / "Peer-3.json"
     file.parent.mkdir(parents=True)
     content = {"name": "Peer", "seed": 3, "seconds": 7.5, "structures": [None, structure.as_dict()]}
-    content["ended"] = [2.0, 7.0]
+    content |= {"ended": [2.0, 7.0], "evaluated": [11, 30]}
     file.write_text(json.dumps(content), encoding="utf-8")
     (run,) = peer_runs(SPEC, tmp_path / "peers", tmp_path / "kept")
-    assert (run.setting, run.seed, run.seconds, run.ended) == ("Peer", 3, 7.5, (7.0,))
+    assert (run.setting, run.seed, run.seconds, run.ended, run.evaluated) == ("Peer", 3, 7.5, (7.0,), (30,))
     assert [call.status for call in run.calls] == [Status.VALIDATED]
     assert run.calls[0].validation is not None
     file.write_text(json.dumps(content | {"structures": []}), encoding="utf-8")

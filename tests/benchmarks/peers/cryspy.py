@@ -69,23 +69,27 @@ def run(elements: Sequence[str], calls: int, seed: int, file: Path) -> None:
     elements: symbols. seed: of CrySPY. file: where they go; it works in a folder beside.
     """
     started, relaxed, ended = time.monotonic(), list[dict[str, Any] | None](), list[float]()
+    evaluated = list[int]()
     with _working_in(file.with_suffix("")):
         _write_input(elements, seed)
         action: Any = importlib.import_module("cryspy.interactive.action")
         stepping: Any = importlib.import_module("cryspy.interactive.restart_interact")
-        stepping.opt_ase = _recorded(stepping.opt_ase, relaxed)
         oracle = Oracle()
+        asked = _counted(potential(oracle.name))
+        stepping.opt_ase = _recorded(stepping.opt_ase, relaxed, evaluated, asked)
         action.initialize()
         while len(relaxed) < calls:
             before = len(relaxed)
             settings = {"symmetry": True, "fmax": oracle.fmax, "steps": oracle.max_steps}
-            action.restart(min(5, calls - before), potential(oracle.name), "BFGS", **settings)
+            action.restart(min(5, calls - before), asked, "BFGS", **settings)
             ended += [round(time.monotonic() - started, 1)] * (len(relaxed) - before)
             if len(relaxed) == before and not Path("cryspy.stat").is_file():
                 raise RuntimeError("CrySPY went no further")
     seconds = round(time.monotonic() - started, 1)
-    found = {"seconds": seconds, "structures": relaxed[:calls], "ended": ended[:calls]}
-    write_json(file, {"name": "CrySPY", "seed": seed, **found})
+    spent = {"ended": ended[:calls], "evaluated": evaluated[:calls]}
+    write_json(
+        file, {"name": "CrySPY", "seed": seed, "seconds": seconds, "structures": relaxed[:calls], **spent}
+    )
 
 
 @contextmanager
@@ -126,8 +130,21 @@ def _reference(symbol: str) -> float:
     return min(found)
 
 
-def _recorded(relax: Any, relaxed: list[dict[str, Any] | None]) -> Any:
-    """CrySPY's relaxation, which notes what came of it; what left physics is a call that failed.
+def _counted(calculator: Any) -> Any:
+    """The calculator, with a count of the geometries that it was asked about."""
+    calculator.evaluations, calculate = 0, calculator.calculate
+
+    def counting(*asked: Any, **named: Any) -> Any:
+        calculator.evaluations += 1
+        return calculate(*asked, **named)
+
+    calculator.calculate = counting
+    return calculator
+
+
+def _recorded(relax: Any, relaxed: list[dict[str, Any] | None], evaluated: list[int], calculator: Any) -> Any:
+    """CrySPY's relaxation, which notes what came of it, and how many geometries the calculator was asked
+    about by then; what left physics is a call that failed.
 
     It is told that its atoms lie far apart, at 0 eV: of an energy that is none CrySPY 1.5.0 makes an error.
     """
@@ -140,6 +157,7 @@ def _recorded(relax: Any, relaxed: list[dict[str, Any] | None]) -> Any:
             answer = (None, float("nan"), False)
         end, energy, converged = answer
         failed = end is None or energy != energy
+        evaluated.append(calculator.evaluations)
         relaxed.append(end.as_dict() if converged and not failed else None)
         return (structure, 0.0, False) if failed else answer
 

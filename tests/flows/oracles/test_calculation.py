@@ -12,7 +12,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows.oracles.base import Answer
+from niobe.flows.oracles.base import Answer, relaxed_by
 from niobe.flows.oracles.calculation import check_bound, validate_structure
 from niobe.flows.oracles.potentials import UnphysicalAnswerError
 from niobe.flows.oracles.registry import make_oracle
@@ -174,3 +174,9 @@ def test_no_solid_of_materials_project_lies_so_low() -> None:
 def test_formation_energy_by_hand() -> None:
     assert formation_energy({"Nb": 2, "O": 4}, -9.0, {"Nb": -10.0, "O": -5.0}) == pytest.approx(-7 / 3)
     assert math.isnan(formation_energy({"Nb": 1}, -9.0, {}))
+
+
+def test_a_relaxation_run_twice_took_the_steps_of_both() -> None:
+    still = np.zeros((len(ALLOY), 3))
+    answers = [Answer(ALLOY, -1.0, still + 0.3, steps=40), Answer(ALLOY, -1.1, still, steps=7)]
+    assert relaxed_by(lambda _: answers.pop(0), ALLOY, 0.05).steps == 47

@@ -12,21 +12,23 @@ from pymatgen.core import Lattice, Structure
 from niobe.config.spec import CampaignSpec
 from niobe.loop.benchmark.generative import Run
 from niobe.loop.benchmark.systems import (
+    IN_EQUAL,
     PROTOCOLS,
     SHORT,
     SYSTEMS,
     Rules,
-    Timed,
+    Spent,
+    Unit,
     arms,
     beside,
-    beside_in_equal_time,
+    beside_in_equal,
     campaign,
     compared,
     curves,
-    in_equal_time,
+    in_equal,
     rediscovered,
 )
-from niobe.loop.documents.records import StructureRecord
+from niobe.loop.documents.records import Status, StructureRecord
 from tests.loop.factory import element, nbo, rocksalt, rutile, validated
 
 RULES = Rules(calls=30, batch=10, candidates=60)
@@ -138,24 +140,46 @@ def test_ratios_are_medians_over_systems_and_say_the_least() -> None:
 
 def test_in_equal_time_counts_what_was_over_when_the_first_ended() -> None:
     """Niobe is over after 100 s; by then the peer made one of its two finds."""
-    peer, niobe = Timed("peer", (50.0, 150.0), 200.0), Timed("niobe", (40.0, 90.0, 90.0), 100.0)
-    assert in_equal_time([peer], [niobe]) == {"finds in equal time": 1, "Niobe's by then": 3}
-    assert in_equal_time([Timed("peer", (50.0,), 50.0)], [niobe])["Niobe's by then"] == 1
-    unknown = Timed("peer", None, 0.0)
-    assert set(in_equal_time([unknown], [niobe]).values()) == {None}
+    peer, niobe = Spent("peer", (50.0, 150.0), 200.0), Spent("niobe", (40.0, 90.0, 90.0), 100.0)
+    assert in_equal("time", [peer], [niobe]) == {"finds in equal time": 1, "Niobe's by then": 3}
+    assert in_equal("time", [Spent("peer", (50.0,), 50.0)], [niobe])["Niobe's by then"] == 1
+    unknown = Spent("peer", None, 0.0)
+    assert set(in_equal("time", [unknown], [niobe]).values()) == {None}
 
 
 def test_a_call_is_timed_by_when_it_was_over() -> None:
     calls = run("peer", nbo(), rutile()).model_copy(update={"ended": (10.0, 20.0)})
-    assert Timed.of(calls, [False, True, False]) == Timed("peer", (20.0,), 1800.0)
-    assert Timed.of(calls.model_copy(update={"ended": ()}), [True, True]).finds is None
-    assert Timed.of(calls.model_copy(update={"seconds": None}), [True, True]).finds is None
+    assert Spent.of("time", calls, [False, True, False]) == Spent("peer", (20.0,), 1800.0)
+    assert Spent.of("time", calls.model_copy(update={"ended": ()}), [True, True]).finds is None
+    assert Spent.of("time", calls.model_copy(update={"seconds": None}), [True, True]).finds is None
 
 
-def test_ratios_in_equal_time_leave_out_what_has_no_times() -> None:
-    rows: list[dict[str, Any]] = [
-        {"arm": "peer", "finds in equal time": 2, "Niobe's by then": 5},
-        {"arm": "other", "finds in equal time": None, "Niobe's by then": None},
-        {"arm": "Niobe", "finds in equal time": 5, "Niobe's by then": 5},
+def test_evaluations_are_the_geometries_asked_about() -> None:
+    """Of three calls of 4, unknown and 6 geometries the failed one counts as the longest of the others."""
+    records = run("niobe", nbo(), rutile(), rocksalt()).calls
+    assert records[0].validation and records[2].validation
+    steps = (4, 0, 6)
+    told = [
+        record.model_copy(update={"validation": record.validation.model_copy(update={"steps": own})})
+        for record, own in zip(records, steps, strict=True)
+        if record.validation
     ]
-    assert beside_in_equal_time(rows, "Niobe") == {"peer": "2.50 ×, least 2.50 × over 1"}
+    told[1] = told[1].model_copy(update={"validation": None, "status": Status.FAILED})
+    campaign_run = Run.of("niobe", 1, told, 60.0)
+    assert campaign_run.evaluated == (4, 10, 16)
+    assert Spent.of("evaluations", campaign_run, [True, False, True]) == Spent("niobe", (4, 16), 16)
+    assert Spent.of("evaluations", campaign_run.model_copy(update={"evaluated": ()}), [True]).finds is None
+    peer = Spent("peer", (9.0, 30.0), 40.0)
+    found = in_equal("evaluations", [peer], [Spent.of("evaluations", campaign_run, [True, False, True])])
+    assert found == {"finds in equal evaluations": 1, "Niobe's in as many": 2}
+
+
+@pytest.mark.parametrize("unit", IN_EQUAL)
+def test_ratios_in_equal_time_or_evaluations_leave_out_what_is_not_known(unit: Unit) -> None:
+    theirs, mine = IN_EQUAL[unit]
+    rows: list[dict[str, Any]] = [
+        {"arm": "peer", theirs: 2, mine: 5},
+        {"arm": "other", theirs: None, mine: None},
+        {"arm": "Niobe", theirs: 5, mine: 5},
+    ]
+    assert beside_in_equal(unit, rows, "Niobe") == {"peer": "2.50 ×, least 2.50 × over 1"}
