@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,7 @@ def _crystal(
     for _ in range(_GROUPS):
         group = int(rng.integers(2, _HIGHEST_GROUP + 1))
         sites = _sites(counts, group, rng)
-        crystal = _roomiest(group, sites, rng) if sites else None
+        crystal = roomiest(group, sites, rng) if sites else None
         if crystal is not None:
             return group, symmetric_cell(crystal.structure())
         rejected["crowded" if sites else "incompatible"] += 1
@@ -139,9 +139,12 @@ def _sites_of(group: int) -> tuple[dict[str, int], frozenset[str]]:
     return sizes, frozenset(letter for letter, position in found.items() if position.is_fixed)
 
 
-def _roomiest(group: int, sites: list[tuple[str, str]], rng: np.random.Generator) -> Crystal | None:
-    """Of several geometries the one with the widest closest contact, its cell widened a little where that is
-    too close; None where a little is not enough."""
+def roomiest(group: int, sites: Sequence[tuple[str, str]], rng: np.random.Generator) -> Crystal | None:
+    """Of several random geometries the one with the widest closest contact, its cell widened a little where
+    that is too close; None where a little is not enough.
+
+    group: the space group's number. sites: Wyckoff letters and the elements on them.
+    """
     from niobe.surrogates.gan.closeness import closest_contacts
     from niobe.surrogates.gan.wyckoff import decode
 

@@ -101,7 +101,7 @@ def _seed(run: Run, step: str) -> int:
 def _gan(root: Path, run: Run, before: Sequence[Run]) -> CrystalGAN:
     """The GAN of this round: of the corpus in the first, else fine-tuned from the round before's."""
     if not before:
-        return trained_gan(root, run.system, "symmetric")
+        return trained_gan(root, "symmetric")
     checkpoint = run.folder(root) / "gan"
     if not (checkpoint / "gan.json").is_file():
         gan = _gan(root, before[-1], before[:-1])

@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
 def _parents() -> Iterator[tuple[str, Structure]]:
     """Labels and structures: rutile NbO2, then what PhononDB calls unstable, the smallest first."""
     yield "00-rutile-NbO2", dict(decorated_prototypes(("Nb", "O"), 6))[_RUTILE]
-    structures, stable = phonon_labels("Nb-O")
+    structures, stable = phonon_labels()
     unstable = [s for s, label in zip(structures, stable, strict=True) if not label]
     small = [s for s in unstable if len(s) <= _PARENT_ATOMS]
     for number, structure in enumerate(sorted(small, key=lambda s: (len(s), s.formula)), start=1):

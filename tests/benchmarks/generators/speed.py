@@ -30,7 +30,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     started = time.monotonic()
     rows = [_training(options.folder)]
-    gan = trained_gan(options.folder, _SYSTEM, "symmetric")
+    gan = trained_gan(options.folder, "symmetric")
     gan.sample(request(_SYSTEM), 1, seed=0)  # the tables of 230 space groups are built once a process
     wall, cpu = time.monotonic(), time.process_time()
     batch = gan.sample(request(_SYSTEM), options.samples, seed=1)
@@ -64,7 +64,7 @@ def main() -> None:
 
 def _training(folder: Path) -> dict[str, object]:
     """Encoding and training, as they went when the GAN of the settings was made."""
-    took = training_of(folder, _SYSTEM, "symmetric")
+    took = training_of(folder, "symmetric")
     figure = f"{took['cpu'] / 60:.1f} CPU min, {took['wall'] / 60:.1f} wall min"
     return _row(f"training on {took['structures']} structures", "≤ 15 min", figure)
 
