@@ -21,6 +21,7 @@ import niobe.flows.steps.acquisition.acquire
 import niobe.flows.steps.acquisition.predict
 import niobe.flows.steps.train
 import niobe.flows.steps.validate
+import niobe.loop.crystals.overlays
 
 __all__ = [
     "ase",

@@ -95,7 +95,7 @@ class Reduced:
         """The cell itself."""
         from pymatgen.core import Structure
 
-        return Structure(self._given, self.numbers.kinds.tolist(), self.numbers.points)
+        return Structure(self._given, self.numbers.kinds, self.numbers.points)
 
     @cached_property
     def numbers(self) -> Cell:
