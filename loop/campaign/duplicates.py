@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
 
@@ -15,6 +15,7 @@ from niobe.loop.store.kept.shapes import Order, Pair, token
 
 SAME_ENERGY = 5e-3
 """eV/atom: crystals that look alike and differ by more are two; a cubic phase and its distortion do."""
+_Named = tuple[str, StructureRecord]
 _NEAR = 1.01 * SAME_ENERGY  # within which it is looked for what may agree
 SURELY_LOWER = 1e-3
 """eV/atom: what relaxations of one crystal differ by; what lies so little lower takes no one's place."""
@@ -28,15 +29,15 @@ def relaxed_shapes(records: Sequence[StructureRecord]) -> list[Shape]:
 class Comparisons:
     """Which results are alike, each pair compared once, and what represented each when a round last closed.
 
-    shapes_of: of results, in their order. before: gives the answers of a result for those that it was
-    compared with before, asked once one is needed. said: gives by composition the order in which results
-    were last looked at, and what represented each. new, orders: the answers and orders since.
+    shapes_of: of results, in their order. before: gives, by result that was compared before, the answers for
+    those that it was compared with. said: gives by composition the order in which results were last looked
+    at, and what represented each. new, orders: the answers and orders since.
     """
 
     def __init__(
         self,
         shapes_of: Callable[[Sequence[StructureRecord]], Iterable[Shape]] = relaxed_shapes,
-        before: Callable[[StructureRecord], dict[str, bool]] = lambda record: {},
+        before: Callable[[Sequence[StructureRecord]], dict[str, dict[str, bool]]] = lambda records: {},
         said: Callable[[], dict[str, Order]] = dict,
     ) -> None:
         self._shapes_of, self._before, self._said = shapes_of, before, said
@@ -62,10 +63,30 @@ class Comparisons:
                 return other
         return None
 
+    def prepare(self, near: Iterable[tuple[StructureRecord, Sequence[StructureRecord]]]) -> None:
+        """Read at once what comparing results that are new with those near them takes.
+
+        near: results, each with those that it may be compared with.
+        """
+        pairs = [(one, others) for one, others in near if others]
+        self._read_answers(record for one, others in pairs for record in (one, *others))
+        unsure = [
+            record
+            for one, others in pairs
+            if not self._answers[one.id]
+            and (lacking := [other for other in others if token(one) not in self._answers[other.id]])
+            for record in (one, *lacking)
+        ]
+        self._read({record.id: record for record in unsure}.values())
+
     def _answers_of(self, record: StructureRecord) -> dict[str, bool]:
-        if record.id not in self._answers:
-            self._answers[record.id] = self._before(record)
+        self._read_answers([record])
         return self._answers[record.id]
+
+    def _read_answers(self, records: Iterable[StructureRecord]) -> None:
+        new = {record.id: record for record in records if record.id not in self._answers}
+        if new:
+            self._answers |= {name: {} for name in new} | self._before(list(new.values()))
 
     @cached_property
     def said(self) -> dict[str, Order]:
@@ -164,33 +185,54 @@ def duplicates(
     """
     compared = comparisons or Comparisons()
     known, asked = (
-        defaultdict[str, list[StructureRecord]](list),
-        defaultdict[str, list[StructureRecord]](list),
+        defaultdict[str, list[_Named]](list),
+        defaultdict[str, list[_Named]](list),
     )
     for record in elsewhere:
-        known[record.formula].append(record)
+        known[record.formula].append((_name(record), record))
     for record in sorted(lowest_first(records), key=lambda r: (not r.competing, not r.dynamically_stable)):
-        asked[record.formula].append(record)
+        asked[record.formula].append((_name(record), record))
+    compared.prepare(
+        pair
+        for formula, results in asked.items()
+        for pair in _near(results, [*known[formula], *results], dict(compared.said.get(formula, ())))
+    )
     found: dict[str, str | None] = {}
     for formula, results in asked.items():
         found |= _within(results, known[formula], compared, formula)
     return found
 
 
+def _near(
+    asked: Sequence[_Named], results: Sequence[_Named], said: Mapping[str, str | None]
+) -> Iterator[tuple[StructureRecord, list[StructureRecord]]]:
+    """What was not looked at before, each with those that may be the same crystal: new too, or alone so far.
+
+    asked: results of one composition. results: the same with what is known. said: by name, what represented
+    each.
+    """
+    new = [record for name, record in asked if name not in said]
+    alone = [record for name, record in results if new and said.get(name) is None]
+    levels = sorted(((_energy(record), place) for place, record in enumerate(alone)))
+    for one in new:
+        begin, end = (bisect_left(levels, (_energy(one) + by,)) for by in (-_NEAR, _NEAR))
+        others = (alone[place] for _, place in levels[begin:end])
+        yield one, [other for other in others if other is not one and _may_be_one(one, other)]
+
+
 def _within(
-    asked: Sequence[StructureRecord],
-    known: Sequence[StructureRecord],
+    asked: Sequence[_Named],
+    known: Sequence[_Named],
     compared: Comparisons,
     formula: str,
 ) -> dict[str, str | None]:
     """``duplicates`` of one composition, in this order."""
     said = compared.said.get(formula, [])
     group, order, found = _Group(compared, said), Order(), dict[str, str | None]()
-    for record in known:
-        order.append((_name(record), None))
-        group.add(order[-1][0], record)
-    for record in asked:
-        name = _name(record)
+    for name, record in known:
+        order.append((name, None))
+        group.add(name, record)
+    for name, record in asked:
         first = group.find(name, record)
         found[record.id] = first[1].id if first else None
         order.append((name, first[0] if first else None))

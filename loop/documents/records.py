@@ -193,7 +193,7 @@ class Verdict(_Part):
     e_above_hull_found: float
     e_above_hull_now: float
     hull_round: int
-    products: list[Product] = []
+    products: list[Product] = Field(default_factory=list)
     above_products: float | None = None
     duplicate_of: str | None = None
     error: float | None = None

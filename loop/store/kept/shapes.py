@@ -96,10 +96,11 @@ class Shapes:
         found = self._shapes.find({"_id": {"$in": ids}}, COMPARED_BY) if ids else ()
         return {one["record"]: KeptShape(one["record"], one) for one in found}
 
-    def answers(self, record: StructureRecord) -> dict[str, bool]:
-        """Which results one was compared with, by what names them, and whether they are alike."""
-        found = self._shapes.find_one({"_id": f"{token(record)} answers"}, {"answers": 1})
-        return dict(found["answers"]) if found else {}
+    def answers(self, records: Sequence[StructureRecord]) -> dict[str, dict[str, bool]]:
+        """By record that was compared with others: which, by what names them, and whether they are alike."""
+        names = {f"{token(record)} answers": record.id for record in records}
+        found = self._shapes.find({"_id": {"$in": list(names)}}, {"answers": 1})
+        return {names[one["_id"]]: dict(one["answers"]) for one in found}
 
     def remember(self, campaign: str, new: Mapping[Pair, bool]) -> None:
         """Keep what was compared, by pair. campaign: its id."""

@@ -106,8 +106,8 @@ def test_where_nothing_changed_no_pair_is_asked_for() -> None:
     first = Comparisons(partial(_shapes, []))
     found = duplicates(records, comparisons=first)
 
-    def never(record: StructureRecord) -> dict[str, bool]:
-        raise AssertionError(f"{record.id} is compared again")
+    def never(records: Sequence[StructureRecord]) -> dict[str, dict[str, bool]]:
+        raise AssertionError(f"{records} are compared again")
 
     again = Comparisons(before=never, said=lambda: first.orders)
     assert duplicates(records, comparisons=again) == found

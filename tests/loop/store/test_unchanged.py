@@ -111,6 +111,6 @@ def test_answers_that_are_there_are_not_stored_twice(database: Database) -> None
     assert name is not None
     for _ in range(2):
         database.shapes.remember("t", {(name["of"], "one"): True, (name["of"], "other"): False})
-    assert database.shapes.answers(RECORD) == {"one": True, "other": False}
+    assert database.shapes.answers([RECORD]) == {RECORD.id: {"one": True, "other": False}}
     found = database.mongo["shapes"].find_one({"form": "answers"})
     assert found is not None and len(found["answers"]) == 2
