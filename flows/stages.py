@@ -18,6 +18,8 @@ DFT_SLOTS = 16
 GOAL_SLOTS = 4
 THERMAL_SLOTS = 4
 SCREEN_SLOTS = 8
+GPU_SLOTS = 2
+"""Jobs that share what a GPU is asked about together: one stores its answers while it has the other's."""
 DRAWN_AT_ONCE = 5_000
 """Samples of a generator that are held before they are stored: some 100 MB."""
 OFFSPRING_BATCHES = 4
@@ -56,7 +58,7 @@ def plan(spec: CampaignSpec, number: int) -> tuple[Stage, ...]:
         judged = tuple(_judgement("validate_further", SEED_SLOTS, _SEEDS))
         return (*_seeding(spec), *judged, *_conclusion(spec, number, judged[-1].name))
     slots, label = spec.acquisition.batch, "validating"
-    validation = Stage("validate", "validate", ("acquire",), "oracle", label, slots)
+    validation = Stage("validate", "validate", ("acquire",), "oracle", label, _sharing(spec, slots))
     judged = tuple(_judgement("validate", slots, label))
     return (*_discovery(spec), validation, *judged, *_conclusion(spec, number, judged[-1].name))
 
@@ -90,14 +92,15 @@ def _seeding(spec: CampaignSpec) -> Iterator[Stage]:
     if spec.launcher == "local" and any(part.name == "gan" for part in spec.generation.mix):
         yield Stage("train_gan", "train_gan", ("seed",), label="train gan")
     if spec.prerelax is not None:
-        yield _prerelax("prerelax", "seed", "pre-relaxing competing phases")
+        yield _prerelax(spec, "prerelax", "seed", "pre-relaxing competing phases")
     ranked = spec.prerelax is not None
     before = ("seed", "prerelax") if ranked else ("seed",)
     choosing = "choosing competing phases"
     yield Stage("compete", "compete", before, label=choosing, lenient=ranked)
-    yield Stage("validate", "validate", ("compete",), "oracle", _SEEDS, SEED_SLOTS)
+    sharing = _sharing(spec, SEED_SLOTS)
+    yield Stage("validate", "validate", ("compete",), "oracle", _SEEDS, sharing)
     yield Stage("compete_further", "compete_further", ("validate",), label=choosing, lenient=True)
-    yield Stage("validate_further", "validate", ("compete_further",), "oracle", _SEEDS, SEED_SLOTS)
+    yield Stage("validate_further", "validate", ("compete_further",), "oracle", _SEEDS, sharing)
 
 
 def _discovery(spec: CampaignSpec) -> Iterator[Stage]:
@@ -155,7 +158,8 @@ def _prerelaxation(spec: CampaignSpec, after: str, batch: int) -> Iterator[Stage
         return
     of = f", offspring batch {batch}" if batch else ""
     end = f"_{batch}" if batch else ""
-    yield _prerelax(f"prerelax{end}", after, f"pre-relaxing {'offspring' if batch else 'candidates'}{of}")
+    what = "offspring" if batch else "candidates"
+    yield _prerelax(spec, f"prerelax{end}", after, f"pre-relaxing {what}{of}")
     if spec.prerelax.keep == 1:
         return
     further = f"relaxing the promising further{of}"
@@ -168,13 +172,17 @@ def _prerelaxation(spec: CampaignSpec, after: str, batch: int) -> Iterator[Stage
         lenient=True,
     )
     yield chosen
-    yield Stage(
-        f"relax_promising{end}", "relax_promising", (chosen.name,), "prerelax", further, PRERELAX_SLOTS
-    )
+    slots = _sharing(spec, PRERELAX_SLOTS)
+    yield Stage(f"relax_promising{end}", "relax_promising", (chosen.name,), "prerelax", further, slots)
 
 
-def _prerelax(name: str, after: str, label: str) -> Stage:
-    return Stage(name, "prerelax", (after,), "prerelax", label, PRERELAX_SLOTS)
+def _prerelax(spec: CampaignSpec, name: str, after: str, label: str) -> Stage:
+    return Stage(name, "prerelax", (after,), "prerelax", label, _sharing(spec, PRERELAX_SLOTS))
+
+
+def _sharing(spec: CampaignSpec, slots: int) -> int:
+    """How many jobs share relaxations: few where the campaign wants a GPU, asked about many at once."""
+    return min(GPU_SLOTS, slots) if spec.oracle.device == "cuda" else slots
 
 
 def _judgement(after: str, slots: int, label: str) -> Iterator[Stage]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,7 @@ class Answer:
     parameters: of the DFT run, as pymatgen's entries have them; None for a potential's answer.
     stress: GPa, shape (3, 3), positive where the cell is compressed, as VASP has it; None where the oracle
     gives none. pressure: under which it was asked, GPa. potcars: name and hash of each element's POTCAR.
+    seconds: what it took, where that was before it is asked for: among others, in a batch.
     """
 
     structure: Structure
@@ -76,6 +77,7 @@ class Answer:
     stress: NDArray[np.float64] | None = None
     pressure: float = 0.0
     potcars: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def energy_per_atom(self) -> float:
@@ -118,6 +120,18 @@ class Oracle(Protocol):
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Stop what runs inside once ``seconds`` of wall time are used."""
+
+
+@runtime_checkable
+class AsksTogether(Oracle, Protocol):
+    """An oracle that may be asked about many structures at once."""
+
+    @property
+    def at_once(self) -> int:
+        """How many atoms it is asked about at once; 0: structures are asked about one by one."""
+
+    def having_relaxed(self, structures: Sequence[Structure]) -> Oracle:
+        """This oracle, which has relaxed these structures together and answers when it is asked to."""
 
 
 def residual(answer: Answer, fmax: float) -> str:

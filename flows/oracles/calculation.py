@@ -228,7 +228,7 @@ def _relax(
         max_stress=answer.max_stress,
         pressure=answer.pressure,
         steps=relaxed.steps,
-        seconds={"relax": round(time.monotonic() - started, 3)},
+        seconds={"relax": round(time.monotonic() - started + relaxed.seconds, 3)},
         phonon=PhononVerdict(outcome=Stability.PENDING, tolerance=spec.phonons.tolerance),
         potcars=dict(answer.potcars),
     )

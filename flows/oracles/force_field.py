@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,6 +19,7 @@ from niobe.flows.oracles.base import (
     fmax_with_stress,
     relaxed_by,
 )
+from niobe.flows.oracles.batched import asking as batched
 from niobe.flows.oracles.calculators import asked, fingerprint
 from niobe.flows.oracles.potentials import potential, wall_time, weights_digest, where
 from niobe.loop.stability.corrections import scheme
@@ -42,12 +43,14 @@ class ForceFieldOracle:
     """A potential of ``POTENTIALS`` by name, or an ASE calculator by path.
 
     stepping: arguments of ASE's BFGS, for what starts far from a minimum; without any, springs between atoms
-    are its first guess. pressure: under which it relaxes, GPa.
+    are its first guess. pressure: under which it relaxes, GPa. relaxed: structures that are relaxed already,
+    see ``having_relaxed``.
     """
 
     spec: OracleSpec
     stepping: Mapping[str, float] = field(default_factory=dict)
     pressure: float = 0.0
+    relaxed: tuple[tuple[Structure, Answer | Exception], ...] = ()
     is_dft: ClassVar[bool] = False
 
     @staticmethod
@@ -76,6 +79,11 @@ class ForceFieldOracle:
 
         Raises NotConvergedError.
         """
+        known = next((outcome for asked, outcome in self.relaxed if asked is structure), None)
+        if isinstance(known, Exception):
+            raise known
+        if known is not None:
+            return known
         potential(**which(self.spec))
         return relaxed_by(lambda start: self._relax_once(start, folder), structure, self.spec.fmax)
 
@@ -116,8 +124,26 @@ class ForceFieldOracle:
 
         return BFGS(moved, logfile=None, **self.stepping) if self.stepping else SpringBFGS(moved)
 
+    @property
+    def at_once(self) -> int:
+        """See AsksTogether; 0 but on a GPU: a batch does not pay on a CPU."""
+        return batched.at_once(self.spec.name, self.spec.device, self.pressure)
+
+    def having_relaxed(self, structures: Sequence[Structure]) -> ForceFieldOracle:
+        """See AsksTogether; by FIRE, to the forces and stresses that ``relax`` goes to."""
+        goal = batched.Goal.converged(self.spec.fmax, self.spec.max_steps)
+        outcomes = batched.relaxed(self.spec.name, where(self.spec.device), structures, goal)
+        return replace(self, relaxed=tuple(zip(structures, outcomes, strict=True)))
+
+    def relax_briefly_together(self, structures: Sequence[Structure]) -> list[Answer | Exception]:
+        """As ``relax_briefly``, of all; an exception in the place of what has no answer."""
+        goal = batched.Goal(self.spec.fmax, self.spec.max_steps)
+        return batched.relaxed(self.spec.name, where(self.spec.device), structures, goal)
+
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:
-        """Energy and forces, one by one: a batch does not pay on a CPU."""
+        """Energy and forces; one by one but on a GPU."""
+        if self.at_once and len(structures) > 1:
+            return list(map(_or_raise, batched.static(self.spec.name, where(self.spec.device), structures)))
         potential(**which(self.spec))
         answers = []
         for structure in structures:
@@ -143,6 +169,12 @@ class ForceFieldOracle:
         folder.mkdir(parents=True, exist_ok=True)
         with chdir(folder), revert_default_dtype():
             yield atoms
+
+
+def _or_raise(outcome: Answer | Exception) -> Answer:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _answer(atoms: Atoms, steps: int, pressure: float) -> Answer:

@@ -16,6 +16,7 @@ import numpy as np
 
 from niobe.config.errors import ConfigError
 from niobe.config.potentials import LABELS
+from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -37,7 +38,7 @@ POTENTIALS = (
     *("7net-0", "7net-l3i5", "7net-mf-0-pbe", "7net-mf-0-r2scan"),
     *("chgnet", "chgnet-r2scan", "emt", "lj"),
 )
-_CHGNETS = {"chgnet": "0.3.0", "chgnet-r2scan": "r2scan"}
+CHGNETS = {"chgnet": "0.3.0", "chgnet-r2scan": "r2scan"}
 _CHGNET_FILES = {"chgnet": "", "chgnet-r2scan": "r2scan"}
 """What weights_digest hashes: of CHGNet all that its package ships, as stored fingerprints have it."""
 _MODALITIES = {"7net-mf-0-pbe": ("7net-mf-0", "PBE"), "7net-mf-0-r2scan": ("7net-mf-0", "R2SCAN")}
@@ -66,26 +67,31 @@ def wall_time(seconds: float) -> Iterator[None]:
         _deadline = None
 
 
-def _check_cell(atoms: Atoms) -> None:
-    volume = atoms.get_volume() / len(atoms)
+def is_overdue() -> bool:
+    """Whether the seconds of ``wall_time``, if any were given, have passed."""
+    return _deadline is not None and time.monotonic() > _deadline
+
+
+def check_volume(volume: float) -> None:
+    """Raises UnphysicalAnswerError. volume: Å³/atom."""
     if not MIN_VOLUME_PER_ATOM <= volume <= MAX_VOLUME_PER_ATOM:
         raise UnphysicalAnswerError(
             f"volume {volume:.3g} Å³/atom; allowed {MIN_VOLUME_PER_ATOM} to {MAX_VOLUME_PER_ATOM}"
         )
 
 
-def _check_answer(results: dict[str, Any], n_atoms: int, lowest: float) -> None:
-    energy = float(results["energy"]) / n_atoms
+def check_answer(energy: float, forces: FloatArray, lowest: float) -> None:
+    """Raises UnphysicalAnswerError. energy: eV/atom, at least ``lowest``. forces: eV/Å."""
     if not lowest <= energy <= MAX_ENERGY_PER_ATOM:
         raise UnphysicalAnswerError(
             f"energy {energy:.4g} eV/atom; allowed {lowest:g} to {MAX_ENERGY_PER_ATOM}"
         )
-    force = float(np.abs(results["forces"]).max())
+    force = float(np.abs(forces).max())
     if not force <= MAX_FORCE:
         raise UnphysicalAnswerError(f"force {force:.4g} eV/Å; allowed up to {MAX_FORCE:g}")
 
 
-def _lowest(name: str) -> float:
+def lowest_energy(name: str) -> float:
     """The lowest energy (eV/atom) that a potential's scale has; -inf where none is known.
 
     Raw r2SCAN totals lie far lower (Au: -41), and a calculator by path has a zero of its own.
@@ -102,12 +108,13 @@ def _guard(calculator: Calculator, lowest: float) -> Calculator:
 
     @functools.wraps(evaluate)
     def guarded(atoms: Atoms | None = None, *args: Any, **kwargs: Any) -> None:
-        if _deadline is not None and time.monotonic() > _deadline:
+        if is_overdue():
             raise WallTimeError("wall time of one validation used up")
         target = calculator.atoms if atoms is None else atoms
-        _check_cell(target)
+        check_volume(target.get_volume() / len(target))
         evaluate(atoms, *args, **kwargs)
-        _check_answer(calculator.results, len(target), lowest)
+        energy = float(calculator.results["energy"]) / len(target)
+        check_answer(energy, calculator.results["forces"], lowest)
 
     calculator.calculate = guarded
     return calculator
@@ -144,7 +151,7 @@ def _sevennet(name: str, device: str) -> Calculator:
 def _chgnet(name: str, device: str) -> Calculator:
     from chgnet.model import CHGNet
 
-    model = CHGNet.load(model_name=_CHGNETS[name], use_device=device, verbose=False)
+    model = CHGNet.load(model_name=CHGNETS[name], use_device=device, verbose=False)
     if device == "cpu":
         from niobe.flows.oracles.kernels.lean import LeanCHGNet
 
@@ -157,7 +164,7 @@ def _chgnet(name: str, device: str) -> Calculator:
 def _load(name: str, device: str) -> Calculator:
     if name.startswith("7net"):
         return _sevennet(name, where(device))
-    if name in _CHGNETS:
+    if name in CHGNETS:
         return _chgnet(name, where(device))
     if name == "emt":
         from ase.calculators.emt import EMT
@@ -184,8 +191,8 @@ def _loaded(name: str, device: str, calculator: str) -> Calculator:
     if name == "ase":
         from niobe.flows.oracles.calculators import make
 
-        return _guard(make(calculator, where(device)), _lowest(name))
-    return _guard(_load(name, device), _lowest(name))
+        return _guard(make(calculator, where(device)), lowest_energy(name))
+    return _guard(_load(name, device), lowest_energy(name))
 
 
 @functools.cache
@@ -194,7 +201,7 @@ def weights_digest(name: str) -> str:
     if name in _SEVENNET:
         weights = distribution("sevenn").locate_file(f"sevenn/pretrained_potentials/{_SEVENNET[name]}")
         return hashlib.sha256(Path(str(weights)).read_bytes()).hexdigest()[:12]
-    if name in _CHGNETS:
+    if name in CHGNETS:
         folder = distribution("chgnet").locate_file(f"chgnet/pretrained/{_CHGNET_FILES[name]}")
         digest = hashlib.sha256()
         for path in sorted(Path(str(folder)).rglob("*.tar")):

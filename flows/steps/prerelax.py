@@ -12,7 +12,8 @@ import numpy as np
 from niobe.config.errors import ConfigError
 from niobe.config.spec import CampaignSpec, Prerelaxation
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import Oracle, correction_of
+from niobe.flows.oracles.base import Answer, Oracle, correction_of
+from niobe.flows.oracles.batched.asking import parts
 from niobe.flows.oracles.calculation import check_physics
 from niobe.flows.oracles.registry import make_oracle
 from niobe.flows.steps.known import records_and_known
@@ -53,13 +54,22 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
     """
     brief = number > 0 and _prerelaxation(spec).keep < 1
     potential = prerelax_oracle(spec, steps=_prerelaxation(spec).first_steps if brief else None)
-    for record in database.records.find(spec.id, round=number, prerelaxed=None):
-        waiting = record.lineage.generator != DISPLACED if number == 0 else record.status is Status.SCREENED
-        if waiting and not record.reason.startswith(UNANSWERED) and record.index % slots == slot:
-            asked = {"prerelaxed": None, "status": record.status}
-            database.records.update_if(record.id, asked, **_ask(spec, potential, record, brief=brief))
+    own = [
+        record
+        for record in database.records.find(spec.id, round=number, prerelaxed=None)
+        if _waits(record) and record.index % slots == slot
+    ]
+    for record, update in _asked(spec, potential, own, brief=brief):
+        asked = {"prerelaxed": None, "status": record.status}
+        database.records.update_if(record.id, asked, **update)
     if number == 0:
         _ask_the_oracle(database, spec, slot, slots)
+
+
+def _waits(record: StructureRecord) -> bool:
+    """Whether the pre-relaxation potential is still to be asked about a seed or candidate."""
+    waiting = record.lineage.generator != DISPLACED if record.round == 0 else record.status is Status.SCREENED
+    return waiting and not record.reason.startswith(UNANSWERED)
 
 
 def _ask_the_oracle(database: Database, spec: CampaignSpec, slot: int, slots: int) -> None:
@@ -135,11 +145,11 @@ def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, s
     from 0.
     """
     potential = prerelax_oracle(spec)
-    for identifier in database.rounds.get(spec.id, number).promising[slot::slots]:
-        record = database.records.get(identifier)
-        if record.status is Status.SCREENED and briefly_prerelaxed(record):
-            asked = {"prerelaxed__brief": True, "status": record.status}
-            database.records.update_if(identifier, asked, **_ask(spec, potential, record, brief=False))
+    promising = map(database.records.get, database.rounds.get(spec.id, number).promising[slot::slots])
+    own = [record for record in promising if record.status is Status.SCREENED and briefly_prerelaxed(record)]
+    for record, update in _asked(spec, potential, own, brief=False):
+        asked = {"prerelaxed__brief": True, "status": record.status}
+        database.records.update_if(record.id, asked, **update)
 
 
 def _prerelaxation(spec: CampaignSpec) -> Prerelaxation:
@@ -190,25 +200,48 @@ def _most_promising_first(spec: CampaignSpec, records: Sequence[StructureRecord]
     return [record for record in in_order if record.status is Status.SCREENED and briefly_prerelaxed(record)]
 
 
-def _ask(
-    spec: CampaignSpec, potential: ForceFieldOracle, record: StructureRecord, *, brief: bool
-) -> dict[str, object]:
+def _asked(
+    spec: CampaignSpec, potential: ForceFieldOracle, records: Sequence[StructureRecord], *, brief: bool
+) -> Iterator[tuple[StructureRecord, dict[str, object]]]:
+    """What changes in each record, one after the other as they are answered; on a GPU many at once."""
+    for some in parts(records, potential.at_once, lambda record: record.n_atoms):
+        outcomes = _together(potential, some) if len(some) > 1 else [_alone(spec, potential, some[0])]
+        for record, outcome in zip(some, outcomes, strict=True):
+            yield record, _update(potential, record, outcome, brief=brief)
+
+
+def _together(potential: ForceFieldOracle, records: Sequence[StructureRecord]) -> list[Answer | Exception]:
+    with potential.within(_WALL_SECONDS * len(records)):
+        return potential.relax_briefly_together([candidate_structure(record) for record in records])
+
+
+def _alone(spec: CampaignSpec, potential: ForceFieldOracle, record: StructureRecord) -> Answer | Exception:
     try:
         with work_folder(spec, record, "prerelax") as folder, potential.within(_WALL_SECONDS):
-            answer = potential.relax_briefly(candidate_structure(record), folder)
-            check_physics(answer)
-            correction = correction_of(potential, answer)
+            return potential.relax_briefly(candidate_structure(record), folder)
     except (OSError, ImportError, ConfigError):
         raise  # the machine's fault, not the candidate's: the job says so
     except Exception as error:  # noqa: BLE001 - whatever was raised, the candidate is set aside and says why
+        return error
+
+
+def _update(
+    potential: ForceFieldOracle, record: StructureRecord, outcome: Answer | Exception, *, brief: bool
+) -> dict[str, object]:
+    try:
+        if isinstance(outcome, Exception):
+            raise outcome
+        check_physics(outcome)
+        correction = correction_of(potential, outcome)
+    except Exception as error:  # noqa: BLE001 - as above
         reason = f"{UNANSWERED} {type(error).__name__}"
         return {"reason": reason} if record.round == 0 else {"reason": reason, "status": Status.INVALID}
     prerelaxed = Prerelaxed(
         potential=potential.fingerprint,
-        structure=symmetrised(answer.structure).as_dict(),
-        energy_per_atom=answer.enthalpy_per_atom + correction,
+        structure=symmetrised(outcome.structure).as_dict(),
+        energy_per_atom=outcome.enthalpy_per_atom + correction,
         correction=correction,
-        steps=answer.steps + (record.prerelaxed.steps if record.prerelaxed else 0),
+        steps=outcome.steps + (record.prerelaxed.steps if record.prerelaxed else 0),
         brief=brief,
     )
     return {"prerelaxed": prerelaxed}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from niobe.config.home import home, kept_files, work
 from niobe.config.spec import CampaignSpec
-from niobe.flows.oracles.base import Oracle
+from niobe.flows.oracles.base import AsksTogether, Oracle
 from niobe.flows.oracles.calculation import in_motion, phonons, validate_structure
 from niobe.flows.oracles.refinement import refine, tight, unrefined
 from niobe.flows.oracles.registry import make_oracle
@@ -64,18 +64,30 @@ def validate_records(database: Database, spec: CampaignSpec, identifiers: Sequen
     oracle = make_oracle(spec.oracle, spec.conditions.pressure)
     elements = database.records.find(spec.id, round=0, nelements=1)
     references = elemental_energies([*elements, *competitors_elsewhere(database, spec, spec.elements)])
-    for identifier in identifiers:
-        record = database.records.get(identifier)
-        if record.status is not Status.ACQUIRED:
-            continue
+    for record, start, asked in _with_starts(database, oracle, identifiers):
         with work_folder(spec, record, "validate") as folder:
-            outcome = validate_structure(spec, oracle, _start(record), folder, references)
+            outcome = validate_structure(spec, asked, start, folder, references)
             if isinstance(outcome, Failure):
                 outcome = _with_files(outcome, spec, record, folder)
         if isinstance(outcome, Failure):
             database.records.finish_validation(record.id, status=Status.FAILED, failure=outcome)
         else:
             database.records.finish_validation(record.id, status=Status.VALIDATED, validation=outcome)
+
+
+def _with_starts(
+    database: Database, oracle: Oracle, identifiers: Sequence[str]
+) -> Iterator[tuple[StructureRecord, Structure, Oracle]]:
+    """Records that wait, where the oracle starts, and the oracle: on a GPU it has relaxed all by then."""
+    if not (isinstance(oracle, AsksTogether) and oracle.at_once):
+        for record in map(database.records.get, identifiers):
+            if record.status is Status.ACQUIRED:
+                yield record, _start(record), oracle
+        return
+    waiting = [r for r in map(database.records.get, identifiers) if r.status is Status.ACQUIRED]
+    starts = list(map(_start, waiting))
+    asked = oracle.having_relaxed(starts)
+    yield from ((record, start, asked) for record, start in zip(waiting, starts, strict=True))
 
 
 def _start(record: StructureRecord) -> Structure:
