@@ -7,7 +7,10 @@ from importlib.util import find_spec
 from niobe.config.errors import ConfigError
 
 DISTRIBUTION = "niobe-crystals"
-EXTRAS = {"matminer": "descriptors", "dscribe": "descriptors", "optuna": "tune", "gpaw": "gpaw"}
+EXTRAS = {
+    **{"matminer": "descriptors", "dscribe": "descriptors", "optuna": "tune", "gpaw": "gpaw"},
+    **{"torch_sim": "batched", "torch_geometric": "batched"},
+}
 """By importable name."""
 
 

@@ -43,7 +43,8 @@ class SevenNet(_Network):
         network.set_is_batch_data(True)
         network.eval_type_map = torch.tensor(True)
         self.reach = torch.tensor(network.cutoff)
-        self.network = network.to(self._device).eval()
+        network.eval()
+        self.network = network.to(self._device)
 
     def forward(self, state: Any) -> dict[str, torch.Tensor]:
         """Energies (n,), eV, forces (atoms, 3), eV/Å, and stresses (n, 3, 3), eV/Å³, negative where a cell is
@@ -94,7 +95,9 @@ class CHGNet(_Network):
         from chgnet.model import CHGNet as Model
 
         super().__init__(device)
-        self.network = Model.load(model_name=CHGNETS[name], use_device=device, verbose=False).eval()
+        network = Model.load(model_name=CHGNETS[name], use_device=device, verbose=False)
+        network.eval()
+        self.network = network
 
     def forward(self, state: Any) -> dict[str, torch.Tensor]:
         """As ``SevenNet.forward``. state: of torch-sim."""
