@@ -123,8 +123,8 @@ class Oracle(Protocol):
 
 
 @runtime_checkable
-class AsksTogether(Oracle, Protocol):
-    """An oracle that may be asked about many structures at once."""
+class AsksTogether(Protocol):
+    """An oracle that may be asked about many structures at once; its fingerprint is not looked at to tell."""
 
     @property
     def at_once(self) -> int:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
 from niobe.config.spec import CampaignSpec, Oracle, Prerelaxation
-from niobe.flows.oracles.base import Answer, AsksTogether, require_converged
+from niobe.flows.oracles.base import Answer, AsksTogether, UnknownFingerprintError, require_converged
 from niobe.flows.oracles.batched import asking
 from niobe.flows.oracles.batched.asking import Goal, Outcome, at_once, parts, relaxed, static
 from niobe.flows.oracles.force_field import ForceFieldOracle
@@ -195,6 +195,15 @@ def test_a_processor_and_a_pressure_are_asked_one_by_one(name: str, device: str,
     oracle = ForceFieldOracle(Oracle(name="7net-0", device="cpu"))
     assert isinstance(oracle, AsksTogether)
     assert oracle.at_once == 0
+
+
+def test_an_oracle_that_has_not_said_what_it_is_asks_one_by_one() -> None:
+    class Unasked:
+        @property
+        def fingerprint(self) -> str:
+            raise UnknownFingerprintError("not asked yet")
+
+    assert not isinstance(Unasked(), AsksTogether)
 
 
 SHAKEN = [one.perturb(0.05, seed=1) for one in (nbo(4.3), rutile())]
