@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Structure
 
 from niobe.loop.crystals.similarity import SeenStructures
+from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, formation_energy
 from tests.benchmarks.generators.relaxing import relaxed
 from tests.benchmarks.generators.store import Run, stored, structure
 
@@ -48,10 +49,33 @@ def judge(root: Path, runs: Sequence[Run], *, rounds: bool = False) -> dict[Run,
 def hull(root: Path, system: str, runs: Sequence[Run]) -> PhaseDiagram:
     """The hull of the system's references and of what all runs relaxed."""
     answers = [content for _, content in stored(root / system / "references", "*.json")]
+    energies = elements(root, system)
     for run in runs:
         if run.system == system:
-            answers += [content for _, content in relaxed(root, run)]
+            answers += [content for _, content in relaxed(root, run) if is_solid(content, energies)]
     return PhaseDiagram([_entry(content) for content in answers if "structure" in content])
+
+
+def elements(root: Path, system: str) -> dict[str, float]:
+    """The lowest energy of each element among the references, eV/atom."""
+    found: dict[str, float] = {}
+    for _, content in stored(root / system / "references", "*.json"):
+        symbols = structure(content).symbol_set if "structure" in content else ()
+        if len(symbols) == 1:
+            found[symbols[0]] = min(content["energy_per_atom"], found.get(symbols[0], float("inf")))
+    return found
+
+
+def is_solid(content: dict[str, Any], energies: Mapping[str, float]) -> bool:
+    """Whether the oracle had an answer, which lies no deeper than any solid: as campaigns have it, such an
+    answer is a failure of the potential.
+
+    content: of a sample. energies: of the elements, eV/atom.
+    """
+    if "structure" not in content:
+        return False
+    amounts = structure(content).composition.get_el_amt_dict()
+    return formation_energy(amounts, content["energy_per_atom"], energies) >= LOWEST_FORMATION_ENERGY
 
 
 def above_hull(diagram: PhaseDiagram, content: dict[str, Any]) -> float:
@@ -65,10 +89,10 @@ def _entry(content: dict[str, Any]) -> PDEntry:
 
 
 def _tally(root: Path, run: Run, diagram: PhaseDiagram, seen: SeenStructures) -> Tally:
-    tally = Tally()
+    tally, energies = Tally(), elements(root, run.system)
     for file, content in relaxed(root, run):
         tally.calls += 1
-        if "structure" not in content:
+        if not is_solid(content, energies):
             tally.failed += 1
             continue
         above = above_hull(diagram, content)

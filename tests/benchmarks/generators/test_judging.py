@@ -54,3 +54,11 @@ def test_what_is_known_is_screened_out_and_counted() -> None:
     assert len(kept) == 5
     assert lost["screened: known"] >= 5
     assert not any(known.find(sample.structure) for sample in kept)
+
+
+def test_what_lies_deeper_than_any_solid_is_a_failure_and_on_no_hull(root: Path) -> None:
+    """Rock salt at −16 eV/atom, 8.5 below its elements."""
+    store(TWO.folder(root) / "relaxed-0001.json", rocksalt(), -16.0)
+    found = judge(root, [ONE, TWO])
+    assert (found[TWO].calls, found[TWO].failed, len(found[TWO].sun)) == (2, 1, 1)
+    assert (found[ONE].failed, len(found[ONE].sun)) == (1, 2)
