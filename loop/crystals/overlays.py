@@ -12,6 +12,8 @@ from numba import njit
 
 NO, YES, UNSURE = range(3)
 _NO_FARTHER = 0.5  # of an edge: what lies nearer in each coordinate has no nearer image
+_MOST_NEAR, _MOST_STEPS = 8, 1000  # sites and images as near as any, and steps to pair all that are
+_EQUAL = 1e-3  # of the rounding: sites and images less apart than that are equally near
 _IN_IMAGES = 1.5  # of an edge: what lies nearer in each coordinate is among the images
 
 
@@ -42,7 +44,7 @@ def overlay(whole, units, long, points, lengths, angles, its, starts, order, tol
     edge, turn, reach, rounding = tolerances
     near, counts = _near(long, lengths, 1 + edge + rounding)
     on_first = its - its[starts[order[0]]]
-    mine, moved = np.empty(points.shape), np.empty(points.shape)
+    mine = np.empty(points.shape)
     edges, corners, metric, box = np.empty(3), np.empty(3), np.empty((3, 3)), np.empty(3)
     answer = NO
     for a, b, c in _triples(units, near, counts, angles, turn + rounding, -1):
@@ -57,7 +59,7 @@ def overlay(whole, units, long, points, lengths, angles, its, starts, order, tol
         unit = (volume / len(points)) ** (1 / 3)
         _box(metric, volume, 2 * reach * (1 + rounding) * unit, box)
         _in_edges(points, whole[a], whole[b], whole[c], mine)
-        said = _laid(mine, on_first, starts, order, metric, box, unit, reach, rounding, moved)
+        said = _laid(mine, on_first, starts, order, metric, box, unit, reach, rounding)
         if said == YES and _are_alike(edges, corners, lengths, angles, edge - rounding, turn - rounding):
             return YES
         if said != NO:
@@ -172,50 +174,60 @@ def _are_alike(edges, corners, lengths, angles, edge, turn):  # type: ignore[no-
 
 
 @njit(cache=True, nogil=True)
-def _laid(mine, its, starts, order, metric, box, unit, reach, rounding, moved):  # type: ignore[no-untyped-def]
+def _laid(mine, its, starts, order, metric, box, unit, reach, rounding):  # type: ignore[no-untyped-def]
     """``YES`` where some site of the rarest kind, laid on the origin, leaves none farther than ``reach`` from
     one of its own; ``NO`` where none does.
 
     A site may lie that far from where all are laid best, and so may the one that was laid on: twice that
-    apart. moved: room for the vectors between sites.
+    apart.
     """
     answer, within = NO, (2 * reach * (1 + rounding) * unit) ** 2
-    taken = np.empty(len(mine), dtype=np.bool_)
+    n = len(mine)
+    to, vectors = np.empty((n, _MOST_NEAR), dtype=np.int64), np.empty((n, _MOST_NEAR, 3))
+    counts = np.empty(n, dtype=np.int64)
     for laid in range(starts[order[0]], starts[order[0] + 1]):
         said = YES
         for kind in order:
-            begin, end = starts[kind], starts[kind + 1]
-            part = _pairs(mine, mine[laid], its, begin, end, metric, box, within, rounding, moved, taken)
-            if part == NO:
-                said = NO
+            part = _near_sites(
+                mine,
+                mine[laid],
+                its,
+                starts[kind : kind + 2],
+                metric,
+                box,
+                within,
+                rounding,
+                to,
+                vectors,
+                counts,
+            )
+            said = part if part == NO or said == YES else said
+            if said == NO:
                 break
-            if part == UNSURE:
-                said = UNSURE
         if said == YES:
-            farthest = _from_mean(moved, metric) / unit
-            if farthest < reach * (1 - rounding):
-                return YES
-            if farthest > reach * (1 + rounding):
-                said = NO
+            said = _paired(to, vectors, counts, metric, reach * unit, rounding)
+        if said == YES:
+            return YES
         if said != NO:
             answer = UNSURE
     return answer
 
 
 @njit(cache=True, nogil=True)
-def _pairs(mine, origin, its, begin, end, metric, box, within, rounding, moved, taken):  # type: ignore[no-untyped-def]
-    """``NO`` where a site of a kind has no other of it near, ``UNSURE`` where two have one nearest site, or
-    one has two.
+def _near_sites(mine, origin, its, bounds, metric, box, within, rounding, to, vectors, counts):  # type: ignore[no-untyped-def]
+    """``NO`` where a site of a kind has no other of it near, ``UNSURE`` where it is not clear which are
+    nearest.
 
-    moved: the vectors from each site of the first to the nearest of the second.
+    bounds: where the kind begins and ends. to, vectors, counts: the nearest sites or images of each, and how
+    many are as near.
     """
     is_known = box[0] <= _IN_IMAGES and box[1] <= _IN_IMAGES and box[2] <= _IN_IMAGES
     images = 1 if box[0] >= _NO_FARTHER or box[1] >= _NO_FARTHER or box[2] >= _NO_FARTHER else 0
+    begin, end = bounds
     answer, apart = YES if is_known else UNSURE, np.empty(3)
     has = np.zeros(end - begin, dtype=np.bool_)
-    taken[begin:end] = False
     for i in range(begin, end):
-        nearest, best, second = -1, np.inf, np.inf
+        best, second = np.inf, np.inf
         for j in range(begin, end):
             if not _in_box(mine[i], origin, its[j], box, apart):
                 continue
@@ -223,16 +235,77 @@ def _pairs(mine, origin, its, begin, end, metric, box, within, rounding, moved, 
             if square <= within:
                 has[j - begin] = True
             if square < best:
-                nearest, best, second = j, square, min(best, next_)
-                moved[i] = apart
+                best, second = square, min(best, next_)
+                to[i, 0], counts[i] = j, 1
+                vectors[i, 0] = apart
             else:
                 second = min(second, square)
         if best > within:
             return NO
-        if taken[nearest] or second <= best + rounding:
-            answer = UNSURE
-        taken[nearest] = True
+        if is_known and second <= best + rounding:
+            counts[i] = _as_near(
+                mine[i], origin, its, bounds, metric, box, images, best, rounding, to[i], vectors[i]
+            )
+            if counts[i] == 0:
+                answer = UNSURE
     return answer if has.all() else NO
+
+
+@njit(cache=True, nogil=True)
+def _as_near(site, origin, its, bounds, metric, box, images, best, rounding, to, vectors):  # type: ignore[no-untyped-def]
+    """How many sites and images are nearest to a site; 0 where they are too many, or some not quite as near.
+
+    best: the squared distance. to, vectors: become these.
+    """
+    count, apart = 0, np.empty(3)
+    for j in range(bounds[0], bounds[1]):
+        if not _in_box(site, origin, its[j], box, apart):
+            continue
+        x, y, z = apart
+        for u in range(-images, images + 1):
+            for v in range(-images, images + 1):
+                for w in range(-images, images + 1):
+                    above = _square(metric, x + u, y + v, z + w) - best
+                    if above > rounding:
+                        continue
+                    if above > _EQUAL * rounding or count == len(to):
+                        return 0
+                    to[count] = j
+                    vectors[count, 0], vectors[count, 1], vectors[count, 2] = x + u, y + v, z + w
+                    count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _paired(to, vectors, counts, metric, reach, rounding):  # type: ignore[no-untyped-def]
+    """Whether the farthest pair is within ``reach`` of the mean however sites are paired with one of their
+    nearest each: ``UNSURE`` where they cannot be, or that decides, or is not looked through in some steps.
+    """
+    n, site, answer = len(to), 0, UNSURE
+    picked, taken, moved = np.full(n, -1), np.zeros(n, dtype=np.bool_), np.empty((n, 3))
+    for _ in range(_MOST_STEPS):
+        if picked[site] >= 0:
+            taken[to[site, picked[site]]] = False
+        picked[site] += 1
+        while picked[site] < counts[site] and taken[to[site, picked[site]]]:
+            picked[site] += 1
+        if picked[site] == counts[site]:
+            if site == 0:
+                return answer
+            picked[site] = -1
+            site -= 1
+            continue
+        taken[to[site, picked[site]]] = True
+        moved[site] = vectors[site, picked[site]]
+        if site < n - 1:
+            site += 1
+            continue
+        farthest = _from_mean(moved, metric)
+        said = YES if farthest < reach * (1 - rounding) else NO
+        if (said == NO and not farthest > reach * (1 + rounding)) or said + answer == YES + NO:
+            return UNSURE
+        answer = said
+    return UNSURE
 
 
 @njit(cache=True, nogil=True)

@@ -83,12 +83,23 @@ def test_copies_need_not_be_shown_to_the_matcher() -> None:
         assert fits(Reduced(structure).numbers, Reduced(turned).numbers) is True
 
 
-def test_a_site_midway_between_two_is_not_certain() -> None:
-    """Each Au lies as near to one Au of the other as to the next: which are paired decides."""
-    lattice, kinds = np.diag([4.0, 4.0, 4.0]), ["Cu", "Au", "Au"]
-    between = Cell(lattice, np.array([[0, 0, 0], [0.5, 0.5, 0.25], [0.5, 0.5, 0.75]]), kinds)
-    level = Cell(lattice, np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 0.5]]), kinds)
-    assert fits(between, level) is None
+def _midway(beside: float) -> tuple[Cell, Cell]:
+    """Each Au of the first lies as near to one Au of the second as to the next. beside: how far Nb is off."""
+    lattice, kinds = np.diag([4.0, 4.0, 4.0]), ["Cu", "Nb", "Au", "Au"]
+    between = [[0, 0, 0], [0.5, 0, beside], [0.5, 0.5, 0.25], [0.5, 0.5, 0.75]]
+    level = [[0, 0, 0], [0.5, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 0.5]]
+    return Cell(lattice, np.array(between), kinds), Cell(lattice, np.array(level), kinds)
+
+
+@pytest.mark.parametrize(("beside", "said"), [(0.0, True), (0.1, None), (0.5, False)])
+def test_a_site_midway_between_two_is_certain_where_either_would_do(beside: float, said: bool | None) -> None:
+    between, level = _midway(beside)
+    assert fits(between, level) is said
+    accepted = matcher().fit(
+        *(Structure(cell.lattice, cell.kinds, cell.points) for cell in (between, level)),
+        skip_structure_reduction=True,
+    )
+    assert said in {None, bool(accepted)}
     assert fits(level, level) is True
 
 
