@@ -197,13 +197,13 @@ def test_a_processor_and_a_pressure_are_asked_one_by_one(name: str, device: str,
     assert oracle.at_once == 0
 
 
-def test_an_oracle_that_has_not_said_what_it_is_asks_one_by_one() -> None:
-    class Unasked:
+def test_whether_an_oracle_asks_together_is_told_before_it_said_what_it_is() -> None:
+    class Unasked(ForceFieldOracle):
         @property
         def fingerprint(self) -> str:
             raise UnknownFingerprintError("not asked yet")
 
-    assert not isinstance(Unasked(), AsksTogether)
+    assert isinstance(Unasked(Oracle(name="emt")), AsksTogether)
 
 
 SHAKEN = [one.perturb(0.05, seed=1) for one in (nbo(4.3), rutile())]
