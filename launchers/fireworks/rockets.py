@@ -28,7 +28,7 @@ from niobe.launchers.terminal import say
 
 _GRACE_SECONDS = 4.0
 _SWEEP_SECONDS = 3.0
-_TICK_SECONDS = 0.3
+_TICK_SECONDS = 0.2
 _MAX_CRASHES, _CRASH_SECONDS = 10, 60.0
 Show = Callable[["Rockets", Any], None]
 

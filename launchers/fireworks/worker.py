@@ -14,7 +14,9 @@ from niobe.launchers.local.executor import job_store, start_worker
 from niobe.launchers.services import ensure_database
 from niobe.launchers.terminal import say
 
-_IDLE_SECONDS = 0.3
+_IDLE_LEAST, _IDLE_MOST = 0.03, 0.3
+"""Seconds between two looks for work: a fifth of how long there was none. Most steps that a worker waits for
+are over in less than a second."""
 _LOST_SECONDS = 1.0
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
 """What FireWorks raises at a document of another shape; at a lost connection also RuntimeError."""
@@ -38,11 +40,13 @@ def fly(folder: Path, stop: Stop) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     _use_campaign_store()
-    launchpad, fworker = open_launchpad(), FWorker.auto_load()
+    launchpad, fworker, busy = open_launchpad(), FWorker.auto_load(), time.monotonic()
     while not stop.asked:
         os.chdir(folder)
-        if not _launch(launch_rocket, launchpad, fworker, folder):
-            time.sleep(_IDLE_SECONDS)
+        if _launch(launch_rocket, launchpad, fworker, folder):
+            busy = time.monotonic()
+        else:
+            time.sleep(min(max((time.monotonic() - busy) / 5, _IDLE_LEAST), _IDLE_MOST))
 
 
 def _launch(launch_rocket: Any, launchpad: Any, fworker: Any, folder: Path) -> bool:
