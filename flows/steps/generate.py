@@ -340,9 +340,19 @@ def mark_duplicates(database: Database, spec: CampaignSpec, number: int) -> None
                     seen.add_shape(shape)
     news = _results(database, spec, None if spec.asynchronous or number == 1 else [number - 1, number])
     late = [r for r in open_ if r.id not in fresh and r.round < number and news.holds(r.formula)]
-    for record in with_crystals(database, spec, late):
-        shape = Shape(record.id, candidate_structure(record))
-        _merged(database, record, shape, relatives, news, "duplicate of a result")
+    shapes = _candidate_shapes(database, spec, late)
+    for record in late:
+        _merged(database, record, shapes[record.id], relatives, news, "duplicate of a result")
+
+
+def _candidate_shapes(
+    database: Database, spec: CampaignSpec, records: Sequence[StructureRecord]
+) -> dict[str, Shape]:
+    """The shapes of candidates by id: those that are kept of what was read without its crystal."""
+    found = database.shapes.generated([r.id for r in records if not r.structure and r.prerelaxed is None])
+    lacking = [record for record in records if record.id not in found]
+    made = with_crystals(database, spec, lacking)
+    return found | {record.id: Shape(record.id, candidate_structure(record)) for record in made}
 
 
 def _merged(

@@ -92,7 +92,14 @@ class Shapes:
 
     def relaxed(self, records: Sequence[str]) -> dict[str, Shape]:
         """The shapes of what records relaxed into, by their ids, as far as they are kept."""
-        ids = [f"{record} relaxed" for record in records]
+        return self._kept(records, "relaxed")
+
+    def generated(self, records: Sequence[str]) -> dict[str, Shape]:
+        """The same of records as they were drawn."""
+        return self._kept(records, "generated")
+
+    def _kept(self, records: Sequence[str], form: str) -> dict[str, Shape]:
+        ids = [f"{record} {form}" for record in records]
         found = self._shapes.find({"_id": {"$in": ids}}, COMPARED_BY) if ids else ()
         return {one["record"]: KeptShape(one["record"], one) for one in found}
 

@@ -70,18 +70,18 @@ def run(elements: Sequence[str], calls: int, seed: int, file: Path) -> None:
     """
     started, relaxed, ended = time.monotonic(), list[dict[str, Any] | None](), list[float]()
     evaluated = list[int]()
-    with _working_in(file.with_suffix("")):
+    oracle = Oracle()
+    calculator = potential(oracle.name)
+    with _working_in(file.with_suffix("")), _counted(calculator) as asked:
         _write_input(elements, seed)
         action: Any = importlib.import_module("cryspy.interactive.action")
         stepping: Any = importlib.import_module("cryspy.interactive.restart_interact")
-        oracle = Oracle()
-        asked = _counted(potential(oracle.name))
         stepping.opt_ase = _recorded(stepping.opt_ase, relaxed, evaluated, asked)
         action.initialize()
         while len(relaxed) < calls:
             before = len(relaxed)
             settings = {"symmetry": True, "fmax": oracle.fmax, "steps": oracle.max_steps}
-            action.restart(min(5, calls - before), asked, "BFGS", **settings)
+            action.restart(min(5, calls - before), calculator, "BFGS", **settings)
             ended += [round(time.monotonic() - started, 1)] * (len(relaxed) - before)
             if len(relaxed) == before and not Path("cryspy.stat").is_file():
                 raise RuntimeError("CrySPY went no further")
@@ -130,21 +130,27 @@ def _reference(symbol: str) -> float:
     return min(found)
 
 
-def _counted(calculator: Any) -> Any:
-    """The calculator, with a count of the geometries that it was asked about."""
-    calculator.evaluations, calculate = 0, calculator.calculate
+@contextmanager
+def _counted(calculator: Any) -> Iterator[list[int]]:
+    """How many geometries the calculator, which a process loads once, is asked about by then: one number."""
+    asked, calculate = [0], calculator.calculate
 
-    def counting(*asked: Any, **named: Any) -> Any:
-        calculator.evaluations += 1
-        return calculate(*asked, **named)
+    def counting(*arguments: Any, **named: Any) -> Any:
+        asked[0] += 1
+        return calculate(*arguments, **named)
 
     calculator.calculate = counting
-    return calculator
+    try:
+        yield asked
+    finally:
+        calculator.calculate = calculate
 
 
-def _recorded(relax: Any, relaxed: list[dict[str, Any] | None], evaluated: list[int], calculator: Any) -> Any:
-    """CrySPY's relaxation, which notes what came of it, and how many geometries the calculator was asked
-    about by then; what left physics is a call that failed.
+def _recorded(
+    relax: Any, relaxed: list[dict[str, Any] | None], evaluated: list[int], asked: Sequence[int]
+) -> Any:
+    """CrySPY's relaxation, which notes what came of it, and how many geometries were asked about by
+    then; what left physics is a call that failed.
 
     It is told that its atoms lie far apart, at 0 eV: of an energy that is none CrySPY 1.5.0 makes an error.
     """
@@ -157,7 +163,7 @@ def _recorded(relax: Any, relaxed: list[dict[str, Any] | None], evaluated: list[
             answer = (None, float("nan"), False)
         end, energy, converged = answer
         failed = end is None or energy != energy
-        evaluated.append(calculator.evaluations)
+        evaluated.append(asked[0])
         relaxed.append(end.as_dict() if converged and not failed else None)
         return (structure, 0.0, False) if failed else answer
 

@@ -171,8 +171,10 @@ def test_what_finds_no_mode_to_follow_is_drawn_by_the_others(database: Database,
     assert database.rounds.get("s", 1).wanted == {"random": 12 - modes}
 
 
-def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: Database) -> None:
-    """A candidate passed over in round 1 is what another one of round 1 relaxed into."""
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: Database, kept: bool) -> None:
+    """A candidate passed over in round 1 is what another one of round 1 relaxed into, whether shapes are kept
+    or made anew."""
     drawn = {
         index: new_record(SPEC, 1, index, structure, Lineage(generator="test"))
         for index, structure in enumerate((nbo(4.3), rutile(), nbo(4.4)))
@@ -184,6 +186,8 @@ def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: D
     result = validated(nbo(4.2), -9.0, round_number=1, index=3)
     database.campaigns.create(SPEC)
     database.records.insert([*left, result])
+    if kept:
+        database.shapes.complete(SPEC.id)
     mark_duplicates(database, SPEC, 2)
     assert [database.records.get(record.id).status for record in left] == [
         "duplicate",

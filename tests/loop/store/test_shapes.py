@@ -77,6 +77,10 @@ def test_a_crystal_that_is_relaxed_again_gets_another_shape(database: Database) 
     kept = database.shapes.relaxed([record.id, "none"])
     assert list(kept) == [record.id]
     assert kept[record.id].same(Shape("", rutile()))
+    drawn = database.shapes.generated([record.id, "none"])
+    assert list(drawn) == [record.id]
+    assert drawn[record.id].same(Shape("", nbo()))
+    assert not drawn[record.id].same(Shape("", rutile()))
 
 
 @pytest.fixture(params=[(1, 2), (2, 3), (3, 512), (32, 512)])
