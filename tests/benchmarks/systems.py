@@ -8,6 +8,7 @@ programs found (``python -m tests.benchmarks.peers.cryspy``). Runs stay below ``
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -61,17 +62,27 @@ def _anywhere(options: Sequence[str]) -> list[str]:
 
 
 def publish_clock(file: Path, systems: Sequence[str], options: Sequence[str]) -> None:
-    """Finds of each arm and of Niobe by when the first of the two was over."""
+    """Finds of each arm and of Niobe by when the first was over, by the clock and by evaluations."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    shown = ("system", "arm", "runs", "calls", "finds, ε 0.1", "minutes", *IN_EQUAL["time"])
+    shown = (
+        "system",
+        "arm",
+        "runs",
+        "calls",
+        "finds, ε 0.1",
+        "minutes",
+        *itertools.chain(*IN_EQUAL.values()),
+    )
     beside = [
-        f"Niobe's finds ÷ those of {other}, in equal time: {texts['in equal time']}"
+        f"Niobe's finds ÷ those of {other}, in equal {unit}: {texts[f'in equal {unit}']}"
         for other, texts in content["beside Niobe"].items()
+        for unit in IN_EQUAL
+        if f"in equal {unit}" in texts
     ]
     publish(
         "systems-clock",
         page="discovery",
-        title="Chemical systems in equal time",
+        title="Chemical systems in equal time, and in equal evaluations of the oracle",
         command=" ".join([NAME, *systems, *_anywhere(options), "--clock"]),
         rows=[{key: row[key] for key in shown} for row in content["rows"]],
         seconds=60 * sum(row["runs"] * (row["minutes"] or 0.0) for row in content["rows"]),
@@ -82,6 +93,8 @@ def publish_clock(file: Path, systems: Sequence[str], options: Sequence[str]) ->
             "process of one thread, as it is run interactively",
             "in equal time: by when the arm or Niobe was over, whichever was first; Niobe's calls are over "
             "with their round, CrySPY's five at a time",
+            "in equal evaluations: likewise by geometries that the oracle was asked about; pre-relaxations "
+            "by the cheap potential are not among them",
             *beside,
         ],
         order=4,
@@ -91,14 +104,14 @@ def publish_clock(file: Path, systems: Sequence[str], options: Sequence[str]) ->
 def publish_systems(file: Path, systems: Sequence[str], options: Sequence[str], *, busy: bool) -> None:
     """All rows, Niobe beside the others, and by what rules. busy: minutes would compare nothing."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    untold = {*IN_EQUAL["time"], *(("minutes", "finds an hour") if busy else ())}
+    untold = {*itertools.chain(*IN_EQUAL.values()), *(("minutes", "finds an hour") if busy else ())}
     rows = [{key: row[key] for key in row if key not in untold} for row in content["rows"]]
     made = {row["protocol"] for row in rows} == {"made"}
     beside = [
         f"Niobe's finds ÷ those of {other}, {kind}: {text}"
         for other, texts in content["beside Niobe"].items()
         for kind, text in texts.items()
-        if kind != "in equal time"
+        if not kind.startswith("in equal")
     ]
     publish(
         "systems-made" if made else "systems",
