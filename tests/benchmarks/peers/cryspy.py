@@ -72,19 +72,20 @@ def run(elements: Sequence[str], calls: int, seed: int, file: Path) -> None:
     evaluated = list[int]()
     oracle = Oracle()
     calculator = potential(oracle.name)
-    with _working_in(file.with_suffix("")), _counted(calculator) as asked:
+    with _working_in(file.with_suffix("")):
         _write_input(elements, seed)
         action: Any = importlib.import_module("cryspy.interactive.action")
         stepping: Any = importlib.import_module("cryspy.interactive.restart_interact")
-        stepping.opt_ase = _recorded(stepping.opt_ase, relaxed, evaluated, asked)
-        action.initialize()
-        while len(relaxed) < calls:
-            before = len(relaxed)
-            settings = {"symmetry": True, "fmax": oracle.fmax, "steps": oracle.max_steps}
-            action.restart(min(5, calls - before), calculator, "BFGS", **settings)
-            ended += [round(time.monotonic() - started, 1)] * (len(relaxed) - before)
-            if len(relaxed) == before and not Path("cryspy.stat").is_file():
-                raise RuntimeError("CrySPY went no further")
+        with _counted(calculator) as asked:
+            stepping.opt_ase = _recorded(stepping.opt_ase, relaxed, evaluated, asked)
+            action.initialize()
+            while len(relaxed) < calls:
+                before = len(relaxed)
+                settings = {"symmetry": True, "fmax": oracle.fmax, "steps": oracle.max_steps}
+                action.restart(min(5, calls - before), calculator, "BFGS", **settings)
+                ended += [round(time.monotonic() - started, 1)] * (len(relaxed) - before)
+                if len(relaxed) == before and not Path("cryspy.stat").is_file():
+                    raise RuntimeError("CrySPY went no further")
     seconds = round(time.monotonic() - started, 1)
     spent = {"ended": ended[:calls], "evaluated": evaluated[:calls]}
     write_json(
@@ -132,7 +133,8 @@ def _reference(symbol: str) -> float:
 
 @contextmanager
 def _counted(calculator: Any) -> Iterator[list[int]]:
-    """How many geometries the calculator, which a process loads once, is asked about by then: one number."""
+    """How many geometries the calculator, which a process loads once, is asked about inside, by then: one
+    number."""
     asked, calculate = [0], calculator.calculate
 
     def counting(*arguments: Any, **named: Any) -> Any:
