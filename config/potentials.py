@@ -8,6 +8,8 @@ from typing import Literal
 PrerelaxPotential = Literal["chgnet", "7net-0", "emt", "lj"]
 Labels = Literal["GGA/GGA+U", "MP2020", "R2SCAN", "PBE by GPAW", "declared", "toy"]
 
+BATCHED = ("7net-0", "7net-l3i5", "chgnet", "chgnet-r2scan")
+"""Those that a GPU is asked many structures of at once."""
 LABELS: dict[str, Labels] = {
     "7net-0": "GGA/GGA+U",
     "7net-l3i5": "GGA/GGA+U",

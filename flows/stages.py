@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from niobe.config.potentials import BATCHED
 from niobe.config.spec import CampaignSpec
 
 SEED_SLOTS = 8
@@ -58,7 +59,9 @@ def plan(spec: CampaignSpec, number: int) -> tuple[Stage, ...]:
         judged = tuple(_judgement("validate_further", SEED_SLOTS, _SEEDS))
         return (*_seeding(spec), *judged, *_conclusion(spec, number, judged[-1].name))
     slots, label = spec.acquisition.batch, "validating"
-    validation = Stage("validate", "validate", ("acquire",), "oracle", label, _sharing(spec, slots))
+    validation = Stage(
+        "validate", "validate", ("acquire",), "oracle", label, _sharing(spec, spec.oracle.name, slots)
+    )
     judged = tuple(_judgement("validate", slots, label))
     return (*_discovery(spec), validation, *judged, *_conclusion(spec, number, judged[-1].name))
 
@@ -97,7 +100,7 @@ def _seeding(spec: CampaignSpec) -> Iterator[Stage]:
     before = ("seed", "prerelax") if ranked else ("seed",)
     choosing = "choosing competing phases"
     yield Stage("compete", "compete", before, label=choosing, lenient=ranked)
-    sharing = _sharing(spec, SEED_SLOTS)
+    sharing = _sharing(spec, spec.oracle.name, SEED_SLOTS)
     yield Stage("validate", "validate", ("compete",), "oracle", _SEEDS, sharing)
     yield Stage("compete_further", "compete_further", ("validate",), label=choosing, lenient=True)
     yield Stage("validate_further", "validate", ("compete_further",), "oracle", _SEEDS, sharing)
@@ -172,17 +175,19 @@ def _prerelaxation(spec: CampaignSpec, after: str, batch: int) -> Iterator[Stage
         lenient=True,
     )
     yield chosen
-    slots = _sharing(spec, PRERELAX_SLOTS)
+    slots = _sharing(spec, spec.prerelax.potential, PRERELAX_SLOTS)
     yield Stage(f"relax_promising{end}", "relax_promising", (chosen.name,), "prerelax", further, slots)
 
 
 def _prerelax(spec: CampaignSpec, name: str, after: str, label: str) -> Stage:
-    return Stage(name, "prerelax", (after,), "prerelax", label, _sharing(spec, PRERELAX_SLOTS))
+    potential = spec.prerelax.potential if spec.prerelax else ""
+    return Stage(name, "prerelax", (after,), "prerelax", label, _sharing(spec, potential, PRERELAX_SLOTS))
 
 
-def _sharing(spec: CampaignSpec, slots: int) -> int:
+def _sharing(spec: CampaignSpec, potential: str, slots: int) -> int:
     """How many jobs share relaxations: few where the campaign wants a GPU, asked about many at once."""
-    return min(GPU_SLOTS, slots) if spec.oracle.device == "cuda" else slots
+    together = potential in BATCHED and spec.oracle.device == "cuda" and not spec.conditions.pressure
+    return min(GPU_SLOTS, slots) if together else slots
 
 
 def _judgement(after: str, slots: int, label: str) -> Iterator[Stage]:

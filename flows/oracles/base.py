@@ -130,8 +130,11 @@ class AsksTogether(Protocol):
     def at_once(self) -> int:
         """How many atoms it is asked about at once; 0: structures are asked about one by one."""
 
-    def having_relaxed(self, structures: Sequence[Structure]) -> Oracle:
-        """This oracle, which has relaxed these structures together and answers when it is asked to."""
+    def having_relaxed(self, structures: Sequence[Structure], seconds: float) -> Oracle:
+        """This oracle, which has relaxed these structures together and answers when it is asked to.
+
+        What did not come to an end so, it relaxes when it is asked. seconds: for each of them.
+        """
 
 
 def residual(answer: Answer, fmax: float) -> str:

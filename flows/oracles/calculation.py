@@ -151,12 +151,13 @@ def in_motion(
         return found, 0.0
 
     allowed, started = min(seconds, spec.oracle.wall_time), time.monotonic()
+    one_by_one = not getattr(judge, "at_once", 0)  # how long a batch takes one cell does not tell
     turns = iter(range(ITERATIONS, 0, -1))
 
     def forces(cells: Sequence[Structure]) -> list[NDArray[np.float64]]:
         began = time.monotonic()
         first = judge.static(cells[:1], folder)
-        needed = (time.monotonic() - began) * len(cells) * next(turns)
+        needed = (time.monotonic() - began) * len(cells) * next(turns) * one_by_one
         if needed > _SURELY_LONGER * (started + allowed - began):
             raise WallTimeError(f"would take some {needed:.0f} s of {allowed:.0f}")
         return [answer.forces for answer in [*first, *judge.static(cells[1:], folder)]]

@@ -17,7 +17,9 @@ from niobe.flows.oracles.base import (
     Answer,
     NotConvergedError,
     fmax_with_stress,
+    most_stress,
     relaxed_by,
+    residual,
 )
 from niobe.flows.oracles.batched import asking as batched
 from niobe.flows.oracles.calculators import asked, fingerprint
@@ -50,7 +52,7 @@ class ForceFieldOracle:
     spec: OracleSpec
     stepping: Mapping[str, float] = field(default_factory=dict)
     pressure: float = 0.0
-    relaxed: tuple[tuple[Structure, Answer | Exception], ...] = ()
+    relaxed: tuple[tuple[Structure, Answer], ...] = ()
     is_dft: ClassVar[bool] = False
 
     @staticmethod
@@ -79,11 +81,9 @@ class ForceFieldOracle:
 
         Raises NotConvergedError.
         """
-        known = next((outcome for asked, outcome in self.relaxed if asked is structure), None)
-        if isinstance(known, Exception):
-            raise known
-        if known is not None:
-            return known
+        for start, answer in self.relaxed:
+            if start is structure:
+                return answer
         potential(**which(self.spec))
         return relaxed_by(lambda start: self._relax_once(start, folder), structure, self.spec.fmax)
 
@@ -129,15 +129,22 @@ class ForceFieldOracle:
         """See AsksTogether; 0 but on a GPU: a batch does not pay on a CPU."""
         return batched.at_once(self.spec.name, self.spec.device, self.pressure)
 
-    def having_relaxed(self, structures: Sequence[Structure]) -> ForceFieldOracle:
+    def having_relaxed(self, structures: Sequence[Structure], seconds: float) -> ForceFieldOracle:
         """See AsksTogether; by FIRE, to the forces and stresses that ``relax`` goes to."""
-        goal = batched.Goal.converged(self.spec.fmax, self.spec.max_steps)
+        goal = batched.Goal(self.spec.fmax, self.spec.max_steps, seconds, most_stress(self.spec.fmax))
         outcomes = batched.relaxed(self.spec.name, where(self.spec.device), structures, goal)
-        return replace(self, relaxed=tuple(zip(structures, outcomes, strict=True)))
+        pairs = zip(structures, outcomes, strict=True)
+        ends = [(one, end) for one, end in pairs if not isinstance(end, Exception)]
+        return replace(self, relaxed=tuple(pair for pair in ends if not residual(pair[1], self.spec.fmax)))
 
-    def relax_briefly_together(self, structures: Sequence[Structure]) -> list[Answer | Exception]:
-        """As ``relax_briefly``, of all; an exception in the place of what has no answer."""
-        goal = batched.Goal(self.spec.fmax, self.spec.max_steps)
+    def relax_briefly_together(
+        self, structures: Sequence[Structure], seconds: float
+    ) -> list[Answer | Exception]:
+        """As ``relax_briefly``, of all; an exception in the place of what has no answer so.
+
+        seconds: for each of them.
+        """
+        goal = batched.Goal(self.spec.fmax, self.spec.max_steps, seconds)
         return batched.relaxed(self.spec.name, where(self.spec.device), structures, goal)
 
     def static(self, structures: Sequence[Structure], folder: Path) -> list[Answer]:

@@ -67,11 +67,6 @@ def wall_time(seconds: float) -> Iterator[None]:
         _deadline = None
 
 
-def is_overdue() -> bool:
-    """Whether the seconds of ``wall_time``, if any were given, have passed."""
-    return _deadline is not None and time.monotonic() > _deadline
-
-
 def check_volume(volume: float) -> None:
     """Raises UnphysicalAnswerError. volume: Å³/atom."""
     if not MIN_VOLUME_PER_ATOM <= volume <= MAX_VOLUME_PER_ATOM:
@@ -108,7 +103,7 @@ def _guard(calculator: Calculator, lowest: float) -> Calculator:
 
     @functools.wraps(evaluate)
     def guarded(atoms: Atoms | None = None, *args: Any, **kwargs: Any) -> None:
-        if is_overdue():
+        if _deadline is not None and time.monotonic() > _deadline:
             raise WallTimeError("wall time of one validation used up")
         target = calculator.atoms if atoms is None else atoms
         check_volume(target.get_volume() / len(target))

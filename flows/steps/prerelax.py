@@ -4,7 +4,7 @@ asked."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,12 +54,9 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
     """
     brief = number > 0 and _prerelaxation(spec).keep < 1
     potential = prerelax_oracle(spec, steps=_prerelaxation(spec).first_steps if brief else None)
-    own = [
-        record
-        for record in database.records.find(spec.id, round=number, prerelaxed=None)
-        if _waits(record) and record.index % slots == slot
-    ]
-    for record, update in _asked(spec, potential, own, brief=brief):
+    waiting = database.records.find(spec.id, round=number, prerelaxed=None)
+    own = [record for record in waiting if _waits(record) and record.index % slots == slot]
+    for record, update in _asked(database, spec, potential, own, _waits, brief=brief):
         asked = {"prerelaxed": None, "status": record.status}
         database.records.update_if(record.id, asked, **update)
     if number == 0:
@@ -68,6 +65,8 @@ def prerelax_slot(database: Database, spec: CampaignSpec, number: int, slot: int
 
 def _waits(record: StructureRecord) -> bool:
     """Whether the pre-relaxation potential is still to be asked about a seed or candidate."""
+    if record.prerelaxed is not None:
+        return False
     waiting = record.lineage.generator != DISPLACED if record.round == 0 else record.status is Status.SCREENED
     return waiting and not record.reason.startswith(UNANSWERED)
 
@@ -146,10 +145,13 @@ def relax_slot(database: Database, spec: CampaignSpec, number: int, slot: int, s
     """
     potential = prerelax_oracle(spec)
     promising = map(database.records.get, database.rounds.get(spec.id, number).promising[slot::slots])
-    own = [record for record in promising if record.status is Status.SCREENED and briefly_prerelaxed(record)]
-    for record, update in _asked(spec, potential, own, brief=False):
+    for record, update in _asked(database, spec, potential, list(promising), _waits_further, brief=False):
         asked = {"prerelaxed__brief": True, "status": record.status}
         database.records.update_if(record.id, asked, **update)
+
+
+def _waits_further(record: StructureRecord) -> bool:
+    return record.status is Status.SCREENED and briefly_prerelaxed(record)
 
 
 def _prerelaxation(spec: CampaignSpec) -> Prerelaxation:
@@ -201,18 +203,25 @@ def _most_promising_first(spec: CampaignSpec, records: Sequence[StructureRecord]
 
 
 def _asked(
-    spec: CampaignSpec, potential: ForceFieldOracle, records: Sequence[StructureRecord], *, brief: bool
+    database: Database,
+    spec: CampaignSpec,
+    potential: ForceFieldOracle,
+    records: Sequence[StructureRecord],
+    waits: Callable[[StructureRecord], bool],
+    *,
+    brief: bool,
 ) -> Iterator[tuple[StructureRecord, dict[str, object]]]:
-    """What changes in each record, one after the other as they are answered; on a GPU many at once."""
+    """What changes in each record that waits when its turn comes, one after the other as they are answered;
+    on a GPU many at once. What has no answer so is asked about alone."""
     for some in parts(records, potential.at_once, lambda record: record.n_atoms):
-        outcomes = _together(potential, some) if len(some) > 1 else [_alone(spec, potential, some[0])]
-        for record, outcome in zip(some, outcomes, strict=True):
-            yield record, _update(potential, record, outcome, brief=brief)
-
-
-def _together(potential: ForceFieldOracle, records: Sequence[StructureRecord]) -> list[Answer | Exception]:
-    with potential.within(_WALL_SECONDS * len(records)):
-        return potential.relax_briefly_together([candidate_structure(record) for record in records])
+        own = [record for record in (database.records.get(one.id) for one in some) if waits(record)]
+        together: list[Answer | Exception | None] = [None] * len(own)
+        if len(own) > 1:
+            starts = [candidate_structure(record) for record in own]
+            together = [*potential.relax_briefly_together(starts, _WALL_SECONDS)]
+        for record, outcome in zip(own, together, strict=True):
+            answer = outcome if isinstance(outcome, Answer) else _alone(spec, potential, record)
+            yield record, _update(potential, record, answer, brief=brief)
 
 
 def _alone(spec: CampaignSpec, potential: ForceFieldOracle, record: StructureRecord) -> Answer | Exception:
@@ -233,6 +242,8 @@ def _update(
             raise outcome
         check_physics(outcome)
         correction = correction_of(potential, outcome)
+    except (OSError, ImportError, ConfigError):
+        raise  # as above
     except Exception as error:  # noqa: BLE001 - as above
         reason = f"{UNANSWERED} {type(error).__name__}"
         return {"reason": reason} if record.round == 0 else {"reason": reason, "status": Status.INVALID}

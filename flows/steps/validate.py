@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from niobe.config.home import home, kept_files, work
 from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import AsksTogether, Oracle
+from niobe.flows.oracles.batched.asking import parts
 from niobe.flows.oracles.calculation import in_motion, phonons, validate_structure
 from niobe.flows.oracles.refinement import refine, tight, unrefined
 from niobe.flows.oracles.registry import make_oracle
@@ -64,7 +65,7 @@ def validate_records(database: Database, spec: CampaignSpec, identifiers: Sequen
     oracle = make_oracle(spec.oracle, spec.conditions.pressure)
     elements = database.records.find(spec.id, round=0, nelements=1)
     references = elemental_energies([*elements, *competitors_elsewhere(database, spec, spec.elements)])
-    for record, start, asked in _with_starts(database, oracle, identifiers):
+    for record, start, asked in _with_starts(database, spec, oracle, identifiers):
         with work_folder(spec, record, "validate") as folder:
             outcome = validate_structure(spec, asked, start, folder, references)
             if isinstance(outcome, Failure):
@@ -76,18 +77,19 @@ def validate_records(database: Database, spec: CampaignSpec, identifiers: Sequen
 
 
 def _with_starts(
-    database: Database, oracle: Oracle, identifiers: Sequence[str]
+    database: Database, spec: CampaignSpec, oracle: Oracle, identifiers: Sequence[str]
 ) -> Iterator[tuple[StructureRecord, Structure, Oracle]]:
-    """Records that wait, where the oracle starts, and the oracle: on a GPU it has relaxed all by then."""
-    if not (isinstance(oracle, AsksTogether) and oracle.at_once):
-        for record in map(database.records.get, identifiers):
-            if record.status is Status.ACQUIRED:
-                yield record, _start(record), oracle
-        return
-    waiting = [r for r in map(database.records.get, identifiers) if r.status is Status.ACQUIRED]
-    starts = list(map(_start, waiting))
-    asked = oracle.having_relaxed(starts)
-    yield from ((record, start, asked) for record, start in zip(waiting, starts, strict=True))
+    """Records that wait when their turn comes, where the oracle starts, and the oracle: on a GPU it has
+    relaxed many by then."""
+    at_once = oracle.at_once if isinstance(oracle, AsksTogether) else 0
+    for some in parts(
+        identifiers, at_once, lambda name: database.records.get(name).n_atoms if at_once else 1
+    ):
+        own = [record for record in map(database.records.get, some) if record.status is Status.ACQUIRED]
+        starts, asked = list(map(_start, own)), oracle
+        if isinstance(oracle, AsksTogether) and len(own) > 1:
+            asked = oracle.having_relaxed(starts, spec.oracle.wall_time)
+        yield from ((record, start, asked) for record, start in zip(own, starts, strict=True))
 
 
 def _start(record: StructureRecord) -> Structure:

@@ -97,9 +97,9 @@ class Run(BaseModel):
 
 
 def _evaluated(calls: Sequence[StructureRecord]) -> tuple[int, ...]:
-    """Geometries that relaxations asked about, by the end of each call; one that failed counts as the longest
-    of the others."""
-    steps = [call.validation.steps if call.validation else 0 for call in calls]
+    """Geometries asked about by the end of each call: of its relaxation, and the symmetrised end. One that
+    failed counts as the longest of the others."""
+    steps = [call.validation.steps + 1 if call.validation else 0 for call in calls]
     longest = max(steps, default=0)
     return tuple(accumulate(own or longest for own in steps))
 

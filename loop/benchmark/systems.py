@@ -146,11 +146,9 @@ class Spent:
     def of(cls, unit: Unit, run: Run, hits: Sequence[bool]) -> Spent:
         """unit: seconds by the clock, or evaluations of the oracle. run: of one arm. hits: whether each of
         its calls was a find."""
-        if unit == "time":
-            by_then, total = run.ended if run.seconds is not None else (), run.seconds or 0.0
-        else:
-            by_then, total = run.evaluated, run.evaluated[-1] if run.evaluated else 0.0
-        if len(by_then) != len(run.calls):
+        by_then: Sequence[float] = run.ended if unit == "time" else run.evaluated
+        total = run.seconds if unit == "time" else (by_then[-1] if by_then else None)
+        if total is None or len(by_then) != len(run.calls):
             return cls(run.setting, None, 0.0)
         pairs = zip(by_then, hits, strict=False)  # calls that were never made are no hits
         return cls(run.setting, tuple(spent for spent, hit in pairs if hit), total)

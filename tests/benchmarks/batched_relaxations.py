@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 
 from niobe.config.spec import Oracle as OracleSpec
-from niobe.flows.oracles.base import Answer
+from niobe.flows.oracles.base import Answer, most_stress
 from niobe.flows.oracles.batched import asking as batched
 from niobe.flows.oracles.batched.asking import Outcome
 from niobe.flows.oracles.force_field import ForceFieldOracle
@@ -69,7 +69,7 @@ def relaxed_together(device: str, structures: Sequence[Structure]) -> tuple[list
     """
     batched.static(POTENTIAL, device, structures[:1])
     started = time.monotonic()
-    found = batched.relaxed(POTENTIAL, device, structures, batched.Goal.converged(FMAX, STEPS))
+    found = batched.relaxed(POTENTIAL, device, structures, batched.Goal(FMAX, STEPS, 60.0, most_stress(FMAX)))
     return found, time.monotonic() - started
 
 

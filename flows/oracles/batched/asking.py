@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from niobe.config.errors import ConfigError
 from niobe.config.home import make_home
-from niobe.flows.oracles.base import Answer, most_stress
+from niobe.config.potentials import BATCHED
+from niobe.flows.oracles.base import Answer
 from niobe.flows.oracles.potentials import (
-    CHGNETS,
     MAX_FORCE,
     MAX_VOLUME_PER_ATOM,
     MIN_VOLUME_PER_ATOM,
@@ -21,17 +24,14 @@ from niobe.flows.oracles.potentials import (
     WallTimeError,
     check_answer,
     check_volume,
-    is_overdue,
     lowest_energy,
     where,
 )
-from niobe.surrogates.protocols import FloatArray
 
 if TYPE_CHECKING:
     import torch
     from pymatgen.core import Structure
 
-BATCHED = ("7net-0", "7net-l3i5", *CHGNETS)
 ATOMS_AT_ONCE = 4096
 """Of a batch. One that does not fit into the memory is asked about in halves."""
 FIRE_STEPS = 3
@@ -43,16 +43,18 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Goal:
     """Where a relaxation ends. fmax: of atoms, and of the cell unless ``stress`` says how much may be left
-    there, eV/Å. stress: GPa. steps: at most, of BFGS."""
+    there, eV/Å. stress: GPa. steps: at most, of BFGS; 1 leaves a crystal as it stands. seconds: for each
+    structure of a batch; the batch ends once all of them have passed."""
 
     fmax: float
     steps: int
+    seconds: float
     stress: float | None = None
 
-    @classmethod
-    def converged(cls, fmax: float, steps: int) -> Goal:
-        """What a validation asks for. fmax: eV/Å."""
-        return cls(fmax, steps, most_stress(fmax))
+    @property
+    def most_steps(self) -> int:
+        """Geometries that are asked about at most."""
+        return FIRE_STEPS * self.steps if self.steps > 1 else 1
 
 
 def at_once(name: str, device: str, pressure: float) -> int:
@@ -75,7 +77,7 @@ def static(name: str, device: str, structures: Sequence[Structure]) -> list[Outc
 
 def relaxed(name: str, device: str, structures: Sequence[Structure], goal: Goal) -> list[Outcome]:
     """Structures as they are when each has reached its goal or taken all steps; an exception in the place of
-    what left physics, or did not end in time.
+    what left physics, or did not end in time: worth asking about once more, alone.
 
     name: of ``BATCHED``. device: ``cpu`` or ``cuda``.
     """
@@ -105,10 +107,8 @@ def in_halves(
         return ask(structures)
     except (OSError, ImportError, ConfigError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever was raised, it is found out whose fault it is
         if len(structures) == 1:
-            if isinstance(error, torch.cuda.OutOfMemoryError):
-                raise
             return [error]
     torch.cuda.empty_cache()
     half = len(structures) // 2
@@ -127,11 +127,21 @@ def parts(items: Sequence[T], atoms: int, size: Callable[[T], int]) -> Iterator[
         yield items[first:]
 
 
-def _alone(device: str) -> AbstractContextManager[Any]:
-    """One process at a time feeds a GPU: two batches would not fit into its memory."""
+@contextmanager
+def _alone(device: str) -> Iterator[None]:
+    """One process at a time feeds the GPU of a machine: two batches would not fit into its memory, which is
+    given back in the end."""
+    import torch
     from filelock import FileLock
 
-    return nullcontext() if device == "cpu" else FileLock(make_home() / "gpu.lock")
+    if device == "cpu":
+        yield
+        return
+    with FileLock(make_home() / f"gpu-{platform.node()}.lock"):
+        try:
+            yield
+        finally:
+            torch.cuda.empty_cache()
 
 
 def _static(name: str, device: str, structures: Sequence[Structure]) -> list[Outcome]:
@@ -140,11 +150,11 @@ def _static(name: str, device: str, structures: Sequence[Structure]) -> list[Out
     from niobe.flows.oracles.batched.networks import network
 
     potential, started = network(name, device), time.monotonic()
-    state = torch_sim.initialize_state(list(structures), potential.device, potential.dtype)
+    state = torch_sim.initialize_state(_right_handed(structures), potential.device, potential.dtype)
     found = potential(state)
     forces = found["forces"].split([len(structure) for structure in structures])
-    rows = zip(structures, found["energy"], forces, found["stress"], strict=True)
-    answers = [_answer(one, one.lattice.matrix, one.cart_coords, e, f, s, 1) for one, e, f, s in rows]
+    ends = zip(state.split(), found["energy"], forces, found["stress"], strict=True)
+    answers = [_answer(one, *end, 1) for one, end in zip(structures, ends, strict=True)]
     return _checked(name, answers, time.monotonic() - started)
 
 
@@ -155,22 +165,38 @@ def _relaxed(name: str, device: str, structures: Sequence[Structure], goal: Goal
 
     potential, started = network(name, device), time.monotonic()
     begin, move = torch_sim.frechet_cell_fire(potential)
-    state = begin(torch_sim.initialize_state(list(structures), potential.device, potential.dtype))
-    left, answers, most = list(range(len(structures))), dict[int, Answer](), FIRE_STEPS * goal.steps
-    for step in range(1, most + 1):
+    until = started + goal.seconds * len(structures)
+    state = begin(torch_sim.initialize_state(_right_handed(structures), potential.device, potential.dtype))
+    left, outcomes = list(range(len(structures))), dict[int, Outcome]()
+    for step in range(1, goal.most_steps + 1):
+        late, last = time.monotonic() > until, step == goal.most_steps
         ended = (_reached(state, goal) | _out_of_bounds(state)).tolist()
-        over = [row for row, end in enumerate(ended) if end or step == most or is_overdue()]
+        over = [row for row, end in enumerate(ended) if end or last or late]
         for row, end in zip(over, state.pop(over) if over else (), strict=True):
             place = left[row]
-            there = (end.row_vector_cell[0].cpu().numpy(), end.positions.cpu().numpy())
-            answers[place] = _answer(
-                structures[place], *there, end.energy[0], end.forces, end.stress[0], step
-            )
-        left = [place for row, place in enumerate(left) if row not in over]
+            told = _answer(structures[place], end, end.energy[0], end.forces, end.stress[0], step)
+            outcomes[place] = told if ended[row] or last else WallTimeError("wall time of a batch used up")
+        left = [place for row, place in enumerate(left) if not (ended[row] or last or late)]
         if not left:
             break
         state = move(state)
-    return _checked(name, [answers[place] for place in sorted(answers)], time.monotonic() - started)
+    return _checked(name, [outcomes[place] for place in sorted(outcomes)], time.monotonic() - started)
+
+
+def _right_handed(structures: Sequence[Structure]) -> list[Structure]:
+    """Structures, those in left-handed cells inverted through the origin: torch-sim's volumes have signs."""
+    from pymatgen.core import Structure
+
+    return [
+        one
+        if _hand(one) > 0
+        else Structure(-one.lattice.matrix, one.species, one.frac_coords, coords_are_cartesian=False)
+        for one in structures
+    ]
+
+
+def _hand(structure: Structure) -> float:
+    return float(np.sign(np.linalg.det(structure.lattice.matrix)))
 
 
 def _reached(state: Any, goal: Goal) -> torch.Tensor:
@@ -199,38 +225,40 @@ def _out_of_bounds(state: Any) -> torch.Tensor:
 
 def _answer(
     asked: Structure,
-    lattice: FloatArray,
-    places: FloatArray,
+    end: Any,
     energy: torch.Tensor,
     forces: torch.Tensor,
     stress: torch.Tensor,
     steps: int,
 ) -> Answer:
+    """end: torch-sim's state of the structure, as ``_right_handed`` has it."""
     from ase.units import GPa
     from pymatgen.core import Structure
 
-    species = [site.specie.symbol for site in asked]
+    hand, symbols = _hand(asked), [site.specie.symbol for site in asked]
+    lattice, places = (
+        part.detach().cpu().double().numpy() for part in (end.row_vector_cell[0], end.positions)
+    )
     return Answer(
-        structure=Structure(lattice, species, places, coords_are_cartesian=True),
+        structure=Structure(hand * lattice, symbols, hand * places, coords_are_cartesian=True),
         energy=float(energy),
-        forces=forces.detach().cpu().double().numpy(),
+        forces=hand * forces.detach().cpu().double().numpy(),
         steps=steps,
         stress=-stress.detach().cpu().double().numpy() / GPa,
     )
 
 
-def _checked(name: str, answers: Sequence[Answer], seconds: float) -> list[Outcome]:
-    """Each with its part of the seconds, or why it is no answer."""
-    late = is_overdue()
-    return [_outcome(name, replace(one, seconds=seconds / len(answers)), late=late) for one in answers]
+def _checked(name: str, outcomes: Sequence[Outcome], seconds: float) -> list[Outcome]:
+    """Each answer with its part of the seconds, or why it is none."""
+    return [_as_physics(name, one, seconds / len(outcomes)) for one in outcomes]
 
 
-def _outcome(name: str, answer: Answer, *, late: bool) -> Outcome:
-    if late:
-        return WallTimeError("wall time of these validations used up")
+def _as_physics(name: str, outcome: Outcome, seconds: float) -> Outcome:
+    if isinstance(outcome, Exception):
+        return outcome
     try:
-        check_volume(answer.structure.volume / len(answer.structure))
-        check_answer(answer.energy_per_atom, answer.forces, lowest_energy(name))
+        check_volume(outcome.structure.volume / len(outcome.structure))
+        check_answer(outcome.energy_per_atom, outcome.forces, lowest_energy(name))
     except UnphysicalAnswerError as error:
         return error
-    return answer
+    return replace(outcome, seconds=seconds)

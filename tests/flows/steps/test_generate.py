@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from niobe.flows.steps.generate import (
     screen,
     screen_compositions,
 )
+from niobe.flows.steps.known import with_crystals
 from niobe.flows.steps.train import train_gan
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.crystals.similarity import SeenStructures
@@ -172,7 +174,9 @@ def test_what_finds_no_mode_to_follow_is_drawn_by_the_others(database: Database,
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: Database, kept: bool) -> None:
+def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(
+    database: Database, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
     """A candidate passed over in round 1 is what another one of round 1 relaxed into, whether shapes are kept
     or made anew."""
     drawn = {
@@ -186,9 +190,18 @@ def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(database: D
     result = validated(nbo(4.2), -9.0, round_number=1, index=3)
     database.campaigns.create(SPEC)
     database.records.insert([*left, result])
+    read: list[str] = []
+
+    def reading(*asked: Any) -> Iterator[StructureRecord]:
+        for record in with_crystals(*asked):
+            read.append(record.id)
+            yield record
+
+    monkeypatch.setattr("niobe.flows.steps.generate.with_crystals", reading)
     if kept:
         database.shapes.complete(SPEC.id)
     mark_duplicates(database, SPEC, 2)
+    assert read == ([] if kept else [left[0].id])
     assert [database.records.get(record.id).status for record in left] == [
         "duplicate",
         "screened",
