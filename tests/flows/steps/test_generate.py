@@ -188,7 +188,8 @@ def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(
         for index, record in drawn.items()
     ]
     result = validated(nbo(4.2), -9.0, round_number=1, index=3)
-    database.campaigns.create(SPEC)
+    spec = SPEC.model_copy(update={"prerelax": None})
+    database.campaigns.create(spec)
     database.records.insert([*left, result])
     read: list[str] = []
 
@@ -200,7 +201,7 @@ def test_what_is_left_of_earlier_rounds_is_compared_with_new_results(
     monkeypatch.setattr("niobe.flows.steps.generate.with_crystals", reading)
     if kept:
         database.shapes.complete(SPEC.id)
-    mark_duplicates(database, SPEC, 2)
+    mark_duplicates(database, spec, 2)
     assert read == ([] if kept else [left[0].id])
     assert [database.records.get(record.id).status for record in left] == [
         "duplicate",
