@@ -325,10 +325,10 @@ def test_what_leaves_physics_spoils_no_other() -> None:
 
 @needs_torch_sim
 def test_what_does_not_end_in_time_has_no_answer_and_what_did_has() -> None:
-    """The first of the two is at rest as it stands."""
-    (at_rest,) = relaxed("chgnet", "cpu", [nbo(4.2)], Goal(0.05, 50, 60.0))
-    assert isinstance(at_rest, Answer)
-    first, second = relaxed("chgnet", "cpu", [at_rest.structure, SHAKEN[1]], Goal(0.05, 50, 0.0))
+    """The first of the two is relaxed as it stands."""
+    (start,) = relaxed("chgnet", "cpu", [nbo(4.2)], Goal(0.05, 50, 60.0))
+    assert isinstance(start, Answer)
+    first, second = relaxed("chgnet", "cpu", [start.structure, SHAKEN[1]], Goal(0.05, 50, 0.0))
     assert isinstance(first, Answer)
     assert isinstance(second, WallTimeError)
 
