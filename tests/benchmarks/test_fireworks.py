@@ -135,7 +135,7 @@ def test_overhead_of_the_loop(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     rows = [
         {
             "what": what,
-            "bar": "< 10 % of wall" if what == "overhead, all of it" else None,
+            "bar": "≤ 7 % of wall" if what == "overhead, all of it" else None,
             "seconds": round(seconds, 1),
             "share of wall": f"{100 * seconds / wall:.1f} %",
         }
