@@ -25,7 +25,7 @@ style: $(VENV)/.ready
 types: $(VENV)/.ready
 	cd $(VIEW) && ../bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
 
-# Three on two processors: tests wait for servers and clocks a quarter of the time.
+# Three on two processors: tests wait for servers and clocks much of the time.
 suite: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow and not benchmark"
 

@@ -8,8 +8,12 @@ from niobe.config.errors import ConfigError
 
 DISTRIBUTION = "niobe-crystals"
 EXTRAS = {
-    **{"matminer": "descriptors", "dscribe": "descriptors", "optuna": "tune", "gpaw": "gpaw"},
-    **{"torch_sim": "batched", "torch_geometric": "batched"},
+    "matminer": "descriptors",
+    "dscribe": "descriptors",
+    "optuna": "tune",
+    "gpaw": "gpaw",
+    "torch_sim": "batched",
+    "torch_geometric": "batched",
 }
 """By importable name."""
 

@@ -29,7 +29,13 @@ from niobe.loop.crystals.grouping import group
 from niobe.loop.documents.dynamics import Stability
 from niobe.loop.documents.records import Status, StructureRecord
 from niobe.loop.documents.structures import relaxed_structure
-from niobe.loop.stability.hull import LOWEST_FORMATION_ENERGY, build_hull
+from niobe.loop.stability.hull import (
+    LOWEST_FORMATION_ENERGY,
+    atomic_fractions,
+    build_hull,
+    elemental_energies,
+    formation_energy,
+)
 from niobe.surrogates.protocols import FloatArray
 
 _SHARES = (0.25, 0.5, 0.75)
@@ -114,17 +120,22 @@ def energies_above(
 
     runs: runs of the settings. elements: symbols.
     """
-    everything = [*known, *(record for run in runs for record in (*run.seeds, *run.calls))]
-    validated = [
-        record for record in everything if record.validation is not None and not _unphysical_minimum(record)
-    ]
+    given = [*known, *(seed for run in runs for seed in run.seeds)]
+    references = elemental_energies(given)
+    everything = [*given, *(call for run in runs for call in run.calls)]
+    validated = [record for record in everything if record.validation and _is_solid(record, references)]
     hull = build_hull("benchmark", 0, elements, validated)
     above = {id(r): entry.e_above_hull for r, entry in zip(validated, hull.entries, strict=True)}
     return [np.array([above.get(id(record), np.inf) for record in run.calls]) for run in runs]
 
 
-def _unphysical_minimum(record: StructureRecord) -> bool:
-    return record.verdict is not None and record.verdict.formation_energy_per_atom < LOWEST_FORMATION_ENERGY
+def _is_solid(record: StructureRecord, references: Mapping[str, float]) -> bool:
+    """Whether a result lies no deeper than any solid; where an element has no energy nothing is known.
+
+    references: of the elements, eV/atom.
+    """
+    energy = record.validation.energy_per_atom if record.validation else float("nan")
+    return not formation_energy(atomic_fractions(record), energy, references) < LOWEST_FORMATION_ENERGY
 
 
 def hits(run: Run, above: FloatArray, tolerance: float, calls: int) -> list[bool]:

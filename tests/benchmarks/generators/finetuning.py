@@ -27,7 +27,7 @@ from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import Lineage, StructureRecord, Verdict
 from niobe.surrogates.gan import CrystalGAN
 from niobe.surrogates.protocols import Sample
-from tests.benchmarks.generators.judging import Tally, above_hull, hull, judge
+from tests.benchmarks.generators.judging import Tally, above_hull, elements, hull, is_solid, judge
 from tests.benchmarks.generators.relaxing import (
     drawn_once,
     relax_references,
@@ -113,12 +113,12 @@ def _gan(root: Path, run: Run, before: Sequence[Run]) -> CrystalGAN:
 
 def _records(root: Path, runs: Sequence[Run]) -> list[StructureRecord]:
     """What these rounds relaxed as records of a campaign, judged by the hull as it stands after them."""
-    diagram = hull(root, runs[0].system, runs)
+    diagram, energies = hull(root, runs[0].system, runs), elements(root, runs[0].system)
     return [
         _record(run.system, number, content, above_hull(diagram, content))
         for number, run in enumerate(runs, start=1)
         for _, content in relaxed(root, run)
-        if "structure" in content
+        if is_solid(content, energies)
     ]
 
 

@@ -109,6 +109,19 @@ def test_one_judge_counts_unique_finds_at_each_tolerance() -> None:
     assert drawn == {"a peer": [[True, False, False, False]], "Niobe": [[True, True, False, False]]}
 
 
+@pytest.mark.parametrize("depth", [-11.0, -60.0])
+def test_an_unphysical_minimum_of_a_peer_spoils_no_ones_finds(depth: float) -> None:
+    """Elements at -10 and -5 eV/atom: -6.67 on average in rutile, which lies 4.3 or 53 below; only the second
+    is deeper than any solid. Peers' calls have no verdicts."""
+    deep = validated(rutile(), depth, round_number=1, index=1)
+    peer = run("peer", nbo(), seeds=())
+    peer = peer.model_copy(update={"calls": (*peer.calls, deep)})
+    known = [validated(nbo(), -9.0), *ELEMENTS]
+    theirs, ours = compared([peer, run("niobe", nbo())], known, LABELS, ["Nb", "O"], calls=4)
+    found = (theirs["finds, ε 0.1"], ours["finds, ε 0.1"])
+    assert found == ((1, 1) if depth < -20 else (1, 0))
+
+
 def test_figures_over_calls_are_against_the_search_at_random() -> None:
     """Of four calls chance makes its only find by the second, Niobe by the first: areas of 3 and 4 tenths.
     NbO lies half an electronvolt above the known one."""
