@@ -105,13 +105,13 @@ def test_other_runs_only_add_to_the_hull(place: Path) -> None:
     _, run = kept(place, "random")
     file, alloy = place / "other.json", next(r for r in run.calls if r.nelements == 2 and r.validation)
     deeper = alloy.model_dump(mode="json")
-    deeper["validation"]["energy_per_atom"] -= 50.0
+    deeper["validation"]["energy_per_atom"] -= 4.0  # still a solid: what lies deeper than any is left out
     other = run.model_dump(mode="json") | {"setting": "former", "calls": [deeper]}
     file.write_text(json.dumps(other), encoding="utf-8")
     found = []
     for options in ([], ["--hull", str(file)]):
-        bench(place, "--finished", "--tolerance", "5", "--to", str(place / "to"), *options)
-        hits = answer(place)["hits"]["Au-Cu ε 5 eV/atom"]
+        bench(place, "--finished", "--tolerance", "0.5", "--to", str(place / "to"), *options)
+        hits = answer(place)["hits"]["Au-Cu ε 0.5 eV/atom"]
         assert [len(runs) for runs in hits.values()] == [1, 1]
         found.append(sum(sum(calls) for runs in hits.values() for calls in runs))
     assert found[0] > found[1] == 0
