@@ -11,7 +11,7 @@ from niobe.flows.goals.candidates import why_out_by_composition
 from niobe.flows.stages import DRAWN_AT_ONCE
 from niobe.flows.steps.checkpoints import fetched_checkpoint
 from niobe.flows.steps.generators import RoundContext, make_generator
-from niobe.flows.steps.known import Relatives, SeenBefore, known_elsewhere, records_and_known, with_crystals
+from niobe.flows.steps.known import Relatives, SeenBefore, known_elsewhere, with_crystals
 from niobe.flows.steps.requests import drawn_in_subsystems, request_for, sample_request
 from niobe.loop.campaign.seeds import excluded_structures, new_record
 from niobe.loop.crystals.similarity import SeenStructures, Shape
@@ -21,7 +21,7 @@ from niobe.loop.documents.rounds import Diversity, RoundRecord
 from niobe.loop.documents.structures import candidate_structure, generated_structure, relaxed_structure
 from niobe.loop.generators.mix import bandit_shares, counts, without
 from niobe.loop.generators.mode_collapse import diversity, why_collapsed
-from niobe.loop.generators.parents import at_rest
+from niobe.loop.generators.parents import at_rest, is_at_rest
 from niobe.loop.stability.prerelaxed import briefly_prerelaxed
 from niobe.loop.store.database import Database
 from niobe.surrogates.protocols import Sample, SampleBatch
@@ -46,18 +46,19 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
     database: the campaign database. spec: the campaign. round_record: the round.
     """
     number, total = round_record.number, spec.generation.candidates
+    context = RoundContext(spec, number, database)
     mix, missing = _without_untrained(database, spec, number, _shares(database, spec, number))
     database.rounds.add_notes(spec.id, number, missing)
-    modes = _sample(database, spec, number, "soft_mode", counts(mix, total).get("soft_mode", 0))
+    modes = _sample(context, "soft_mode", counts(mix, total).get("soft_mode", 0))
     mix.pop("soft_mode", None)
     wanted = counts(mix, total - len(modes.samples))
     database.rounds.update_open(spec.id, number, wanted=wanted)
     drawn_now = [name for name in wanted if name != "offspring" or not spec.draws_offspring]
     asked = {name: wanted[name] for name in drawn_now}
-    batches = _first_part(database, spec, number, asked) | {"soft_mode": modes}
+    batches = _first_part(context, asked) | {"soft_mode": modes}
     batches |= drawn_in_subsystems(spec, number)
     if wanted.get("gan"):
-        found = _diversity(database, spec, number, batches["gan"], min(wanted["gan"], DRAWN_AT_ONCE))
+        found = _diversity(context, batches["gan"], min(wanted["gan"], DRAWN_AT_ONCE))
         database.rounds.update(spec.id, number, metrics__diversity=found)
         reason = why_collapsed(found)
         if reason:
@@ -66,18 +67,16 @@ def generate(database: Database, spec: CampaignSpec, round_record: RoundRecord) 
             database.rounds.add_notes(spec.id, number, [note])
             fallback = {f"{name}/fallback": n for name, n in instead.items()}
             asked = {name: n for name, n in asked.items() if name != "gan"} | fallback
-            batches = _fall_back(batches, _first_part(database, spec, number, fallback))
+            batches = _fall_back(batches, _first_part(context, fallback))
     drawn = sum(len(batch.samples) for batch in batches.values())
     database.rounds.update_open(spec.id, number, further=_further_parts(asked, start=drawn))
     rejected = _store(database, spec, number, batches)
     _add_rejected(database, spec, number, rejected)
 
 
-def _first_part(
-    database: Database, spec: CampaignSpec, number: int, asked: Mapping[str, int]
-) -> dict[str, SampleBatch]:
+def _first_part(context: RoundContext, asked: Mapping[str, int]) -> dict[str, SampleBatch]:
     """Up to ``DRAWN_AT_ONCE`` samples of each generator. asked: by generator, and by what for."""
-    return {key: _sample(database, spec, number, key, min(n, DRAWN_AT_ONCE)) for key, n in asked.items()}
+    return {key: _sample(context, key, min(n, DRAWN_AT_ONCE)) for key, n in asked.items()}
 
 
 def _further_parts(asked: Mapping[str, int], start: int) -> dict[str, dict[str, Any]]:
@@ -103,7 +102,8 @@ def generate_part(database: Database, spec: CampaignSpec, round_record: RoundRec
     number, further = round_record.number, round_record.further.get(str(part))
     if further is None:
         return
-    batches = {key: _sample(database, spec, number, key, count) for key, count in further.samples.items()}
+    context = RoundContext(spec, number, database)
+    batches = {key: _sample(context, key, count) for key, count in further.samples.items()}
     rejected = _store(database, spec, number, batches, further.start)
     database.rounds.update(spec.id, number, **{f"further__{part}__rejected": rejected})
 
@@ -134,17 +134,18 @@ def draw_offspring(
     database: the campaign database. spec: the campaign. round_record: the round. offspring_batch: which of
     the batches, from 1. offspring_batches: how many there are.
     """
-    number = round_record.number
+    number, context = round_record.number, RoundContext(spec, round_record.number, database)
     count = (round_record.wanted or _wanted_before(database, spec, number))["offspring"]
     first, end = (count * part // offspring_batches for part in (offspring_batch - 1, offspring_batch))
-    batch = _sample(database, spec, number, f"offspring/{offspring_batch}", end - first)
+    batch = _sample(context, f"offspring/{offspring_batch}", end - first)
     drawn = database.records.find(spec.id, round=number)
     others = [record.index for record in drawn if record.lineage.generator != "offspring"]
     start = max(others, default=-1) + 1 + first
     rejected = _store(database, spec, number, {f"offspring/{offspring_batch}": batch}, start)
     _add_rejected(database, spec, number, rejected)
-    records = _records(database, spec)
-    _screen(database, spec, number, _at_rest_or_waiting(records))
+    formulas = set(database.search.formulas(spec.id, round=number, status=Status.GENERATED.value))
+    alike = [record for record in _known_records(context) if record.formula_reduced in formulas]
+    _screen(database, spec, number, _at_rest_or_waiting(alike))
 
 
 def _wanted_before(database: Database, spec: CampaignSpec, number: int) -> dict[str, int]:
@@ -191,17 +192,16 @@ def _shares(database: Database, spec: CampaignSpec, number: int) -> dict[str, fl
     return bandit_shares(shares, earlier, draws=_BANDIT_DRAWS, seed=seed)
 
 
-def _diversity(
-    database: Database, spec: CampaignSpec, number: int, batch: SampleBatch, asked: int
-) -> Diversity:
+def _diversity(context: RoundContext, batch: SampleBatch, asked: int) -> Diversity:
     from niobe.surrogates.gan import CrystalGAN
 
-    earlier = [record for record in _records(database, spec) if record.round < number]
+    database, campaign, number = context.database, context.spec.id, context.number
+    earlier = [record for record in _known_records(context) if record.round < number]
     return diversity(
         [sample.structure for sample in batch.samples],
         [relaxed_structure(record) for record in earlier],
         asked=asked,
-        critic_gap=CrystalGAN.load(fetched_checkpoint(database, spec.id, number, "gan")).critic_gap,
+        critic_gap=CrystalGAN.load(fetched_checkpoint(database, campaign, number, "gan")).critic_gap,
     )
 
 
@@ -213,20 +213,20 @@ def _fall_back(
     return {**batches, "gan": SampleBatch((), rejected), **drawn}
 
 
-def _sample(database: Database, spec: CampaignSpec, number: int, key: str, count: int) -> SampleBatch:
+def _sample(context: RoundContext, key: str, count: int) -> SampleBatch:
     if count == 0:
         return SampleBatch((), {})
-    name = key.split("/")[0]
+    name, spec = key.split("/")[0], context.spec
     request = sample_request(spec)
     if name in _AVOIDING:
-        request = replace(request, known=_known(_records(database, spec), number))
-    generator = make_generator(RoundContext(spec, number, database), name)
-    return generator.sample(request, count, seed=spec.derived_seed(number, f"generate/{key}"))
+        request = replace(request, known=_known(_known_records(context), context.number))
+    generator = make_generator(context, name)
+    return generator.sample(request, count, seed=spec.derived_seed(context.number, f"generate/{key}"))
 
 
-def _records(database: Database, spec: CampaignSpec) -> list[StructureRecord]:
+def _known_records(context: RoundContext) -> list[StructureRecord]:
     """All that is no unasked competing phase: those are neither known nor candidates."""
-    return [record for record in records_and_known(database, spec) if not record.unasked]
+    return [record for record in context.records() if not record.unasked]
 
 
 def _known(records: Sequence[StructureRecord], number: int) -> list[Structure]:
@@ -282,7 +282,7 @@ def _screen(
 
 def _at_rest_or_waiting(records: Sequence[StructureRecord]) -> SeenStructures:
     """What is relaxed, and what was screened and waits for the cheap potential's short pre-relaxation."""
-    seen = SeenStructures((record.id, s) for record in records if (s := at_rest(record)) is not None)
+    seen = SeenStructures((record.id, at_rest(record)) for record in records if is_at_rest(record))
     for record in records:
         if record.status is Status.SCREENED and record.prerelaxed is None:
             seen.add(record.id, generated_structure(record))

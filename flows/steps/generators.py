@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from niobe.config.home import work
@@ -39,7 +40,12 @@ class RoundContext:
     database: Database
 
     def records(self) -> list[StructureRecord]:
-        """All records of the campaign, by round and index, then what other campaigns validated."""
+        """All records of the campaign, by round and index, then what other campaigns validated; as they were
+        when first asked for."""
+        return self._records
+
+    @cached_property
+    def _records(self) -> list[StructureRecord]:
         return records_and_known(self.database, self.spec)
 
 

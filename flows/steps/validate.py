@@ -25,6 +25,7 @@ from niobe.loop.campaign import closing
 from niobe.loop.campaign.closing import in_order, may_be_find, round_metrics
 from niobe.loop.campaign.duplicates import Crystals, lowest_first
 from niobe.loop.campaign.seeds import COMPETING, excluded_structures
+from niobe.loop.crystals.symmetry import point_group_order
 from niobe.loop.documents.dynamics import PhononVerdict, Stability
 from niobe.loop.documents.records import Failure, Status, StructureRecord, Validation, Verdict
 from niobe.loop.documents.rounds import HullRecord, RoundRecord, RoundState, SearchedSystem
@@ -128,10 +129,9 @@ def choose_phonons(database: Database, spec: CampaignSpec, round_record: RoundRe
     database.rounds.update(spec.id, round_record.number, phonons=longest, candidate_finds=finds)
 
 
-def _ease(record: StructureRecord, finds: Sequence[str]) -> tuple[bool, int, int]:
-    """Rises as phonons take less: two supercells for what may be a find, more displaced cells with more atoms
-    and less symmetry. The longest begin first, so that no worker waits for one at the end."""
-    return record.id not in finds, -record.n_atoms, record.group
+def _ease(record: StructureRecord, finds: Sequence[str]) -> tuple[bool, float]:
+    """The longest first: two supercells for a find, many displaced cells of many atoms with few rotations."""
+    return record.id not in finds, -record.n_atoms / point_group_order(record.group)
 
 
 def above_hull(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import radians
@@ -142,6 +143,18 @@ def hermann_mauguin(number: int) -> str:
     from moyopy import SpaceGroupType
 
     return str(SpaceGroupType(number).hm_short).replace("_", "")
+
+
+@functools.cache
+def point_group_order(number: int) -> int:
+    """How many rotations, proper and improper, a crystal has: from 1 to 48.
+
+    number: of the space group, 1 to 230.
+    """
+    from moyopy import SpaceGroupType
+    from pymatgen.symmetry.groups import PointGroup
+
+    return len(PointGroup(SpaceGroupType(number).geometric_crystal_class).symmetry_ops)
 
 
 def structure_of(cell: Any) -> Structure:

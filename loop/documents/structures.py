@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
 def entry_structure(entry: SourceEntry) -> Structure:
     """As the source gave it, or as it was ordered."""
-    return _stored(entry.id, entry.structure)
+    return stored_structure(entry.id, entry.structure)
 
 
 def generated_structure(record: StructureRecord) -> Structure:
     """As the generator drew it."""
-    return _stored(record.id, record.structure)
+    return stored_structure(record.id, record.structure)
 
 
 def candidate_structure(record: StructureRecord) -> Structure:
     """What the surrogate ranks and the oracle starts from: relaxed by the pre-relaxation potential where
     there is one."""
     prerelaxed = record.prerelaxed
-    return _stored(record.id, prerelaxed.structure) if prerelaxed else generated_structure(record)
+    return stored_structure(record.id, prerelaxed.structure) if prerelaxed else generated_structure(record)
 
 
 def relaxed_structure(record: StructureRecord) -> Structure:
     """As the oracle relaxed it where it did, else as generated."""
     validation = record.validation
-    return _stored(record.id, validation.structure) if validation else generated_structure(record)
+    return stored_structure(record.id, validation.structure) if validation else generated_structure(record)
 
 
 def phonon_structure(record: StructureRecord, phonons: PhononRecord | None) -> Structure:
     """The cell that a record's phonons belong to; what the oracle relaxed where none are stored with one."""
     stored = phonons.structure if phonons is not None else None
-    return relaxed_structure(record) if stored is None else _stored(record.id, stored)
+    return relaxed_structure(record) if stored is None else stored_structure(record.id, stored)
 
 
 def symmetrised(structure: Structure) -> Structure:
@@ -49,8 +49,11 @@ def symmetrised(structure: Structure) -> Structure:
     return symmetric_cell(structure)
 
 
-def _stored(identifier: str, document: dict[str, Any]) -> Structure:
-    """Raises ConfigError that names what holds the crystal, where it is none."""
+def stored_structure(identifier: str, document: dict[str, Any]) -> Structure:
+    """What a document describes. Raises ConfigError that names what holds the crystal, where it is none.
+
+    identifier: of what holds it. document: pymatgen's.
+    """
     try:
         return decoded(document)
     except ValueError as error:

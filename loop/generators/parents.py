@@ -53,21 +53,24 @@ def offspring_parents(records: Sequence[StructureRecord], spec: CampaignSpec) ->
     records: of the campaign and what it knows. spec: the campaign.
     """
     references = prerelaxed_references([record for record in records if record.round == 0])
-    resting = [(r, s) for r in records if (s := at_rest(r)) is not None]
-    above = above_joint_hull([record for record, _ in resting], references, spec.elements)
+    resting = [record for record in records if is_at_rest(record)]
+    above = above_joint_hull(resting, references, spec.elements)
     best = [resting[row] for row in np.argsort(above, kind="stable") if np.isfinite(above[row])]
     sought = None if spec.formula is None else amounts_in(spec.formula)
     compounds, seen = min(len(spec.elements), 2), SeenStructures()
     parents: list[Parent] = []
     room = Counter[str]()
-    for record, structure in best:
-        fits = record.nelements >= compounds and len(structure) <= spec.sought.max_atoms
-        fits = fits and sought in (None, amounts_of(record.formula_reduced))
-        fits = fits and (sought is not None or room[record.formula_reduced] < _OF_ONE_COMPOSITION)
-        if len(parents) < _MOST and fits and seen.find(structure) is None:
+    for record in best:
+        fits = record.nelements >= compounds and sought in (None, amounts_of(record.formula_reduced))
+        if not fits or (sought is None and room[record.formula_reduced] >= _OF_ONE_COMPOSITION):
+            continue
+        structure = at_rest(record)
+        if len(structure) <= spec.sought.max_atoms and seen.find(structure) is None:
             seen.add(record.id, structure)
             room[record.formula_reduced] += 1
             parents.append(Parent(record.id, structure))
+        if len(parents) == _MOST:
+            break
     return parents
 
 
@@ -81,11 +84,13 @@ def surviving_shares(records: Sequence[StructureRecord], parents: Sequence[Paren
     return way_shares(Counter(ways.values()), survived)
 
 
-def at_rest(record: StructureRecord) -> Structure | None:
-    """What the oracle relaxed, or the pre-relaxation potential beyond a short pre-relaxation; None for what
-    neither did."""
-    if record.validation is not None:
-        return relaxed_structure(record)
+def is_at_rest(record: StructureRecord) -> bool:
+    """Whether the oracle relaxed it, or the pre-relaxation potential beyond a short pre-relaxation."""
     waiting = record.status in {Status.SCREENED, Status.ACQUIRED}
     relaxed = record.prerelaxed is not None and not record.prerelaxed.brief
-    return candidate_structure(record) if waiting and relaxed else None
+    return record.validation is not None or (waiting and relaxed)
+
+
+def at_rest(record: StructureRecord) -> Structure:
+    """The crystal of what ``is_at_rest``, as it was relaxed."""
+    return relaxed_structure(record) if record.validation is not None else candidate_structure(record)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +60,8 @@ class Catalogue:
         found = validated_of_formula(self._database, formula, self._campaign)
         return [
             *(_crystal(entry) for entry in entries if _is_ordered(entry)),
-            *(crystal for crystal in (*self._held_out, *_prototypes()) if crystal.formula == formula),
+            *(crystal for crystal in self._held_out if crystal.formula == formula),
+            *_prototypes_by_formula().get(formula, ()),
             *(_found(record) for record in found if _is_claimed(record)),
         ]
 
@@ -110,8 +112,7 @@ def prototypes_like(find: Crystal) -> list[Crystal]:
 
     Of each part the most alike comes first.
     """
-    amounts = anonymous(find.formula)
-    like = [other for other in _prototypes() if anonymous(other.formula) == amounts]
+    like = _prototypes_by_amounts().get(anonymous(find.formula), ())
     near = [other for other in like if _apart(find, other) <= RELATED]
     return sorted(near, key=lambda other: (other.id not in library(), _apart(find, other)))
 
@@ -120,6 +121,23 @@ def prototypes_like(find: Crystal) -> list[Crystal]:
 def _prototypes() -> list[Crystal]:
     stored = library() | encyclopedia()
     return [Crystal(label, PROTOTYPES, prototype.structure) for label, prototype in stored.items()]
+
+
+@functools.cache
+def _prototypes_by_formula() -> Mapping[str, list[Crystal]]:
+    return _grouped(lambda crystal: crystal.formula)
+
+
+@functools.cache
+def _prototypes_by_amounts() -> Mapping[str, list[Crystal]]:
+    return _grouped(lambda crystal: anonymous(crystal.formula))
+
+
+def _grouped(key: Callable[[Crystal], str]) -> Mapping[str, list[Crystal]]:
+    found = defaultdict[str, list[Crystal]](list)
+    for crystal in _prototypes():
+        found[key(crystal)].append(crystal)
+    return dict(found)
 
 
 def _is_claimed(record: StructureRecord) -> bool:

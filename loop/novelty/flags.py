@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from niobe.loop.crystals.decoding import decoded
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -24,7 +28,14 @@ _MOST_GUESSED = 20
 
 def flags(structure: Structure) -> list[str]:
     """Flags of a crystal: how charges balance, to what it is bonded, and how loosely it is packed."""
-    return [*_of_composition(structure), *_of_bonding(structure)]
+    return list(_flags(json.dumps(structure.as_dict())))
+
+
+@functools.lru_cache(maxsize=1000)
+def _flags(crystal: str) -> tuple[str, ...]:
+    """Of a crystal as JSON. Kept, as each round judges all finds anew and bonds take long."""
+    structure = decoded(json.loads(crystal))
+    return (*_of_composition(structure), *_of_bonding(structure))
 
 
 def _of_composition(structure: Structure) -> list[str]:

@@ -28,7 +28,7 @@ class Crystal:
     def __init__(self, id: str, source: str, structure: Structure) -> None:
         self.id, self.source, self.structure = id, source, structure
 
-    @property
+    @cached_property
     def formula(self) -> str:
         """In OPTIMADE's form."""
         return optimade_formula(self.structure.composition.element_composition.get_el_amt_dict())

@@ -6,13 +6,15 @@ like composition were off by: a Nadaraya–Watson mean, Theory Probab. Appl. 9, 
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from niobe.loop.crystals.similarity import SeenStructures
 from niobe.loop.documents.records import StructureRecord
-from niobe.loop.documents.structures import candidate_structure, relaxed_structure
+from niobe.loop.documents.structures import stored_structure
 from niobe.loop.stability.convex_hull import Hull
 from niobe.loop.stability.hull import atomic_fractions, formation_energy
 from niobe.surrogates.protocols import FloatArray
@@ -131,8 +133,15 @@ def of_one_crystal(record: StructureRecord) -> bool:
     """
     if record.round > 0 or record.prerelaxed is None or record.validation is None:
         return True
-    prerelaxed = SeenStructures([(record.id, candidate_structure(record))])
-    return prerelaxed.find(relaxed_structure(record)) is not None
+    both = [json.dumps(part.structure) for part in (record.prerelaxed, record.validation)]
+    return _is_one_crystal(record.id, *both)
+
+
+@functools.lru_cache(maxsize=1000)
+def _is_one_crystal(identifier: str, prerelaxed: str, relaxed: str) -> bool:
+    """Of both crystals of a seed as JSON. Kept, as each step of each round asks about the same seeds."""
+    one, other = (stored_structure(identifier, json.loads(text)) for text in (prerelaxed, relaxed))
+    return SeenStructures([(identifier, one)]).find(other) is not None
 
 
 def nearness(records: Sequence[StructureRecord], others: Sequence[StructureRecord]) -> FloatArray:

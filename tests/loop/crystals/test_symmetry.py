@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
 from niobe.loop.crystals.similarity import spacegroup_number
-from niobe.loop.crystals.symmetry import symmetric_cell, without_roundoff
+from niobe.loop.crystals.symmetry import point_group_order, symmetric_cell, without_roundoff
 
 NOISE = st.integers(0, 2**31)
 
@@ -53,3 +53,15 @@ def test_a_supercell_is_made_primitive_in_silence(caplog: pytest.LogCaptureFixtu
     assert len(symmetric_cell(stretched)) == 1
     assert spacegroup_number(stretched) == 225
     assert not caplog.records
+
+
+def test_a_point_group_has_a_space_groups_operations_without_its_centring() -> None:
+    """Cubic groups by International Tables A; the others' operations by pymatgen."""
+    from pymatgen.symmetry.groups import SpaceGroup
+
+    cubic = {195: 12, 201: 24, 207: 24, 215: 24, 221: 48, 227: 48, 230: 48}
+    assert {number: point_group_order(number) for number in cubic} == cubic
+    points = {"P": 1, "A": 2, "C": 2, "I": 2, "F": 4, "R": 3}
+    for number in (1, 2, 8, 12, 22, 42, 71, 82, 119, 139, 146, 155, 166, 174, 194):
+        group = SpaceGroup.from_int_number(number)
+        assert point_group_order(number) * points[group.symbol[0]] == group.order
