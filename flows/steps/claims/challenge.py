@@ -13,7 +13,7 @@ from niobe.config.spec import CampaignSpec
 from niobe.flows.oracles.base import correction_of
 from niobe.flows.oracles.calculation import check_physics
 from niobe.flows.steps.claims.finds import Known, judged, seconds_for_challenges
-from niobe.flows.steps.known import competitors_elsewhere
+from niobe.flows.steps.known import competitors_elsewhere, kept_comparisons
 from niobe.flows.steps.prerelax import prerelax_oracle
 from niobe.flows.steps.requests import is_sought
 from niobe.flows.steps.validate import settle, validate_records, work_folder
@@ -83,10 +83,10 @@ def _find_without_its_rivals(
 ) -> tuple[StructureRecord | None, Known]:
     """A find as it was before its own challenge asked the oracle, which may have been killed since; and all
     that is validated, the answers to that challenge too."""
-    records, elsewhere = database.records.find(spec.id), competitors_elsewhere(database, spec)
+    records, elsewhere = database.records.finished(spec.id), competitors_elsewhere(database, spec)
     name = _name_of(identifier)
     others = [record for record in records if record.choice is None or record.choice.function != name]
-    finds, known = judged(spec, number, others, elsewhere)
+    finds, known = judged(spec, number, others, elsewhere, kept_comparisons(database, spec))
     known |= {record.id: record for record in records if record.validation is not None}
     return next((find for find in finds if find.id == identifier), None), known
 
@@ -124,8 +124,7 @@ def _name_of(find: str) -> str:
 
 def _seconds_for_one(database: Database, spec: CampaignSpec, chosen: Sequence[str]) -> float:
     """What each of the finds of a round that wait for their challenge may take."""
-    records = database.records.find(spec.id)
-    waiting = sum(record.id in chosen and record.challenge is None for record in records)
+    waiting = database.records.count(spec.id, _id={"$in": list(chosen)}, challenge=None)
     return seconds_for_challenges(database, spec) / max(waiting, 1)
 
 
@@ -151,11 +150,10 @@ class _Search:
         what nothing challenged has not been challenged."""
         potential = prerelax_oracle(self.spec, steps=_STEPS)
         self._end = time.monotonic() + self.limit
-        records = self.database.records.find(self.spec.id)
         rivals: list[Rival] = []
         for attack in _ATTACKS:
             started = time.monotonic()
-            rivals += self._lower(potential, attack, records)
+            rivals += self._lower(potential, attack)
             self.seconds[attack] = time.monotonic() - started
         rivals.sort(key=lambda rival: -rival.below)
         asked = list(self.before)
@@ -166,9 +164,7 @@ class _Search:
             self._lacks(f"{silent} lower by the potential, without an answer of the oracle")
         return self._judged(asked) if asked or any(self.tried.values()) else None
 
-    def _lower(
-        self, potential: ForceFieldOracle, attack: Attack, records: Sequence[StructureRecord]
-    ) -> Iterator[Rival]:
+    def _lower(self, potential: ForceFieldOracle, attack: Attack) -> Iterator[Rival]:
         """What one attack finds that the potential holds to be lower than what it challenges; where it has no
         answer for that, all that the oracle itself may leave it from."""
         self.tried[attack] = 0
@@ -181,7 +177,9 @@ class _Search:
                 yield from (Rival(attack, target.id, start, below=0.0) for start in starts)
                 continue
             if attack in {"polymorphs", "products"}:
-                yield from lower_in_the_pool(attack, target, own, records, _name_of(self.find.id))
+                formula = target.formula_reduced
+                pool = self.database.records.find(self.spec.id, formula_reduced=formula)
+                yield from lower_in_the_pool(attack, target, own, pool, _name_of(self.find.id))
             for start in self._starts(attack, target):
                 if self._is_over():
                     return
@@ -270,9 +268,10 @@ class _Search:
         return new_record(self.spec, self.number, index, rival.structure, lineage)
 
     def _judged(self, asked: Sequence[tuple[Rival, StructureRecord]]) -> Challenge:
-        records = self.database.records.find(self.spec.id)
+        records = self.database.results.finished(self.spec.id)
         elsewhere = competitors_elsewhere(self.database, self.spec)
-        _, verdicts = closing.close_round(self.spec, self.number, records, elsewhere)
+        comparisons = kept_comparisons(self.database, self.spec)
+        _, verdicts = closing.close_round(self.spec, self.number, records, elsewhere, comparisons=comparisons)
         verdict = verdicts[self.find.id]
         survived, reason, by = outcome(self.find, verdict, asked, self.known, self.spec.hull_tolerance)
         attempts = [

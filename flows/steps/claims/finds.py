@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from niobe.config.spec import CampaignSpec
-from niobe.flows.steps.known import competitors_elsewhere
+from niobe.flows.steps.known import competitors_elsewhere, kept_comparisons
 from niobe.loop.campaign import closing
+from niobe.loop.campaign.duplicates import Comparisons
 from niobe.loop.campaign.policy import force_constant_seconds
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import RoundRecord
@@ -35,8 +36,11 @@ def found_so_far(database: Database, spec: CampaignSpec, number: int) -> tuple[l
 
     database: the campaign database. spec: the campaign.
     """
-    records, elsewhere = database.records.find(spec.id), competitors_elsewhere(database, spec)
-    return judged(spec, number, records, elsewhere)
+    records, elsewhere = database.records.finished(spec.id), competitors_elsewhere(database, spec)
+    comparisons = kept_comparisons(database, spec)
+    found = judged(spec, number, records, elsewhere, comparisons)
+    database.shapes.remember(spec.id, comparisons.new)
+    return found
 
 
 def judged(
@@ -44,12 +48,14 @@ def judged(
     number: int,
     records: Sequence[StructureRecord],
     elsewhere: Sequence[StructureRecord],
+    comparisons: Comparisons,
 ) -> tuple[list[StructureRecord], Known]:
-    """The same from records at hand. records: of the campaign; elsewhere: what else competes.
+    """The same from records at hand. records: what the campaign's oracle was asked about; elsewhere: what
+    else competes.
 
-    spec: the campaign. number: of the round.
+    spec: the campaign. number: of the round. comparisons: made before.
     """
-    _, verdicts = closing.close_round(spec, number, records, elsewhere)
+    _, verdicts = closing.close_round(spec, number, records, elsewhere, comparisons=comparisons)
     finds = [
         record.model_copy(update={"verdict": verdicts[record.id]})
         for record in records
