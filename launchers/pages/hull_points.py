@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Any
+from collections.abc import Mapping
 
-from niobe.launchers.pages.style import ACCENT, LOST, SEED, STABLE
+from niobe.launchers.pages.style import ACCENT, LOST, SEED, STABLE, Attributes
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import HullEntry, HullRecord
 
@@ -31,16 +32,18 @@ def kind_of(record: StructureRecord | None, round_number: int) -> str:
 
 
 def by_kind(
-    hull: HullRecord, known: dict[str, StructureRecord], most: int
-) -> list[tuple[list[HullEntry], dict[str, Any]]]:
+    hull: HullRecord, known: Mapping[str, StructureRecord], most: int
+) -> list[tuple[list[HullEntry], Attributes]]:
     """Entries of each kind, the highest above the hull first, with what their traces share.
 
     hull: of one round. known: structure records by id. most: entries of a kind, the lowest.
     """
+    sorted_out: dict[str, list[HullEntry]] = {kind: [] for kind in _KINDS}
+    for entry in hull.entries:
+        sorted_out[kind_of(known.get(entry.record_id), hull.round)].append(entry)
     found = []
     for kind, (colour, symbol, size) in _KINDS.items():
-        entries = [e for e in hull.entries if kind_of(known.get(e.record_id), hull.round) == kind]
-        entries = sorted(entries, key=lambda e: -e.e_above_hull)[-most:]
+        entries = sorted(sorted_out[kind], key=lambda e: -e.e_above_hull)[-most:]
         shared = {
             "name": kind,
             "mode": "markers",
@@ -61,6 +64,7 @@ def _hover(entry: HullEntry) -> str:
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def subscripts(formula: str) -> str:
     """A formula as plotly shows it, its numbers as subscripts."""
     return re.sub(r"(\d+)", r"<sub>\1</sub>", formula)

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from niobe.launchers.output.goals import units
 from niobe.loop.crystals.similarity import spacegroup_name
 from niobe.loop.documents.durations import duration
@@ -15,10 +17,12 @@ from niobe.loop.documents.tiers import finding, novelty_text, phase_by, tier_tex
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
-    from plotly.graph_objects import Figure
+
+    from niobe.launchers.pages.style import Plot
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+_PLAIN = TypeAdapter[Any](Any)
 _SCRIPT_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _STEERING = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
@@ -40,7 +44,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"number": number, "percent": percent, "duration": duration}
-    made.filters |= {"formula": formula, "spacegroup": spacegroup, "figure": figure_json}
+    made.filters |= {"formula": formula, "spacegroup": spacegroup, "plot": plot_json}
     made.filters |= {"tier": tier_text, "novelty": novelty_text, "finding": finding, "properties": units}
     made.filters |= {"phase_by": phase_by}
     return made
@@ -55,6 +59,12 @@ def _legible(value: Any) -> Any:
 
 def _spelt_out(text: str) -> str:
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def compile_templates() -> None:
+    """Compile every template, which the first page of each kind would otherwise do."""
+    for name in environment().list_templates():
+        environment().get_template(name)
 
 
 def render(template: str, **values: Any) -> str:
@@ -94,12 +104,13 @@ def _subscripts(pattern: str, text: str) -> Markup:
     return Markup(re.sub(pattern, r"<sub>\1</sub>", str(escape(_spelt_out(text)))))
 
 
-def figure_json(figure: Figure) -> Markup:
-    """A plotly figure as JSON that is safe inside a script element."""
+def plot_json(plot: Plot) -> Markup:
+    """A plot as JSON that is safe inside a script element. Raises PydanticSerializationError for values that
+    JSON does not have, but for NaN and infinity, which become null."""
     from markupsafe import Markup
-    from plotly.io import to_json
 
-    text = to_json(figure, validate=False)
+    frames = {"frames": plot.frames} if plot.frames else {}
+    text = _PLAIN.dump_json({"data": plot.data, "layout": plot.layout} | frames).decode()
     for character, escape in _SCRIPT_ESCAPES.items():
         text = text.replace(character, escape)
     return Markup(_spelt_out(text))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from niobe.launchers.pages.hull_points import by_kind, subscripts
-from niobe.launchers.pages.style import ABOVE, FAINT, GRID, INK, MUTED, styled
+from niobe.launchers.pages.style import ABOVE, FAINT, GRID, INK, MUTED, Attributes, Plot, styled
 from niobe.loop.documents.records import StructureRecord
 from niobe.loop.documents.rounds import HullEntry, HullRecord
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
+_TRIANGLE, _WHOLE = {"type": "scatterternary"}, {"cliponaxis": False}
 _FAR = 0.2
 """eV/atom above the hull from which on colours are the same."""
 _LETTER, _LINE = 0.0125, 0.03
@@ -33,29 +30,27 @@ _PLACES = {
 
 
 def ternary_traces(
-    hull: HullRecord, known: dict[str, StructureRecord], elements: Sequence[str], most: int
-) -> list[Any]:
+    hull: HullRecord, known: Mapping[str, StructureRecord], elements: Sequence[str], most: int
+) -> list[Attributes]:
     """Tie lines, every validated structure coloured by its energy above the hull, and formulas on the hull.
 
     hull: of one round. known: structure records by id. elements: three symbols. most: points of a kind, the
     lowest.
     """
-    from plotly import graph_objects as go
-
     corners = dict(zip("abc", elements, strict=True))
-    traces: list[Any] = [
-        go.Scatterternary(
+    traces: list[Attributes] = [
+        {
+            **_TRIANGLE,
             **_tie_lines(hull, corners),
-            mode="lines",
-            line={"color": MUTED, "width": 1.2},
-            name="tie lines",
-            hoverinfo="skip",
-        )
+            "mode": "lines",
+            "line": {"color": MUTED, "width": 1.2},
+            "name": "tie lines",
+            "hoverinfo": "skip",
+        }
     ]
     for entries, shared in by_kind(hull, known, most):
         marker = shared["marker"] | _by_energy(entries)
-        places = _places(entries, corners)
-        traces.append(go.Scatterternary(**places, **(shared | {"marker": marker}), cliponaxis=False))
+        traces.append({**_TRIANGLE, **_places(entries, corners), **shared, "marker": marker, **_WHOLE})
     return [*traces, _formulas(hull, corners)]
 
 
@@ -63,7 +58,7 @@ def _places(entries: Sequence[HullEntry], corners: dict[str, str]) -> dict[str, 
     return {axis: [e.composition.get(element, 0.0) for e in entries] for axis, element in corners.items()}
 
 
-def _by_energy(entries: Sequence[HullEntry]) -> dict[str, Any]:
+def _by_energy(entries: Sequence[HullEntry]) -> Attributes:
     return {
         "color": [entry.e_above_hull for entry in entries],
         "coloraxis": "coloraxis",
@@ -72,10 +67,8 @@ def _by_energy(entries: Sequence[HullEntry]) -> dict[str, Any]:
     }
 
 
-def _formulas(hull: HullRecord, corners: dict[str, str]) -> Any:
+def _formulas(hull: HullRecord, corners: dict[str, str]) -> Attributes:
     """The compounds on the hull, each labelled where its formula covers least."""
-    from plotly import graph_objects as go
-
     compounds = {entry.formula: entry for entry in hull.vertices() if len(entry.composition) > 1}
     named = list(compounds.values())
     taken = [_box(_point(entry, corners), (0.0, 0.0), 1) for entry in named]
@@ -86,17 +79,18 @@ def _formulas(hull: HullRecord, corners: dict[str, str]) -> Any:
         best = min(boxes, key=lambda place: sum(_overlap(boxes[place], other) for other in taken))
         taken.append(boxes[best])
         chosen.append(best)
-    return go.Scatterternary(
+    return {
+        **_TRIANGLE,
         **_places(named, corners),
-        mode="markers+text",
-        marker={"size": 8, "color": "rgba(0,0,0,0)"},
-        text=[subscripts(entry.formula) for entry in named],
-        textposition=chosen,
-        textfont={"size": 12, "color": INK},
-        hoverinfo="skip",
-        showlegend=False,
-        cliponaxis=False,
-    )
+        "mode": "markers+text",
+        "marker": {"size": 8, "color": "rgba(0,0,0,0)"},
+        "text": [subscripts(entry.formula) for entry in named],
+        "textposition": chosen,
+        "textfont": {"size": 12, "color": INK},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        **_WHOLE,
+    }
 
 
 def _free(entry: HullEntry, corners: dict[str, str]) -> list[str]:
@@ -145,17 +139,16 @@ def _tie_lines(hull: HullRecord, corners: dict[str, str]) -> dict[str, list[floa
         {tuple(sorted((int(s[i]), int(s[j])))) for s in lower for i, j in ((0, 1), (1, 2), (0, 2))}
     )
     return {
-        axis: [value for a, b in edges for value in (points[a, k], points[b, k], None)]
+        axis: [v for a, b in edges for v in (float(points[a, k]), float(points[b, k]), None)]
         for k, axis in enumerate(corners)
     }
 
 
-def ternary_layout(figure: Figure, elements: Sequence[str]) -> Figure:
-    """The figure with a corner for each of three elements, and a scale of colours for energies.
+def ternary_plot(data: Sequence[Attributes], frames: Sequence[Attributes], elements: Sequence[str]) -> Plot:
+    """Traces in a triangle with a corner for each of three elements, and a scale of colours for energies.
 
     elements: three symbols.
     """
-    styled(figure, "", "", height=620)
     axes = {
         f"{axis}axis": {
             "title": {"text": element, "font": {"size": 16}},
@@ -174,10 +167,12 @@ def ternary_layout(figure: Figure, elements: Sequence[str]) -> Figure:
         "len": 0.6,
         "x": 0.95,
     }
-    figure.update_layout(
+    return styled(
+        data,
+        {},
+        {},
+        height=620,
+        frames=frames,
         ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes},
         coloraxis={"colorscale": ABOVE, "cmin": 0, "cmax": _FAR, "colorbar": scale},
-        xaxis=None,
-        yaxis=None,
     )
-    return figure

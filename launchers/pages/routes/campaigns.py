@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, HTTPException, Query, Request
@@ -22,15 +22,13 @@ from niobe.launchers.pages.rendering import render
 from niobe.launchers.pages.routes.kept import Kept, state_of
 from niobe.launchers.pages.routes.shared import Allowed, Campaign, Db, Form, page, spec_of
 from niobe.launchers.pages.server.access import Access
+from niobe.launchers.pages.style import Plot
 from niobe.loop.campaign.controls import acceleration
 from niobe.loop.documents.records import Status
 from niobe.loop.documents.rounds import CampaignRecord, CampaignState, RoundRecord
 from niobe.loop.documents.tiers import headline
 from niobe.loop.goals.pareto import objectives
 from niobe.loop.store.database import Database
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 router = APIRouter()
 _LOOK_EVERY = 1.0
@@ -76,7 +74,7 @@ def campaign(database: Db, access: Allowed, campaign: Campaign) -> HTMLResponse:
     )
 
 
-def _pareto(database: Database, campaign: CampaignRecord) -> Figure | None:
+def _pareto(database: Database, campaign: CampaignRecord) -> Plot | None:
     """Results in the campaign's objectives; None for one that has none."""
     spec = spec_of(campaign)
     if not objectives(spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 from collections.abc import Iterator
@@ -68,6 +69,27 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
+@functools.cache
+def _get_ready() -> None:
+    """Do once a process what the first pages would wait for.
+
+    Python's collector of cycles is told to pass over all that is there by now: it would look through it again
+    and again while pages make objects.
+    """
+    import gc
+
+    import numpy.random  # noqa: F401 - numpy itself imports it when it is first used
+
+    from niobe.config.plugins import GENERATORS, ORACLES, SURROGATES, registered
+    from niobe.launchers.pages.rendering import compile_templates
+
+    compile_templates()
+    for group in (GENERATORS, ORACLES, SURROGATES):
+        registered(group)
+    gc.collect()
+    gc.freeze()
+
+
 def pages_server(database: Database, access: Access, uri: str) -> Server:
     """uvicorn over the application, quiet but for what goes wrong.
 
@@ -78,8 +100,10 @@ def pages_server(database: Database, access: Access, uri: str) -> Server:
     from niobe.launchers.pages.app import create_app
     from niobe.launchers.pages.server.connections import ImpatientProtocol
 
+    app = create_app(database, access, uri)
+    _get_ready()
     config = Config(
-        create_app(database, access, uri),
+        app,
         http=ImpatientProtocol,
         ws="none",
         log_level="warning",

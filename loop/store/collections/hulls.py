@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MOST_KEPT = 1_000
 """Entries of a stored hull: what lies higher has its own record, and no part in any hull."""
 
+_BY_ROUND = [("campaign", 1), ("round", 1)]
+
 
 class Hulls:
     """The convex hull of each closed round: the collection ``hulls``."""
@@ -41,10 +43,14 @@ class Hulls:
 
         campaign: its id. most: hulls.
         """
-        newest_first = self._collection.find({"campaign": campaign}, {"_id": 1}, sort=[("round", -1)])
-        ids = [one["_id"] for one in newest_first]
-        chosen = ids[:: -(-len(ids) // most)][::-1] if ids else []
-        found = (self._collection.find_one({"_id": one}) for one in chosen)
+        all_ = {"campaign": campaign, "round": {"$gte": 0}}
+        count = self._collection.count_documents(all_, hint=_BY_ROUND)
+        step = max(1, -(-count // most))
+        places = range((count - 1) % step, count, step)  # by index alone, and a new one changes none of them
+        found = (
+            self._collection.find_one(all_, sort=[("round", 1)], skip=place, hint=_BY_ROUND)
+            for place in places
+        )
         return [HullRecord.model_validate(without_id(document)) for document in found if document]
 
     def last(self, campaign: str) -> HullRecord | None:

@@ -7,8 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from plotly.graph_objects import Figure
+
 from niobe.launchers.pages.server.access import Access
 from niobe.launchers.pages.server.serving import listen, pages_server
+from niobe.launchers.pages.style import Plot
 from niobe.loop.campaign.closing import close_round
 from niobe.loop.campaign.seeds import new_record
 from niobe.loop.documents.claims import Opinion
@@ -74,6 +77,11 @@ def _soft(record: StructureRecord) -> PhononRecord:
         supercell_matrix=[[2, 0, 0], [0, 2, 0], [0, 0, 2]],
         modes=[mode],
     )
+
+
+def as_plotly(plot: Plot) -> Figure:
+    """A plot as plotly's Python package has it, which raises ValueError for what plotly.js does not know."""
+    return Figure(data=plot.data, layout=plot.layout, frames=plot.frames)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from niobe.launchers.pages.rendering import environment
 from niobe.loop.documents.properties import Level, PropertyValue
 from niobe.loop.documents.records import Thermal
 from niobe.loop.documents.rounds import RoundMetrics, RoundRecord
+from tests.launchers.pages.serving import as_plotly
 from tests.loop.goals.test_pareto import SPEC, result
 
 ONE = CampaignSpec.model_validate(
@@ -23,7 +24,7 @@ ONE = CampaignSpec.model_validate(
 def test_a_front_joins_what_nothing_in_range_surpasses() -> None:
     surpassed, best, stiff = result(8.0, 90.0, 0.0), result(7.0, 95.0, 0.02), result(8.5, 120.0, 0.04)
     out, high = result(9.5, 200.0, 0.0), result(7.5, 190.0, 0.3)
-    figure = pareto_figure([surpassed, best, stiff, out, high], SPEC)
+    figure = as_plotly(pareto_figure([surpassed, best, stiff, out, high], SPEC))
     front, *points = figure.data
     assert (list(front.x), list(front.y)) == ([7.0, 8.5], [95.0, 120.0])
     assert {trace.name: len(trace.x) for trace in points} == {
@@ -35,7 +36,7 @@ def test_a_front_joins_what_nothing_in_range_surpasses() -> None:
 
 def test_one_objective_stands_against_the_hull() -> None:
     soft, stiff, surpassed = result(8.0, 60.0, 0.0), result(8.1, 90.0, 0.05), result(8.2, 50.0, 0.06)
-    figure = pareto_figure([soft, stiff, surpassed], ONE)
+    figure = as_plotly(pareto_figure([soft, stiff, surpassed], ONE))
     assert (list(figure.data[0].x), list(figure.data[0].y)) == ([60.0, 90.0], [0.0, 0.05])
     assert figure.layout.yaxis.title.text == "energy above hull (eV/atom)"
     assert len(pareto_figure([], ONE).data) == 1

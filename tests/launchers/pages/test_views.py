@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -15,7 +16,8 @@ from pymatgen.core import Composition, Lattice, Structure
 from niobe.config.loading import load_campaign, with_changes
 from niobe.launchers.pages import hull_plots, plots, views
 from niobe.launchers.pages.acceleration import picture
-from niobe.launchers.pages.rendering import number
+from niobe.launchers.pages.rendering import number, plot_json
+from niobe.launchers.pages.style import Plot
 from niobe.loop.benchmark.ablation import SIZES, ablation_series
 from niobe.loop.campaign.closing import close_round, round_metrics
 from niobe.loop.campaign.controls import acceleration
@@ -23,6 +25,7 @@ from niobe.loop.documents.records import Choice, Failure, Status, StructureRecor
 from niobe.loop.documents.rounds import HullEntry, HullRecord, RoundMetrics, RoundRecord, RoundState
 from niobe.loop.stability.hull import build_hull
 from niobe.loop.store.database import Database
+from tests.launchers.pages.serving import as_plotly
 from tests.loop.factory import SPEC, element, nbo, rocksalt, rutile, validated
 
 TERNARY = ("N", "Nb", "O")
@@ -86,7 +89,7 @@ def test_what_generators_rejected_is_added_up_over_litters_and_fallbacks() -> No
 def test_seconds_of_all_litters_stand_together() -> None:
     steps = {"screen": 1.0, "offspring_1": 2.0, "choose_promising_1": 0.5, "offspring_2": 3.0}
     rounds = [RoundRecord(campaign="t", number=n, steps=steps if n else {}) for n in range(2)]
-    bars = {bar.name: list(bar.x) for bar in plots.time_figure(rounds).data}
+    bars = {bar.name: list(bar.x) for bar in as_plotly(plots.time_figure(rounds)).data}
     assert bars == {"screen": [0, 1.0], "offspring": [0, 5.0], "choose promising": [0, 0.5]}
 
 
@@ -100,7 +103,7 @@ def test_a_line_stands_where_each_round_but_the_last_ended() -> None:
         )
         for number in range(4)
     ]
-    figure = plots.discovery_figure([], rounds)
+    figure = as_plotly(plots.discovery_figure([], rounds))
     assert list(figure.layout.xaxis.minor.tickvals) == [2, 5]
 
 
@@ -126,7 +129,7 @@ def test_a_ternary_hull_has_a_corner_an_element_and_tie_lines_to_what_is_stable(
         build_hull("t", number, TERNARY, known)
         for number, known in enumerate((corners, [*corners, inside, above]))
     ]
-    figure = hull_plots.hull_figure(hulls, [*corners, inside, above], TERNARY)
+    figure = as_plotly(hull_plots.hull_figure(hulls, [*corners, inside, above], TERNARY))
     assert [frame.name for frame in figure.frames] == ["0", "1"]
     assert [figure.layout.ternary[f"{axis}axis"].title.text for axis in "abc"] == list(TERNARY)
     before, now = ({trace.name: trace for trace in frame.data} for frame in figure.frames)
@@ -146,7 +149,7 @@ def test_a_ternary_hull_names_the_compounds_on_it_and_colours_say_how_far_above_
         validated(nbo(4.4), -6.0, round_number=1, index=2),
     ]
     hull = build_hull("t", 1, TERNARY, [*corners, *found])
-    figure = hull_plots.hull_figure([hull], [*corners, *found], TERNARY)
+    figure = as_plotly(hull_plots.hull_figure([hull], [*corners, *found], TERNARY))
     (labels,) = [trace for trace in figure.data if trace.mode == "markers+text"]
     ternary, binary = (record.formula for record in found[:2])
     sides = dict(zip(labels.text, labels.textposition, strict=True))
@@ -174,8 +177,9 @@ def test_any_ternary_compound_on_the_hull_is_named_once(amounts: list[tuple[int,
         for index, counts in enumerate(amounts)
     ]
     hull = HullRecord(campaign="t", round=1, oracle="o", entries=entries)
-    (labels,) = [t for t in hull_plots.hull_figure([hull], [], TERNARY).data if t.mode == "markers+text"]
-    named = [text.replace("<sub>", "").replace("</sub>", "") for text in labels.text]
+    figure = hull_plots.hull_figure([hull], [], TERNARY)
+    (labels,) = [trace for trace in figure.data if trace["mode"] == "markers+text"]
+    named = [text.replace("<sub>", "").replace("</sub>", "") for text in labels["text"]]
     assert sorted(named) == sorted({entry.formula for entry in entries})
 
 
@@ -189,3 +193,14 @@ def _places(trace: Any) -> list[tuple[float, float, float]]:
 
 def test_a_zero_has_no_sign() -> None:
     assert [number(value) for value in (-1e-5, 0.0, -0.25, None)] == ["0.000", "0.000", "−0.250", "–"]
+
+
+def test_a_plot_is_json_that_ends_no_script_and_has_null_where_a_number_is_none() -> None:
+    text = str(
+        plot_json(Plot([{"x": [1.5, float("nan"), None], "name": "</script> & \u202e"}], {"height": 3}))
+    )
+    assert not set("<>&\u202e") & set(text)
+    assert json.loads(text) == {
+        "data": [{"x": [1.5, None, None], "name": "</script> & \u202e"}],
+        "layout": {"height": 3},
+    }

@@ -57,6 +57,20 @@ def test_rounds_and_hulls_are_kept_by_number(database: Database) -> None:
     assert [hull.oracle for hull in database.hulls.find("t")] == ["b"]
 
 
+@pytest.mark.parametrize(
+    ("most", "rounds"),
+    [(3, [3, 6, 9]), (5, [1, 3, 5, 7, 9]), (9, list(range(1, 10))), (24, list(range(1, 10)))],
+)
+def test_some_hulls_are_evenly_spaced_and_end_with_the_newest(
+    database: Database, most: int, rounds: list[int]
+) -> None:
+    for campaign in ("t", "other"):
+        for number in range(9, 0, -1):
+            database.hulls.store(HullRecord(campaign=campaign, round=number, oracle="a", entries=[]))
+    assert [hull.round for hull in database.hulls.some("t", most)] == rounds
+    assert database.hulls.some("none", most) == []
+
+
 @pytest.mark.parametrize("ask", ["record", "round", "update"])
 def test_what_is_not_there_is_named(database: Database, ask: str) -> None:
     with pytest.raises(ConfigError, match="t"):
