@@ -2,8 +2,8 @@
 
 It maps one lattice onto the other in every way that its tolerances allow, lays one site on another, pairs all
 sites so that the sum of squared distances is least, moves them by the mean, and asks how far the farthest are
-apart. Where each site has a nearest one of its own that pairing is known without a search, and the matcher
-need not be asked: a compiled loop (``overlays.py``) in place of some milliseconds of objects.
+apart. So does a compiled loop (``overlays.py``), in place of some milliseconds of objects; the matcher need
+not be asked but where rounding would decide, or which of several best pairings it takes.
 """
 
 from __future__ import annotations

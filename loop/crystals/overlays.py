@@ -12,8 +12,8 @@ from numba import njit
 
 NO, YES, UNSURE = range(3)
 _NO_FARTHER = 0.5  # of an edge: what lies nearer in each coordinate has no nearer image
-_MOST_NEAR, _MOST_STEPS = 8, 1000  # sites and images as near as any, and steps to pair all that are
-_EQUAL = 1e-3  # of the rounding: sites and images less apart than that are equally near
+_MOST_NEAR, _MOST_STEPS = 8, 1000  # partners of a site in best pairings, and steps through these
+_EQUAL = 1e-3  # of the rounding: pairings less apart than that are equally good
 _IN_IMAGES = 1.5  # of an edge: what lies nearer in each coordinate is among the images
 
 
@@ -182,90 +182,131 @@ def _laid(mine, its, starts, order, metric, box, unit, reach, rounding):  # type
     apart.
     """
     answer, within = NO, (2 * reach * (1 + rounding) * unit) ** 2
-    n = len(mine)
-    to, vectors = np.empty((n, _MOST_NEAR), dtype=np.int64), np.empty((n, _MOST_NEAR, 3))
-    counts = np.empty(n, dtype=np.int64)
+    is_known = box[0] <= _IN_IMAGES and box[1] <= _IN_IMAGES and box[2] <= _IN_IMAGES
+    images = 1 if box[0] >= _NO_FARTHER or box[1] >= _NO_FARTHER or box[2] >= _NO_FARTHER else 0
+    squares = np.full((len(mine), len(mine)), np.inf)
     for laid in range(starts[order[0]], starts[order[0] + 1]):
         said = YES
         for kind in order:
-            part = _near_sites(
-                mine,
-                mine[laid],
-                its,
-                starts[kind : kind + 2],
-                metric,
-                box,
-                within,
-                rounding,
-                to,
-                vectors,
-                counts,
-            )
-            said = part if part == NO or said == YES else said
-            if said == NO:
+            bounds = starts[kind], starts[kind + 1]
+            if not _are_near(mine, mine[laid], its, bounds, metric, box, within, images, is_known, squares):
+                said = NO
                 break
-        if said == YES:
-            said = _paired(to, vectors, counts, metric, reach * unit, rounding)
-        if said == YES:
-            return YES
+        if said == YES and is_known:
+            said = _paired(
+                mine, mine[laid], its, starts, metric, images, squares, within, reach * unit, rounding
+            )
+            if said == YES:
+                return YES
         if said != NO:
             answer = UNSURE
     return answer
 
 
 @njit(cache=True, nogil=True)
-def _near_sites(mine, origin, its, bounds, metric, box, within, rounding, to, vectors, counts):  # type: ignore[no-untyped-def]
-    """``NO`` where a site of a kind has no other of it near, ``UNSURE`` where it is not clear which are
-    nearest.
+def _are_near(mine, origin, its, bounds, metric, box, within, images, is_known, squares):  # type: ignore[no-untyped-def]
+    """Whether each site of a kind has another of it near, and is near to one.
 
-    bounds: where the kind begins and ends. to, vectors, counts: the nearest sites or images of each, and how
-    many are as near.
+    bounds: where the kind begins and ends. squares: become squared distances, infinite of what is not near.
     """
-    is_known = box[0] <= _IN_IMAGES and box[1] <= _IN_IMAGES and box[2] <= _IN_IMAGES
-    images = 1 if box[0] >= _NO_FARTHER or box[1] >= _NO_FARTHER or box[2] >= _NO_FARTHER else 0
     begin, end = bounds
-    answer, apart = YES if is_known else UNSURE, np.empty(3)
-    has = np.zeros(end - begin, dtype=np.bool_)
+    apart, has = np.empty(3), np.zeros(end - begin, dtype=np.bool_)
     for i in range(begin, end):
-        best, second = np.inf, np.inf
+        is_alone = True
         for j in range(begin, end):
-            if not _in_box(mine[i], origin, its[j], box, apart):
-                continue
-            square, next_ = _nearest_image(apart, metric, images) if is_known else (0.0, np.inf)
-            if square <= within:
-                has[j - begin] = True
-            if square < best:
-                best, second = square, min(best, next_)
-                to[i, 0], counts[i] = j, 1
-                vectors[i, 0] = apart
-            else:
-                second = min(second, square)
-        if best > within:
-            return NO
-        if is_known and second <= best + rounding:
-            counts[i] = _as_near(
-                mine[i], origin, its, bounds, metric, box, images, best, rounding, to[i], vectors[i]
-            )
-            if counts[i] == 0:
-                answer = UNSURE
-    return answer if has.all() else NO
+            squares[i, j] = np.inf
+            if _in_box(mine[i], origin, its[j], box, apart):
+                square = _nearest_image(apart, metric, images) if is_known else 0.0
+                if square <= within:
+                    squares[i, j], has[j - begin], is_alone = square, True, False
+        if is_alone:
+            return False
+    return bool(has.all())
 
 
 @njit(cache=True, nogil=True)
-def _as_near(site, origin, its, bounds, metric, box, images, best, rounding, to, vectors):  # type: ignore[no-untyped-def]
-    """How many sites and images are nearest to a site; 0 where they are too many, or some not quite as near.
+def _paired(mine, origin, its, starts, metric, images, squares, within, reach, rounding):  # type: ignore[no-untyped-def]
+    """Whether the farthest pair is within ``reach`` of the mean where sites are paired with near ones so that
+    the sum of squares is least: ``UNSURE`` where several sums are as small and it is in some of them, where
+    one is nearly as small, or where pairs that are not near might make one."""
+    n, is_sure = len(mine), True
+    shares = np.zeros((2, n))
+    for kind in range(len(starts) - 1):
+        part = slice(starts[kind], starts[kind + 1])
+        too_much = (n + 1) * within
+        _share_out(np.minimum(squares[part, part], too_much), shares[0, part], shares[1, part])
+        least = shares[0, part].sum() + shares[1, part].sum()
+        if least >= too_much:
+            return NO
+        far = within - shares[0, part].max() - shares[1, part].max()
+        is_sure = is_sure and far > rounding
+    to, vectors = np.empty((n, _MOST_NEAR), dtype=np.int64), np.empty((n, _MOST_NEAR, 3))
+    counts = np.empty(n, dtype=np.int64)
+    for site in range(n):
+        over = squares[site] - shares[0, site] - shares[1]
+        counts[site] = _partners(
+            mine[site] - origin, its, metric, images, over, squares[site], rounding, to[site], vectors[site]
+        )
+        if counts[site] == 0:
+            return UNSURE
+    said = _tried(to, vectors, counts, metric, reach, rounding)
+    return said if is_sure or said == NO else UNSURE
 
-    best: the squared distance. to, vectors: become these.
+
+@njit(cache=True, nogil=True)
+def _share_out(squares, ours, its):  # type: ignore[no-untyped-def]
+    """ours, its: become the shares of n sites and of n others, (n,), in the least sum of squares that pairs
+    them: no square is less than both shares together, and those of a best pairing are as much (the Hungarian
+    method by shortest augmenting paths, Jonker and Volgenant, Computing 38, 325 (1987))."""
+    n = len(squares)
+    row_of, from_ = np.full(n + 1, -1), np.zeros(n, dtype=np.int64)
+    least, is_done = np.empty(n), np.empty(n + 1, dtype=np.bool_)
+    for row in range(n):
+        least[:], is_done[:] = np.inf, False
+        row_of[n], at = row, n
+        while row_of[at] >= 0:
+            is_done[at] = True
+            next_ = -1
+            for j in range(n):
+                if is_done[j]:
+                    continue
+                over = squares[row_of[at], j] - ours[row_of[at]] - its[j]
+                if over < least[j]:
+                    least[j], from_[j] = over, at
+                if next_ < 0 or least[j] < least[next_]:
+                    next_ = j
+            step = least[next_]
+            ours[row] += step
+            for j in range(n):
+                if is_done[j]:
+                    ours[row_of[j]] += step
+                    its[j] -= step
+                else:
+                    least[j] -= step
+            at = next_
+        while at != n:
+            row_of[at], at = row_of[from_[at]], from_[at]
+
+
+@njit(cache=True, nogil=True)
+def _partners(site, its, metric, images, over, squares, rounding, to, vectors):  # type: ignore[no-untyped-def]
+    """How many sites and images are paired with a site in some best pairing; 0 where they are too many, or
+    some nearly are.
+
+    over: by how much each square is more than the shares. to, vectors: become these.
     """
     count, apart = 0, np.empty(3)
-    for j in range(bounds[0], bounds[1]):
-        if not _in_box(site, origin, its[j], box, apart):
+    for j in range(len(its)):
+        if over[j] > rounding:
             continue
+        for axis in range(3):
+            along = site[axis] - its[j, axis]
+            apart[axis] = along - np.rint(along)
         x, y, z = apart
         for u in range(-images, images + 1):
             for v in range(-images, images + 1):
                 for w in range(-images, images + 1):
-                    above = _square(metric, x + u, y + v, z + w) - best
+                    above = _square(metric, x + u, y + v, z + w) - squares[j] + over[j]
                     if above > rounding:
                         continue
                     if above > _EQUAL * rounding or count == len(to):
@@ -277,10 +318,9 @@ def _as_near(site, origin, its, bounds, metric, box, images, best, rounding, to,
 
 
 @njit(cache=True, nogil=True)
-def _paired(to, vectors, counts, metric, reach, rounding):  # type: ignore[no-untyped-def]
-    """Whether the farthest pair is within ``reach`` of the mean however sites are paired with one of their
-    nearest each: ``UNSURE`` where they cannot be, or that decides, or is not looked through in some steps.
-    """
+def _tried(to, vectors, counts, metric, reach, rounding):  # type: ignore[no-untyped-def]
+    """Whether the farthest pair is within ``reach`` of the mean in each best pairing: ``UNSURE`` where it is
+    in some, or these are not looked through in some steps."""
     n, site, answer = len(to), 0, UNSURE
     picked, taken, moved = np.full(n, -1), np.zeros(n, dtype=np.bool_), np.empty((n, 3))
     for _ in range(_MOST_STEPS):
@@ -322,22 +362,14 @@ def _in_box(site, origin, other, box, apart):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _nearest_image(apart, metric, images):  # type: ignore[no-untyped-def]
-    """Squared lengths of the shortest and the next of images of a vector, so many each way.
-
-    apart: the vector, and then the shortest.
-    """
+    """The squared length of the shortest of images of a vector, so many each way."""
     x, y, z = apart
-    best, second = np.inf, np.inf
+    best = np.inf
     for u in range(-images, images + 1):
         for v in range(-images, images + 1):
             for w in range(-images, images + 1):
-                square = _square(metric, x + u, y + v, z + w)
-                if square < best:
-                    best, second = square, best
-                    apart[0], apart[1], apart[2] = x + u, y + v, z + w
-                else:
-                    second = min(second, square)
-    return best, second
+                best = min(best, _square(metric, x + u, y + v, z + w))
+    return best
 
 
 @njit(cache=True, nogil=True)

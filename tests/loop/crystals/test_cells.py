@@ -7,8 +7,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
+from scipy.optimize import linear_sum_assignment
 
 from niobe.loop.crystals.cells import Cell, could_align, could_repeat, fits
+from niobe.loop.crystals.overlays import _share_out
 from niobe.loop.crystals.similarity import Reduced, matcher
 from tests.loop.factory import nbo, rocksalt, rutile
 
@@ -95,20 +97,56 @@ def _midway(beside: float) -> tuple[Cell, Cell]:
 def test_a_site_midway_between_two_is_certain_where_either_would_do(beside: float, said: bool | None) -> None:
     between, level = _midway(beside)
     assert fits(between, level) is said
-    accepted = matcher().fit(
-        *(Structure(cell.lattice, cell.kinds, cell.points) for cell in (between, level)),
-        skip_structure_reduction=True,
-    )
-    assert said in {None, bool(accepted)}
+    assert said in {None, _by_matcher(between, level)}
     assert fits(level, level) is True
 
 
-def test_two_sites_with_one_partner_are_not_certain() -> None:
+def test_two_sites_with_one_partner_are_paired_with_two() -> None:
     """Both atoms of the first lie nearest to one of the second."""
     lattice = np.diag([3.0, 3.0, 12.0])
-    near, apart = np.array([[0, 0, 0.0], [0, 0, 0.04]]), np.array([[0, 0, 0.0], [0, 0, 0.3]])
-    one, other = Cell(lattice, near, ["Cu", "Cu"]), Cell(lattice, apart, ["Cu", "Cu"])
-    assert fits(one, other) is not True
+    near = Cell(lattice, np.array([[0, 0, 0.0], [0, 0, 0.04]]), ["Cu", "Cu"])
+    for place, said in ((0.08, True), (0.3, False)):
+        other = Cell(lattice, np.array([[0, 0, 0.0], [0, 0, place]]), ["Cu", "Cu"])
+        assert fits(near, other) is fits(other, near) is said
+        assert _by_matcher(near, other) is _by_matcher(other, near) is said
+
+
+def _by_matcher(*cells: Cell) -> bool:
+    made = (Structure(cell.lattice, cell.kinds, cell.points) for cell in cells)
+    return bool(matcher().fit(*made, skip_structure_reduction=True))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crowded_sites_of_one_kind_are_paired_as_the_matcher_pairs_them(seed: int) -> None:
+    """Shaken until many share a nearest one, in cells left-handed and right-handed."""
+    rng = np.random.default_rng([seed, 4])
+    said = []
+    for kinds in (["Si"] * 6, ["Si"] * 9, ["Cu", "Au", "Au", "Au", "Au", "Au"]):
+        lattice = Lattice.from_parameters(*rng.uniform(4.0, 6.0, 3), *rng.uniform(70.0, 110.0, 3))
+        structure = Structure(lattice, kinds, rng.random((len(kinds), 3)))
+        copies = [structure]
+        for _ in range(7):
+            copy = _shaken(rng, structure)
+            order, turned = rng.permutation(len(copy)), np.diag(rng.choice([-1.0, 1.0], 3))
+            species = [copy.species[site] for site in order]
+            copies.append(Structure(copy.lattice.matrix @ turned, species, copy.frac_coords[order]))
+        cells = [Reduced(copy) for copy in copies]
+        said += [_said(a, b) for a, b in combinations(cells, 2) if len(a.cell) == len(b.cell)]
+    assert all(certain in {None, accepted} for certain, accepted in said)
+    assert {accepted for _, accepted in said} == {True, False}
+    assert sum(certain is None for certain, _ in said) <= 0.02 * len(said)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 16])
+def test_shares_add_up_to_the_least_sum_of_squares(size: int) -> None:
+    rng = np.random.default_rng(size)
+    for _ in range(20):
+        squares = rng.random((size, size)).round(int(rng.integers(1, 9)))  # of few digits: many equal
+        ours, its = np.zeros(size), np.zeros(size)
+        _share_out(squares, ours, its)
+        rows, columns = linear_sum_assignment(squares)
+        assert ours.sum() + its.sum() == pytest.approx(squares[rows, columns].sum(), abs=1e-12)
+        assert (squares - ours[:, None] - its >= -1e-12).all()
 
 
 def test_most_of_what_differs_is_sorted_out() -> None:
