@@ -9,7 +9,7 @@ not be asked but where rounding would decide, or which of several best pairings 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import gcd
 from typing import NamedTuple
 
@@ -49,13 +49,30 @@ class Cell:
     """Numbers of a reduced cell, scaled to volume 1.
 
     lattice: (3, 3), rows are vectors. points: fractional, (n, 3). kinds: what sits on each site, n words.
+    measured: ``lengths`` and ``angles`` where they are known, (6,).
     """
 
-    def __init__(self, lattice: FloatArray, points: FloatArray, kinds: Sequence[str]) -> None:
-        self.lattice = lattice / abs(np.linalg.det(lattice)) ** (1 / 3)
-        self.points, self.kinds = points, list(kinds)
-        self.lengths = np.sqrt((self.lattice**2).sum(axis=1))
+    def __init__(
+        self,
+        lattice: FloatArray,
+        points: FloatArray,
+        kinds: Sequence[str],
+        measured: FloatArray | None = None,
+    ) -> None:
+        self._given, self.points, self.kinds = lattice, points, list(kinds)
         self._within = 0.0
+        if measured is not None:
+            self.lengths, self.angles = measured[:3].copy(), measured[3:].copy()
+
+    @cached_property
+    def lattice(self) -> FloatArray:
+        """Vectors as rows, (3, 3)."""
+        return np.asarray(self._given / abs(np.linalg.det(self._given)) ** (1 / 3))
+
+    @cached_property
+    def lengths(self) -> FloatArray:
+        """Of the edges, (3,)."""
+        return np.asarray(np.sqrt((self.lattice**2).sum(axis=1)))
 
     @cached_property
     def angles(self) -> FloatArray:
@@ -67,12 +84,8 @@ class Cell:
     @cached_property
     def by_kind(self) -> _Kinds:
         """The sites by kind."""
-        words = sorted(set(self.kinds))
-        counts = [self.kinds.count(word) for word in words]
-        order = sorted(range(len(words)), key=lambda i: (counts[i], self.kinds.index(words[i])))
-        rows = sorted(range(len(self.kinds)), key=self.kinds.__getitem__)
-        starts = np.cumsum([0, *counts])
-        return _Kinds(tuple(words), np.ascontiguousarray(self.points[rows]), starts, np.array(order))
+        words, rows, starts, order = _in_order(tuple(self.kinds))
+        return _Kinds(words, np.ascontiguousarray(self.points[rows]), starts, order)
 
     def vectors(self, radius: float) -> _Vectors:
         """Lattice vectors up to a length at least."""
@@ -86,6 +99,18 @@ class Cell:
             whole, long = np.ascontiguousarray(whole[some]), long[some]
             self._vectors, self._within = _Vectors(whole, vectors[some] / long[:, None], long), radius
         return self._vectors
+
+
+@lru_cache(maxsize=4096)
+def _in_order(
+    kinds: tuple[str, ...],
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Words in order, sites by these, where each begins, and places of the words, the rarest first."""
+    words = sorted(set(kinds))
+    counts = [kinds.count(word) for word in words]
+    order = sorted(range(len(words)), key=lambda i: (counts[i], kinds.index(words[i])))
+    rows = sorted(range(len(kinds)), key=kinds.__getitem__)
+    return tuple(words), np.array(rows), np.cumsum([0, *counts]), np.array(order)
 
 
 def fits(one: Cell, other: Cell) -> bool | None:

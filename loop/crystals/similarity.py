@@ -81,13 +81,20 @@ class Reduced:
         self.cell = reduced.get_primitive_structure() if repeats else reduced
 
     @classmethod
-    def kept(cls, lattice: FloatArray, points: FloatArray, kinds: Sequence[str]) -> Reduced:
+    def kept(
+        cls,
+        lattice: FloatArray,
+        points: FloatArray,
+        kinds: Sequence[str],
+        measured: FloatArray | None = None,
+    ) -> Reduced:
         """Of a cell that is reduced already.
 
-        lattice: (3, 3), rows are vectors, Å. points: fractional, (n, 3). kinds: symbols, n.
+        lattice: (3, 3), rows are vectors, Å. points: fractional, (n, 3). kinds: symbols, n. measured: edges
+        and angles as ``measures`` has them, (6,), where they are known.
         """
         found = cls.__new__(cls)
-        found.numbers, found._given = Cell(lattice, points, kinds), lattice
+        found.numbers, found._given = Cell(lattice, points, kinds, measured), lattice
         return found
 
     @cached_property

@@ -48,7 +48,8 @@ class Block:
         size = (3 + self.sites) * 3
         rows = np.frombuffer(self._cells, dtype="<f8", count=size, offset=8 * size * row).reshape(-1, 3)
         kinds = self._kinds[row * self.sites : (row + 1) * self.sites]
-        return Reduced.kept(rows[:3], rows[3:], [self._symbols[kind] for kind in kinds])
+        symbols = [self._symbols[kind] for kind in kinds]
+        return Reduced.kept(rows[:3], rows[3:], symbols, self.measures[row, 5:])
 
     def shapes(self) -> list[Shape]:
         """All of them, their ids those of the records."""
