@@ -1,8 +1,9 @@
 """Loops over the edges of a graph for ``fused.py``: each edge is read once, and added to its atom at once.
 
 Arrays are flat and offsets unsigned: no view of a part is made, which takes longer than a loop over it, and
-no index is taken for one from the end. How many components are mixed, 1, 3 or 5, is a constant of the
-compiled code; more are added one by one.
+no index is taken for one from the end. How many components are mixed, 1, 3 or 5, and how many channels each
+has in SevenNet's models are constants of the compiled code: of unknown distances between components a
+compiler does not know whether what is written overlaps with what is read, and takes one channel at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ ROUNDING = {"reassoc", "contract", "nsz", "arcp"}  # not a NaN lost
 IN, OUT, CHANNELS, AT_X, AT_WEIGHT, AT_MATRIX, AT_OUT = range(7)
 """Columns of the paths of a tensor product: components of x and of the message, channels, and where x,
 weight, matrix and message begin in their rows."""
-_ZERO, _ONE, _TWO, _THREE, _FIVE = map(np.uint64, (0, 1, 2, 3, 5))
+_ZERO, _ONE, _TWO, _THREE = map(np.uint64, (0, 1, 2, 3))
+_32, _64, _128 = map(np.uint64, (32, 64, 128))
 
 
 @njit(cache=True, nogil=True, fastmath=ROUNDING)
@@ -32,7 +34,15 @@ def forward(x, knots, matrices, table, width, size, from_, to_, paths, out):  # 
             s, t = from_[edge] + paths[row, AT_X], to_[edge] + paths[row, AT_OUT]
             w, f = paths[row, AT_WEIGHT], m + paths[row, AT_MATRIX]
             for _ in range(k):
-                _add(i, n, out, t, weight, w, x, s, matrices, f, _ONE)
+                if i == 5 and n == 32:  # plain integers: docs/decisions/0176
+                    _add_5(_32, x, s, weight, w, matrices, f, out, t)
+                elif i == 3 and n == 64:
+                    _add_3(_64, x, s, weight, w, matrices, f, out, t)
+                elif i == 1 and n == 128:
+                    _add_1(_128, x, s, weight, w, matrices, f, out, t)
+                else:
+                    for c in range(i):
+                        _add_1(n, x, s + c * n, weight, w, matrices, f + c, out, t)
                 t += n
                 f += i
         m += size
@@ -51,17 +61,19 @@ def backward(x, knots, matrices, table, width, size, from_, to_, paths, slopes, 
             i, k, n = paths[row, IN], paths[row, OUT], paths[row, CHANNELS]
             s, t = from_[edge] + paths[row, AT_X], to_[edge] + paths[row, AT_OUT]
             w, f = paths[row, AT_WEIGHT], m + paths[row, AT_MATRIX]
-            g = t
             for _ in range(k):
-                _add(i, n, g_weight, w, slopes, g, x, s, matrices, f, _ONE)
-                _add_products(i, n, g_matrices, f, slopes, g, weight, w, x, s)
-                g += n
+                if i == 5 and n == 32:  # plain integers: docs/decisions/0176
+                    _back_5(_32, x, s, weight, w, matrices, f, slopes, t, g_x, g_weight, g_matrices)
+                elif i == 3 and n == 64:
+                    _back_3(_64, x, s, weight, w, matrices, f, slopes, t, g_x, g_weight, g_matrices)
+                elif i == 1 and n == 128:
+                    _back_1(_128, x, s, weight, w, matrices, f, slopes, t, g_x, g_weight, g_matrices)
+                else:
+                    for c in range(i):
+                        at, by = s + c * n, f + c
+                        _back_1(n, x, at, weight, w, matrices, by, slopes, t, g_x, g_weight, g_matrices)
+                t += n
                 f += i
-            f = m + paths[row, AT_MATRIX]
-            for _ in range(i):
-                _add(k, n, g_x, s, weight, w, slopes, t, matrices, f, i)
-                s += n
-                f += _ONE
         total = np.float32(0)
         for u in range(width):
             total += g_weight[u] * steepness[u]
@@ -106,81 +118,100 @@ def _mix(table, row, width, a, b, c, d, mixed):  # type: ignore[no-untyped-def]
         mixed[u] = near + c * table[after + u] + d * table[slope_after + u]
 
 
-@njit(cache=True, nogil=True, fastmath=ROUNDING)
-def _add(count, n, total, t, weight, w, source, s, factors, f, step):  # type: ignore[no-untyped-def]
-    """total[u] += weight[u] * Σ_c factors[c * step] * source[c * n + u], counted from t, w, f and s."""
-    if count == _THREE:
-        _add_3(n, total, t, weight, w, source, s, factors, f, step)
-    elif count == _FIVE:
-        _add_5(n, total, t, weight, w, source, s, factors, f, step)
-    else:
-        for _ in range(count):
-            _add_1(n, total, t, weight, w, source, s, factors[f])
-            s += n
-            f += step
-
-
-@njit(cache=True, nogil=True, fastmath=ROUNDING)
-def _add_1(n, total, t, weight, w, source, s, a):  # type: ignore[no-untyped-def]
+@njit(nogil=True, fastmath=ROUNDING, inline="always")
+def _add_1(n, x, s, weight, w, factors, f, out, t):  # type: ignore[no-untyped-def]
+    a = factors[f]
     for u in range(n):
-        total[t + u] += weight[w + u] * (a * source[s + u])
+        out[t + u] += weight[w + u] * (a * x[s + u])
 
 
-@njit(cache=True, nogil=True, fastmath=ROUNDING)
-def _add_3(n, total, t, weight, w, source, s, factors, f, step):  # type: ignore[no-untyped-def]
-    a, b, c = factors[f], factors[f + step], factors[f + step + step]
+@njit(nogil=True, fastmath=ROUNDING, inline="always")
+def _add_3(n, x, s, weight, w, factors, f, out, t):  # type: ignore[no-untyped-def]
+    a, b, c = factors[f], factors[f + _ONE], factors[f + _TWO]
     s1 = s + n
     s2 = s1 + n
     for u in range(n):
-        total[t + u] += weight[w + u] * (a * source[s + u] + b * source[s1 + u] + c * source[s2 + u])
+        out[t + u] += weight[w + u] * (a * x[s + u] + b * x[s1 + u] + c * x[s2 + u])
 
 
-@njit(cache=True, nogil=True, fastmath=ROUNDING)
-def _add_5(n, total, t, weight, w, source, s, factors, f, step):  # type: ignore[no-untyped-def]
-    f1 = f + step
-    f2 = f1 + step
-    f3 = f2 + step
-    a, b, c, d, e = factors[f], factors[f1], factors[f2], factors[f3], factors[f3 + step]
+@njit(nogil=True, fastmath=ROUNDING, inline="always")
+def _add_5(n, x, s, weight, w, factors, f, out, t):  # type: ignore[no-untyped-def]
+    a, b, c = factors[f], factors[f + _ONE], factors[f + _TWO]
+    f3 = f + _THREE
+    d, e = factors[f3], factors[f3 + _ONE]
     s1 = s + n
     s2 = s1 + n
     s3 = s2 + n
     s4 = s3 + n
     for u in range(n):
-        mixed = a * source[s + u] + b * source[s1 + u] + c * source[s2 + u]
-        mixed += d * source[s3 + u] + e * source[s4 + u]
-        total[t + u] += weight[w + u] * mixed
+        mixed = a * x[s + u] + b * x[s1 + u] + c * x[s2 + u] + d * x[s3 + u] + e * x[s4 + u]
+        out[t + u] += weight[w + u] * mixed
 
 
-@njit(cache=True, nogil=True, fastmath=ROUNDING)
-def _add_products(count, n, totals, t, one, o, other, p, source, s):  # type: ignore[no-untyped-def]
-    """totals[c] += Σ_u one[u] * other[u] * source[c * n + u], counted from t, o, p and s."""
-    if count == _THREE:
-        _add_products_3(n, totals, t, one, o, other, p, source, s)
-    else:
-        for _ in range(count):
-            totals[t] += _product(n, one, o, other, p, source, s)
-            s += n
-            t += _ONE
-
-
-@njit(cache=True, nogil=True, fastmath=ROUNDING)
-def _product(n, one, o, other, p, source, s):  # type: ignore[no-untyped-def]
-    total = np.float32(0)
+@njit(nogil=True, fastmath=ROUNDING, inline="always")
+def _back_1(n, x, s, weight, w, factors, f, slopes, t, g_x, g_weight, g_factors):  # type: ignore[no-untyped-def]
+    a, g_a = factors[f], np.float32(0)
     for u in range(n):
-        total += one[o + u] * other[p + u] * source[s + u]
-    return total
+        xa = x[s + u]
+        slope = slopes[t + u]
+        weighted = weight[w + u] * slope
+        g_weight[w + u] += slope * (a * xa)
+        g_x[s + u] += a * weighted
+        g_a += weighted * xa
+    g_factors[f] += g_a
 
 
-@njit(cache=True, nogil=True, fastmath=ROUNDING)
-def _add_products_3(n, totals, t, one, o, other, p, source, s):  # type: ignore[no-untyped-def]
-    a, b, c = np.float32(0), np.float32(0), np.float32(0)
+@njit(nogil=True, fastmath=ROUNDING, inline="always")
+def _back_3(n, x, s, weight, w, factors, f, slopes, t, g_x, g_weight, g_factors):  # type: ignore[no-untyped-def]
+    f1, f2 = f + _ONE, f + _TWO
+    a, b, c = factors[f], factors[f1], factors[f2]
+    g_a, g_b, g_c = np.float32(0), np.float32(0), np.float32(0)
     s1 = s + n
     s2 = s1 + n
     for u in range(n):
-        both = one[o + u] * other[p + u]
-        a += both * source[s + u]
-        b += both * source[s1 + u]
-        c += both * source[s2 + u]
-    totals[t] += a
-    totals[t + _ONE] += b
-    totals[t + _TWO] += c
+        xa, xb, xc = x[s + u], x[s1 + u], x[s2 + u]
+        slope = slopes[t + u]
+        weighted = weight[w + u] * slope
+        g_weight[w + u] += slope * (a * xa + b * xb + c * xc)
+        g_x[s + u] += a * weighted
+        g_x[s1 + u] += b * weighted
+        g_x[s2 + u] += c * weighted
+        g_a += weighted * xa
+        g_b += weighted * xb
+        g_c += weighted * xc
+    g_factors[f] += g_a
+    g_factors[f1] += g_b
+    g_factors[f2] += g_c
+
+
+@njit(nogil=True, fastmath=ROUNDING, inline="always")
+def _back_5(n, x, s, weight, w, factors, f, slopes, t, g_x, g_weight, g_factors):  # type: ignore[no-untyped-def]
+    f1, f2, f3 = f + _ONE, f + _TWO, f + _THREE
+    f4 = f3 + _ONE
+    a, b, c, d, e = factors[f], factors[f1], factors[f2], factors[f3], factors[f4]
+    g_a, g_b, g_c, g_d, g_e = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    s1 = s + n
+    s2 = s1 + n
+    s3 = s2 + n
+    s4 = s3 + n
+    for u in range(n):
+        xa, xb, xc, xd, xe = x[s + u], x[s1 + u], x[s2 + u], x[s3 + u], x[s4 + u]
+        slope = slopes[t + u]
+        weighted = weight[w + u] * slope
+        mixed = a * xa + b * xb + c * xc + d * xd + e * xe
+        g_weight[w + u] += slope * mixed
+        g_x[s + u] += a * weighted
+        g_x[s1 + u] += b * weighted
+        g_x[s2 + u] += c * weighted
+        g_x[s3 + u] += d * weighted
+        g_x[s4 + u] += e * weighted
+        g_a += weighted * xa
+        g_b += weighted * xb
+        g_c += weighted * xc
+        g_d += weighted * xd
+        g_e += weighted * xe
+    g_factors[f] += g_a
+    g_factors[f1] += g_b
+    g_factors[f2] += g_c
+    g_factors[f3] += g_d
+    g_factors[f4] += g_e
