@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import socket
 import threading
 from collections.abc import Iterator
@@ -29,7 +28,9 @@ def run_pages(database: Database, access: Access, uri: str, host: str, port: int
     Raises OSError where the address cannot be had.
     """
     with listen(host, port) as bound, _database_kept_alive():
-        pages_server(database, access, uri).run(sockets=[bound])
+        server = pages_server(database, access, uri)
+        get_ready()
+        server.run(sockets=[bound])
 
 
 @contextmanager
@@ -69,9 +70,8 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-@functools.cache
-def _get_ready() -> None:
-    """Do once a process what the first pages would wait for.
+def get_ready() -> None:
+    """Do what the first pages would wait for.
 
     Python's collector of cycles is told to pass over all that is there by now: it would look through it again
     and again while pages make objects.
@@ -101,7 +101,6 @@ def pages_server(database: Database, access: Access, uri: str) -> Server:
     from niobe.launchers.pages.server.connections import ImpatientProtocol
 
     app = create_app(database, access, uri)
-    _get_ready()
     config = Config(
         app,
         http=ImpatientProtocol,

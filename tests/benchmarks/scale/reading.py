@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import httpx
 
+from niobe.launchers.pages.server.serving import get_ready
 from niobe.loop.store.database import Database
 from tests.launchers.pages.serving import served
 
@@ -39,6 +40,7 @@ def pages(database: Database, uri: str, campaign: str) -> Iterator[dict[str, Any
 
     database: the campaign database. uri: of its server. campaign: its id.
     """
+    get_ready()
     with served(database, uri) as address, httpx.Client(base_url=address, timeout=300) as client:
         for path in ("/", *(f"/campaigns/{campaign}{page}" for page in _PAGES)):
             waits = []

@@ -255,6 +255,7 @@ def test_many_results_are_passed_over_by_the_collector_of_cycles(
     monkeypatch.setattr(results, "MANY", 3)
     database.records.insert([result(0), result(1)])
     database.results.complete("t")
+    gc.unfreeze()
     database.results.finished("t")
     assert gc.get_freeze_count() == 0
     database.records.insert([result(index, 2) for index in range(3)])
