@@ -42,7 +42,7 @@ class RoundContext:
     def records(self) -> list[StructureRecord]:
         """All records of the campaign, by round and index, then what other campaigns validated; as they were
         when first asked for."""
-        return self._records
+        return list(self._records)
 
     @cached_property
     def _records(self) -> list[StructureRecord]:

@@ -34,6 +34,7 @@ ELEMENTS = ("Al", "Ni")
 TOLERANCES = (0.1, 0.02)
 """eV/atom."""
 _SAME = 2e-3  # eV/atom
+_NOW = "now"
 
 
 class Crystal(NamedTuple):
@@ -71,8 +72,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--finished", action="store_true", help="run nothing")
     asked = parser.parse_args()
+    if asked.named == _NOW:
+        parser.error(f"--named {_NOW}: that is this code")
     here = [sys.executable, "-c", "from niobe.launchers.cli import main; main()"]
-    commands = {"now": here, asked.named: shlex.split(asked.former)}
+    commands = {_NOW: here, asked.named: shlex.split(asked.former)}
     seeds, runs = range(asked.seeds), dict[str, list[Ran]]()
     for seed in seeds:
         for place, (name, command) in enumerate(commands.items()):
@@ -89,6 +92,9 @@ def run(command: Sequence[str], home: Path, seed: int) -> None:
     command: that is ``niobe``. home: of the campaign. seed: of the campaign.
     """
     if (home / "took.json").exists():
+        by = json.loads((home / "took.json").read_text(encoding="utf-8"))["command"]
+        if by != list(command):
+            raise SystemExit(f"{home}: run by {shlex.join(by)}; name another --folder")
         return
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
@@ -97,10 +103,11 @@ def run(command: Sequence[str], home: Path, seed: int) -> None:
     environment = os.environ | {"NIOBE_HOME": str(home / "home")}
     started = time.monotonic()
     subprocess.run([*command, "launch", str(file)], env=environment, check=True, cwd=home)
-    took = {"seconds": time.monotonic() - started}
+    took = {"seconds": time.monotonic() - started, "command": list(command)}
     exported = ["export", "csv", str(home / "all.csv"), "--all"]
     subprocess.run([*command, *exported], env=environment, check=True, cwd=home)
-    (home / "took.json").write_text(json.dumps(took), encoding="utf-8")
+    (home / "took.json.part").write_text(json.dumps(took), encoding="utf-8")
+    (home / "took.json.part").replace(home / "took.json")
 
 
 def read(home: Path) -> Ran:

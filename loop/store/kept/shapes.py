@@ -42,9 +42,12 @@ class Shapes:
         """Make the shapes that records of a campaign lack, all where it never had any."""
         mark = {"_id": f"all of {campaign}"}
         known = self._shapes.find_one(mark | {"written_as": _WRITTEN_AS}) is not None
-        found = self._structures.find({"campaign": campaign} | ({UNSHAPED: True} if known else {}))
-        while batch := load(StructureRecord, islice(found, _AT_ONCE)):
-            self._complete(batch, self._names(batch), anew=not known)
+        lacking = {"campaign": campaign} | ({UNSHAPED: True} if known else {})
+        found = self._structures.find(lacking, {"_id": 1})
+        while ids := [one["_id"] for one in islice(found, _AT_ONCE)]:
+            there = self._names(ids)  # before the records: what is written over a shape since is left alone
+            batch = load(StructureRecord, self._structures.find({"_id": {"$in": ids}}))
+            self._complete(batch, there, anew=not known)
         if not known:
             self._blocks.complete(campaign)
             said = {"campaign": campaign, "written_as": _WRITTEN_AS}
@@ -78,9 +81,9 @@ class Shapes:
                 [UpdateOne(_as_it_is(r), {"$unset": {UNSHAPED: ""}}) for r in records]
             )
 
-    def _names(self, records: Sequence[StructureRecord]) -> dict[str, str]:
+    def _names(self, records: Sequence[str]) -> dict[str, str]:
         """What names the crystals whose shapes are kept of records, by id of the shape."""
-        asked = [f"{record.id} {form}" for record in records for form in FORMS]
+        asked = [f"{record} {form}" for record in records for form in FORMS]
         return {one["_id"]: one["of"] for one in self._shapes.find({"_id": {"$in": asked}}, {"of": 1})}
 
     def like(self, campaign: str, shape: Shape, left_out: Collection[str] = ()) -> Bucket:
