@@ -120,6 +120,8 @@ def _mix(table, row, width, a, b, c, d, mixed):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, fastmath=ROUNDING, inline="always")
 def _add_1(n, x, s, weight, w, factors, f, out, t):  # type: ignore[no-untyped-def]
+    """out[u] += weight[u] * Σ_c factors[c] * x[c * n + u] over as many components as the name says, counted
+    from t, w, f and s: one component of a message."""
     a = factors[f]
     for u in range(n):
         out[t + u] += weight[w + u] * (a * x[s + u])
@@ -150,6 +152,7 @@ def _add_5(n, x, s, weight, w, factors, f, out, t):  # type: ignore[no-untyped-d
 
 @njit(nogil=True, fastmath=ROUNDING, inline="always")
 def _back_1(n, x, s, weight, w, factors, f, slopes, t, g_x, g_weight, g_factors):  # type: ignore[no-untyped-def]
+    """The slopes of that along x, weight and factors, added to g_x, g_weight and g_factors."""
     a, g_a = factors[f], np.float32(0)
     for u in range(n):
         xa = x[s + u]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from numpy.typing import NDArray
 from pymatgen.io.ase import AseAtomsAdaptor
 from sevenn._keys import EDGE_LENGTH
 from sevenn.calculator import SevenNetCalculator
 from sevenn.nn.edge_embedding import EdgeEmbedding
 
 from niobe.flows.oracles.kernels.fused import FusedConvolution, fuse
-from niobe.flows.oracles.kernels.loops import _interpolate
+from niobe.flows.oracles.kernels.loops import _interpolate, backward, forward
 from niobe.flows.oracles.kernels.radial import KNOTS, table
 from niobe.flows.oracles.potentials import potential
 from tests.loop.factory import rutile
@@ -101,3 +104,44 @@ def test_the_table_says_what_the_network_says(
 def test_the_oracles_potential_is_fused() -> None:
     model = potential("7net-0").model
     assert any(isinstance(module, FusedConvolution) for module in model.children())
+
+
+@pytest.mark.parametrize(("components", "channels"), [(1, 128), (3, 64), (5, 32), (7, 32), (2, 48), (3, 5)])
+def test_messages_and_slopes_of_any_numbers_of_components_and_channels(
+    components: int, channels: int
+) -> None:
+    """Messages are linear in x and in the matrices; the slopes along knots are those of finite steps."""
+    rng, atoms, edges, made = np.random.default_rng(components), 3, 4, 2
+    row = (components, made, channels, 0, 0, 0, 0)
+    width, size = np.uint64(channels), np.uint64(made * components)
+    table = rng.standard_normal(6 * 2 * channels).astype(np.float32)
+    from_, to_ = rng.integers(0, atoms, (2, edges)).astype(np.uint64)
+    begins = from_ * np.uint64(components * channels), to_ * np.uint64(made * channels)
+    paths = np.array([row], dtype=np.uint64)
+    x = rng.standard_normal(atoms * components * channels).astype(np.float32)
+    matrices = rng.standard_normal(edges * made * components).astype(np.float32)
+    knots, slopes = rng.uniform(0.2, 3.8, edges), rng.standard_normal(atoms * made * channels)
+
+    def messages(x: NDArray[Any], knots: NDArray[Any], matrices: NDArray[Any]) -> NDArray[np.float32]:
+        out = np.zeros(atoms * made * channels, dtype=np.float32)
+        forward(x, knots, matrices, table, width, size, *begins, paths, out)
+        return out
+
+    expected = np.zeros((atoms, made, channels))
+    for edge in range(edges):
+        weight = np.empty(channels, dtype=np.float32)
+        _interpolate(table, knots[edge], width, weight)
+        source = x.reshape(atoms, components, channels)[from_[edge]]
+        expected[to_[edge]] += weight * (matrices.reshape(edges, made, components)[edge] @ source)
+    np.testing.assert_allclose(messages(x, knots, matrices), expected.ravel(), atol=2e-4)
+
+    g_x, g_knots, g_matrices = np.zeros_like(x), np.zeros_like(knots), np.zeros_like(matrices)
+    single, found = slopes.astype(np.float32), (g_x, g_knots, g_matrices)
+    backward(x, knots, matrices, table, width, size, *begins, paths, single, *found)
+    one, other = (rng.standard_normal(len(given)).astype(np.float32) for given in (x, matrices))
+    assert g_x @ one == pytest.approx(slopes @ messages(one, knots, matrices), rel=1e-3, abs=1e-2)
+    assert g_matrices @ other == pytest.approx(slopes @ messages(x, knots, other), rel=1e-3, abs=1e-2)
+    for edge in range(edges):
+        aside = 1e-3 * np.eye(edges)[edge]
+        apart = messages(x, knots + aside, matrices).astype(float) - messages(x, knots - aside, matrices)
+        assert g_knots[edge] == pytest.approx(slopes @ apart / 2e-3, rel=2e-2, abs=0.2)
